@@ -1,0 +1,46 @@
+"""Prompts: one Jinja template per node and family (`brief` for small models, `full` for large).
+
+Templates are strictly rendered: a missing variable is an error, never an empty string. Text of
+users, pictures and models enters as a variable and is never rendered again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
+
+FAMILIES = ("brief", "full")
+
+
+@cache
+def _environment() -> Environment:
+    # PackageLoader cannot find the folder of an editable install; the file system can
+    return Environment(  # noqa: S701  (prompts are text, not HTML)
+        loader=FileSystemLoader(str(files("kuleshov.prompts"))),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(family: str, node: str, **variables: Any) -> str:
+    """The prompt text of `node` in `family`. Raises ValueError for an unknown template."""
+    try:
+        template = _environment().get_template(f"{family}/{node}.jinja")
+    except TemplateNotFound:
+        raise ValueError(f"there is no prompt {node!r} in family {family!r}") from None
+    return template.render(**variables).strip()
+
+
+def digests(family: str) -> dict[str, str]:
+    """Template name to the SHA-256 of its source, for the record."""
+    folder = files("kuleshov.prompts") / family
+    return {
+        f"{family}/{item.name}": hashlib.sha256(item.read_bytes()).hexdigest()
+        for item in sorted(folder.iterdir(), key=lambda item: item.name)
+        if item.name.endswith(".jinja")
+    }

@@ -1,0 +1,1 @@
+"""Toolbox and model adapters, and the types that perception yields."""

@@ -1,0 +1,1 @@
+"""The bundled face detector and face net."""

@@ -1,0 +1,1 @@
+"""Multimodal language models: LLaVA through transformers, label scoring, grammar."""

@@ -1,0 +1,94 @@
+"""What a multimodal language model is to the agent: generate text, score labels.
+
+A conversation is a list of turns in the form of transformers' chat templates:
+``[{"role": "user", "content": [{"type": "text", "text": …}, {"type": "image", "image": PIL}]}]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from kuleshov.tools.types import KuleshovError, Record
+
+Turn = dict[str, Any]
+Conversation = list[Turn]
+
+
+class MllmError(KuleshovError):
+    """A model is missing, cannot load, ran out of memory or answered with an error."""
+
+
+class MllmInfo(Record):
+    """What a model is and how it is run; goes into the provenance of every record."""
+
+    id: str
+    kind: str
+    revision: str | None = None
+    sha256: str | None = None
+    device: str
+    dtype: str
+    quantization: Literal["none", "4bit", "8bit"] = "none"
+    parameters: int | None = None
+    licence: str | None = None
+    prompts: Literal["brief", "full"] = "full"
+    many_images: bool = True
+    scores_labels: bool = True
+    context_tokens: int | None = None
+    caveat: str | None = None
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a model wrote.
+
+    `mean_logprob` is the mean log-probability per token in nats, None where not offered.
+    `finished` is False if it stopped for want of tokens (its text may be cut off).
+    """
+
+    text: str
+    tokens: int
+    mean_logprob: float | None
+    finished: bool
+    seconds: float
+
+
+class Mllm(Protocol):
+    """A local LLaVA, another image-text-to-text model, an endpoint, or a scripted fake."""
+
+    info: MllmInfo
+
+    def generate(
+        self,
+        conversation: Conversation,
+        *,
+        schema: dict[str, Any] | None = None,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int = 0,
+        on_token: Callable[[str], None] | None = None,
+    ) -> Generation:
+        """Answer the last user turn.
+
+        Args:
+            conversation: turns, the last one the user's.
+            schema: a JSON schema; the answer is then JSON that follows it (grammar-constrained).
+            max_new_tokens: the answer stops there, `finished` False.
+            temperature: 0 is greedy; above it samples with `seed`.
+            on_token: called with each piece of text as it is written.
+
+        Raises:
+            MllmError: out of memory, too long a prompt, a failing endpoint.
+        """
+        ...
+
+    def score(self, conversation: Conversation, answers: Sequence[str]) -> list[float]:
+        """Log-likelihood of each answer as the whole of the next assistant turn.
+
+        The sum over its tokens and its end token, in nats, order as given.
+
+        Raises:
+            MllmError: also where the model cannot score (`info.scores_labels` is False).
+        """
+        ...

@@ -1,0 +1,14 @@
+"""The bundled pocket models: a face detector, a face net and a small LLaVA, with their cards.
+
+They ship so that everything runs with nothing downloaded. They are for demonstration.
+"""
+
+from importlib.resources import files
+from pathlib import Path
+
+CAVEAT = "pocket models: for demonstration, see the card (`kuleshov models card pocket`)"
+
+
+def folder() -> Path:
+    """Where the bundled weights lie."""
+    return Path(str(files("kuleshov.tools.pocket")))

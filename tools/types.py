@@ -1,0 +1,256 @@
+"""What perception yields: one face, its action units, its expression; and the label sets.
+
+These types are the contract between the rooms. They check themselves when made, carry their
+units and ranges, and keep *unknown* (``None``) apart from zero: a value that a tool could not
+measure is never 0 and never "neutral".
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Side = Literal["both", "left", "right"]
+Shown = Literal["absent", "slight", "clear", "strong"]
+
+
+class KuleshovError(Exception):
+    """A user's mistake or a missing thing: its text is one sentence that says what to do."""
+
+
+class Record(BaseModel):
+    """Base of everything that is written to a record: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ActionUnit(Record):
+    """One FACS action unit as one tool measured it on one face.
+
+    Exactly the scales that the tool yields are set; a probability is not an intensity, and
+    neither is a presence. All ``None`` means: the tool looked and could not tell.
+    """
+
+    unit: int = Field(ge=1, le=99, description="FACS number, e.g. 12 for lip corner puller")
+    side: Side = Field("both", description="the person's own left or right, or both")
+    intensity: float | None = Field(None, ge=0, le=5, description="FACS intensity, 0-5 (A=1 … E=5)")
+    probability: float | None = Field(None, ge=0, le=1, description="probability that it is shown")
+    presence: bool | None = Field(None, description="coded present or absent")
+    activation: float | None = Field(
+        None, ge=0, le=1, description="blendshape activation, 0-1: a rig's scale, not a FACS one"
+    )
+    thresholds: tuple[float, float, float] | None = Field(
+        None, description="activation from which the tool calls the unit slight, clear, strong"
+    )
+    weak: bool = Field(False, description="the tool measures this unit poorly, by its own figures")
+
+    @property
+    def value(self) -> float | None:
+        """The number on whichever scale is set, intensity first; None if the tool could not tell."""
+        for number in (self.intensity, self.probability, self.activation):
+            if number is not None:
+                return number
+        return None if self.presence is None else float(self.presence)
+
+    @property
+    def scale(self) -> Literal["intensity", "probability", "activation", "presence"] | None:
+        if self.intensity is not None:
+            return "intensity"
+        if self.probability is not None:
+            return "probability"
+        if self.activation is not None:
+            return "activation"
+        return "presence" if self.presence is not None else None
+
+    @property
+    def shown(self) -> Shown | None:
+        """How clearly the unit is shown, or None if the tool could not tell.
+
+        Intensity: FACS letters A, B-C, D-E (below 0.5 absent). Probability: 0.3, 0.5, 0.8.
+        Activation: the tool's own `thresholds`, else None. Presence: clear or absent.
+        """
+        if self.intensity is not None:
+            steps: tuple[float, ...] = (0.5, 1.5, 3.5)
+        elif self.probability is not None:
+            steps = (0.3, 0.5, 0.8)
+        elif self.activation is not None:
+            if self.thresholds is None:
+                return None
+            steps = self.thresholds
+        elif self.presence is not None:
+            return "clear" if self.presence else "absent"
+        else:
+            return None
+        words: tuple[Shown, ...] = ("absent", "slight", "clear", "strong")
+        return words[sum(self.value >= step for step in steps)]  # type: ignore[operator]
+
+
+class EmotionScores(Record):
+    """A distribution over the labels of one label set."""
+
+    labels: str = Field(description="name of the label set, e.g. ekman-7")
+    probabilities: dict[str, float] = Field(description="label to probability; sums to 1")
+    method: str = Field(description="where the numbers come from, e.g. softmax, likelihood")
+
+    @field_validator("probabilities")
+    @classmethod
+    def _is_distribution(cls, value: dict[str, float]) -> dict[str, float]:
+        if not value:
+            raise ValueError("a distribution needs at least one label but got none")
+        if any(not 0 <= p <= 1 + 1e-6 for p in value.values()):
+            raise ValueError(f"probabilities must lie in 0-1 but got {value}")
+        if not math.isclose(sum(value.values()), 1, abs_tol=1e-3):
+            raise ValueError(f"probabilities must sum to 1 but sum to {sum(value.values()):.4f}")
+        return value
+
+    @property
+    def top(self) -> str:
+        """The most probable label; the first in the set's order among equals."""
+        return max(self.probabilities, key=lambda label: self.probabilities[label])
+
+    def ranked(self) -> list[tuple[str, float]]:
+        return sorted(self.probabilities.items(), key=lambda item: -item[1])
+
+
+class HeadPose(Record):
+    """Head rotation in degrees; pitch up, yaw to the person's left, roll to their right shoulder."""
+
+    pitch: float | None = None
+    yaw: float | None = None
+    roll: float | None = None
+
+
+class Face(Record):
+    """One face in one picture, as one tool saw it.
+
+    `xyxy` is in pixels of the picture after its EXIF orientation was applied, x0 < x1, y0 < y1.
+    `units_measured` lists what the tool can measure at all: any other unit is "not measured".
+    """
+
+    xyxy: tuple[float, float, float, float]
+    score: float | None = Field(None, ge=0, le=1, description="the detector's confidence")
+    action_units: tuple[ActionUnit, ...] = ()
+    units_measured: tuple[int, ...] = ()
+    expression: EmotionScores | None = None
+    valence: float | None = Field(None, ge=-1, le=1)
+    arousal: float | None = Field(None, ge=-1, le=1)
+    pose: HeadPose | None = None
+    tool: str
+    version: str
+    time_s: float | None = Field(None, ge=0, description="time in the clip, seconds; None: a still")
+    frame: int | None = Field(None, ge=0)
+    track: int | None = Field(None, ge=1, description="same face over time within one clip only")
+    notes: tuple[str, ...] = Field((), description="what limits this reading, e.g. a small face")
+
+    @model_validator(mode="after")
+    def _box_is_a_box(self) -> Face:
+        x0, y0, x1, y1 = self.xyxy
+        if not (x0 < x1 and y0 < y1):
+            raise ValueError(f"xyxy must be x0<x1, y0<y1 in pixels but got {self.xyxy}")
+        return self
+
+    @property
+    def width(self) -> float:
+        """Width of the box in pixels."""
+        return self.xyxy[2] - self.xyxy[0]
+
+    @property
+    def area(self) -> float:
+        """Area of the box in square pixels."""
+        return self.width * (self.xyxy[3] - self.xyxy[1])
+
+    def unit(self, number: int) -> ActionUnit | None:
+        """The unit as measured, or None: this tool did not measure it here."""
+        return next((au for au in self.action_units if au.unit == number), None)
+
+
+class Label(Record):
+    name: str
+    synonyms: tuple[str, ...] = ()
+    definition: str = ""
+    valence: float | None = Field(None, ge=-1, le=1)
+    arousal: float | None = Field(None, ge=-1, le=1)
+
+
+class LabelSet(Record):
+    """Labels that a reading is spread over. `free`: the model names the feelings itself."""
+
+    name: str
+    source: str = Field(description="publication or origin of the labels")
+    mode: Literal["single", "multi", "free"] = "single"
+    labels: tuple[Label, ...] = ()
+
+    @model_validator(mode="after")
+    def _words_are_distinct(self) -> LabelSet:
+        if self.mode == "free":
+            return self
+        if len(self.labels) < 2:
+            raise ValueError(f"label set {self.name!r} needs at least two labels")
+        seen: dict[str, str] = {}
+        for label in self.labels:
+            for word in (label.name, *label.synonyms):
+                if word.lower() in seen:
+                    raise ValueError(
+                        f"label set {self.name!r}: {word!r} stands for both "
+                        f"{seen[word.lower()]!r} and {label.name!r}"
+                    )
+                seen[word.lower()] = label.name
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(label.name for label in self.labels)
+
+    @classmethod
+    @cache
+    def load(cls, name: str) -> LabelSet:
+        """A shipped set by name, or a user's TOML file by path. Raises KuleshovError."""
+        shipped = shipped_label_sets()
+        if name in shipped:
+            text = (files("kuleshov.tools") / "labels" / f"{name}.toml").read_text("utf-8")
+        elif name.endswith(".toml"):
+            try:
+                with open(name, encoding="utf-8") as file:
+                    text = file.read()
+            except OSError as error:
+                raise KuleshovError(f"cannot read the label set {name}: {error.strerror}.") from None
+        else:
+            raise KuleshovError(
+                f"there is no label set {name!r}{nearest(name, shipped)}; "
+                f"shipped: {', '.join(shipped)}; or give the path of a .toml file."
+            )
+        try:
+            return cls.model_validate(tomllib.loads(text))
+        except ValueError as error:  # pydantic's and TOML's errors are both ValueErrors
+            raise KuleshovError(f"the label set {name} is not valid: {first_line(error)}") from None
+
+
+def shipped_label_sets() -> list[str]:
+    return sorted(
+        item.name.removesuffix(".toml")
+        for item in (files("kuleshov.tools") / "labels").iterdir()
+        if item.name.endswith(".toml")
+    )
+
+
+def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
+    """' (did you mean X?)' for the closest known word, or nothing."""
+    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def first_line(error: Exception) -> str:
+    """A pydantic error shortened to its first complaint, for a one-sentence message."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
