@@ -1,1 +1,157 @@
-"""The bundled face detector and face net."""
+"""The bundled face detector and face net behind the face tool protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuleshov.tools import pocket
+from kuleshov.tools.faces.base import FaceToolInfo, ToolStatus, register
+from kuleshov.tools.pocket import weights
+from kuleshov.tools.types import ActionUnit, EmotionScores, Face
+
+LICENCE = "code Apache-2.0; weights CC BY-NC 4.0, research use (FER2013 image rights unresolved)"
+VERSION = "1"
+LABELS = "ekman-8"
+SMALL_PX = 24
+
+
+class PocketFaces:
+    """Detects faces and reads expression and action units; CPU, nothing downloaded."""
+
+    def __init__(self, threshold: float | None = None) -> None:
+        """Load both nets.
+
+        Args:
+            threshold: least detector score of a face, 0-1; None: the detector's own.
+
+        Raises:
+            WeightsError: a weights file is missing or damaged.
+        """
+        from kuleshov.tools.pocket import detector, face_net
+
+        self._detector, self._face_net = detector, face_net
+        self.threshold = threshold
+        self.detector = detector.load()
+        self.net = face_net.load()
+        units = self.net.info.units
+        folder = pocket.folder()
+        self.info = FaceToolInfo(
+            name="pocket",
+            version=f"{VERSION} (face net of {self.net.info.trained})",
+            units=tuple(unit.unit for unit in units),
+            weak_units=tuple(unit.unit for unit in units if unit.weak),
+            unit_scale="activation: estimated MediaPipe blendshape activation, 0-1",
+            expressions=face_net.EXPRESSIONS,
+            label_set=LABELS,
+            measures="expressions (8), action units",
+            licence=LICENCE,
+            weights={
+                name: weights.sha256(folder / name)
+                for name in ("detector.safetensors", "face_net.safetensors")
+            },
+            caveat=pocket.CAVEAT,
+        )
+
+    def observe(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
+        """Faces of each picture, largest score first; all faces of all pictures in one batch."""
+        found = [
+            self._detector.detect(self.detector, image, threshold=self.threshold)
+            for image in images
+        ]
+        crops = [
+            self._face_net.crop(image, boxes)
+            for image, (boxes, _) in zip(images, found, strict=True)
+        ]
+        expressions, units = self._face_net.read(self.net, np.concatenate(crops)) if any(
+            len(crop) for crop in crops
+        ) else (np.empty((0, 8)), np.empty((0, 0)))
+        faces: list[list[Face]] = []
+        place = 0
+        for image, (boxes, scores) in zip(images, found, strict=True):
+            here = []
+            for box, score in zip(boxes, scores, strict=True):
+                here.append(
+                    self._face(box, float(score), expressions[place], units[place], image.shape)
+                )
+                place += 1
+            faces.append(sorted(here, key=lambda face: -(face.score or 0)))
+        return faces
+
+    def _face(
+        self, box: NDArray[Any], score: float, expression: NDArray[Any], units: NDArray[Any],
+        shape: tuple[int, ...],
+    ) -> Face:
+        x0, y0, x1, y1 = (float(value) for value in box)
+        notes = []
+        if x1 - x0 < SMALL_PX:
+            notes.append(f"small face ({x1 - x0:.0f} px wide): read with caution")
+        if x0 < 0 or y0 < 0 or x1 > shape[1] or y1 > shape[0]:
+            notes.append("cut off by the border of the picture")
+        p = expression.astype(float) / float(expression.sum())
+        return Face(
+            xyxy=(round(x0, 1), round(y0, 1), round(x1, 1), round(y1, 1)),
+            score=min(1.0, round(score, 4)),
+            action_units=tuple(
+                ActionUnit(
+                    unit=unit.unit,
+                    activation=round(float(value), 4),
+                    thresholds=unit.thresholds,
+                    weak=unit.weak,
+                )
+                for unit, value in zip(self.net.info.units, units, strict=True)
+            ),
+            units_measured=self.info.units,
+            expression=EmotionScores(
+                labels=LABELS,
+                probabilities={
+                    label: round(float(value), 6)
+                    for label, value in zip(self._face_net.EXPRESSIONS, p, strict=True)
+                },
+                method="softmax, temperature-scaled",
+            ),
+            tool="pocket",
+            version=VERSION,
+            notes=tuple(notes),
+        )
+
+    def heatmap(
+        self, image: NDArray[np.uint8], face: Face, label: str
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """The face as the net saw it, (48, 48) grey, and where `label` rested, (48, 48) 0-1.
+
+        Raises:
+            KuleshovError: grad-cam is not installed; names the command.
+        """
+        crop = self._face_net.crop(image, np.array([face.xyxy]))[0]
+        return crop, self._face_net.heatmap(self.net, crop, label)
+
+
+def load(threshold: float | None = None, device: str | None = None) -> PocketFaces:
+    """`device` is taken for the sake of the protocol: these nets are small and stay on the CPU."""
+    return PocketFaces(threshold)
+
+
+def status() -> ToolStatus:
+    missing = []
+    for name in ("detector.safetensors", "face_net.safetensors"):
+        try:
+            weights.check(pocket.folder() / name, name)
+        except weights.WeightsError as error:
+            missing.append(str(error))
+    return ToolStatus(
+        name="pocket",
+        ready=not missing,
+        installed=True,
+        version=VERSION,
+        weights="; ".join(missing) or "bundled, checksums right",
+        licence=LICENCE,
+        measures="faces, 8 expressions, action units (blendshape activation)",
+        command=None if not missing else "pip install --force-reinstall kuleshov",
+    )
+
+
+register("pocket", load, status)

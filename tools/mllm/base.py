@@ -35,6 +35,7 @@ class MllmInfo(Record):
     prompts: Literal["brief", "full"] = "full"
     many_images: bool = True
     scores_labels: bool = True
+    taught_labels: tuple[str, ...] | None = None  # None: open vocabulary
     context_tokens: int | None = None
     caveat: str | None = None
 

@@ -1,0 +1,212 @@
+"""The agent: a model and a face tool, loaded once, and the graph that puts them to work."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Literal
+
+from kuleshov import __version__, conversation, graph, prompts
+from kuleshov.nodes import Crew, Nodes
+from kuleshov.settings import Settings
+from kuleshov.tools import faces as face_tools
+from kuleshov.tools import mllm as models
+from kuleshov.tools.faces.base import FaceTool
+from kuleshov.tools.mllm.base import Mllm
+from kuleshov.tools.types import KuleshovError, LabelSet
+from kuleshov.types import Inference
+
+POCKET_CONTEXT_WEIGHT = 0.25  # the bundled LLaVA's scene must not drive an emotion
+
+LIBRARIES = (
+    "torch", "transformers", "accelerate", "bitsandbytes", "langgraph", "llguidance", "py-feat",
+    "opencv-python", "pillow", "numpy",
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happens while a picture is read: a step done, a piece of text, the inference."""
+
+    kind: Literal["step", "token", "inference"]
+    step: str | None = None
+    person: int | None = None
+    text: str | None = None
+    change: dict[str, Any] | None = None
+    inference: Inference | None = None
+
+
+class Agent:
+    """Reads emotion from face and context, one picture or clip at a time.
+
+    `Agent.load()` chooses and loads the parts; the constructor takes parts that are loaded.
+    """
+
+    def __init__(self, mllm: Mllm, faces: FaceTool, settings: Settings | None = None) -> None:
+        """Bind the parts.
+
+        Raises:
+            KuleshovError: an unknown label set, or a fusion strategy that these parts cannot do.
+        """
+        settings = settings or Settings.load()
+        labels = LabelSet.load(settings.labels)
+        family = mllm.info.prompts if settings.prompts == "auto" else settings.prompts
+        weight = settings.context_weight
+        if weight is None:
+            weight = POCKET_CONTEXT_WEIGHT if mllm.info.caveat else 1.0
+        self.settings = settings
+        self.crew = Crew(
+            mllm=mllm,
+            faces=faces,
+            settings=settings,
+            labels=labels,
+            strategy=_strategy(settings, labels, faces, mllm),
+            context_weight=weight,
+            writer=conversation.Writer(family, mllm.info),
+            provenance={
+                "kuleshov": __version__,
+                "mllm": mllm.info.model_dump(mode="json"),
+                "faces": faces.info.model_dump(mode="json"),
+                "prompts": prompts.digests(family),
+                "settings": {**settings.model_dump(mode="json"), "prompts": family},
+                "label_set": labels.model_dump(mode="json"),
+                "seed": settings.seed,
+                "versions": versions(),
+            },
+        )
+        self.graph = graph.build(Nodes(self.crew))
+        self._keys = itertools.count()
+
+    @classmethod
+    def load(cls, settings: str | os.PathLike[str] | None = None, **overrides: Any) -> Agent:
+        """Choose and load the parts.
+
+        Args:
+            settings: a TOML file; None: `kuleshov.toml` here or the user's own, if there is one.
+            **overrides: any field of `Settings`, e.g. model="pocket", faces="pocket".
+
+        Raises:
+            KuleshovError: a setting, tool, model or label set that is unknown or cannot be had.
+        """
+        chosen = Settings.load(settings, **overrides)
+        # what is quick to find wrong is looked at before anything is loaded
+        LabelSet.load(chosen.labels)
+        tool = face_tools.entry(chosen.faces)
+        models.check(chosen.model)
+        faces = tool.load(device=chosen.device)
+        model = models.load(
+            chosen.model,
+            device=chosen.device,
+            dtype=chosen.dtype,
+            quantization=chosen.quantization,
+            device_map=chosen.device_map,
+        )
+        return cls(model, faces, chosen)
+
+    def infer(self, source: Any, *, context: str | Sequence[str] = ()) -> Inference:
+        """Read one picture or clip.
+
+        Args:
+            source: a path, the bytes of a file, a PIL image, or an array (H, W, 3) uint8 RGB.
+            context: what the user knows of the situation; quoted to the model as evidence.
+
+        Raises:
+            MediaError: the source cannot be opened; its text is one sentence.
+        """
+        with self._laid_out(source) as key:
+            state = self.graph.invoke(self._start(key, context))
+        return Inference.model_validate(state["inference"])
+
+    def stream(self, source: Any, *, context: str | Sequence[str] = ()) -> Iterator[Event]:
+        """As `infer`, yielding each step as it ends and the model's words as it writes them.
+
+        The last event carries the inference.
+        """
+        with self._laid_out(source) as key:
+            events = self.graph.stream(
+                self._start(key, context),
+                {"configurable": {"streaming": True}},
+                stream_mode=["updates", "custom"],
+                subgraphs=True,
+            )
+            for _, mode, data in events:
+                if mode == "custom":
+                    yield Event("token", step=data["step"], person=data["person"],
+                                text=data["token"])
+                    continue
+                for step, change in data.items():
+                    if step == "finish":
+                        inference = Inference.model_validate(change["inference"])
+                        yield Event("inference", step=step, inference=inference)
+                    elif step != "person":
+                        yield Event("step", step=step, change=change)
+
+    def _start(self, key: str, context: str | Sequence[str]) -> dict[str, Any]:
+        given = [context] if isinstance(context, str) else list(context)
+        for text in given:
+            if len(text) > 20_000:
+                raise KuleshovError(
+                    f"the context has {len(text):,} characters; at most 20,000 can be read."
+                )
+        return {"key": key, "contexts": [text for text in given if text.strip()]}
+
+    def _laid_out(self, source: Any) -> _LaidOut:
+        return _LaidOut(self, source)
+
+
+class _LaidOut:
+    """The source lies on the desk while it is read, and is cleared away whatever happens."""
+
+    def __init__(self, agent: Agent, source: Any) -> None:
+        self.agent, self.source = agent, source
+        self.key = f"item-{next(agent._keys)}"
+
+    def __enter__(self) -> str:
+        self.agent.crew.desk.put(self.key, self.source)
+        return self.key
+
+    def __exit__(self, *_: object) -> None:
+        self.agent.crew.desk.clear(self.key)
+
+
+def _strategy(settings: Settings, labels: LabelSet, faces: FaceTool, mllm: Mllm) -> str:
+    """The fusion strategy that `auto` stands for here, or the one asked for if it can be done."""
+    if labels.mode == "free" and mllm.info.taught_labels is not None:
+        raise KuleshovError(
+            f"{mllm.info.id} was taught a fixed list of labels and cannot choose its own; "
+            "use --labels ekman-6, ekman-7 or ekman-8, or another model."
+        )
+    taught = mllm.info.taught_labels
+    unknown = [name for name in labels.names if taught is not None and name not in taught]
+    if unknown:
+        raise KuleshovError(
+            f"{mllm.info.id} was not taught {', '.join(unknown)}: not measured by this model; "
+            "use --labels ekman-6, ekman-7 or ekman-8, or another model."
+        )
+    covered = labels.mode != "free" and set(labels.names) <= set(faces.info.expressions)
+    if settings.fusion == "auto":
+        return "bayes" if covered else "text"
+    if settings.fusion in ("bayes", "face") and not covered:
+        raise KuleshovError(
+            f"fusion {settings.fusion!r} needs a face tool that scores every label of "
+            f"{labels.name}; {faces.info.name} scores "
+            f"{', '.join(faces.info.expressions) or 'none'}: use --fusion text."
+        )
+    if settings.fusion == "context" and labels.mode == "free":
+        raise KuleshovError("fusion 'context' needs a list of labels: use --labels ekman-7.")
+    return settings.fusion
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that a reading depends on."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,185 @@
+"""The conversations that the nodes hold with the MLLM: which prompt, which pictures, in what order.
+
+What is shared comes first (instructions, then the picture), so that the steps of one item can
+reuse what the model has already read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kuleshov import prompts
+from kuleshov.state import Picture
+from kuleshov.tools.mllm.base import Conversation, MllmInfo, Turn
+from kuleshov.tools.types import Face
+from kuleshov.types import Evidence
+
+CONTENT_FREE = "N/A"  # Zhao et al. 2021, Calibrate Before Use (ICML): the content-free input
+
+
+def user(*parts: str | Any) -> Turn:
+    """A user turn of texts and PIL images in the order given."""
+    content = [
+        {"type": "text", "text": part} if isinstance(part, str) else {"type": "image", "image": part}
+        for part in parts
+    ]
+    return {"role": "user", "content": content}
+
+
+def assistant(text: str) -> Turn:
+    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+
+
+def image(picture: Picture) -> Any:
+    """The array as a PIL image, which is what chat templates take."""
+    from PIL import Image
+
+    return Image.fromarray(picture)
+
+
+def person_crop(picture: Picture, face: Face, number: int) -> Any:
+    """The person's surroundings, three faces wide, with a numbered red box around the face."""
+    from PIL import ImageDraw, ImageFont
+
+    height, width = picture.shape[:2]
+    x0, y0, x1, y1 = face.xyxy
+    reach = max(x1 - x0, y1 - y0)
+    left, top = max(0, int(x0 - reach)), max(0, int(y0 - reach))
+    right, bottom = min(width, int(x1 + reach)), min(height, int(y1 + reach))
+    crop = image(picture[top:bottom, left:right].copy())
+    draw = ImageDraw.Draw(crop)
+    line = max(2, round(reach / 50))
+    draw.rectangle((x0 - left, y0 - top, x1 - left, y1 - top), outline=(255, 0, 0), width=line)
+    font = ImageFont.load_default(size=max(12, round(reach / 5)))
+    draw.text((x0 - left + line, y0 - top + line), str(number), fill=(255, 0, 0), font=font)
+    return crop
+
+
+def blank() -> Any:
+    """The content-free picture: mid-grey."""
+    from PIL import Image
+
+    return Image.new("RGB", (336, 336), (127, 127, 127))
+
+
+class Writer:
+    """Writes the conversations of one prompt family for one model."""
+
+    def __init__(self, family: str, info: MllmInfo) -> None:
+        self.family = family
+        self.several = info.many_images
+
+    def scene(self, pictures: Sequence[Any]) -> Conversation:
+        text = prompts.render(self.family, "scene")
+        return [user(*pictures, text)] if self.family == "brief" else [user(text, *pictures)]
+
+    def probe(self, pictures: Sequence[Any], thing: str) -> Conversation:
+        text = prompts.render(self.family, "probe", thing=thing)
+        return [user(*pictures, text)]
+
+    def _evidence(
+        self, node: str, whole: Any, crop: Any | None, number: int | None,
+        evidence: Sequence[Evidence], **variables: Any,
+    ) -> Conversation:
+        text = prompts.render(self.family, node, evidence=evidence, person=number, **variables)
+        if self.family == "brief":
+            return [user(whole, text)]
+        instructions = prompts.render(self.family, "judge_instructions")
+        parts: list[Any] = [instructions, whole]
+        if crop is not None and self.several:
+            parts += [f"Person {number}, in the red box:", crop]
+        return [user(*parts, text)]
+
+    def judge(
+        self, whole: Any, crop: Any | None, number: int | None, evidence: Sequence[Evidence],
+        free: bool,
+    ) -> Conversation:
+        """Asks for the explanation as JSON."""
+        return self._evidence("judge", whole, crop, number, evidence, free=free)
+
+    def direct(
+        self, whole: Any, crop: Any | None, number: int | None, evidence: Sequence[Evidence],
+        labels: Sequence[str],
+    ) -> Conversation:
+        """Asks for one label straight from the evidence."""
+        return self._evidence("direct", whole, crop, number, evidence, labels=labels)
+
+    def label(
+        self, before: Conversation, answer: str, number: int | None, labels: Sequence[str]
+    ) -> Conversation:
+        """Asks for one label after the explanation `answer`."""
+        text = prompts.render(self.family, "label", labels=labels, person=number)
+        return [*before, assistant(answer), user(text)]
+
+    def repair(
+        self, before: Conversation, answer: str, complaints: Sequence[str], unreadable: bool
+    ) -> Conversation:
+        text = prompts.render(
+            self.family, "repair", complaints=complaints, unreadable=unreadable
+        )
+        return [*before, assistant(answer), user(text)]
+
+
+def content_free() -> list[Evidence]:
+    return [Evidence(n=1, source="none", kind="context", text=CONTENT_FREE)]
+
+
+def numbered(evidence: Sequence[Evidence]) -> tuple[list[Evidence], dict[int, int]]:
+    """The evidence of one person numbered from 1, and the way back to the record's numbers."""
+    local = [item.model_copy(update={"n": i}) for i, item in enumerate(evidence, start=1)]
+    return local, {i: item.n for i, item in enumerate(evidence, start=1)}
+
+
+SCENE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "description": {"type": "string", "maxLength": 600},
+        "setting": {"type": "string", "maxLength": 120},
+        "activity": {"type": "string", "maxLength": 160},
+        "people": {"type": "string", "maxLength": 240},
+        "people_present": {"type": "boolean"},
+        "objects": {"type": "array", "items": {"type": "string", "maxLength": 40}, "maxItems": 8},
+        "mood_words": {
+            "type": "array", "items": {"type": "string", "maxLength": 24}, "maxItems": 6
+        },
+    },
+    "required": [
+        "description", "setting", "activity", "people", "people_present", "objects", "mood_words"
+    ],
+    "additionalProperties": False,
+}
+
+
+def judge_schema(numbers: Sequence[int], free: bool) -> dict[str, Any]:
+    """The JSON an explanation must follow; it can cite no evidence that is not there."""
+    properties: dict[str, Any] = {
+        "cues": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "evidence": {"enum": list(numbers)},
+                    "text": {"type": "string", "maxLength": 120},
+                },
+                "required": ["evidence", "text"],
+                "additionalProperties": False,
+            },
+            "minItems": 1,
+            "maxItems": 4,
+        },
+        "explanation": {"type": "string", "maxLength": 500},
+    }
+    if free:
+        properties["emotions"] = {
+            "type": "array",
+            "items": {"type": "string", "minLength": 3, "maxLength": 24, "pattern": "^[a-z -]+$"},
+            "minItems": 1,
+            "maxItems": 5,
+        }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

@@ -1,0 +1,75 @@
+"""Fusing what the face says with what the context says.
+
+`bayes` is cue integration (Ong, Zaki & Goodman 2015, Cognition 143, 141-162; named by Bian et al.
+2024): p(e | face, context) ∝ p(e | face) · p(e | context) / p(e), the context's share raised to a
+weight in 0-1. `text` takes the MLLM's reading of face evidence and scene together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from kuleshov.tools.types import EmotionScores, LabelSet
+
+FLOOR = 1e-6  # keeps a label that one source rules out from being ruled out by rounding
+
+
+def softmax(logs: Sequence[float], temperature: float = 1.0) -> list[float]:
+    """Log-likelihoods in nats to probabilities that sum to 1."""
+    top = max(logs)
+    weights = [math.exp((value - top) / temperature) for value in logs]
+    total = sum(weights)
+    return [weight / total for weight in weights]
+
+
+def normalised(weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    return {label: weight / total for label, weight in weights.items()}
+
+
+def onto(scores: EmotionScores, labels: LabelSet) -> tuple[EmotionScores | None, str | None]:
+    """The same distribution over `labels`, and a note on what that left out.
+
+    Only labels of the same name correspond. Labels that `labels` lacks are left out and the rest
+    is scaled to 1 (the distribution given that it is one of these); a label that `scores` lacks
+    is unknown, not 0, so that there is no such distribution: (None, why).
+    """
+    missing = [name for name in labels.names if name not in scores.probabilities]
+    if missing or not labels.names:
+        return None, f"the face tool does not score {', '.join(missing) or 'free words'}"
+    kept = {name: scores.probabilities[name] for name in labels.names}
+    total = sum(kept.values())
+    if total < 1e-3:
+        return None, f"all the face tool's weight lies outside {labels.name}"
+    left_out = 1 - total
+    note = None
+    if set(kept) != set(scores.probabilities):
+        gone = [name for name in scores.probabilities if name not in kept]
+        note = f"{', '.join(gone)} ({100 * left_out:.0f} %) is not in {labels.name}: left out"
+    return (
+        EmotionScores(labels=labels.name, probabilities=normalised(kept), method=scores.method),
+        note,
+    )
+
+
+def bayes(
+    face: EmotionScores,
+    context: EmotionScores,
+    prior: Mapping[str, float] | None = None,
+    weight: float = 1.0,
+) -> dict[str, float]:
+    """p(e | face) · (p(e | context) / p(e)) ** weight, scaled to sum to 1.
+
+    Args:
+        face, context: distributions over the same labels.
+        prior: p(e); None is uniform, as it is after the content-free correction.
+        weight: 0 leaves the face alone, 1 is full cue integration.
+    """
+    if set(face.probabilities) != set(context.probabilities):
+        raise ValueError("face and context must be distributions over the same labels")
+    fused = {}
+    for label, p_face in face.probabilities.items():
+        ratio = max(context.probabilities[label], FLOOR) / (prior[label] if prior else 1.0)
+        fused[label] = max(p_face, FLOOR) * ratio**weight
+    return normalised(fused)

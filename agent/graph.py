@@ -1,0 +1,49 @@
+"""The graph: which step follows which. Everything that a step does is in `nodes`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+
+from kuleshov.nodes import Nodes
+from kuleshov.state import PersonResult, PersonState, State
+
+
+def person_graph(nodes: Nodes) -> Any:
+    """One person: judge, ground, repair once if need be, weigh."""
+    graph = StateGraph(PersonState, output_schema=PersonResult)
+    graph.add_node("judge", nodes.judge)
+    graph.add_node("ground", nodes.ground)
+    graph.add_node("repair", nodes.repair)
+    graph.add_node("weigh", nodes.weigh)
+    graph.add_edge(START, "judge")
+    graph.add_edge("judge", "ground")
+    graph.add_conditional_edges("ground", nodes.after_ground, ["repair", "weigh"])
+    graph.add_edge("repair", "ground")
+    graph.add_edge("weigh", END)
+    return graph.compile()
+
+
+def build(nodes: Nodes, checkpointer: Any = None) -> Any:
+    """The compiled graph: faces and scene side by side, then each person, then the record."""
+    graph = StateGraph(State)
+    graph.add_node("open_media", nodes.open_media)
+    graph.add_node("observe_faces", nodes.observe_faces)
+    graph.add_node("describe_scene", nodes.describe_scene)
+    graph.add_node("gather", nodes.gather)
+    graph.add_node("person", person_graph(nodes))
+    graph.add_node("finish", nodes.finish)
+    graph.add_edge(START, "open_media")
+    graph.add_edge("open_media", "observe_faces")
+    graph.add_edge("open_media", "describe_scene")
+    graph.add_edge(["observe_faces", "describe_scene"], "gather")
+    graph.add_conditional_edges("gather", nodes.to_people, ["person", "finish"])
+    graph.add_edge("person", "finish")
+    graph.add_edge("finish", END)
+    return graph.compile(checkpointer=checkpointer)
+
+
+def mermaid() -> str:
+    """Mermaid text of the compiled graph; needs no model."""
+    return build(Nodes(crew=None)).get_graph(xray=True).draw_mermaid()  # type: ignore[arg-type]

@@ -1,0 +1,104 @@
+"""Settings: one place for every choice, from arguments, environment and a TOML file.
+
+Precedence, highest first: arguments, ``KULESHOV_…`` environment variables, the file named by
+``--settings`` (else ``kuleshov.toml`` here, else the user's own), defaults.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from kuleshov.tools.types import KuleshovError, first_line, nearest
+
+Fusion = Literal["auto", "text", "bayes", "face", "context"]
+
+
+class Settings(BaseSettings):
+    """Every choice that changes a reading. Recorded in full with each inference."""
+
+    model_config = SettingsConfigDict(env_prefix="KULESHOV_", extra="forbid", frozen=True)
+    model: str | None = Field(None, description="Hub id, local folder or 'pocket'; None: by hardware")
+    faces: str = Field("pyfeat", description="face tool, see `kuleshov doctor`")
+    labels: str = Field("ekman-7", description="label set, 'free', or a .toml file")
+    fusion: Fusion = Field("auto", description="auto: bayes where the tool gives expressions, else text")
+    context_weight: float | None = Field(
+        None, ge=0, le=1, description="weight of the scene reading in bayes; None: by model"
+    )
+    prompts: Literal["auto", "brief", "full"] = Field("auto", description="auto: by model")
+    device: str | None = Field(None, description="cpu, cuda, cuda:1, mps; None: the best there is")
+    dtype: str | None = Field(None, description="float32, bfloat16, float16; None: by device")
+    quantization: Literal["none", "4bit", "8bit"] = "none"
+    device_map: str | None = Field(None, description="accelerate's device map, e.g. auto")
+    temperature: float = Field(0.0, ge=0, le=5, description="0: greedy")
+    seed: int = Field(0, ge=0)
+    max_new_tokens: int = Field(400, ge=16, le=4096)
+    prior_correction: bool = Field(True, description="divide by the content-free prior of the labels")
+    max_people: int = Field(20, ge=1, description="most people judged in one picture, largest first")
+    frames: int = Field(8, ge=1, le=512, description="frames sampled from a clip")
+    max_pixels: int = Field(100_000_000, ge=1)
+
+    @field_validator("context_weight", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls),
+        )
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str] | None = None, **overrides: Any) -> Settings:
+        """Settings from all sources; an override of None leaves the choice to the other sources.
+
+        Raises:
+            KuleshovError: a file that is missing or not TOML, an unknown or impossible setting.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        path = Path(file) if file else settings_file()
+        if file and not Path(file).is_file():
+            raise KuleshovError(f"there is no settings file {file}.")
+        try:
+            # a subclass, because pydantic-settings takes the file from the class
+            with_file = type(
+                "Settings", (cls,), {"model_config": SettingsConfigDict(toml_file=path)}
+            )
+            return cls.model_construct(**dict(with_file(**given)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else ""
+            if first["type"] == "extra_forbidden":
+                hint = nearest(name, list(cls.model_fields))
+                raise KuleshovError(f"there is no setting {name!r}{hint}.") from None
+            raise KuleshovError(f"setting {first_line(error)}, got {first['input']!r}.") from None
+        except ValueError as error:  # TOMLDecodeError
+            raise KuleshovError(f"the settings file {path} is not TOML: {error}.") from None
+
+
+def settings_file() -> Path | None:
+    """The file that holds where none is named: in this folder, else the user's own."""
+    own = Path(os.environ.get("XDG_CONFIG_HOME", "~/.config")).expanduser() / "kuleshov"
+    for path in (Path("kuleshov.toml"), own / "kuleshov.toml"):
+        if path.is_file():
+            return path
+    return None
