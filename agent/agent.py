@@ -23,8 +23,16 @@ from kuleshov.types import Inference
 POCKET_CONTEXT_WEIGHT = 0.25  # the bundled LLaVA's scene must not drive an emotion
 
 LIBRARIES = (
-    "torch", "transformers", "accelerate", "bitsandbytes", "langgraph", "llguidance", "py-feat",
-    "opencv-python", "pillow", "numpy",
+    "torch",
+    "transformers",
+    "accelerate",
+    "bitsandbytes",
+    "langgraph",
+    "llguidance",
+    "py-feat",
+    "opencv-python",
+    "pillow",
+    "numpy",
 )
 
 
@@ -135,8 +143,9 @@ class Agent:
             )
             for _, mode, data in events:
                 if mode == "custom":
-                    yield Event("token", step=data["step"], person=data["person"],
-                                text=data["token"])
+                    yield Event(
+                        "token", step=data["step"], person=data["person"], text=data["token"]
+                    )
                     continue
                 for step, change in data.items():
                     if step == "finish":

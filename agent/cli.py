@@ -23,8 +23,21 @@ if TYPE_CHECKING:
 
 OK, FAILED, USAGE = 0, 1, 2
 
-CHOICES = ("model", "faces", "labels", "fusion", "prompts", "device", "dtype", "quantization",
-           "seed", "temperature", "frames", "max_people", "context_weight")
+CHOICES = (
+    "model",
+    "faces",
+    "labels",
+    "fusion",
+    "prompts",
+    "device",
+    "dtype",
+    "quantization",
+    "seed",
+    "temperature",
+    "frames",
+    "max_people",
+    "context_weight",
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,12 +60,20 @@ def parser() -> argparse.ArgumentParser:
     infer = commands.add_parser("infer", help="read pictures and clips")
     infer.add_argument("paths", nargs="+", metavar="PATH", help="pictures, clips or globs")
     _choices(infer)
-    infer.add_argument("--context", action="append", default=[], metavar="TEXT",
-                       help="what you know of the situation; may be repeated")
+    infer.add_argument(
+        "--context",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="what you know of the situation; may be repeated",
+    )
     infer.add_argument("--json", action="store_true", help="one JSON record a line on stdout")
     infer.add_argument("--report", metavar="FILE.html", help="write a self-contained report")
-    infer.add_argument("--heatmap", action="store_true",
-                       help="in the report: what the expression rested on (--faces pocket)")
+    infer.add_argument(
+        "--heatmap",
+        action="store_true",
+        help="in the report: what the expression rested on (--faces pocket)",
+    )
     infer.add_argument("--stream", action="store_true", help="show the model's words as they come")
     infer.set_defaults(run=run_infer)
 
@@ -87,8 +108,9 @@ def _choices(command: argparse.ArgumentParser) -> None:
     command.add_argument("--faces", help="face tool: pyfeat, pyfeat-v1, pocket")
     command.add_argument("--labels", help="label set: ekman-6, ekman-7, ekman-8, free, or a .toml")
     command.add_argument("--fusion", help="auto, bayes, text, face or context")
-    command.add_argument("--context-weight", type=float, metavar="0-1",
-                         help="weight of the scene in bayes")
+    command.add_argument(
+        "--context-weight", type=float, metavar="0-1", help="weight of the scene in bayes"
+    )
     command.add_argument("--prompts", help="auto, brief or full")
     command.add_argument("--device", help="cpu, cuda, cuda:1, mps")
     command.add_argument("--dtype", help="float32, bfloat16, float16")
@@ -154,8 +176,8 @@ def _agent(arguments: argparse.Namespace) -> Agent:
 
 def run_infer(arguments: argparse.Namespace) -> int:
     from kuleshov import card
-    from kuleshov.tools.types import KuleshovError
     from kuleshov.tools import media
+    from kuleshov.tools.types import KuleshovError
 
     failed = 0
     paths: list[str] = []
@@ -198,7 +220,6 @@ def run_infer(arguments: argparse.Namespace) -> int:
 def _read(agent: Agent, path: str, arguments: argparse.Namespace) -> Inference:
     if not arguments.stream:
         return agent.infer(path, context=arguments.context)
-    from kuleshov.types import Inference
 
     inference: Inference | None = None
     for event in agent.stream(path, context=arguments.context):

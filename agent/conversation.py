@@ -21,7 +21,9 @@ CONTENT_FREE = "N/A"  # Zhao et al. 2021, Calibrate Before Use (ICML): the conte
 def user(*parts: str | Any) -> Turn:
     """A user turn of texts and PIL images in the order given."""
     content = [
-        {"type": "text", "text": part} if isinstance(part, str) else {"type": "image", "image": part}
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "image", "image": part}
         for part in parts
     ]
     return {"role": "user", "content": content}
@@ -79,8 +81,13 @@ class Writer:
         return [user(*pictures, text)]
 
     def _evidence(
-        self, node: str, whole: Any, crop: Any | None, number: int | None,
-        evidence: Sequence[Evidence], **variables: Any,
+        self,
+        node: str,
+        whole: Any,
+        crop: Any | None,
+        number: int | None,
+        evidence: Sequence[Evidence],
+        **variables: Any,
     ) -> Conversation:
         text = prompts.render(self.family, node, evidence=evidence, person=number, **variables)
         if self.family == "brief":
@@ -92,14 +99,22 @@ class Writer:
         return [user(*parts, text)]
 
     def judge(
-        self, whole: Any, crop: Any | None, number: int | None, evidence: Sequence[Evidence],
+        self,
+        whole: Any,
+        crop: Any | None,
+        number: int | None,
+        evidence: Sequence[Evidence],
         free: bool,
     ) -> Conversation:
         """Asks for the explanation as JSON."""
         return self._evidence("judge", whole, crop, number, evidence, free=free)
 
     def direct(
-        self, whole: Any, crop: Any | None, number: int | None, evidence: Sequence[Evidence],
+        self,
+        whole: Any,
+        crop: Any | None,
+        number: int | None,
+        evidence: Sequence[Evidence],
         labels: Sequence[str],
     ) -> Conversation:
         """Asks for one label straight from the evidence."""
@@ -115,9 +130,7 @@ class Writer:
     def repair(
         self, before: Conversation, answer: str, complaints: Sequence[str], unreadable: bool
     ) -> Conversation:
-        text = prompts.render(
-            self.family, "repair", complaints=complaints, unreadable=unreadable
-        )
+        text = prompts.render(self.family, "repair", complaints=complaints, unreadable=unreadable)
         return [*before, assistant(answer), user(text)]
 
 
@@ -141,11 +154,19 @@ SCENE_SCHEMA: dict[str, Any] = {
         "people_present": {"type": "boolean"},
         "objects": {"type": "array", "items": {"type": "string", "maxLength": 40}, "maxItems": 8},
         "mood_words": {
-            "type": "array", "items": {"type": "string", "maxLength": 24}, "maxItems": 6
+            "type": "array",
+            "items": {"type": "string", "maxLength": 24},
+            "maxItems": 6,
         },
     },
     "required": [
-        "description", "setting", "activity", "people", "people_present", "objects", "mood_words"
+        "description",
+        "setting",
+        "activity",
+        "people",
+        "people_present",
+        "objects",
+        "mood_words",
     ],
     "additionalProperties": False,
 }

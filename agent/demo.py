@@ -46,7 +46,9 @@ def run(path: str, console: Console) -> int:
             example, frames=agent.settings.frames
         ).images
     report.write_report(path, inferences, pictures)
-    console.print(f"\nThe report with pictures and evidence: [bold]{path}[/bold] (open it in a browser)")
+    console.print(
+        f"\nThe report with pictures and evidence: [bold]{path}[/bold] (open it in a browser)"
+    )
     console.print("Your own picture:   kuleshov infer PHOTO.jpg --model pocket --faces pocket")
     console.print(
         "A real LLaVA:       kuleshov models pull llava-hf/llava-onevision-qwen2-0.5b-ov-hf"

@@ -57,8 +57,12 @@ def collect(
         source = f"faces:{face.tool}"
         if face.expression is not None:
             items.append(
-                {"source": source, "kind": "expression", "person": person,
-                 "text": expression_text(face.expression.ranked())}
+                {
+                    "source": source,
+                    "kind": "expression",
+                    "person": person,
+                    "text": expression_text(face.expression.ranked()),
+                }
             )
         # a unit that the tool itself measures poorly is in the record but is no evidence
         units = [unit for unit in face.action_units if not unit.weak]
@@ -66,23 +70,40 @@ def collect(
             if unit.shown in (None, "absent"):
                 continue
             items.append(
-                {"source": source, "kind": "action_unit", "person": person, "unit": unit.unit,
-                 "shown": unit.shown, "intensity": unit.intensity,
-                 "probability": unit.probability, "activation": unit.activation,
-                 "text": unit_text(unit)}
+                {
+                    "source": source,
+                    "kind": "action_unit",
+                    "person": person,
+                    "unit": unit.unit,
+                    "shown": unit.shown,
+                    "intensity": unit.intensity,
+                    "probability": unit.probability,
+                    "activation": unit.activation,
+                    "text": unit_text(unit),
+                }
             )
         absent = tuple(u.unit for u in units if u.shown == "absent" and u.unit in DIAGNOSTIC)
         if absent:
             items.append(
-                {"source": source, "kind": "absent_units", "person": person,
-                 "units": tuple(sorted(absent)), "text": units_line("not shown", sorted(absent))}
+                {
+                    "source": source,
+                    "kind": "absent_units",
+                    "person": person,
+                    "units": tuple(sorted(absent)),
+                    "text": units_line("not shown", sorted(absent)),
+                }
             )
         told = {unit.unit for unit in units if unit.shown is not None}
         unmeasured = tuple(unit for unit in DIAGNOSTIC if unit not in told)
         if unmeasured:
             items.append(
-                {"source": source, "kind": "unmeasured_units", "person": person,
-                 "units": unmeasured, "text": units_line("not measured", unmeasured)}
+                {
+                    "source": source,
+                    "kind": "unmeasured_units",
+                    "person": person,
+                    "units": unmeasured,
+                    "text": units_line("not measured", unmeasured),
+                }
             )
         if face.valence is not None or face.arousal is not None:
             parts = [
@@ -121,7 +142,10 @@ def over_time(faces: Sequence[Face], *, person: int, first: int) -> list[Evidenc
         return []
     return [
         Evidence(
-            n=first, source=f"faces:{faces[0].tool}", kind="expression", person=person,
+            n=first,
+            source=f"faces:{faces[0].tool}",
+            kind="expression",
+            person=person,
             text="over time: " + ", ".join(changes),
         )
     ]

@@ -114,14 +114,15 @@ class Nodes:
     def describe_scene(self, state: State, config: RunnableConfig) -> State:
         begun = time.perf_counter()
         mllm, writer = self.crew.mllm, self.crew.writer
-        shown = [
-            conversation.image(picture) for picture in self.scene_pictures(state["key"])
-        ]
+        shown = [conversation.image(picture) for picture in self.scene_pictures(state["key"])]
         brief = writer.family == "brief"
         try:
             answer = self.generate(
-                writer.scene(shown), config, step="scene",
-                schema=None if brief else conversation.SCENE_SCHEMA, most=60 if brief else None,
+                writer.scene(shown),
+                config,
+                step="scene",
+                schema=None if brief else conversation.SCENE_SCHEMA,
+                most=60 if brief else None,
             )
             if brief:
                 yes, no = mllm.score(writer.probe(shown, "a person"), ["yes", "no"])
@@ -218,7 +219,10 @@ class Nodes:
         begun = time.perf_counter()
         try:
             answer = self.generate(
-                self._judge(state), config, step="judge", person=state["target"]["id"],
+                self._judge(state),
+                config,
+                step="judge",
+                person=state["target"]["id"],
                 schema=self._schema(state),
             )
         except Exception as error:
@@ -272,7 +276,10 @@ class Nodes:
         )
         try:
             answer = self.generate(
-                talk, config, step="repair", person=state["target"]["id"],
+                talk,
+                config,
+                step="repair",
+                person=state["target"]["id"],
                 schema=self._schema(state),
             )
         except Exception as error:
@@ -289,16 +296,18 @@ class Nodes:
         warnings: list[str] = []
         if state["explanation"] is None and not state.get("gaps"):
             gaps.append(
-                Gap(step="judge", reason="the explanation could not be read: unanswered")
-                .model_dump()
+                Gap(
+                    step="judge", reason="the explanation could not be read: unanswered"
+                ).model_dump()
             )
         judgements: dict[str, Judgement] = {}
         if target["expression"] is not None and self.crew.labels.mode != "free":
             scores, note = fusion.onto(
                 EmotionScores.model_validate(target["expression"]), self.crew.labels
             )
-            judgements["face"] = Judgement(condition="face", emotions=scores, unanswered=None
-                                           if scores else note)
+            judgements["face"] = Judgement(
+                condition="face", emotions=scores, unanswered=None if scores else note
+            )
             if note and scores:
                 warnings.append(f"person {target['id']}: {note}")
         wanted = {"text": ["both"], "bayes": ["context"], "context": ["context"], "face": []}
@@ -424,8 +433,14 @@ class Nodes:
         )
 
     def generate(
-        self, talk: Conversation, config: RunnableConfig, *, step: str, person: int | None = None,
-        schema: Plain | None = None, most: int | None = None,
+        self,
+        talk: Conversation,
+        config: RunnableConfig,
+        *,
+        step: str,
+        person: int | None = None,
+        schema: Plain | None = None,
+        most: int | None = None,
     ) -> Any:
         """Ask the MLLM; its tokens go to the stream when somebody listens."""
         settings = self.crew.settings

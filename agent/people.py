@@ -92,8 +92,9 @@ def targets(frames: Sequence[Sequence[Face]], most: int) -> tuple[list[dict[str,
         people.append(
             {
                 "id": number,
-                "face": best.model_copy(update={"track": number if clip else None})
-                .model_dump(mode="json"),
+                "face": best.model_copy(update={"track": number if clip else None}).model_dump(
+                    mode="json"
+                ),
                 "picture": next(i for i, seen in enumerate(frames) if best in seen),
                 "expression": mean.model_dump(mode="json") if mean else None,
                 "timeline": [

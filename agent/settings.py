@@ -27,10 +27,14 @@ class Settings(BaseSettings):
     """Every choice that changes a reading. Recorded in full with each inference."""
 
     model_config = SettingsConfigDict(env_prefix="KULESHOV_", extra="forbid", frozen=True)
-    model: str | None = Field(None, description="Hub id, local folder or 'pocket'; None: by hardware")
+    model: str | None = Field(
+        None, description="Hub id, local folder or 'pocket'; None: by hardware"
+    )
     faces: str = Field("pyfeat", description="face tool, see `kuleshov doctor`")
     labels: str = Field("ekman-7", description="label set, 'free', or a .toml file")
-    fusion: Fusion = Field("auto", description="auto: bayes where the tool gives expressions, else text")
+    fusion: Fusion = Field(
+        "auto", description="auto: bayes where the tool gives expressions, else text"
+    )
     context_weight: float | None = Field(
         None, ge=0, le=1, description="weight of the scene reading in bayes; None: by model"
     )
@@ -42,8 +46,12 @@ class Settings(BaseSettings):
     temperature: float = Field(0.0, ge=0, le=5, description="0: greedy")
     seed: int = Field(0, ge=0)
     max_new_tokens: int = Field(400, ge=16, le=4096)
-    prior_correction: bool = Field(True, description="divide by the content-free prior of the labels")
-    max_people: int = Field(20, ge=1, description="most people judged in one picture, largest first")
+    prior_correction: bool = Field(
+        True, description="divide by the content-free prior of the labels"
+    )
+    max_people: int = Field(
+        20, ge=1, description="most people judged in one picture, largest first"
+    )
     frames: int = Field(8, ge=1, le=512, description="frames sampled from a clip")
     max_pixels: int = Field(100_000_000, ge=1)
 

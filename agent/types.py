@@ -43,8 +43,14 @@ class Evidence(Record):
     n: int = Field(ge=1)
     source: str = Field(description="faces:TOOL, mllm, user or transcript")
     kind: Literal[
-        "expression", "action_unit", "absent_units", "unmeasured_units", "affect", "scene",
-        "context", "transcript",
+        "expression",
+        "action_unit",
+        "absent_units",
+        "unmeasured_units",
+        "affect",
+        "scene",
+        "context",
+        "transcript",
     ]
     person: int | None = Field(None, description="None: holds for the whole picture")
     text: str

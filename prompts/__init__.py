@@ -19,7 +19,7 @@ FAMILIES = ("brief", "full")
 @cache
 def _environment() -> Environment:
     # PackageLoader cannot find the folder of an editable install; the file system can
-    return Environment(  # noqa: S701  (prompts are text, not HTML)
+    return Environment(
         loader=FileSystemLoader(str(files("kuleshov.prompts"))),
         undefined=StrictUndefined,
         trim_blocks=True,

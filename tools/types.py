@@ -219,7 +219,9 @@ class LabelSet(Record):
                 with open(name, encoding="utf-8") as file:
                     text = file.read()
             except OSError as error:
-                raise KuleshovError(f"cannot read the label set {name}: {error.strerror}.") from None
+                raise KuleshovError(
+                    f"cannot read the label set {name}: {error.strerror}."
+                ) from None
         else:
             raise KuleshovError(
                 f"there is no label set {name!r}{nearest(name, shipped)}; "

