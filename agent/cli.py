@@ -343,3 +343,7 @@ def _registered(command: str) -> Any:
 
         raise KuleshovError(f"{command} is not installed; run `pip install -e .` again.")
     return next(iter(found)).load()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from kuleshov.tools.media import Media
 from kuleshov.tools.types import EmotionScores, Face, Record
@@ -139,7 +139,7 @@ class Inference(Record):
     caveat: str = CAVEAT
     provenance: Provenance
 
-    model_config = {**Record.model_config, "populate_by_name": True}  # type: ignore[misc]
+    model_config = ConfigDict(populate_by_name=True)
 
     def to_json(self, indent: int | None = None) -> str:
         return self.model_dump_json(by_alias=True, indent=indent)

