@@ -193,7 +193,7 @@ class Nodes:
         return sends or "finish"
 
     def finish(self, state: State) -> State:
-        known = {key: state[key] for key in ("media", "scene", "evidence") if key in state}  # type: ignore[literal-required]
+        known = {key: state[key] for key in ("media", "scene", "evidence") if key in state}
         warnings = [*state.get("warnings", [])]
         for caveat in (self.crew.mllm.info.caveat, self.crew.faces.info.caveat):
             if caveat and caveat not in warnings:
