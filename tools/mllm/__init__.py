@@ -1,1 +1,83 @@
-"""Multimodal language models: LLaVA through transformers, label scoring, grammar."""
+"""Multimodal language models: LLaVA through transformers, label scoring, grammar.
+
+``load(name)`` gives one behind the protocol `Mllm`. Importing this package imports neither torch
+nor transformers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, MllmInfo, Turn
+from kuleshov.tools.mllm.hub import ModelStatus, check, default_model, listing, pull
+from kuleshov.tools.mllm.scripted import Call, ScriptedMllm
+
+__all__ = [
+    "Call", "Conversation", "Generation", "Mllm", "MllmError", "MllmInfo", "ModelStatus",
+    "ScriptedMllm", "Turn", "check", "default_model", "listing", "load", "pull",
+]
+
+
+def load(
+    name: str | None = None,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    quantization: Literal["none", "4bit", "8bit"] = "none",
+    device_map: Any = None,
+    prompts: Literal["brief", "full"] | None = None,
+    reuse_prefix: bool = True,
+) -> Mllm:
+    """Load a model, downloading it first if it is a Hub model that is not here.
+
+    Args:
+        name: an id of the Hub, a local folder, or "pocket"; None: `default_model()`.
+        device: cpu, cuda, cuda:1, mps; None: the best there is.
+        dtype: float32, bfloat16, float16; None: bfloat16 where the device is fast at it.
+        quantization: none, 4bit (nf4) or 8bit of the language model, through bitsandbytes.
+        device_map: accelerate's, e.g. "auto" to spread over devices; overrides the device.
+        prompts: the prompt family it is given; None: brief below 2 B parameters.
+        reuse_prefix: keep key-value caches of the last conversations.
+
+    Raises:
+        MllmError: unknown, not here and no network, incomplete, or too large; says what to do.
+        WeightsError: the bundled model's weights are missing or damaged.
+    """
+    from kuleshov.tools.mllm import hub, weights
+
+    source = hub.find(name or default_model(device, quantization))
+    facts: dict[str, Any] = {"revision": source.revision, "prompts": prompts}
+    if source.kind == "bundled":
+        facts |= _pocket_facts(source.folder)
+        facts["prompts"] = prompts or "brief"
+    else:
+        source = hub.fetch(source)
+        assert source.folder is not None
+        known = hub.KNOWN.get(source.id)
+        facts["revision"] = source.revision
+        facts["licence"] = weights.licence(source.folder) or (known.licence if known else None)
+        facts["many_images"] = known.many_images if known else None
+        if source.kind == "folder":
+            facts["sha256"] = weights.fingerprint(source.folder)
+    from kuleshov.tools.mllm.transformers_model import TransformersMllm
+
+    assert source.folder is not None
+    return TransformersMllm.load_folder(
+        source.folder, name=source.id, device=device, dtype=dtype, quantization=quantization,
+        device_map=device_map, reuse_prefix=reuse_prefix, **facts,
+    )
+
+
+def _pocket_facts(folder: Path | None) -> dict[str, Any]:
+    from kuleshov.tools import pocket
+    from kuleshov.tools.mllm import hub
+    from kuleshov.tools.pocket import weights
+
+    assert folder is not None
+    return {
+        "sha256": weights.check(folder / "model.safetensors", "llava/model.safetensors"),
+        "caveat": pocket.CAVEAT,
+        "many_images": False,
+        "licence": hub.POCKET_LICENCE,
+    }

@@ -1,0 +1,378 @@
+"""Models by name: what is known, what is here, how large it is, and how to get the rest.
+
+Nothing is asked of the network unless a model has to be downloaded, and then a short look first
+tells whether the Hub answers at all: huggingface_hub alone retries for minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kuleshov.tools import pocket
+from kuleshov.tools.mllm import hardware, weights
+from kuleshov.tools.mllm.base import MllmError
+from kuleshov.tools.types import Record, first_line, nearest
+
+POCKET_LICENCE = "CC BY-NC 4.0 (research use)"
+PROBE_S = 3.0
+SPARE_BYTES = 3_000_000_000
+"""Memory beside the weights: activations, key-value caches."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model of the Hub that this program was checked with."""
+
+    id: str
+    gigabytes: float
+    parameters: float
+    licence: str
+    many_images: bool
+    note: str
+
+
+SMALL = "llava-hf/llava-onevision-qwen2-0.5b-ov-hf"
+LARGE = "llava-hf/llava-onevision-qwen2-7b-ov-hf"
+
+KNOWN = {
+    known.id: known
+    for known in (
+        Known(SMALL, 1.79, 0.9e9, "Apache-2.0", True, "default on a CPU; images and clips"),
+        Known(LARGE, 16.1, 8.0e9, "Apache-2.0", True, "default on a GPU; images and clips"),
+        Known("llava-hf/llava-interleave-qwen-0.5b-hf", 1.73, 0.9e9,
+              "research, non-commercial", True, "several images"),
+        Known("llava-hf/llava-1.5-7b-hf", 14.1, 7.1e9, "Llama 2", False, "one image"),
+        Known("llava-hf/llava-v1.6-mistral-7b-hf", 15.1, 7.6e9, "Apache-2.0", False, "one image"),
+        Known("llava-hf/LLaVA-NeXT-Video-7B-hf", 14.1, 7.1e9, "Llama 2", True,
+              "images and clips"),
+    )
+}
+
+
+class ModelStatus(Record):
+    """One line of ``kuleshov models``."""
+
+    id: str
+    state: Literal["bundled", "cached", "incomplete", "not here"]
+    bytes: int | None = None
+    licence: str | None = None
+    note: str = ""
+    path: str | None = None
+    default: bool = False
+    command: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model comes from; `folder` is None for a Hub model that is not here."""
+
+    id: str
+    kind: Literal["bundled", "folder", "hub"]
+    folder: Path | None
+    revision: str | None = None
+
+
+def default_model(device: str | None = None, quantization: str = "none") -> str:
+    """The model for this hardware: OneVision 7B on a GPU that can hold it, else 0.5B."""
+    place = hardware.choose_device(device)
+    if place == "cpu":
+        return SMALL
+    dtype = hardware.choose_dtype(None, place)
+    needed = hardware.needed_bytes(int(KNOWN[LARGE].parameters), dtype, quantization)
+    free = hardware.free_bytes(place)
+    return LARGE if free is not None and needed + SPARE_BYTES <= free else SMALL
+
+
+def find(name: str) -> Source:
+    """What a name stands for: 'pocket', a local folder, or an id of the Hub.
+
+    Raises:
+        MllmError: it is none of these; suggests the nearest known name.
+    """
+    if name == "pocket":
+        return Source(name, "bundled", pocket.folder() / "llava")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return Source(name, "folder", path)
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise MllmError(f"there is no folder {name}.")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        hint = _suggestion(name)
+        raise MllmError(
+            f"there is no model {name!r}{hint}; give an id of the Hub such as {SMALL}, "
+            "a local folder, or pocket."
+        )
+    folder = snapshot(name)
+    if folder is not None and weights.files(folder) is not None:
+        return Source(name, "hub", folder, folder.name)
+    return Source(name, "hub", None)
+
+
+def check(name: str | None) -> None:
+    """Tell at once, and before anything is loaded, that a model cannot be had.
+
+    Args:
+        name: as for `load`; None: the default for this hardware.
+
+    Raises:
+        MllmError: unknown, incomplete, or neither here nor to be downloaded now.
+    """
+    source = find(name or default_model())
+    if source.folder is None:
+        _must_reach(source.id)
+    else:
+        weights.check_complete(source.folder, source.id)
+
+
+def fetch(source: Source) -> Source:
+    """The source with its files here, downloaded if need be. Raises MllmError if it cannot."""
+    if source.folder is not None:
+        return source
+    folder = download(source.id)
+    return Source(source.id, "hub", folder, folder.name)
+
+
+def pull(name: str) -> Path:
+    """Download a model from the Hub; its folder. What is here already is not asked for again.
+
+    Raises:
+        MllmError: no network, no such model, no safetensors weights, no room on the disk.
+    """
+    source = fetch(find(name))
+    assert source.folder is not None
+    return source.folder
+
+
+def listing() -> list[ModelStatus]:
+    """The bundled model, what the Hub cache holds, and known models that are not here.
+
+    Asks nothing of the network.
+    """
+    rows = [_bundled()]
+    default = default_model()
+    cached = {row.id: row for row in _cached()}
+    rows += [row.model_copy(update={"default": row.id == default}) for row in cached.values()]
+    rows += [
+        ModelStatus(
+            id=known.id, state="not here", bytes=int(known.gigabytes * 1e9),
+            licence=known.licence, note=known.note, default=known.id == default,
+            command=f"kuleshov models pull {known.id}",
+        )
+        for known in KNOWN.values()
+        if known.id not in cached
+    ]
+    return rows
+
+
+def _bundled() -> ModelStatus:
+    folder = pocket.folder() / "llava"
+    here = folder.is_dir() and weights.files(folder) is not None
+    return ModelStatus(
+        id="pocket", state="bundled" if here else "incomplete",
+        bytes=weights.size(folder) if here else None, licence=POCKET_LICENCE,
+        note=pocket.CAVEAT, path=str(folder) if here else None,
+        command=None if here else "pip install --force-reinstall kuleshov",
+    )
+
+
+def _cached() -> list[ModelStatus]:
+    rows = []
+    for name, folder in cached_models():
+        known = KNOWN.get(name)
+        whole = weights.files(folder) is not None
+        rows.append(ModelStatus(
+            id=name, state="cached" if whole else "incomplete", bytes=weights.size(folder),
+            licence=known.licence if known else weights.licence(folder),
+            note=known.note if known else "", path=str(folder),
+            command=None if whole else f"kuleshov models pull {name}",
+        ))
+    return rows
+
+
+def cached_models() -> list[tuple[str, Path]]:
+    """Ids and snapshot folders of the image-text-to-text models in the Hub cache."""
+    cache = _cache_folder()
+    if not cache.is_dir():
+        return []
+    names = [
+        entry.name.removeprefix("models--").replace("--", "/", 1)
+        for entry in sorted(cache.iterdir())
+        if entry.name.startswith("models--")
+    ]
+    found = [(name, snapshot(name)) for name in names]
+    return [
+        (name, folder) for name, folder in found
+        if folder is not None and (name in KNOWN or weights.reads_images(folder))
+    ]
+
+
+def snapshot(name: str) -> Path | None:
+    """The cached snapshot folder of a Hub model's main branch, complete or not."""
+    home = _cache_folder() / f"models--{name.replace('/', '--')}"
+    try:
+        commit = (home / "refs" / "main").read_text("utf-8").strip()
+    except OSError:
+        return None
+    folder = home / "snapshots" / commit
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _cache_folder() -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def _suggestion(name: str) -> str:
+    """' (did you mean X?)' by whole ids and by their last parts, which is what is remembered."""
+    ids = [*KNOWN, *(cached for cached, _ in cached_models())]
+    short = {known.split("/")[-1].lower(): known for known in ids}
+    hint = nearest(name, ["pocket", *short, *(known.lower() for known in ids)])
+    match = re.search(r"did you mean (.*)\?", hint)
+    if match is None:
+        return ""
+    whole = {known.lower(): known for known in ids} | short
+    return f" (did you mean {whole.get(match[1], match[1])}?)"
+
+
+# -------------------------------------------------------------------- the network
+
+
+def offline() -> bool:
+    """Whether the user keeps the Hub's libraries off the network."""
+    from huggingface_hub import constants
+
+    said = os.environ.get("HF_HUB_OFFLINE", "") or os.environ.get("TRANSFORMERS_OFFLINE", "")
+    return bool(constants.HF_HUB_OFFLINE) or said.upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def unreachable() -> str | None:
+    """Why the Hub cannot be reached, or None if it answers; known within some 4 s.
+
+    In a thread, since looking up a host name knows no time limit.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    if offline():
+        return "HF_HUB_OFFLINE is set"
+    outcome: list[str | None] = []
+
+    def look() -> None:
+        try:
+            get_session().head(constants.ENDPOINT, timeout=PROBE_S, follow_redirects=False)
+            outcome.append(None)
+        except Exception as error:
+            outcome.append(first_line(error))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(PROBE_S + 1)
+    return outcome[0] if outcome else f"no answer within {PROBE_S + 1:.0f} s"
+
+
+def _must_reach(name: str) -> None:
+    reason = unreachable()
+    if reason is None:
+        return
+    from huggingface_hub import constants
+
+    hint = "" if name in KNOWN else _suggestion(name)
+    raise MllmError(
+        f"the model {name}{hint} is not on this machine and {constants.ENDPOINT} cannot be reached "
+        f"({reason}): with a network run `kuleshov models pull {name}`, or give a local folder "
+        "(--model FOLDER), or use the bundled model (--model pocket)."
+    )
+
+
+def download(name: str) -> Path:
+    """Fetch a model's safetensors, config and processor files into the Hub cache.
+
+    Says on stderr what is being fetched, under which licence and how large, then shows its
+    progress there. A download that broke off goes on where it stopped.
+
+    Raises:
+        MllmError: see `pull`.
+    """
+    _must_reach(name)
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        about = HfApi().model_info(name, files_metadata=True, timeout=10)
+        wanted = {
+            file.rfilename: file.size or 0
+            for file in about.siblings or []
+            if _wanted(file.rfilename)
+        }
+        if not any(file.endswith(".safetensors") for file in wanted):
+            raise MllmError(f"{name} offers no safetensors weights, and nothing else is loaded.")
+        total = sum(wanted.values())
+        _announce(name, about, total)
+        _must_have_room(name, total)
+        folder = Path(snapshot_download(name, allow_patterns=list(wanted)))
+    except GatedRepoError:
+        raise MllmError(
+            f"{name} asks for its terms to be accepted at https://huggingface.co/{name} first, "
+            "and for `hf auth login` here."
+        ) from None
+    except RepositoryNotFoundError:
+        raise MllmError(
+            f"the Hub has no model {name}{_suggestion(name)}, or it is private."
+        ) from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise MllmError(
+            f"the download of {name} broke off ({first_line(error)}); run "
+            f"`kuleshov models pull {name}`: it goes on where it stopped."
+        ) from error
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in ("httpx", "httpcore"):
+            raise
+        raise MllmError(
+            f"the download of {name} broke off ({first_line(error)}); run "
+            f"`kuleshov models pull {name}`: it goes on where it stopped."
+        ) from error
+    weights.check_complete(folder, name)
+    return folder
+
+
+def _wanted(file: str) -> bool:
+    """Top-level config, tokenizer, card and safetensors; no other weights, no code."""
+    if "/" in file or file.startswith("consolidated"):
+        return False
+    return file.endswith((".json", ".jinja", ".safetensors", ".model", ".txt")) or file.startswith(
+        ("README", "LICENSE")
+    )
+
+
+def _announce(name: str, about: Any, total: int) -> None:
+    card = about.card_data or {}
+    licence = card.get("license_name") or card.get("license") or "not named"
+    sys.stderr.write(
+        f"downloading {name}: {hardware.gigabytes(total)}, licence {licence}, "
+        f"to {_cache_folder()}\n"
+    )
+    sys.stderr.flush()
+
+
+def _must_have_room(name: str, total: int) -> None:
+    cache = _cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache).free
+    if total > free:
+        raise MllmError(
+            f"{name} takes {hardware.gigabytes(total)} and {hardware.gigabytes(free)} are free in "
+            f"{cache}; set HF_HOME to a folder with more room."
+        )

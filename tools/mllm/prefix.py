@@ -1,0 +1,111 @@
+"""What the model has already read is not read again: key-value caches of recent conversations.
+
+A kept cache is never written to: a `DynamicLayer` grows by concatenation, so a fork is a view of
+the kept tensors until it grows, and several conversations can fork from one entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kuleshov.tools.mllm.encode import Encoded, ImageSpan
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A cache that holds exactly the tokens `ids`, the images among them in `images`."""
+
+    ids: list[int]
+    images: list[ImageSpan]
+    cache: Any
+
+
+def can_fork(text_config: Any) -> bool:
+    """Whether every layer's cache is a plain growing one, which can be cut at any token.
+
+    Sliding windows forget, linear attention has no tokens to cut at.
+    """
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    layers = DynamicCache(config=text_config).layers
+    return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
+
+
+def fork(cache: Any, length: int, text_config: Any) -> Any:
+    """A cache with the first `length` tokens of `cache`, free to grow; nothing is copied."""
+    from transformers import DynamicCache
+
+    new = DynamicCache(config=text_config)
+    for target, layer in zip(new.layers, cache.layers, strict=True):
+        target.lazy_initialization(layer.keys, layer.values)
+        target.keys = layer.keys[..., :length, :]
+        target.values = layer.values[..., :length, :]
+    return new
+
+
+def common(entry: Entry, ids: list[int], images: list[ImageSpan]) -> int:
+    """How many leading tokens of a conversation the entry holds, images compared by content.
+
+    Cuts before an image that differs or of which only a part is held, and always leaves the
+    last token to be read, whose logits are wanted.
+    """
+    length = 0
+    for ours, theirs in zip(entry.ids, ids[:-1], strict=False):
+        if ours != theirs:
+            break
+        length += 1
+    for i, image in enumerate(images):
+        if image.start >= length:
+            break
+        if image.end > length or i >= len(entry.images) or entry.images[i] != image:
+            return image.start
+    return length
+
+
+class PrefixStore:
+    """The caches of the last conversations, the last used last; at most `size` are kept."""
+
+    def __init__(self, text_config: Any, size: int = 3) -> None:
+        self.text_config = text_config
+        self.size = size
+        self.entries: list[Entry] = []
+
+    def fork(self, encoded: Encoded) -> tuple[Any | None, int, int]:
+        """The longest kept start of the conversation: its cache, its tokens, its images.
+
+        (None, 0, 0) if nothing of it is kept.
+        """
+        if encoded.images is None:
+            return None, 0, 0
+        best, length = None, 0
+        for entry in self.entries:
+            held = common(entry, encoded.ids, encoded.images)
+            if held > length:
+                best, length = entry, held
+        if best is None:
+            return None, 0, 0
+        self.entries.remove(best)
+        self.entries.append(best)
+        read = sum(image.end <= length for image in encoded.images)
+        return fork(best.cache, length, self.text_config), length, read
+
+    def keep(self, ids: list[int], images: list[ImageSpan] | None, cache: Any) -> None:
+        """Keep the cache for later, its tokens being the first `cache.get_seq_length()` of `ids`.
+
+        An entry that the new one wholly holds is dropped, then the least recently used.
+        """
+        if images is None:
+            return
+        ids = ids[: cache.get_seq_length()]
+        held = [image for image in images if image.end <= len(ids)]
+        self.entries = [
+            entry for entry in self.entries
+            if ids[: len(entry.ids)] != entry.ids or held[: len(entry.images)] != entry.images
+        ]
+        self.entries.append(Entry(ids, held, cache))
+        del self.entries[: -self.size]
+
+    def clear(self) -> None:
+        self.entries.clear()

@@ -1,0 +1,146 @@
+"""Log-likelihoods of closed answers, all in one forward under a tree attention mask.
+
+Every answer sees what was said before and itself, none sees another, and each takes up the
+position ids where the conversation ends: the numbers are those of one forward an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kuleshov.tools.mllm.base import Conversation
+from kuleshov.tools.mllm.encode import without_images
+
+
+def answer_ids(
+    processor: Any, conversation: Conversation, answer: str, ends: Sequence[int]
+) -> list[int]:
+    """Tokens of the answer as the next assistant turn, its end token last.
+
+    Taken from the model's own template: the turn written out against the prompt for it. Where
+    the two part before the prompt's end (LLaVA-OneVision writes ``assistant \\n`` in a past turn,
+    ``assistant\\n`` to ask for one), the answer is found in what is left of the former. A template
+    that leaves the last turn open (LLaVA-1.5's) gets the tokenizer's end token.
+
+    Args:
+        processor: the model's.
+        conversation: cleaned; only the text of its last turn is looked at.
+        answer: cleaned text.
+        ends: ids of the tokens that end a turn.
+    """
+    tokenizer = processor.tokenizer
+    asked = without_images(conversation[-1:])
+    told = [*asked, {"role": "assistant", "content": [{"type": "text", "text": answer}]}]
+    prompt = _ids(processor, asked, prompt=True)
+    whole = _ids(processor, told, prompt=False)
+    shared = 0
+    while shared < min(len(prompt), len(whole)) and prompt[shared] == whole[shared]:
+        shared += 1
+    rest = whole[shared:]
+    if shared < len(prompt):
+        rest = next(
+            (rest[i:] for i in range(len(rest)) if tokenizer.decode(rest[i:]).startswith(answer)),
+            tokenizer.encode(answer, add_special_tokens=False),
+        )
+    for i, token in enumerate(rest):
+        if token in ends:
+            return rest[: i + 1]
+    while rest and not tokenizer.decode(rest[-1:]).strip():
+        rest = rest[:-1]
+    return [*rest, ends[0]]
+
+
+def _ids(processor: Any, conversation: Conversation, *, prompt: bool) -> list[int]:
+    features = processor.apply_chat_template(
+        conversation, add_generation_prompt=prompt, tokenize=True, return_dict=True,
+        return_tensors="pt",
+    )
+    return features["input_ids"][0].tolist()
+
+
+def tree_mask(kept: int, tail: int, lengths: Sequence[int], dtype: Any) -> tuple[Any, list[int]]:
+    """The additive mask and the position ids of a row of `tail` tokens and all answers.
+
+    Args:
+        kept: tokens in the cache, which all see.
+        tail: tokens of the conversation that are not in the cache.
+        lengths: tokens of each answer.
+        dtype: floating, the model's.
+
+    Returns:
+        mask (1, 1, tail + sum(lengths), kept + tail + sum(lengths)), and as many positions as
+        the row has tokens.
+    """
+    import torch
+
+    row = tail + sum(lengths)
+    allowed = torch.zeros(row, kept + row, dtype=torch.bool)
+    allowed[:, :kept] = True
+    allowed[:tail, kept : kept + tail] = torch.ones(tail, tail).tril().bool()
+    allowed[tail:, kept : kept + tail] = True
+    positions, start = list(range(kept, kept + tail)), tail
+    for length in lengths:
+        block = torch.ones(length, length).tril().bool()
+        allowed[start : start + length, kept + start : kept + start + length] = block
+        positions += range(kept + tail, kept + tail + length)
+        start += length
+    mask = torch.zeros(1, 1, row, kept + row, dtype=dtype)
+    return mask.masked_fill(~allowed, torch.finfo(dtype).min), positions
+
+
+def tree_scores(
+    model: Any, tail: Sequence[int], answers: Sequence[Sequence[int]], cache: Any
+) -> list[float]:
+    """Log-likelihood of each answer, in nats, after the cache and `tail`; the cache grows.
+
+    Args:
+        model: takes 4-D masks (attention sdpa or eager, no sliding window).
+        tail: at least one token, none of an image.
+        answers: token ids with the end token.
+        cache: a cache with the tokens before `tail`; it holds the answers' tokens afterwards.
+    """
+    import torch
+
+    # an answer's last token is predicted but never read
+    read = [ids[:-1] for ids in answers]
+    mask, positions = tree_mask(
+        cache.get_seq_length(), len(tail), [len(ids) for ids in read], model.dtype
+    )
+    row = [*tail, *(token for ids in read for token in ids)]
+    device = model.device
+    logits = model(
+        input_ids=torch.tensor([row], device=device),
+        attention_mask=mask.to(device),
+        position_ids=torch.tensor([positions], device=device),
+        past_key_values=cache,
+        logits_to_keep=torch.arange(len(tail) - 1, len(row), device=device),
+    ).logits[0]
+    logs = logits.float().log_softmax(-1).cpu()
+    scores, start = [], 1  # row 0 is the conversation's last token: it predicts every first token
+    for ids in answers:
+        rows = [0, *range(start, start + len(ids) - 1)]
+        scores.append(float(logs[rows, list(ids)].double().sum()))
+        start += len(ids) - 1
+    return scores
+
+
+def plain_scores(
+    model: Any, inputs: dict[str, Any], answers: Sequence[Sequence[int]]
+) -> list[float]:
+    """The same numbers by one whole forward an answer: slow, and right for any model."""
+    import torch
+
+    scores = []
+    for ids in answers:
+        row = dict(inputs)
+        added = torch.tensor([list(ids)], device=row["input_ids"].device)
+        row["input_ids"] = torch.cat([row["input_ids"], added], dim=1)
+        row["attention_mask"] = torch.ones_like(row["input_ids"])
+        for name in ("token_type_ids", "mm_token_type_ids"):
+            if name in row:
+                row[name] = torch.cat([row[name], torch.zeros_like(added)], dim=1)
+        logits = model(**row, use_cache=False).logits[0, -len(ids) - 1 : -1]
+        logs = logits.float().log_softmax(-1).cpu()
+        scores.append(float(logs[range(len(ids)), list(ids)].double().sum()))
+    return scores

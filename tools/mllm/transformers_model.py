@@ -1,0 +1,335 @@
+"""A LLaVA, or another image-text-to-text model, run here through transformers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kuleshov.tools.mllm import hardware, loading, scoring
+from kuleshov.tools.mllm.base import Conversation, Generation, MllmError, MllmInfo
+from kuleshov.tools.mllm.encode import (
+    Encoded,
+    clean,
+    control_tokens,
+    defuse,
+    encode,
+    from_image,
+)
+from kuleshov.tools.mllm.grammar import Grammars
+from kuleshov.tools.mllm.prefix import PrefixStore, can_fork
+
+LONG_TAIL = 1024
+"""Tokens from which a conversation is read before its answers are scored: the tree mask grows
+with their square."""
+
+
+class TransformersMllm:
+    """A model that is loaded once and called from any thread; calls wait for one another.
+
+    For the LLaVA family, what a conversation shares with one of the last three (token ids and
+    images equal) is not read again. Other models read everything at every call.
+    """
+
+    def __init__(
+        self, model: Any, processor: Any, info: MllmInfo, *, reuse_prefix: bool = True
+    ) -> None:
+        """Bind a loaded model; see `load_folder` for one from disk.
+
+        Args:
+            model: of AutoModelForImageTextToText, on its device, in eval mode.
+            processor: its AutoProcessor, with a chat template.
+            reuse_prefix: keep key-value caches of the last conversations.
+        """
+        self.model, self.processor, self.info = model, processor, info
+        self.ends = loading.end_tokens(model, processor)
+        self.controls = control_tokens(processor)
+        text = model.config.get_text_config(decoder=True)
+        plain = model.config.model_type in loading.FAMILY and can_fork(text)
+        self.tree = plain and text._attn_implementation in ("sdpa", "eager")
+        self.prefixes = PrefixStore(text) if plain and reuse_prefix else None
+        self.text_config = text
+        self.lock = threading.RLock()
+        self._grammars: Grammars | None = None
+
+    @classmethod
+    def load_folder(
+        cls,
+        folder: Path,
+        *,
+        name: str,
+        device: str | None = None,
+        dtype: str | None = None,
+        quantization: str = "none",
+        device_map: Any = None,
+        reuse_prefix: bool = True,
+        **facts: Any,
+    ) -> TransformersMllm:
+        """Load config, processor and safetensors weights from a folder.
+
+        Args:
+            folder: as `save_pretrained` or the Hub cache leaves it.
+            name: how messages and records call the model.
+            device: cpu, cuda, cuda:1, mps; None: the best there is.
+            dtype: float32, bfloat16, float16; None: by device.
+            quantization: none, 4bit (nf4) or 8bit, through bitsandbytes.
+            device_map: accelerate's, e.g. "auto"; overrides the device.
+            reuse_prefix: keep key-value caches of the last conversations.
+            **facts: fields of MllmInfo that the model does not tell itself.
+
+        Raises:
+            MllmError: it is incomplete, no image-text-to-text model, or does not fit.
+        """
+        model, processor, info = loading.load_folder(
+            folder, name=name, device=device, dtype=dtype, quantization=quantization,
+            device_map=device_map, facts=facts,
+        )
+        return cls(model, processor, info, reuse_prefix=reuse_prefix)
+
+    def generate(
+        self,
+        conversation: Conversation,
+        *,
+        schema: dict[str, Any] | None = None,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int = 0,
+        on_token: Callable[[str], None] | None = None,
+    ) -> Generation:
+        """Answer the last user turn; see `Mllm.generate`.
+
+        `mean_logprob` is over the tokens of the text, end token left out, under the model's own
+        distribution: before the grammar's mask and before the temperature. `tokens` counts the
+        end token. The pieces given to `on_token`, joined, are `text`. An answer is also cut off
+        (`finished` False) where the model's context ends.
+
+        Raises:
+            MllmError: out of memory, a prompt longer than the model's context, a JSON schema
+                that cannot be followed.
+        """
+        begun = time.perf_counter()
+        encoded = self._encode(conversation)
+        room = self._room(encoded)
+        with self._running():
+            text, logs, ids, finished = self._generate(
+                encoded, schema, min(max_new_tokens, room), temperature, seed, on_token
+            )
+        return Generation(
+            text=text,
+            tokens=len(ids),
+            mean_logprob=sum(logs) / len(logs) if logs else None,
+            finished=finished,
+            seconds=time.perf_counter() - begun,
+        )
+
+    def score(self, conversation: Conversation, answers: Sequence[str]) -> list[float]:
+        """Log-likelihood of each answer as the whole next turn; see `Mllm.score`.
+
+        Raises:
+            MllmError: out of memory, or a prompt longer than the model's context.
+        """
+        if not answers:
+            return []
+        encoded = self._encode(conversation)
+        with self.lock:
+            asked = clean(conversation[-1:], self.controls)
+            ids = [
+                scoring.answer_ids(self.processor, asked, defuse(answer, self.controls), self.ends)
+                for answer in answers
+            ]
+        self._room(encoded, at_least=max(map(len, ids)))
+        with self._running():
+            if not self.tree:
+                return scoring.plain_scores(self.model, self._to_device(encoded.inputs), ids)
+            cache, tail = self._read_most(encoded)
+            scores = scoring.tree_scores(self.model, tail, ids, cache)
+            cache.crop(len(encoded.ids) - cache.get_seq_length())
+            self._keep(encoded.ids, encoded, cache)
+            return scores
+
+    # ---------------------------------------------------------------- before the model
+
+    def _encode(self, conversation: Conversation) -> Encoded:
+        cleaned = clean(conversation, self.controls)
+        with self.lock, loading.quiet():  # a fast tokenizer cannot be used by two threads
+            return encode(self.processor, cleaned, trace_images=self.prefixes is not None)
+
+    def _room(self, encoded: Encoded, at_least: int = 1) -> int:
+        """Tokens left for the answer. Raises MllmError if the conversation leaves too few."""
+        context = self.info.context_tokens
+        if context is None:
+            return 1 << 30
+        room = context - len(encoded.ids)
+        if room < at_least:
+            raise MllmError(
+                f"the conversation has {len(encoded.ids)} tokens and {self.info.id} reads at most "
+                f"{context}, answer included; give less context, fewer pictures or smaller ones."
+            )
+        return room
+
+    def _to_device(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        model = self.model
+        return {
+            name: value.to(model.device, model.dtype if value.is_floating_point() else None)
+            if hasattr(value, "is_floating_point") else value
+            for name, value in inputs.items()
+        }
+
+    # ---------------------------------------------------------------- the model, under the lock
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """One call at a time, no gradients, no chatter; memory errors say what to choose."""
+        import torch
+
+        short = hardware.telling_what_to_choose(
+            self.info.id, self.info.device, self.info.quantization
+        )
+        with self.lock, short, loading.quiet(), torch.inference_mode():
+            try:
+                yield
+            except BaseException:
+                if self.prefixes is not None:
+                    self.prefixes.clear()  # they may be what made the memory short
+                raise
+
+    def _generate(
+        self, encoded: Encoded, schema: dict[str, Any] | None, most: int, temperature: float,
+        seed: int, on_token: Callable[[str], None] | None,
+    ) -> tuple[str, list[float], list[int], bool]:
+        import torch
+        from transformers import LogitsProcessorList
+
+        recorder = _Recorder()
+        processors = LogitsProcessorList([recorder])
+        grammar = None
+        if schema is not None:
+            grammar = self._grammar_maker().for_schema(schema)
+            processors.append(grammar)
+        inputs, options = encoded.inputs, {}
+        if self.prefixes is not None:
+            cache, _, read = self.prefixes.fork(encoded)
+            if cache is not None:
+                options["past_key_values"] = cache
+                inputs = from_image(inputs, read)
+        if temperature > 0:
+            options |= {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+        writer = _Writer(self.processor.tokenizer, self.ends, on_token)
+        cuda = [self.model.device] if self.model.device.type == "cuda" else []
+        with torch.random.fork_rng(cuda):
+            torch.manual_seed(seed)
+            out = self.model.generate(
+                **self._to_device(inputs),
+                max_new_tokens=most,
+                logits_processor=processors,
+                streamer=writer,
+                return_dict_in_generate=True,
+                **options,
+            )
+        row = out.sequences[0]
+        self._keep(row.tolist(), encoded, out.past_key_values)
+        ids = row[len(encoded.ids) :].tolist()
+        ended = bool(ids) and ids[-1] in self.ends
+        finished = ended or (grammar is not None and grammar.complete(row))
+        logs = recorder.logs(row)
+        return writer.text, logs[:-1] if ended else logs, ids, finished
+
+    def _read_most(self, encoded: Encoded) -> tuple[Any, list[int]]:
+        """A cache of the conversation's start, and the tokens that remain: at least one.
+
+        No image is among what remains, and not much text.
+        """
+        from transformers import DynamicCache
+
+        cache, held, read = None, 0, 0
+        if self.prefixes is not None:
+            cache, held, read = self.prefixes.fork(encoded)
+        if cache is None:
+            cache = DynamicCache(config=self.text_config)
+        inputs = from_image(encoded.inputs, read)
+        tail = encoded.ids[held:]
+        if "pixel_values" in inputs or len(tail) > LONG_TAIL:
+            rest = {
+                name: value for name, value in inputs.items()
+                if name not in ("input_ids", "attention_mask")
+            }
+            rest["input_ids"] = encoded.inputs["input_ids"][:, held:-1]
+            self.model(**self._to_device(rest), past_key_values=cache, logits_to_keep=1)
+            tail = encoded.ids[-1:]
+        return cache, tail
+
+    def _keep(self, ids: list[int], encoded: Encoded, cache: Any) -> None:
+        if self.prefixes is not None:
+            self.prefixes.keep(ids, encoded.images, cache)
+
+    def _grammar_maker(self) -> Grammars:
+        if self._grammars is None:
+            head = self.model.get_output_embeddings()
+            width = head.out_features if head is not None else self.text_config.vocab_size
+            self._grammars = Grammars(self.processor.tokenizer, width, self.ends)
+        return self._grammars
+
+
+class _Recorder:
+    """A logits processor that changes nothing and notes each token's log-probability, in nats."""
+
+    supports_continuous_batching = False
+
+    def __init__(self) -> None:
+        self.last: Any = None
+        self.taken: list[Any] = []
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        self._take(input_ids[0, -1])
+        self.last = scores[0].float().log_softmax(-1)
+        return scores
+
+    def _take(self, token: Any) -> None:
+        if self.last is not None:
+            self.taken.append(self.last[token])
+
+    def logs(self, row: Any) -> list[float]:
+        """Of every token written; `row` is prompt and answer, (n,)."""
+        self._take(row[-1])
+        self.last = None
+        return [float(value) for value in self.taken]
+
+
+class _Writer:
+    """A streamer of transformers that turns tokens into text as soon as it is certain."""
+
+    def __init__(
+        self, tokenizer: Any, ends: Sequence[int], on_token: Callable[[str], None] | None
+    ) -> None:
+        self.tokenizer, self.ends, self.on_token = tokenizer, set(ends), on_token
+        self.ids: list[int] = []
+        self.text = ""
+        self.prompt = True
+
+    def put(self, value: Any) -> None:
+        if self.prompt:  # generate() hands over the prompt first
+            self.prompt = False
+            return
+        self.ids += [token for token in value.flatten().tolist() if token not in self.ends]
+        if self.on_token is not None:
+            self._write(self._decoded())
+
+    def end(self) -> None:
+        self._write(self._decoded(), last=True)
+
+    def _decoded(self) -> str:
+        return str(
+            self.tokenizer.decode(
+                self.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        )
+
+    def _write(self, text: str, last: bool = False) -> None:
+        """A character of several tokens decodes to U+FFFD until its last one is there."""
+        if last or not text.endswith("\ufffd"):
+            piece, self.text = text[len(self.text) :], text
+            if piece and self.on_token is not None:
+                self.on_token(piece)

@@ -1,0 +1,137 @@
+"""What a model folder holds, read from its files alone: no torch, no transformers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from kuleshov.tools.mllm.base import MllmError
+
+HASHED_WHOLE = 2_000_000_000
+"""Weights up to this many bytes are hashed as they are, larger ones by their headers."""
+
+
+def files(folder: Path) -> list[Path] | None:
+    """The safetensors files of a folder, or None if there are none or some are missing."""
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
+    if not index.is_file():
+        return None
+    try:
+        named = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    found = [folder / name for name in named]
+    return found if found and all(path.is_file() for path in found) else None
+
+
+def check_complete(folder: Path, name: str) -> None:
+    """Raises MllmError if config or weights are missing, saying which."""
+    if not (folder / "config.json").is_file():
+        raise MllmError(f"{name} has no config.json: give the folder of a transformers model.")
+    if files(folder) is not None:
+        return
+    if (folder / "model.safetensors.index.json").is_file():
+        raise MllmError(f"{name} lacks some of the weights its index names; download it again.")
+    other = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.gguf")
+             for path in folder.glob(pattern)]
+    if other:
+        raise MllmError(
+            f"{name} holds {other[0]} but no safetensors weights, and nothing else is loaded; "
+            "save it as model.safetensors."
+        )
+    raise MllmError(f"{name} holds no weights: model.safetensors is missing.")
+
+
+def size(folder: Path) -> int:
+    """Bytes of the folder's files, symbolic links (the Hub cache's) followed."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+def header(path: Path) -> bytes:
+    """The header of a safetensors file: JSON with each tensor's type, shape and place.
+
+    Raises:
+        MllmError: the file is not safetensors.
+    """
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        raw = file.read(length) if 0 < length < 100_000_000 else b""
+    if len(raw) != length or not raw.startswith(b"{"):
+        raise MllmError(f"the weights file {path} is not safetensors or is cut off.")
+    return raw
+
+
+def count_parameters(folder: Path) -> int:
+    """Numbers held by the weights files (of 4-bit weights the packed bytes)."""
+    count = 0
+    for path in files(folder) or []:
+        try:
+            tensors = json.loads(header(path))
+        except ValueError:
+            raise MllmError(f"the weights file {path} is damaged.") from None
+        count += sum(
+            math.prod(tensor["shape"]) for name, tensor in tensors.items()
+            if name != "__metadata__"
+        )
+    return count
+
+
+def fingerprint(folder: Path) -> str | None:
+    """sha256 of the weights, saying of what where it is not the one file's.
+
+    One file up to 2 GB: its sha256. Several: ``files:`` and the sha256 of their lines
+    ``sha256  name``. Larger: ``headers:`` and the sha256 of the headers (names, types, shapes
+    and places of the tensors, not their values).
+    """
+    found = files(folder)
+    if not found:
+        return None
+    if sum(path.stat().st_size for path in found) > HASHED_WHOLE:
+        hashed = hashlib.sha256()
+        for path in found:
+            hashed.update(header(path))
+        return f"headers:{hashed.hexdigest()}"
+    sums = []
+    for path in found:
+        with path.open("rb") as file:
+            sums.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if len(sums) == 1:
+        return sums[0]
+    lines = "".join(f"{one}  {path.name}\n" for one, path in zip(sums, found, strict=True))
+    return f"files:{hashlib.sha256(lines.encode()).hexdigest()}"
+
+
+def licence(folder: Path) -> str | None:
+    """The licence that the model card's front matter names, or None."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return None
+    text = card.read_text("utf-8", errors="replace")
+    front = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
+    if front is None:
+        return None
+    fields = dict(re.findall(r"^(license|license_name):\s*(\S.*?)\s*$", front[1], re.MULTILINE))
+    found = fields.get("license_name") or fields.get("license")
+    return found.strip("'\"") if found else None
+
+
+def config(folder: Path) -> dict[str, Any]:
+    """config.json, or nothing if it cannot be read."""
+    try:
+        found = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def reads_images(folder: Path) -> bool:
+    """Whether the config is that of a model that answers in text about pictures."""
+    found = config(folder)
+    architecture = str((found.get("architectures") or [""])[0])
+    return "vision_config" in found and architecture.endswith("ForConditionalGeneration")
