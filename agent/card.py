@@ -1,0 +1,295 @@
+"""The terminal card: one inference as text that a person likes to read.
+
+Lines are laid out here rather than by rich's tables, so that a pipe gets plain text without
+frames or trailing blanks. Text of models and users is put into `Text` objects, never parsed as
+markup, and is rid of control characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from kuleshov import view
+from kuleshov.tools.types import EmotionScores
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kuleshov.tools.faces.base import ToolStatus
+    from kuleshov.types import Inference, Person
+
+STATUS_STYLE = {"confirmed": "green", "unconfirmed": "yellow", "contradicted": "bold red"}
+BAR_WIDTH = 40  # columns, at most
+LABEL_WIDTH = 24
+MOMENTS = 16  # rows, at most, of an expression over time
+# for terminals whose encoding lacks these
+ASCII = str.maketrans({"×": "x", "·": "-", "–": "-", "−": "-", "…": "...", "’": "'"})
+
+
+def print_card(inference: Inference, console: Console) -> None:
+    """Print the whole inference; colour and line-drawing only where the console has both."""
+    card = _Card(console)
+    card.inference(inference)
+    card.end()
+
+
+def print_doctor(rows: Iterable[ToolStatus], console: Console) -> None:
+    """Print what is installed and what is missing, a paragraph a tool."""
+    card = _Card(console)
+    for row in rows:
+        state = ("ready", "green") if row.ready else ("missing", "yellow")
+        card.line((row.name, "bold"), (f"  {row.version}" if row.version else "", ""), "  ", state)
+        for name, text in (
+            ("measures", row.measures),
+            ("weights", row.weights),
+            ("licence", row.licence),
+            ("install", row.command or ""),
+        ):
+            if text:
+                card.field(name, text, 10)
+
+
+class _Card:
+    """Prints lines that fit the console's width."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.width = max(30, console.width)
+        self.unicode = console.encoding.lower().replace("-", "").startswith("utf")
+        self.lines = self.unicode and console.is_terminal and not console.no_color
+
+    # ------------------------------------------------------------ the parts of the card
+
+    def inference(self, inference: Inference) -> None:
+        name = view.title(inference.media)
+        self.line((name, "bold"))
+        if not self.console.is_terminal:  # no bold: mark where one card of many begins
+            self.line("=" * min(cell_len(name), self.width))
+        self.wrapped(" · ".join(view.facts(inference)), style="dim")
+        self.heading("Scene")
+        if inference.scene is None:
+            self.wrapped("not described", 2, style="italic")
+        else:
+            self.wrapped(view.clean(inference.scene.description), 2)
+            for name, text in view.scene_details(inference):
+                self.field(name, text, 10)
+        for person in inference.people:
+            self.person(inference, person)
+        self.evidence(inference)
+        self.notes("Gaps", [f"{gap.step}: {gap.reason}" for gap in inference.gaps])
+        self.notes("Warnings", inference.warnings)
+        self.heading("Read with")
+        for name, text in view.tools_used(inference.provenance):
+            self.field(name, text, 10)
+        self.line()
+        self.wrapped(view.clean(inference.caveat), style="dim italic")
+
+    def person(self, inference: Inference, person: Person) -> None:
+        top = ""
+        if person.emotions is not None:
+            label = person.emotions.top
+            top = f"{view.clean(label)} {view.percent(person.emotions.probabilities[label])}"
+        self.heading(f"Person {person.id}", top or "unanswered")
+        face = person.face
+        if face is None:
+            self.wrapped("no face was found for this person", 2, style="dim")
+        else:
+            x0, y0, x1, y1 = face.xyxy
+            where = f"face {x1 - x0:.0f} × {y1 - y0:.0f} px at ({x0:.0f}, {y0:.0f})"
+            score = "" if face.score is None else f", detector score {face.score:.2f}"
+            time = "" if face.time_s is None else f", shown at {view.seconds(face.time_s)}"
+            self.wrapped(f"{where}{score}{time}", 2, style="dim")
+            for note in face.notes:
+                self.wrapped(f"note: {view.clean(note)}", 2)
+        if person.emotions is None:
+            self.wrapped(f"unanswered: {view.clean(person.unanswered or 'no reason given')}", 2)
+        else:
+            self.line()
+            self.distribution(person.emotions)
+            self.line()
+            self.field("rests on", view.fusion(person.emotions), 16)
+        for judgement in person.judgements:
+            told = f"unanswered: {view.clean(judgement.unanswered or 'no reason given')}"
+            if judgement.emotions is not None:
+                told = view.brief(judgement.emotions)
+            self.field(view.CONDITIONS[judgement.condition], told, 16)
+        affect = [
+            f"{name} {view.signed(value)}"
+            for name, value in (("valence", person.valence), ("arousal", person.arousal))
+            if value is not None
+        ]
+        if affect:
+            self.field("affect", f"{', '.join(affect)} (each −1 to +1)", 16)
+        if face is not None:
+            self.units(person)
+        self.over_time(inference, person)
+        self.explanation(person)
+
+    def distribution(self, scores: EmotionScores) -> None:
+        shown, rest = view.split(scores)
+        column = self.column(label for label, _ in shown)
+        room = min(BAR_WIDTH, self.width - 2 - column - 7)
+        for place, (label, p) in enumerate(shown):
+            style = "bold" if place == 0 else ""
+            name = set_cell_size(view.clean(label), column)
+            self.line(f"  {name} ", (f"{view.percent(p):>4}", style), "  ", self.bar(p, room))
+        if rest:
+            self.wrapped(f"below 1%: {', '.join(view.clean(label) for label in rest)}", 2, "dim")
+
+    def units(self, person: Person) -> None:
+        assert person.face is not None
+        known = view.units(person.face)
+        self.subheading("Action units", "; ".join(view.scales(person.face)))
+        column = max((len(view.unit_name(unit)) for unit in known.shown), default=0)
+        mixed = len(view.scales(person.face)) > 1
+        for unit in known.shown:
+            number = view.unit_number(unit, with_scale=mixed)
+            weak = " (measured poorly)" if unit.weak else ""
+            self.wrapped(
+                f"AU{unit.unit:<3} {view.unit_name(unit):<{column}}  {unit.shown:<6}  "
+                f"{number}{weak}",
+                4,
+                hang=6 + column + 3,
+            )
+        if not (known.shown or known.absent or known.untold):
+            self.wrapped("not measured: this tool yielded no action units", 4)
+            return
+        if not known.shown:
+            self.wrapped("none shown", 4)
+        for name, numbers in (
+            ("not shown", [unit.unit for unit in known.absent]),
+            ("could not tell", [unit.unit for unit in known.untold]),
+            ("not measured", list(known.unmeasured)),
+        ):
+            if numbers:
+                listed = ", ".join(f"AU{number}" for number in dict.fromkeys(numbers))
+                self.field(name, listed, 14, indent=4)
+
+    def over_time(self, inference: Inference, person: Person) -> None:
+        moments = view.moments(inference, person)
+        if not moments:
+            return
+        rows = view.thinned(moments, MOMENTS)
+        some = "" if len(rows) == len(moments) else f"{len(rows)} of {len(moments)} sampled times"
+        self.subheading("Expression over time", some)
+        column = self.column(row.expression.top for row in rows if row.expression is not None)
+        room = min(BAR_WIDTH, self.width - 4 - 9 - column - 8)
+        for moment in rows:
+            when = f"    {view.seconds(moment.time_s):>8}  "
+            if moment.expression is None:
+                self.line(when, (f"({moment.missing})", "dim"))
+                continue
+            label = moment.expression.top
+            p = moment.expression.probabilities[label]
+            name = set_cell_size(view.clean(label), column)
+            self.line(when, f"{name}  {view.percent(p):>4}  ", self.bar(p, room))
+
+    def explanation(self, person: Person) -> None:
+        told = person.explanation
+        if told is None:
+            return
+        self.subheading("Explanation", "second attempt" if told.repaired else "")
+        self.wrapped(view.clean(told.text), 4)
+        if told.cues:
+            self.line()
+        for cue in told.cues:
+            head = Text(f"    {cue.status:<12}  ", STATUS_STYLE[cue.status])
+            self.wrapped(Text.assemble(head, f"[{cue.evidence}] ", view.clean(cue.text)), hang=18)
+        if told.left_out:
+            numbers = " ".join(f"[{n}]" for n in told.left_out)
+            self.field("left out", f"{numbers} shown on the face, not cited", 12, indent=4)
+
+    def evidence(self, inference: Inference) -> None:
+        if not inference.evidence:
+            return
+        self.heading("Evidence")
+        people = list(dict.fromkeys(item.person for item in inference.evidence))
+        source = max(len(view.clean(item.source)) for item in inference.evidence)
+        number = len(str(max(item.n for item in inference.evidence))) + 2
+        for person in people:
+            if len(people) > 1:
+                name = "Whole picture" if person is None else f"Person {person}"
+                if person is None and inference.media.kind == "clip":
+                    name = "Whole clip"
+                self.line((f"  {name}", "dim"))
+            for item in view.evidence_of(inference, person):
+                mark = f"[{item.n}]"
+                head = f"  {mark:>{number}} {view.clean(item.source):<{source}}  "
+                self.wrapped(
+                    Text.assemble((head, "cyan"), view.clean(item.text)), hang=number + 5 + source
+                )
+
+    def notes(self, name: str, texts: Sequence[str]) -> None:
+        if texts:
+            self.heading(name, style="yellow")
+            for text in texts:
+                self.wrapped(f"- {view.clean(text)}", 2, hang=4)
+
+    # ------------------------------------------------------------ how a line is printed
+
+    def heading(self, name: str, what: str = "", style: str = "") -> None:
+        self.line()
+        self.line((name, f"bold {style}"), (f": {what}" if what else "", "bold cyan"))
+
+    def subheading(self, name: str, what: str = "") -> None:
+        self.line()
+        self.wrapped(
+            Text.assemble((f"  {name}", "bold"), (f"  {what}" if what else "", "dim")), hang=4
+        )
+
+    def field(self, name: str, text: str, column: int, indent: int = 2) -> None:
+        self.wrapped(
+            Text.assemble((f"{'':{indent}}{name:<{column}}", "dim"), "  ", view.clean(text)),
+            hang=indent + column + 2,
+        )
+
+    def column(self, labels: Iterable[str]) -> int:
+        """Columns of the widest label, within reason."""
+        return min(LABEL_WIDTH, max((cell_len(view.clean(label)) for label in labels), default=0))
+
+    def bar(self, p: float, room: int) -> tuple[str, str]:
+        """A bar of at most `room` columns; half columns where lines may be drawn."""
+        if room < 5:
+            return "", ""
+        if not self.lines:
+            return "#" * max(1, round(p * room)), ""
+        halves = max(1, round(2 * p * room))
+        return "━" * (halves // 2) + "╸" * (halves % 2), "cyan"
+
+    def wrapped(
+        self, text: str | Text, indent: int = 0, style: str = "", hang: int | None = None
+    ) -> None:
+        """Words broken into lines; all but the first begin at `hang`."""
+        words = Text(" " * indent, "").append_text(
+            text if isinstance(text, Text) else Text(text, style)
+        )
+        hang = indent if hang is None else hang
+        if hang > self.width // 2:  # too little room beside a long name
+            hang = 4
+        first = words.wrap(self.console, self.width, no_wrap=False)
+        if len(first) < 2:
+            self._print(words)
+            return
+        self._print(first[0])
+        rest = words[len(first[0].plain) :]
+        rest = rest[len(rest.plain) - len(rest.plain.lstrip()) :]
+        for line in rest.wrap(self.console, self.width - hang):
+            self._print(Text(" " * hang).append_text(line))
+
+    def line(self, *parts: str | tuple[str, str]) -> None:
+        self.wrapped(Text.assemble(*parts))
+
+    def _print(self, text: Text) -> None:
+        text.rstrip()
+        if not self.unicode:
+            encoding = self.console.encoding
+            plain = text.plain.translate(ASCII).encode(encoding, "replace").decode(encoding)
+            text = Text(plain)
+        self.console.print(text, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+    def end(self) -> None:
+        self.line()
