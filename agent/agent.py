@@ -20,8 +20,6 @@ from kuleshov.tools.mllm.base import Mllm
 from kuleshov.tools.types import KuleshovError, LabelSet
 from kuleshov.types import Inference
 
-POCKET_CONTEXT_WEIGHT = 0.25  # the bundled LLaVA's scene must not drive an emotion
-
 LIBRARIES = (
     "torch",
     "transformers",
@@ -65,7 +63,7 @@ class Agent:
         family = mllm.info.prompts if settings.prompts == "auto" else settings.prompts
         weight = settings.context_weight
         if weight is None:
-            weight = POCKET_CONTEXT_WEIGHT if mllm.info.caveat else 1.0
+            weight = mllm.info.context_weight
         self.settings = settings
         self.crew = Crew(
             mllm=mllm,

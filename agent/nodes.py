@@ -25,6 +25,7 @@ from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.mllm.base import Conversation, Mllm
 from kuleshov.tools.types import EmotionScores, Face, KuleshovError, LabelSet
 from kuleshov.types import (
+    Condition,
     Evidence,
     Explanation,
     FusedScores,
@@ -310,15 +311,26 @@ class Nodes:
             )
             if note and scores:
                 warnings.append(f"person {target['id']}: {note}")
-        wanted = {"text": ["both"], "bayes": ["context"], "context": ["context"], "face": []}
+        wanted: dict[str, tuple[Condition, ...]] = {
+            "text": ("both",),
+            "bayes": ("context", "both"),
+            "context": ("context",),
+            "face": (),
+        }
         for condition in wanted[self.crew.strategy]:
             try:
                 scores = self.likelihoods(state, condition)
                 if scores is not None:
-                    judgements[condition] = Judgement(condition=condition, emotions=scores)  # type: ignore[arg-type]
+                    judgements[condition] = Judgement(condition=condition, emotions=scores)
             except Exception as error:
                 gaps.append(gap("weigh", error))
         fused, missing = self._fuse(judgements, has_face=face is not None)
+        words = judgements.get("both")
+        if fused and words and words.emotions and words.emotions.top != fused.top:
+            warnings.append(
+                f"person {target['id']}: the explanation leans to {words.emotions.top}, "
+                f"the fused reading to {fused.top}"
+            )
         if missing:
             gaps.append(Gap(step="fuse", reason=f"person {target['id']}: {missing}").model_dump())
         person = Person(
@@ -344,7 +356,7 @@ class Nodes:
 
     # ---------------------------------------------------------------- what the nodes share
 
-    def likelihoods(self, state: PersonState, condition: str) -> EmotionScores | None:
+    def likelihoods(self, state: PersonState, condition: Condition) -> EmotionScores | None:
         """p(label | condition) from the MLLM's label log-likelihoods, or None if nothing to go by.
 
         `both` scores the labels after the explanation, `context` from scene and words alone.
@@ -354,7 +366,7 @@ class Nodes:
         if condition == "both":
             before = self._judge(state)
             labels = self._words(state)
-            if labels is None:
+            if labels is None or state["explanation"] is None:
                 return None
             talk = crew.writer.label(before, state["answer"], number, labels)
         else:

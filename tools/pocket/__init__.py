@@ -8,6 +8,9 @@ from pathlib import Path
 
 CAVEAT = "pocket models: for demonstration, see the card (`kuleshov models card pocket`)"
 
+CONTEXT_WEIGHT = 0.25
+"""What the bundled LLaVA's reading of a scene weighs in fusion: it must not drive an emotion."""
+
 
 def folder() -> Path:
     """Where the bundled weights lie."""
