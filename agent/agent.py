@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Any, Literal
 
 from kuleshov import __version__, conversation, graph, prompts
-from kuleshov.nodes import Crew, Nodes
+from kuleshov.crew import Crew
 from kuleshov.settings import Settings
 from kuleshov.tools import faces as face_tools
 from kuleshov.tools import mllm as models
@@ -84,7 +84,7 @@ class Agent:
                 "versions": versions(),
             },
         )
-        self.graph = graph.build(Nodes(self.crew))
+        self.graph = graph.build(self.crew)
         self._keys = itertools.count()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The graph: which step follows which. Everything that a step does is in `nodes`."""
+"""The graph: which step follows which. What the steps do is in `picture` and `person`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 
-from kuleshov.nodes import Nodes
+from kuleshov.crew import Crew
+from kuleshov.person import PersonNodes
+from kuleshov.picture import PictureNodes
 from kuleshov.state import PersonResult, PersonState, State
 
 
-def person_graph(nodes: Nodes) -> Any:
+def person_graph(crew: Crew) -> Any:
     """One person: judge, ground, repair once if need be, weigh."""
+    nodes = PersonNodes(crew)
     graph = StateGraph(PersonState, output_schema=PersonResult)
     graph.add_node("judge", nodes.judge)
     graph.add_node("ground", nodes.ground)
@@ -25,14 +28,15 @@ def person_graph(nodes: Nodes) -> Any:
     return graph.compile()
 
 
-def build(nodes: Nodes, checkpointer: Any = None) -> Any:
+def build(crew: Crew, checkpointer: Any = None) -> Any:
     """The compiled graph: faces and scene side by side, then each person, then the record."""
+    nodes = PictureNodes(crew)
     graph = StateGraph(State)
     graph.add_node("open_media", nodes.open_media)
     graph.add_node("observe_faces", nodes.observe_faces)
     graph.add_node("describe_scene", nodes.describe_scene)
     graph.add_node("gather", nodes.gather)
-    graph.add_node("person", person_graph(nodes))
+    graph.add_node("person", person_graph(crew))
     graph.add_node("finish", nodes.finish)
     graph.add_edge(START, "open_media")
     graph.add_edge("open_media", "observe_faces")
@@ -46,4 +50,4 @@ def build(nodes: Nodes, checkpointer: Any = None) -> Any:
 
 def mermaid() -> str:
     """Mermaid text of the compiled graph; needs no model."""
-    return build(Nodes(crew=None)).get_graph(xray=True).draw_mermaid()  # type: ignore[arg-type]
+    return build(crew=None).get_graph(xray=True).draw_mermaid()  # type: ignore[arg-type]

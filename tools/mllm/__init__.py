@@ -12,6 +12,7 @@ from typing import Any, Literal
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, MllmInfo, Turn
 from kuleshov.tools.mllm.hub import ModelStatus, check, default_model, listing, pull
 from kuleshov.tools.mllm.scripted import Call, ScriptedMllm
+from kuleshov.tools.types import LabelSet
 
 __all__ = [
     "Call", "Conversation", "Generation", "Mllm", "MllmError", "MllmInfo", "ModelStatus",
@@ -78,6 +79,8 @@ def _pocket_facts(folder: Path | None) -> dict[str, Any]:
     return {
         "sha256": weights.check(folder / "model.safetensors", "llava/model.safetensors"),
         "caveat": pocket.CAVEAT,
+        "taught_labels": LabelSet.load("ekman-8").names,
+        "context_weight": pocket.CONTEXT_WEIGHT,
         "many_images": False,
         "licence": hub.POCKET_LICENCE,
     }

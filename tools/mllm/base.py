@@ -36,6 +36,7 @@ class MllmInfo(Record):
     many_images: bool = True
     scores_labels: bool = True
     taught_labels: tuple[str, ...] | None = None  # None: open vocabulary
+    context_weight: float = 1.0  # what its reading of a scene weighs in fusion, by default
     context_tokens: int | None = None
     caveat: str | None = None
 

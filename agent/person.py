@@ -1,225 +1,40 @@
-"""The nodes of the graph: each takes the state and returns only what it changes.
-
-A face tool or model that fails leaves a recorded gap, and the reading goes on from what there is.
-"""
+"""The nodes for one person: judge, ground, repair once if need be, weigh."""
 
 from __future__ import annotations
 
 import json
-import logging
-import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.config import get_stream_writer
-from langgraph.types import Send
 
-from kuleshov import conversation, evidence, fusion, grounding, people
-from kuleshov.settings import Settings
-from kuleshov.state import Desk, PersonState, Picture, Plain, State
-from kuleshov.tools import media
-from kuleshov.tools.faces.base import FaceTool
-from kuleshov.tools.mllm.base import Conversation, Mllm
-from kuleshov.tools.types import EmotionScores, Face, KuleshovError, LabelSet
+from kuleshov import conversation, fusion, grounding
+from kuleshov.crew import Crew, gap
+from kuleshov.state import PersonState, Plain
+from kuleshov.tools.mllm.base import Conversation
+from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import (
     Condition,
     Evidence,
     Explanation,
     FusedScores,
     Gap,
-    Inference,
     Judgement,
     Person,
-    Scene,
 )
 
-log = logging.getLogger("kuleshov")
 
-
-@dataclass
-class Crew:
-    """Who does the work: the model, the face tool, and the choices; loaded once, shared by all."""
-
-    mllm: Mllm
-    faces: FaceTool
-    settings: Settings
-    labels: LabelSet
-    strategy: str
-    context_weight: float
-    writer: conversation.Writer
-    provenance: Plain
-    desk: Desk = field(default_factory=Desk)
-    priors: dict[tuple[str, tuple[str, ...]], list[float]] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-def gap(step: str, error: Exception) -> Plain:
-    """The gap that a failure leaves; what is not a tool's own sentence is named by its type."""
-    if not isinstance(error, KuleshovError):
-        log.debug("step %s failed", step, exc_info=error)
-    text = str(error).strip().splitlines()
-    reason = text[0] if text else "failed without a message"
-    if not isinstance(error, KuleshovError):
-        reason = f"{type(error).__name__}: {reason}"
-    return Gap(step=step, reason=reason).model_dump()
-
-
-def plain(records: Sequence[Any]) -> list[Plain]:
-    return [record.model_dump(mode="json") for record in records]
-
-
-class Nodes:
-    """The nodes, bound to a crew."""
+class PersonNodes:
+    """Bound to a crew."""
 
     def __init__(self, crew: Crew) -> None:
         self.crew = crew
-
-    # ---------------------------------------------------------------- the whole picture
-
-    def open_media(self, state: State) -> State:
-        """Open the source. A source that cannot be opened ends the run with its MediaError."""
-        begun = time.perf_counter()
-        settings, desk = self.crew.settings, self.crew.desk
-        opened = media.open_media(
-            desk.source(state["key"]), max_pixels=settings.max_pixels, frames=settings.frames
-        )
-        desk.lay_out(state["key"], opened.images)
-        return {
-            "media": opened.media.model_dump(mode="json"),
-            "seconds": {"open": time.perf_counter() - begun},
-        }
-
-    def observe_faces(self, state: State) -> State:
-        begun = time.perf_counter()
-        pictures = self.crew.desk.pictures(state["key"])
-        try:
-            found = self.crew.faces.observe(pictures)
-        except Exception as error:
-            return {"faces": [[] for _ in pictures], "gaps": [gap("faces", error)]}
-        if len(pictures) > 1:
-            found = [
-                [
-                    face.model_copy(update={"time_s": frame["time_s"], "frame": frame["index"]})
-                    for face in faces
-                ]
-                for faces, frame in zip(found, state["media"]["frames"], strict=True)
-            ]
-        return {
-            "faces": [plain(faces) for faces in found],
-            "seconds": {"faces": time.perf_counter() - begun},
-        }
-
-    def describe_scene(self, state: State, config: RunnableConfig) -> State:
-        begun = time.perf_counter()
-        mllm, writer = self.crew.mllm, self.crew.writer
-        shown = [conversation.image(picture) for picture in self.scene_pictures(state["key"])]
-        brief = writer.family == "brief"
-        try:
-            answer = self.generate(
-                writer.scene(shown),
-                config,
-                step="scene",
-                schema=None if brief else conversation.SCENE_SCHEMA,
-                most=60 if brief else None,
-            )
-            if brief:
-                yes, no = mllm.score(writer.probe(shown, "a person"), ["yes", "no"])
-                scene = Scene(
-                    description=answer.text.strip(),
-                    people_present=yes > no,
-                    mean_logprob=answer.mean_logprob,
-                )
-            else:
-                told = json.loads(answer.text)
-                scene = Scene(**told, mean_logprob=answer.mean_logprob)
-            if not scene.description.strip():
-                raise KuleshovError("the model described nothing")
-        except json.JSONDecodeError:
-            error = KuleshovError("the model's description could not be read: unanswered")
-            return {"scene": None, "gaps": [gap("scene", error)]}
-        except Exception as error:
-            return {"scene": None, "gaps": [gap("scene", error)]}
-        return {
-            "scene": scene.model_dump(mode="json"),
-            "seconds": {"scene": time.perf_counter() - begun},
-        }
-
-    def gather(self, state: State) -> State:
-        """Number the people and all evidence about them and their situation."""
-        settings = self.crew.settings
-        frames = [[Face.model_validate(face) for face in faces] for faces in state["faces"]]
-        found, left_out = people.targets(frames, settings.max_people)
-        scene = Scene.model_validate(state["scene"]) if state.get("scene") else None
-        warnings = list(state["media"].get("notes", []))
-        if left_out:
-            warnings.append(
-                f"{len(found) + left_out} faces were found; the {len(found)} largest were read "
-                f"(max_people = {settings.max_people})"
-            )
-        if not found and scene is not None and scene.people_present:
-            found = [{"id": 1, "face": None, "picture": 0, "expression": None, "timeline": []}]
-            warnings.append("no face was found: the person is judged from context alone")
-        items: list[Evidence] = []
-        for target in found:
-            face = Face.model_validate(target["face"]) if target["face"] else None
-            if face is None:
-                continue
-            items += evidence.collect(face, None, person=target["id"], first=len(items) + 1)
-            if target["timeline"]:
-                track = [Face.model_validate(face) for face in target["timeline"]]
-                items += evidence.over_time(track, person=target["id"], first=len(items) + 1)
-            if face.width < people.SMALL_FACE_PX:
-                warnings.append(
-                    f"person {target['id']}: the face is {face.width:.0f} px wide, too small to "
-                    "read with confidence"
-                )
-        items += evidence.collect(None, scene, state["contexts"], first=len(items) + 1)
-        return {"targets": found, "evidence": plain(items), "warnings": warnings}
-
-    def to_people(self, state: State) -> list[Send] | str:
-        """Each person to a judgement of their own; nobody: straight to the end."""
-        sends = []
-        for target in state["targets"]:
-            own = [e for e in state["evidence"] if e["person"] in (None, target["id"])]
-            if own:
-                sends.append(
-                    Send(
-                        "person",
-                        {"key": state["key"], "target": target, "evidence": own, "tries": 0},
-                    )
-                )
-        return sends or "finish"
-
-    def finish(self, state: State) -> State:
-        known = {key: state[key] for key in ("media", "scene", "evidence") if key in state}
-        warnings = [*state.get("warnings", [])]
-        for caveat in (self.crew.mllm.info.caveat, self.crew.faces.info.caveat):
-            if caveat and caveat not in warnings:
-                warnings.append(caveat)
-        inference = Inference.model_validate(
-            {
-                **known,
-                "people": sorted(state.get("people", []), key=lambda person: person["id"]),
-                "gaps": state.get("gaps", []),
-                "warnings": warnings,
-                "provenance": {
-                    **self.crew.provenance,
-                    "seconds": {k: round(v, 4) for k, v in state.get("seconds", {}).items()},
-                },
-            }
-        )
-        return {"inference": inference.model_dump(mode="json", by_alias=True)}
-
-    # ---------------------------------------------------------------- one person
 
     def judge(self, state: PersonState, config: RunnableConfig) -> PersonState:
         """The MLLM weighs the evidence in words, citing it by number."""
         begun = time.perf_counter()
         try:
-            answer = self.generate(
+            answer = self.crew.ask(
                 self._judge(state),
                 config,
                 step="judge",
@@ -276,7 +91,7 @@ class Nodes:
             self._judge(state), state["answer"], state["complaints"], state["unreadable"]
         )
         try:
-            answer = self.generate(
+            answer = self.crew.ask(
                 talk,
                 config,
                 step="repair",
@@ -354,15 +169,13 @@ class Nodes:
             "seconds": {"weigh": time.perf_counter() - begun},
         }
 
-    # ---------------------------------------------------------------- what the nodes share
-
     def likelihoods(self, state: PersonState, condition: Condition) -> EmotionScores | None:
         """p(label | condition) from the MLLM's label log-likelihoods, or None if nothing to go by.
 
         `both` scores the labels after the explanation, `context` from scene and words alone.
         """
         crew, number = self.crew, state["target"]["id"]
-        whole = conversation.image(self.middle_picture(state["key"]))
+        whole = conversation.image(self.crew.middle_picture(state["key"]))
         if condition == "both":
             before = self._judge(state)
             labels = self._words(state)
@@ -444,47 +257,6 @@ class Nodes:
             lacking,
         )
 
-    def generate(
-        self,
-        talk: Conversation,
-        config: RunnableConfig,
-        *,
-        step: str,
-        person: int | None = None,
-        schema: Plain | None = None,
-        most: int | None = None,
-    ) -> Any:
-        """Ask the MLLM; its tokens go to the stream when somebody listens."""
-        settings = self.crew.settings
-        on_token: Callable[[str], None] | None = None
-        if config.get("configurable", {}).get("streaming"):
-            write = get_stream_writer()
-
-            def on_token(text: str) -> None:
-                write({"token": text, "step": step, "person": person})
-
-        return self.crew.mllm.generate(
-            talk,
-            schema=schema,
-            max_new_tokens=most or settings.max_new_tokens,
-            temperature=settings.temperature,
-            seed=settings.seed,
-            on_token=on_token,
-        )
-
-    def middle_picture(self, key: str) -> Picture:
-        """The picture; of a clip the middle one of its sampled frames."""
-        pictures = self.crew.desk.pictures(key)
-        return pictures[len(pictures) // 2]
-
-    def scene_pictures(self, key: str) -> list[Picture]:
-        """What the scene step sees: up to four frames of a clip where the model takes several."""
-        pictures = self.crew.desk.pictures(key)
-        if len(pictures) == 1 or not self.crew.mllm.info.many_images:
-            return [self.middle_picture(key)]
-        step = max(1, -(-len(pictures) // 4))
-        return list(pictures[::step])
-
     def _face(self, state: PersonState) -> Face | None:
         found = state["target"]["face"]
         return Face.model_validate(found) if found else None
@@ -495,7 +267,7 @@ class Nodes:
         local, _ = conversation.numbered(items)
         face, number = self._face(state), state["target"]["id"]
         writer = self.crew.writer
-        whole = conversation.image(self.middle_picture(state["key"]))
+        whole = conversation.image(self.crew.middle_picture(state["key"]))
         crop = None
         if face is not None and writer.several and writer.family == "full":
             found_in = self.crew.desk.pictures(state["key"])[state["target"]["picture"]]

@@ -1,0 +1,87 @@
+"""The crew: who does the work, and what the nodes of both graphs share."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_stream_writer
+
+from kuleshov import conversation
+from kuleshov.settings import Settings
+from kuleshov.state import Desk, Picture, Plain
+from kuleshov.tools.faces.base import FaceTool
+from kuleshov.tools.mllm.base import Conversation, Generation, Mllm
+from kuleshov.tools.types import KuleshovError, LabelSet
+from kuleshov.types import Gap
+
+log = logging.getLogger("kuleshov")
+
+
+@dataclass
+class Crew:
+    """The model, the face tool and the choices; loaded once, shared by all readings."""
+
+    mllm: Mllm
+    faces: FaceTool
+    settings: Settings
+    labels: LabelSet
+    strategy: str
+    context_weight: float
+    writer: conversation.Writer
+    provenance: Plain
+    desk: Desk = field(default_factory=Desk)
+    priors: dict[tuple[str, tuple[str, ...]], list[float]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ask(
+        self,
+        talk: Conversation,
+        config: RunnableConfig,
+        *,
+        step: str,
+        person: int | None = None,
+        schema: Plain | None = None,
+        most: int | None = None,
+    ) -> Generation:
+        """Ask the MLLM; its tokens go to the stream when somebody listens."""
+        settings = self.settings
+        on_token: Callable[[str], None] | None = None
+        if config.get("configurable", {}).get("streaming"):
+            write = get_stream_writer()
+
+            def on_token(text: str) -> None:
+                write({"token": text, "step": step, "person": person})
+
+        return self.mllm.generate(
+            talk,
+            schema=schema,
+            max_new_tokens=most or settings.max_new_tokens,
+            temperature=settings.temperature,
+            seed=settings.seed,
+            on_token=on_token,
+        )
+
+    def middle_picture(self, key: str) -> Picture:
+        """The picture; of a clip the middle one of its sampled frames."""
+        pictures = self.desk.pictures(key)
+        return pictures[len(pictures) // 2]
+
+
+def gap(step: str, error: Exception) -> Plain:
+    """The gap that a failure leaves; what is not a tool's own sentence is named by its type."""
+    if not isinstance(error, KuleshovError):
+        log.debug("step %s failed", step, exc_info=error)
+    text = str(error).strip().splitlines()
+    reason = text[0] if text else "failed without a message"
+    if not isinstance(error, KuleshovError):
+        reason = f"{type(error).__name__}: {reason}"
+    return Gap(step=step, reason=reason).model_dump()
+
+
+def plain(records: Sequence[Any]) -> list[Plain]:
+    return [record.model_dump(mode="json") for record in records]

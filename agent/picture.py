@@ -1,0 +1,169 @@
+"""The nodes for a whole picture or clip: open it, see faces and scene, number the evidence, finish.
+
+Each takes the state and returns only what it changes. A face tool or model that fails leaves a
+recorded gap, and the reading goes on from what there is.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Send
+
+from kuleshov import conversation, evidence, people
+from kuleshov.crew import Crew, gap, plain
+from kuleshov.state import Picture, State
+from kuleshov.tools import media
+from kuleshov.tools.types import Face, KuleshovError
+from kuleshov.types import Evidence, Inference, Scene
+
+
+class PictureNodes:
+    """Bound to a crew."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+
+    def open_media(self, state: State) -> State:
+        """Open the source. A source that cannot be opened ends the run with its MediaError."""
+        begun = time.perf_counter()
+        settings, desk = self.crew.settings, self.crew.desk
+        opened = media.open_media(
+            desk.source(state["key"]), max_pixels=settings.max_pixels, frames=settings.frames
+        )
+        desk.lay_out(state["key"], opened.images)
+        return {
+            "media": opened.media.model_dump(mode="json"),
+            "seconds": {"open": time.perf_counter() - begun},
+        }
+
+    def observe_faces(self, state: State) -> State:
+        begun = time.perf_counter()
+        pictures = self.crew.desk.pictures(state["key"])
+        try:
+            found = self.crew.faces.observe(pictures)
+        except Exception as error:
+            return {"faces": [[] for _ in pictures], "gaps": [gap("faces", error)]}
+        if len(pictures) > 1:
+            found = [
+                [
+                    face.model_copy(update={"time_s": frame["time_s"], "frame": frame["index"]})
+                    for face in faces
+                ]
+                for faces, frame in zip(found, state["media"]["frames"], strict=True)
+            ]
+        return {
+            "faces": [plain(faces) for faces in found],
+            "seconds": {"faces": time.perf_counter() - begun},
+        }
+
+    def describe_scene(self, state: State, config: RunnableConfig) -> State:
+        begun = time.perf_counter()
+        mllm, writer = self.crew.mllm, self.crew.writer
+        shown = [conversation.image(picture) for picture in self.scene_pictures(state["key"])]
+        brief = writer.family == "brief"
+        try:
+            answer = self.crew.ask(
+                writer.scene(shown),
+                config,
+                step="scene",
+                schema=None if brief else conversation.SCENE_SCHEMA,
+                most=60 if brief else None,
+            )
+            if brief:
+                yes, no = mllm.score(writer.probe(shown, "a person"), ["yes", "no"])
+                scene = Scene(
+                    description=answer.text.strip(),
+                    people_present=yes > no,
+                    mean_logprob=answer.mean_logprob,
+                )
+            else:
+                told = json.loads(answer.text)
+                scene = Scene(**told, mean_logprob=answer.mean_logprob)
+            if not scene.description.strip():
+                raise KuleshovError("the model described nothing")
+        except json.JSONDecodeError:
+            error = KuleshovError("the model's description could not be read: unanswered")
+            return {"scene": None, "gaps": [gap("scene", error)]}
+        except Exception as error:
+            return {"scene": None, "gaps": [gap("scene", error)]}
+        return {
+            "scene": scene.model_dump(mode="json"),
+            "seconds": {"scene": time.perf_counter() - begun},
+        }
+
+    def gather(self, state: State) -> State:
+        """Number the people and all evidence about them and their situation."""
+        settings = self.crew.settings
+        frames = [[Face.model_validate(face) for face in faces] for faces in state["faces"]]
+        found, left_out = people.targets(frames, settings.max_people)
+        scene = Scene.model_validate(state["scene"]) if state.get("scene") else None
+        warnings = list(state["media"].get("notes", []))
+        if left_out:
+            warnings.append(
+                f"{len(found) + left_out} faces were found; the {len(found)} largest were read "
+                f"(max_people = {settings.max_people})"
+            )
+        if not found and scene is not None and scene.people_present:
+            found = [{"id": 1, "face": None, "picture": 0, "expression": None, "timeline": []}]
+            warnings.append("no face was found: the person is judged from context alone")
+        items: list[Evidence] = []
+        for target in found:
+            face = Face.model_validate(target["face"]) if target["face"] else None
+            if face is None:
+                continue
+            items += evidence.collect(face, None, person=target["id"], first=len(items) + 1)
+            if target["timeline"]:
+                track = [Face.model_validate(face) for face in target["timeline"]]
+                items += evidence.over_time(track, person=target["id"], first=len(items) + 1)
+            if face.width < people.SMALL_FACE_PX:
+                warnings.append(
+                    f"person {target['id']}: the face is {face.width:.0f} px wide, too small to "
+                    "read with confidence"
+                )
+        items += evidence.collect(None, scene, state["contexts"], first=len(items) + 1)
+        return {"targets": found, "evidence": plain(items), "warnings": warnings}
+
+    def to_people(self, state: State) -> list[Send] | str:
+        """Each person to a judgement of their own; nobody: straight to the end."""
+        sends = []
+        for target in state["targets"]:
+            own = [e for e in state["evidence"] if e["person"] in (None, target["id"])]
+            if own:
+                sends.append(
+                    Send(
+                        "person",
+                        {"key": state["key"], "target": target, "evidence": own, "tries": 0},
+                    )
+                )
+        return sends or "finish"
+
+    def finish(self, state: State) -> State:
+        known = {key: state[key] for key in ("media", "scene", "evidence") if key in state}
+        warnings = [*state.get("warnings", [])]
+        for caveat in (self.crew.mllm.info.caveat, self.crew.faces.info.caveat):
+            if caveat and caveat not in warnings:
+                warnings.append(caveat)
+        inference = Inference.model_validate(
+            {
+                **known,
+                "people": sorted(state.get("people", []), key=lambda person: person["id"]),
+                "gaps": state.get("gaps", []),
+                "warnings": warnings,
+                "provenance": {
+                    **self.crew.provenance,
+                    "seconds": {k: round(v, 4) for k, v in state.get("seconds", {}).items()},
+                },
+            }
+        )
+        return {"inference": inference.model_dump(mode="json", by_alias=True)}
+
+    def scene_pictures(self, key: str) -> list[Picture]:
+        """What the scene step sees: up to four frames of a clip where the model takes several."""
+        pictures = self.crew.desk.pictures(key)
+        if len(pictures) == 1 or not self.crew.mllm.info.many_images:
+            return [self.crew.middle_picture(key)]
+        step = max(1, -(-len(pictures) // 4))
+        return list(pictures[::step])
