@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,3 +39,19 @@ def photos() -> Path:
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of the person who runs the tests do not reach them."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture(scope="session")
+def tiny_llava(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Folder of a tiny checkpoint by kind (see tiny_models), made when first asked for."""
+    import tiny_models
+
+    made: dict[str, Path] = {}
+
+    def folder(kind: str, **changes: int) -> Path:
+        key = f"{kind}{changes}"
+        if key not in made:
+            made[key] = tiny_models.build(kind, tmp_path_factory.mktemp(kind), **changes)
+        return made[key]
+
+    return folder

@@ -196,7 +196,9 @@ def picture(seed: int = 0, size: tuple[int, int] = (40, 30)) -> Any:
 def user(*parts: Any) -> dict[str, Any]:
     """A user turn of texts and pictures."""
     content = [
-        {"type": "text", "text": part} if isinstance(part, str) else {"type": "image", "image": part}
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "image", "image": part}
         for part in parts
     ]
     return {"role": "user", "content": content}

@@ -13,6 +13,7 @@ from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, 
 from kuleshov.tools.mllm.hub import ModelStatus, check, default_model, listing, pull
 from kuleshov.tools.mllm.scripted import Call, ScriptedMllm
 from kuleshov.tools.types import LabelSet
+from kuleshov.tools.types import LabelSet
 
 __all__ = [
     "Call", "Conversation", "Generation", "Mllm", "MllmError", "MllmInfo", "ModelStatus",
@@ -82,5 +83,6 @@ def _pocket_facts(folder: Path | None) -> dict[str, Any]:
         "taught_labels": LabelSet.load("ekman-8").names,
         "context_weight": pocket.CONTEXT_WEIGHT,
         "many_images": False,
+        "taught_labels": LabelSet.load("ekman-8").names,
         "licence": hub.POCKET_LICENCE,
     }

@@ -9,6 +9,9 @@ from typing import Any
 from kuleshov.tools.mllm.base import MllmError
 from kuleshov.tools.types import nearest
 
+SMALL = "llava-hf/llava-onevision-qwen2-0.5b-ov-hf"
+"""The smallest model that is recommended for real work."""
+
 DTYPES = {
     "float32": "float32", "fp32": "float32",
     "bfloat16": "bfloat16", "bf16": "bfloat16",
@@ -119,7 +122,7 @@ def check_fits(
     if free is not None and needed > free:
         raise MllmError(
             f"{name} needs about {gigabytes(needed)} on {device} ({_how(dtype, quantization)}) "
-            f"and {gigabytes(free)} are free; {advice(device, quantization)}."
+            f"and {gigabytes(free)} are free; {advice(name, device, quantization)}."
         )
 
 
@@ -127,17 +130,13 @@ def _how(dtype: str, quantization: str) -> str:
     return dtype if quantization == "none" else quantization
 
 
-def advice(device: str, quantization: str) -> str:
+def advice(name: str, device: str, quantization: str) -> str:
     """What to choose instead when memory is short."""
-    ways = []
-    if quantization == "none":
-        ways.append("--quantization 4bit")
-    ways.append("a smaller model (--model llava-hf/llava-onevision-qwen2-0.5b-ov-hf)")
+    ways = ["--quantization 4bit"] if quantization != "4bit" else []
+    ways.append(f"a smaller model (--model {'pocket' if name == SMALL else SMALL})")
     if not device.startswith("cpu"):
         ways.append("--device cpu")
-    if quantization != "none" and device.startswith("cpu"):
-        ways.append("--model pocket")
-    return f"use {', '.join(ways[:-1])} or {ways[-1]}" if len(ways) > 1 else f"use {ways[0]}"
+    return "use " + ", or ".join(ways)
 
 
 def gigabytes(number: float) -> str:
@@ -167,7 +166,7 @@ def telling_what_to_choose(name: str, device: str, quantization: str) -> Iterato
             raise
         _release(device)
         raise MllmError(
-            f"{name} ran out of memory on {device}; {advice(device, quantization)}."
+            f"{name} ran out of memory on {device}; {advice(name, device, quantization)}."
         ) from error
 
 

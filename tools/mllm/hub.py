@@ -38,7 +38,7 @@ class Known:
     note: str
 
 
-SMALL = "llava-hf/llava-onevision-qwen2-0.5b-ov-hf"
+SMALL = hardware.SMALL
 LARGE = "llava-hf/llava-onevision-qwen2-7b-ov-hf"
 
 KNOWN = {
@@ -115,16 +115,17 @@ def find(name: str) -> Source:
     return Source(name, "hub", None)
 
 
-def check(name: str | None) -> None:
+def check(name: str | None, *, device: str | None = None, quantization: str = "none") -> None:
     """Tell at once, and before anything is loaded, that a model cannot be had.
 
     Args:
-        name: as for `load`; None: the default for this hardware.
+        name: as for `load`; None: the default for the device and quantization.
+        device, quantization: as for `load`.
 
     Raises:
         MllmError: unknown, incomplete, or neither here nor to be downloaded now.
     """
-    source = find(name or default_model())
+    source = find(name or default_model(device, quantization))
     if source.folder is None:
         _must_reach(source.id)
     else:

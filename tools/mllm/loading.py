@@ -53,7 +53,8 @@ def load_folder(
     weights.check_complete(folder, name)
     place = hardware.choose_device(device)
     chosen = hardware.choose_dtype(dtype, place)
-    if device_map is None:
+    # of weights that are stored quantized the numbers cannot be counted
+    if device_map is None and "quantization_config" not in weights.config(folder):
         hardware.check_fits(
             name, weights.count_parameters(folder), device=place, dtype=chosen,
             quantization=quantization,
@@ -154,6 +155,7 @@ def _only_ends(model: Any, processor: Any) -> None:
         pad_token_id=padding if padding is not None else ends[0],
         bos_token_id=processor.tokenizer.bos_token_id,
         do_sample=False,
+        use_cache=True,  # some fine-tuned checkpoints are saved with it off
     )
 
 

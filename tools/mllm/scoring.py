@@ -6,6 +6,7 @@ position ids where the conversation ends: the numbers are those of one forward a
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -131,6 +132,7 @@ def plain_scores(
     """The same numbers by one whole forward an answer: slow, and right for any model."""
     import torch
 
+    some = "logits_to_keep" in inspect.signature(model.forward).parameters
     scores = []
     for ids in answers:
         row = dict(inputs)
@@ -140,7 +142,9 @@ def plain_scores(
         for name in ("token_type_ids", "mm_token_type_ids"):
             if name in row:
                 row[name] = torch.cat([row[name], torch.zeros_like(added)], dim=1)
-        logits = model(**row, use_cache=False).logits[0, -len(ids) - 1 : -1]
+        # all rows of logits of a long conversation would take a gigabyte
+        keep = {"logits_to_keep": len(ids) + 1} if some else {}
+        logits = model(**row, **keep, use_cache=False).logits[0, -len(ids) - 1 : -1]
         logs = logits.float().log_softmax(-1).cpu()
         scores.append(float(logs[range(len(ids)), list(ids)].double().sum()))
     return scores

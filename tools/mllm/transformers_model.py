@@ -262,7 +262,7 @@ class TransformersMllm:
         return cache, tail
 
     def _keep(self, ids: list[int], encoded: Encoded, cache: Any) -> None:
-        if self.prefixes is not None:
+        if self.prefixes is not None and cache is not None:
             self.prefixes.keep(ids, encoded.images, cache)
 
     def _grammar_maker(self) -> Grammars:
