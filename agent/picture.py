@@ -70,7 +70,7 @@ class PictureNodes:
                 config,
                 step="scene",
                 schema=None if brief else conversation.SCENE_SCHEMA,
-                most=60 if brief else None,
+                most=min(60, self.crew.settings.max_new_tokens) if brief else None,
             )
             if brief:
                 yes, no = mllm.score(writer.probe(shown, "a person"), ["yes", "no"])

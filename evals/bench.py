@@ -9,25 +9,14 @@ from __future__ import annotations
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from kuleshov import __version__
+from kuleshov.evals.timing import Result, median_seconds
 from kuleshov.tools.types import KuleshovError, nearest
-
-
-@dataclass
-class Result:
-    """Figures by name, what each means, and the settings they hold for."""
-
-    figures: dict[str, float]
-    meaning: dict[str, str]
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def main(name: str, *, as_json: bool = False) -> int:
@@ -76,24 +65,11 @@ def machine() -> dict[str, Any]:
     }
 
 
-def median_seconds(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median wall seconds of each work, taken in turn so that a slow spell hits all alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(rounds):
-        for name, work in works.items():
-            begun = time.perf_counter()
-            work()
-            seconds[name].append(time.perf_counter() - begun)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
 def start() -> Result:
     """How long a user waits for `kuleshov --help` and for `import kuleshov`."""
 
     def run(*arguments: str) -> Callable[[], Any]:
-        return lambda: subprocess.run(
-            [sys.executable, *arguments], check=True, capture_output=True
-        )
+        return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
 
     works = {
         "empty_s": run("-c", "pass"),
@@ -123,7 +99,7 @@ def agent() -> Result:
     """The agent's own cost: `agent.infer` against the same model calls made bare, in turn."""
     from kuleshov.evals import agent_cost
 
-    return Result(*agent_cost.measure())
+    return agent_cost.measure()
 
 
 BENCHES: dict[str, Callable[[], Result]] = {"start": start, "agent": agent}
