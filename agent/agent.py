@@ -102,7 +102,7 @@ class Agent:
         # what is quick to find wrong is looked at before anything is loaded
         LabelSet.load(chosen.labels)
         tool = face_tools.entry(chosen.faces)
-        models.check(chosen.model)
+        models.check(chosen.model, device=chosen.device, quantization=chosen.quantization)
         faces = tool.load(device=chosen.device)
         model = models.load(
             chosen.model,

@@ -1,0 +1,72 @@
+"""The README's blocks run as they stand, with the bundled models on a real photograph."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, feat_data: Path) -> Path:
+    """A folder with `photo.jpg` and `photos/`, as the README's reader would have it."""
+    (tmp_path / "photos").mkdir()
+    for name in ("photo.jpg", "photos/one.jpg"):
+        shutil.copy(feat_data / "single_face.jpg", tmp_path / name)
+    return tmp_path
+
+
+def run(command: list[str], folder: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_shell_block(folder: Path):
+    (block,) = [block for block in blocks("sh") if "kuleshov infer" in block]
+    out = run(["bash", "-euc", block], folder)
+    assert 'context: "She has just been told the news."' in out
+    (record,) = [json.loads(line) for line in (folder / "readings.jsonl").read_text().splitlines()]
+    assert record["people"]
+    assert "<html" in (folder / "reading.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_a_python_block(block: str, folder: Path):
+    assert run([sys.executable, "-c", block], folder).strip()
+
+
+def test_the_settings_block_loads(tmp_path: Path):
+    from kuleshov import Settings
+
+    (block,) = blocks("toml")
+    (tmp_path / "kuleshov.toml").write_text(block)
+    assert Settings.load(tmp_path / "kuleshov.toml").faces == "pyfeat"
+
+
+def test_the_install_commands_are_those_that_ci_runs():
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert 'pip install -e ".[test]" && pytest' in README
+    assert 'pip install -q -e ".[test]"' in ci
+    assert re.search(r"^pytest$", ci, re.M)
