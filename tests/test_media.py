@@ -63,8 +63,12 @@ def refused(source: Any, **options: Any) -> str:
 @pytest.mark.parametrize(
     ("suffix", "form", "exact"),
     [
-        ("jpg", "JPEG", False), ("png", "PNG", True), ("webp", "WebP", False),
-        ("gif", "GIF", True), ("tiff", "TIFF", True), ("bmp", "BMP", True),
+        ("jpg", "JPEG", False),
+        ("png", "PNG", True),
+        ("webp", "WebP", False),
+        ("gif", "GIF", True),
+        ("tiff", "TIFF", True),
+        ("bmp", "BMP", True),
     ],
 )
 def test_formats(tmp_path: Path, suffix: str, form: str, exact: bool) -> None:
@@ -77,8 +81,13 @@ def test_formats(tmp_path: Path, suffix: str, form: str, exact: bool) -> None:
     if exact:
         np.testing.assert_array_equal(rgb, quarters())
     assert opened.media.model_dump(exclude={"sha256"}) == {
-        "path": str(path), "kind": "image", "size": (40, 20), "format": form, "notes": (),
-        "duration_s": None, "frames": (),
+        "path": str(path),
+        "kind": "image",
+        "size": (40, 20),
+        "format": form,
+        "notes": (),
+        "duration_s": None,
+        "frames": (),
     }
     import hashlib
 
@@ -132,13 +141,15 @@ def png(width: int, height: int, depth: int, kind: int, rows: bytes) -> bytes:
     """A PNG written by hand: Pillow writes no 16-bit colour, and no bombs."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(
-            ">I", zlib.crc32(name + data)
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         )
 
     header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
         + chunk(b"IEND", b"")
     )
 
@@ -160,7 +171,8 @@ def test_grey_palette_bilevel_and_cmyk(tmp_path: Path) -> None:
     assert corners(open_media(tmp_path / "palette.png").images[0]) == [RED, GREEN, BLUE, WHITE]
     Image.fromarray(ramp > 127).save(tmp_path / "bilevel.png")
     assert open_media(tmp_path / "bilevel.png").images[0][0, [0, 255]].tolist() == [
-        [0, 0, 0], [255, 255, 255]
+        [0, 0, 0],
+        [255, 255, 255],
     ]
     for suffix in ("jpg", "tiff"):
         path = tmp_path / f"print.{suffix}"
@@ -202,8 +214,10 @@ def test_other_ways_to_be_transparent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("suffix", "note"),
     [
-        ("gif", "first frame of an animation of 3"), ("png", "first frame of an animation of 3"),
-        ("webp", "first frame of an animation of 3"), ("tiff", "first of 3 pages"),
+        ("gif", "first frame of an animation of 3"),
+        ("png", "first frame of an animation of 3"),
+        ("webp", "first frame of an animation of 3"),
+        ("tiff", "first of 3 pages"),
     ],
 )
 def test_of_an_animation_the_first_frame_is_read_and_said(
@@ -396,7 +410,8 @@ def test_arrays_of_every_shape_and_dtype() -> None:
         (rgb > 127, rgb, ("scaled from bool",)),
         (np.dstack([rgb, np.full_like(grey, 255)]), rgb, ()),
         (
-            np.dstack([rgb, np.zeros_like(grey)]), np.full_like(rgb, 255),
+            np.dstack([rgb, np.zeros_like(grey)]),
+            np.full_like(rgb, 255),
             ("transparent parts shown on white",),
         ),
         (rgb[:, ::-1], rgb[:, ::-1], ()),
@@ -506,8 +521,12 @@ def test_variable_frame_rate_has_real_times(feat_data: Path) -> None:
 @pytest.mark.parametrize(
     ("suffix", "codec", "form"),
     [
-        ("mp4", "libx264", "MP4"), ("mov", "libx264", "MOV"), ("mkv", "libx264", "MKV"),
-        ("webm", "libvpx-vp9", "WebM"), ("avi", "mpeg4", "AVI"), ("avi", "libx264", "AVI"),
+        ("mp4", "libx264", "MP4"),
+        ("mov", "libx264", "MOV"),
+        ("mkv", "libx264", "MKV"),
+        ("webm", "libvpx-vp9", "WebM"),
+        ("avi", "mpeg4", "AVI"),
+        ("avi", "libx264", "AVI"),
     ],
 )
 def test_containers(tmp_path: Path, suffix: str, codec: str, form: str) -> None:
@@ -557,9 +576,7 @@ def test_rotation_is_applied(tmp_path: Path, name: str) -> None:
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 40  # the matrix of a track header, ISO/IEC 14496-12, 8.3.2
     one = 1 << 16
-    data[at : at + 36] = struct.pack(
-        ">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30
-    )
+    data[at : at + 36] = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
     opened = open_media(path, frames=1)
     expected = turn(quarters(64, 32))
@@ -580,8 +597,11 @@ def test_a_clip_that_is_cut_off_is_read_as_far_as_it_goes(
     tmp_path: Path, suffix: str, options: dict[str, str]
 ) -> None:
     path = make_clip(
-        tmp_path / f"cut.{suffix}", frames=40, container_options=options,
-        codec="mpeg4" if suffix == "avi" else "libx264", options={"g": "5", "bf": "0"},
+        tmp_path / f"cut.{suffix}",
+        frames=40,
+        container_options=options,
+        codec="mpeg4" if suffix == "avi" else "libx264",
+        options={"g": "5", "bf": "0"},
     )
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 6 // 10])
@@ -589,9 +609,7 @@ def test_a_clip_that_is_cut_off_is_read_as_far_as_it_goes(
     found = opened.media
     assert found.duration_s is not None
     assert 0.8 < found.duration_s < 3.6
-    assert found.notes == (
-        f"the clip is cut off: it ends at {found.duration_s:.2f} s of 4.00 s",
-    )
+    assert found.notes == (f"the clip is cut off: it ends at {found.duration_s:.2f} s of 4.00 s",)
     assert [frame.index for frame in found.frames] == [number(image) for image in opened.images]
     assert found.frames[-1].time_s < found.duration_s
 
@@ -653,7 +671,9 @@ def test_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.touch()
     assert expand(["b.jpg", "*"]) == ["b.jpg", "a.PNG", "clip.mp4", "odd[1].jpg"]
     assert expand(["**/*.webp", "odd[1].jpg", "notes.txt"]) == [
-        os.path.join("sub", "c.webp"), "odd[1].jpg", "notes.txt"
+        os.path.join("sub", "c.webp"),
+        "odd[1].jpg",
+        "notes.txt",
     ]
     for paths, sentence in (
         (["*.tiff"], "no picture or clip matches *.tiff."),

@@ -141,7 +141,11 @@ def open_media(source: Any, *, max_pixels: int = MAX_PIXELS, frames: int = 8) ->
     height, width = rgb.shape[:2]
     digest = hashlib.sha256(f"{width}x{height}:".encode() + rgb.tobytes()).hexdigest()
     media = Media(
-        path=None, sha256=digest, kind="image", size=(width, height), format=form,
+        path=None,
+        sha256=digest,
+        kind="image",
+        size=(width, height),
+        format=form,
         notes=tuple(notes),
     )
     return Opened(media, [rgb])
@@ -226,8 +230,14 @@ def _open_file(
         clip = _Clip(file, name, max_pixels)
         images = clip.sample(frames)
         media = Media(
-            path=path, sha256=digest, kind="clip", size=_size(images[0]), format=form,
-            notes=tuple(clip.notes), duration_s=clip.duration_s, frames=tuple(clip.frames),
+            path=path,
+            sha256=digest,
+            kind="clip",
+            size=_size(images[0]),
+            format=form,
+            notes=tuple(clip.notes),
+            duration_s=clip.duration_s,
+            frames=tuple(clip.frames),
         )
         return Opened(media, images)
     module, reader = _READERS[form]
@@ -328,7 +338,8 @@ def _from_pil(picture: PIL.Image.Image, name: str, max_pixels: int) -> tuple[Rgb
         if picture.format != "MPO" and getattr(picture, "is_animated", False):
             count = getattr(picture, "n_frames", 1)
             notes.append(
-                f"first of {count} pages" if picture.format == "TIFF"
+                f"first of {count} pages"
+                if picture.format == "TIFF"
                 else f"first frame of an animation of {count}"
             )
             picture.seek(0)
@@ -370,7 +381,8 @@ def _from_array(values: NDArray[Any], max_pixels: int) -> tuple[Rgb, list[str]]:
     if values.ndim != 3 or values.shape[2] not in (1, 3, 4) or 0 in values.shape:
         hint = (
             "; move its channels to the end"
-            if values.ndim == 3 and values.shape[0] in (1, 3, 4) else ""
+            if values.ndim == 3 and values.shape[0] in (1, 3, 4)
+            else ""
         )
         raise MediaError(
             "an array must be (height, width), or (height, width, channels) with 1, 3 or 4 "
@@ -439,7 +451,10 @@ class _Clip:
         self.file.seek(0)
         try:
             container = av.open(
-                self.file, mode="r", metadata_errors="replace", buffer_size=1 << 18,
+                self.file,
+                mode="r",
+                metadata_errors="replace",
+                buffer_size=1 << 18,
                 options={"format_whitelist": _DEMUXERS},
             )
         except (av.FFmpegError, ValueError):
