@@ -389,22 +389,22 @@ BOXES = (
 
 
 def clip() -> Inference:
-    """A woman who grows afraid; in one sampled frame not found, in one not measured."""
+    """A woman whose tears turn into a smile; in one frame not found, in one not measured."""
     course = (
-        (0.02, 0.01, 0.05, 0.02, 0.1, 0.1, 0.7),
-        (0.02, 0.01, 0.12, 0.01, 0.14, 0.2, 0.5),
-        (0.03, 0.02, 0.31, 0.01, 0.17, 0.26, 0.2),
-        (0.03, 0.02, 0.58, 0.01, 0.12, 0.2, 0.04),
         None,
-        (0.02, 0.02, 0.66, 0.0, 0.2, 0.08, 0.02),
+        (0.05, 0.03, 0.08, 0.01, 0.72, 0.03, 0.08),
+        (0.02, 0.01, 0.26, 0.02, 0.41, 0.16, 0.12),
+        (0.01, 0.01, 0.24, 0.08, 0.12, 0.44, 0.1),
         None,
-        (0.02, 0.02, 0.2, 0.0, 0.56, 0.06, 0.14),
+        (0.0, 0.01, 0.02, 0.86, 0.01, 0.06, 0.04),
+        (0.0, 0.01, 0.01, 0.83, 0.02, 0.05, 0.08),
+        (0.0, 0.02, 0.0, 0.71, 0.05, 0.02, 0.2),
     )
     faces = tuple(
         pyfeat(
             tuple(float(v) for v in box),
-            unit(1, 0.5),
-            unit(4, 0.44),
+            unit(6, 0.71),
+            unit(12, 0.88),
             expression=spread(*probabilities) if probabilities else None,
             time_s=time,
             frame=29 + 59 * i,
@@ -414,36 +414,39 @@ def clip() -> Inference:
         if i != 4
     )
     items = (
-        evidence(1, "faces:pyfeat", "expression", "expression: fear 66%, sadness 20%", 1),
+        evidence(1, "faces:pyfeat", "expression", "expression: happiness 86%, surprise 6%", 1),
         evidence(
             2,
             "faces:pyfeat",
             "action_unit",
-            "AU1 inner brow raiser: clear",
+            "AU6 cheek raiser: clear",
             1,
-            unit=1,
+            unit=6,
             shown="clear",
-            probability=0.5,
+            probability=0.71,
         ),
         evidence(
             3,
             "faces:pyfeat",
             "action_unit",
-            "AU4 brow lowerer: slight",
+            "AU12 lip corner puller: strong",
             1,
-            unit=4,
-            shown="slight",
-            probability=0.44,
+            unit=12,
+            shown="strong",
+            probability=0.88,
         ),
         evidence(
             4,
             "faces:pyfeat",
             "expression",
-            "over time: neutral 1.2 s, fear 6.1 s, sadness 18.4 s",
+            "over time: sadness 3.7 s, surprise 8.6 s, happiness 13.5 s",
             1,
         ),
         evidence(
-            5, "mllm", "scene", "scene: A woman in a dark room looks up, a hand at her mouth."
+            5,
+            "mllm",
+            "scene",
+            "scene: A woman in a dark room looks up; first a hand is at her mouth.",
         ),
     )
     return Inference(
@@ -456,39 +459,41 @@ def clip() -> Inference:
             duration_s=19.69,
             frames=tuple(Frame(index=29 + 59 * i, time_s=t) for i, t in enumerate(TIMES)),
         ),
-        scene=Scene(description="A woman in a dark room looks up, a hand at her mouth."),
+        scene=Scene(description="A woman in a dark room looks up; first a hand is at her mouth."),
         evidence=items,
         people=(
             Person(
                 id=1,
                 box_xyxy=faces[4].xyxy,
                 face=faces[4],
-                emotions=fused(spread(0.02, 0.02, 0.52, 0.01, 0.23, 0.15, 0.05), "bayes", 0.25),
+                emotions=fused(spread(0.01, 0.01, 0.05, 0.58, 0.17, 0.13, 0.05), "bayes", 0.25),
                 judgements=(
                     Judgement(
                         condition="face",
                         emotions=spread(
-                            0.02,
-                            0.02,
-                            0.32,
                             0.01,
+                            0.02,
+                            0.1,
+                            0.42,
                             0.22,
-                            0.15,
-                            0.26,
+                            0.13,
+                            0.1,
                             method="softmax, mean over time",
                         ),
                     ),
                     Judgement(
                         condition="context",
-                        emotions=spread(0.05, 0.05, 0.4, 0.03, 0.2, 0.17, 0.1, method="likelihood"),
+                        emotions=spread(
+                            0.05, 0.05, 0.19, 0.23, 0.23, 0.15, 0.1, method="likelihood"
+                        ),
                     ),
                 ),
                 explanation=Explanation(
-                    text="Her inner brows rise and draw together while she looks up with a hand at "
-                    "her mouth: fear that turns into sadness.",
+                    text="First she weeps with a hand at her mouth, then her cheeks rise and she "
+                    "smiles broadly: sadness turns into relief.",
                     cues=(
-                        Cue(evidence=2, text="inner brows raised", status="confirmed"),
-                        Cue(evidence=4, text="fear turns into sadness", status="confirmed"),
+                        Cue(evidence=2, text="her cheeks rise", status="confirmed"),
+                        Cue(evidence=4, text="sadness turns into relief", status="confirmed"),
                         Cue(evidence=5, text="a hand at her mouth", status="unconfirmed"),
                     ),
                     left_out=(3,),

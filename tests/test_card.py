@@ -244,58 +244,59 @@ WolfgangLanger_Pexels.mp4
 640 × 360 px · MP4 · clip of 19.7 s · 8 frames sampled · 1 person
 
 Scene
-  A woman in a dark room looks up, a hand at her mouth.
+  A woman in a dark room looks up; first a hand is at her mouth.
 
-Person 1: fear 52%
+Person 1: happiness 58%
   face 219 × 321 px at (339, 16), detector score 0.99, shown at 13.5 s
 
-  fear       52%  #####################
-  sadness    23%  #########
-  surprise   15%  ######
+  happiness  58%  #######################
+  sadness    17%  #######
+  surprise   13%  #####
+  fear        5%  ##
   neutral     5%  ##
-  anger       2%  #
-  disgust     2%  #
-  happiness   1%  #
+  anger       1%  #
+  disgust     1%  #
 
   rests on          cue integration of face alone and context alone, context
                     weight 0.25
-  face alone        fear 32%, neutral 26%, sadness 22%
-  context alone     fear 40%, sadness 20%, surprise 17%
+  face alone        happiness 42%, sadness 22%, surprise 13%
+  context alone     happiness 23%, sadness 23%, fear 19%
 
   Action units  probability that it is shown, 0–1
-    AU1   inner brow raiser  clear   0.50
-    AU4   brow lowerer       slight  0.44
-    not shown       AU2, AU5, AU6, AU7, AU9, AU10, AU11, AU12, AU14, AU15, AU17,
+    AU6   cheek raiser       clear   0.71
+    AU12  lip corner puller  strong  0.88
+    not shown       AU1, AU2, AU4, AU5, AU7, AU9, AU10, AU11, AU14, AU15, AU17,
                     AU20, AU23, AU24, AU25, AU26, AU28, AU43
     not measured    AU13, AU16, AU18, AU22, AU27, AU45
 
   Expression over time
-       1.2 s  neutral   70%  ############################
-       3.7 s  neutral   50%  ####################
-       6.1 s  fear      31%  ############
-       8.6 s  fear      58%  #######################
+       1.2 s  (expression not measured)
+       3.7 s  sadness     72%  #############################
+       6.1 s  sadness     41%  ################
+       8.6 s  surprise    44%  ##################
       11.1 s  (face not found)
-      13.5 s  fear      66%  ##########################
-      16.0 s  (expression not measured)
-      18.4 s  sadness   56%  ######################
+      13.5 s  happiness   86%  ##################################
+      16.0 s  happiness   83%  #################################
+      18.4 s  happiness   71%  ############################
 
   Explanation
-    Her inner brows rise and draw together while she looks up with a hand at her
-    mouth: fear that turns into sadness.
+    First she weeps with a hand at her mouth, then her cheeks rise and she
+    smiles broadly: sadness turns into relief.
 
-    confirmed     [2] inner brows raised
-    confirmed     [4] fear turns into sadness
+    confirmed     [2] her cheeks rise
+    confirmed     [4] sadness turns into relief
     unconfirmed   [5] a hand at her mouth
     left out      [3] shown on the face, not cited
 
 Evidence
   Person 1
-  [1] faces:pyfeat  expression: fear 66%, sadness 20%
-  [2] faces:pyfeat  AU1 inner brow raiser: clear
-  [3] faces:pyfeat  AU4 brow lowerer: slight
-  [4] faces:pyfeat  over time: neutral 1.2 s, fear 6.1 s, sadness 18.4 s
+  [1] faces:pyfeat  expression: happiness 86%, surprise 6%
+  [2] faces:pyfeat  AU6 cheek raiser: clear
+  [3] faces:pyfeat  AU12 lip corner puller: strong
+  [4] faces:pyfeat  over time: sadness 3.7 s, surprise 8.6 s, happiness 13.5 s
   Whole clip
-  [5] mllm          scene: A woman in a dark room looks up, a hand at her mouth.
+  [5] mllm          scene: A woman in a dark room looks up; first a hand is at
+                    her mouth.
 
 Read with
   model       llava-hf/llava-onevision-qwen2-0.5b-ov-hf (revision 2998210e4a3d,

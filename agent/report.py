@@ -1,0 +1,543 @@
+"""The HTML report: inferences with their pictures in one file that needs nothing else.
+
+The file loads nothing: pictures are inside it, its content security policy forbids every
+address, and its script is allowed by hash. All words of models and users are escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from kuleshov import view
+from kuleshov.tools.types import ActionUnit, EmotionScores, Face, KuleshovError
+from kuleshov.types import Cue, Inference, Person
+
+PICTURE_PX = 1200  # longest side of an embedded picture
+FRAME_PX = 720  # of one of a clip's frames
+CROP_PX = 288  # of a face
+KEY_FRAMES = 8
+MANY_LABELS = 10  # from here on, labels below 1 % share a line
+COMPARED_LABELS = 8
+
+# One colour a label in plots over time, told apart with red-green blindness too; the labels
+# stand beside them in words.
+COLOURS = {
+    "anger": "#c2412d",
+    "disgust": "#6f8428",
+    "fear": "#8261b3",
+    "happiness": "#e3a72b",
+    "sadness": "#3c77b8",
+    "surprise": "#27a197",
+    "neutral": "#a39d93",
+    "contempt": "#b3618f",
+}
+OTHER_COLOURS = tuple(COLOURS.values())
+# dark to light through red, like matplotlib's inferno (CC0)
+HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], float)
+
+Rgb = NDArray[np.uint8]
+Heat = Any  # (H, W) float 0-1 over the face box, or (grey (H, W) uint8 as the net saw it, that)
+
+
+def report_html(
+    inferences: Sequence[Inference],
+    pictures: Mapping[str, Sequence[Rgb]],
+    *,
+    heatmaps: Mapping[tuple[str, int], Heat] | None = None,
+) -> str:
+    """One self-contained HTML page about all inferences, in the order given.
+
+    Args:
+        inferences: what was read; at least one.
+        pictures: by `media.sha256`, the images as (height, width, 3) RGB uint8: one of a
+            picture, one a sampled frame of a clip. Without its picture a reading is shown all
+            the same.
+        heatmaps: by (`media.sha256`, person id), what the expression rested on: a float array
+            in 0-1 that covers the face box, or a pair of the grey face as the net saw it and
+            such an array over that.
+    """
+    folder = files("kuleshov") / "templates"
+    environment = Environment(
+        loader=FileSystemLoader(str(folder)),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["clean"] = view.clean
+    script = (folder / "report.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    readings = [
+        _reading(number, inference, pictures.get(inference.media.sha256), heatmaps or {})
+        for number, inference in enumerate(inferences, start=1)
+    ]
+    return environment.get_template("report.html.jinja").render(
+        readings=readings,
+        caveats=list(dict.fromkeys(view.clean(inference.caveat) for inference in inferences)),
+        statuses=view.STATUSES,
+        scales=view.SCALES,
+        script=Markup(script),
+        style=Markup((folder / "report.css").read_text("utf-8")),
+        script_hash=Markup(f"'sha256-{digest}'"),
+    )
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    inferences: Sequence[Inference],
+    pictures: Mapping[str, Sequence[Rgb]],
+    *,
+    heatmaps: Mapping[tuple[str, int], Heat] | None = None,
+) -> None:
+    """Write `report_html` to `path`; the file is complete or not there at all.
+
+    Raises:
+        KuleshovError: the path cannot be written; its text is one sentence.
+    """
+    page = report_html(inferences, pictures, heatmaps=heatmaps)
+    target = Path(os.path.realpath(path))  # a link keeps pointing to what is written
+    part = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
+    try:
+        if target.is_dir():
+            raise OSError(None, "it is a folder")
+        if not target.parent.is_dir():
+            raise OSError(None, f"there is no folder {target.parent}")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise OSError(None, "permission denied")
+        if target.exists() and not target.is_file():  # /dev/stdout, a pipe: nothing to replace
+            target.write_text(page, "utf-8")
+            return
+        try:
+            part.write_text(page, "utf-8")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise KuleshovError(
+            f"cannot write the report to {os.fspath(path)}: {why[:1].lower()}{why[1:]}."
+        ) from None
+
+
+# ------------------------------------------------------------------------------- pictures
+
+
+def _jpeg(image: Any, longest: int) -> str:
+    """A PIL image as a data address, no side longer than `longest`."""
+    image = image.convert("RGB")
+    image.thumbnail((longest, longest))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _crop(picture: Rgb, box: Sequence[float], margin: float) -> Any:
+    """The box and `margin` of its size around it, cut at the border; None if it lies outside."""
+    from PIL import Image
+
+    height, width = picture.shape[:2]
+    x0, y0, x1, y1 = box
+    reach = margin * max(x1 - x0, y1 - y0)
+    left, top = max(0, int(x0 - reach)), max(0, int(y0 - reach))
+    right, bottom = min(width, int(x1 + reach) + 1), min(height, int(y1 + reach) + 1)
+    if left >= right or top >= bottom:
+        return None
+    return Image.fromarray(np.ascontiguousarray(picture[top:bottom, left:right]))
+
+
+def _heat(heat: Heat, picture: Rgb | None, box: Sequence[float] | None) -> str | None:
+    """The heat map over the face it belongs to, as a data address."""
+    from PIL import Image
+
+    if isinstance(heat, tuple):
+        seen, heat = heat
+        base = Image.fromarray(np.asarray(seen, np.uint8))
+    else:
+        base = _crop(picture, box, 0) if picture is not None and box is not None else None
+    values = np.asarray(heat, dtype=float)
+    if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+        raise ValueError(f"a heat map must be (height, width) and finite but got {values.shape}")
+    if base is None:
+        return None
+    size = (CROP_PX, round(CROP_PX * base.height / base.width))
+    grey = np.asarray(base.convert("L").resize(size, Image.Resampling.BICUBIC), float)[..., None]
+    smooth = Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
+    level = np.clip(np.asarray(smooth, float), 0, 1)
+    colour = np.stack(
+        [np.interp(level, np.linspace(0, 1, len(HEAT)), HEAT[:, i]) for i in range(3)], axis=-1
+    )
+    weight = 0.75 * level[..., None] ** 0.7
+    mixed = grey * (1 - weight) + colour * weight
+    return _jpeg(Image.fromarray(mixed.astype(np.uint8)), CROP_PX)
+
+
+def _place(inference: Inference, face: Face | None) -> int | None:
+    """The place of the face's frame among the sampled ones; 0 for a picture, None if unknown."""
+    if inference.media.kind == "image":
+        return 0
+    for place, frame in enumerate(inference.media.frames):
+        if face is not None and (frame.index == face.frame or frame.time_s == face.time_s):
+            return place
+    return None
+
+
+def _shots(number: int, inference: Inference, images: Sequence[Rgb] | None) -> list[dict[str, Any]]:
+    """The picture, or a clip's key frames, each with the boxes of the people in it."""
+    from PIL import Image
+
+    media = inference.media
+    clip = media.kind == "clip"
+    places = list(range(max(1, len(media.frames)))) if clip else [0]
+    apexes: set[int | None] = {_place(inference, person.face) for person in inference.people}
+    kept = sorted({*view.thinned(places, KEY_FRAMES), *(p for p in apexes if p is not None)})
+    shots = []
+    for place in kept:
+        time = media.frames[place].time_s if clip and media.frames else None
+        boxes = []
+        for person in inference.people:
+            box, face = person.box_xyxy, person.face
+            if clip:
+                face = next((f for f in person.timeline if _place(inference, f) == place), None)
+                box = face.xyxy if face else None
+            if box is None:
+                continue
+            top = _top(person.emotions)
+            if clip:
+                top = _top(face.expression) if face else None
+            boxes.append(
+                {
+                    "person": person.id,
+                    "x": box[0],
+                    "y": box[1],
+                    "width": box[2] - box[0],
+                    "height": box[3] - box[1],
+                    "label": f"Person {person.id}" + (f": {top}" if top else ""),
+                }
+            )
+        data = None
+        if images is not None and place < len(images):
+            data = _jpeg(
+                Image.fromarray(np.ascontiguousarray(images[place])),
+                FRAME_PX if clip else PICTURE_PX,
+            )
+        shots.append(
+            {
+                "id": f"r{number}-s{place}",
+                "place": place,
+                "time": None if time is None else view.seconds(time),
+                "data": data,
+                "boxes": boxes,
+                "pixels": max(media.size),
+            }
+        )
+    return shots
+
+
+# ------------------------------------------------------------------------------- readings
+
+
+def _top(scores: EmotionScores | None) -> str | None:
+    if scores is None:
+        return None
+    return f"{view.clean(scores.top)} {view.percent(scores.probabilities[scores.top])}"
+
+
+def _reading(
+    number: int,
+    inference: Inference,
+    images: Sequence[Rgb] | None,
+    heatmaps: Mapping[tuple[str, int], Heat],
+) -> dict[str, Any]:
+    """Everything that the page shows of one inference, in plain values."""
+    shots = _shots(number, inference, images)
+    people = [
+        _person(number, inference, person, images, heatmaps, shots) for person in inference.people
+    ]
+    ids = {person.id for person in inference.people}
+    unshown = [
+        item
+        for item in inference.evidence
+        if item.person not in ids and (item.person is not None or not ids)
+    ]
+    return {
+        "id": f"r{number}",
+        "title": view.title(inference.media),
+        "clip": inference.media.kind == "clip",
+        "size": inference.media.size,
+        "facts": view.facts(inference),
+        "shots": shots,
+        "main": shots[len(shots) // 2],
+        "scene": inference.scene,
+        "details": view.scene_details(inference),
+        "told": [e for e in inference.evidence if e.kind in ("context", "transcript")],
+        "people": people,
+        "evidence": [_evidence(f"r{number}", item) for item in unshown],
+        "gaps": inference.gaps,
+        "warnings": inference.warnings,
+        "tools": view.tools_used(inference.provenance),
+        "provenance": _flat(
+            {"media": inference.media.model_dump(mode="json", exclude={"frames"})}
+            | inference.provenance.model_dump(mode="json")
+        ),
+    }
+
+
+def _person(
+    number: int,
+    inference: Inference,
+    person: Person,
+    images: Sequence[Rgb] | None,
+    heatmaps: Mapping[tuple[str, int], Heat],
+    shots: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    anchor = f"r{number}-p{person.id}"
+    place = _place(inference, person.face)
+    picture = None
+    if images is not None and place is not None and place < len(images):
+        picture = images[place]
+    crop = (
+        _crop(picture, person.box_xyxy, 0.25) if picture is not None and person.box_xyxy else None
+    )
+    heat = heatmaps.get((inference.media.sha256, person.id))
+    own = view.evidence_of(inference, person.id)
+    whole = view.evidence_of(inference, None)
+    known = {item.n for item in (*own, *whole)}
+    told = person.explanation
+    shot = next((shot for shot in shots if shot["place"] == place), None)
+    return {
+        "id": person.id,
+        "anchor": anchor,
+        "top": _top(person.emotions),
+        "face": person.face,
+        "crop": _jpeg(crop, CROP_PX) if crop else None,
+        "shot": shot,
+        "around": _around(person.box_xyxy, inference.media.size) if shot else None,
+        "box": person.box_xyxy,
+        "heat": None if heat is None else _heat(heat, picture, person.box_xyxy),
+        "heat_label": _top(person.face.expression) if person.face else None,
+        "distribution": _distribution(person.emotions),
+        "labels": person.emotions.labels if person.emotions else None,
+        "method": person.emotions.method if person.emotions else None,
+        "fusion": view.fusion(person.emotions) if person.emotions else None,
+        "unanswered": None if person.emotions else person.unanswered or "no reason given",
+        "affect": [
+            {"name": name, "text": view.signed(value), "value": value}
+            for name, value in (("valence", person.valence), ("arousal", person.arousal))
+            if value is not None
+        ],
+        "comparison": _comparison(person),
+        "units": _units(person.face) if person.face else None,
+        "stream": _stream(inference, person),
+        "explanation": told,
+        "words": _words(told.text, told.cues, known) if told else [],
+        "known": known,
+        "own": [_evidence(anchor, item) for item in own],
+        "whole": [_evidence(anchor, item) for item in whole],
+    }
+
+
+def _around(box: Sequence[float] | None, size: Sequence[int]) -> str | None:
+    """A 4:3 cut around the face, three faces wide, as an SVG viewBox; None without a box."""
+    if box is None:
+        return None
+    width = 3 * max(box[2] - box[0], box[3] - box[1])
+    width = min(width, size[0], size[1] * 4 / 3)
+    height = width * 3 / 4
+    x = min(max(0.0, (box[0] + box[2]) / 2 - width / 2), size[0] - width)
+    y = min(max(0.0, (box[1] + box[3]) / 2 - height / 2), size[1] - height)
+    return f"{x:.1f} {y:.1f} {width:.1f} {height:.1f}"
+
+
+def _evidence(anchor: str, item: Any) -> dict[str, Any]:
+    units = item.units or ((item.unit,) if item.unit else ())
+    return {
+        "id": f"{anchor}-e{item.n}",
+        "n": item.n,
+        "text": item.text,
+        "source": item.source,
+        "units": " ".join(map(str, units)),
+    }
+
+
+def _row(label: str, p: float) -> dict[str, Any]:
+    return {"label": view.clean(label), "p": p, "percent": view.percent(p)}
+
+
+def _distribution(scores: EmotionScores | None) -> dict[str, Any] | None:
+    if scores is None:
+        return None
+    many = len(scores.probabilities) > MANY_LABELS
+    shown, rest = view.split(scores) if many else (scores.ranked(), [])
+    return {"rows": [_row(label, p) for label, p in shown], "rest": rest}
+
+
+def _comparison(person: Person) -> list[dict[str, Any]]:
+    """The judgements side by side, their labels in one order: by the greatest among them."""
+    answered = [judgement.emotions for judgement in person.judgements if judgement.emotions]
+    greatest: dict[str, float] = {}
+    for scores in answered:
+        for label, p in scores.probabilities.items():
+            greatest[label] = max(p, greatest.get(label, 0))
+    labels = sorted(greatest, key=lambda label: -greatest[label])[:COMPARED_LABELS]
+    order = {"face": 0, "context": 1, "both": 2}
+    return [
+        {
+            "condition": judgement.condition,
+            "name": view.CONDITIONS[judgement.condition],
+            "top": judgement.emotions.top if judgement.emotions else None,
+            "rows": [
+                _row(label, judgement.emotions.probabilities[label])
+                for label in labels
+                if label in judgement.emotions.probabilities
+            ]
+            if judgement.emotions
+            else [],
+            "method": judgement.emotions.method if judgement.emotions else None,
+            "unanswered": None if judgement.emotions else judgement.unanswered or "no reason given",
+        }
+        for judgement in sorted(person.judgements, key=lambda judgement: order[judgement.condition])
+    ]
+
+
+def _units(face: Face) -> dict[str, Any]:
+    known = view.units(face)
+
+    def row(unit: ActionUnit) -> dict[str, Any]:
+        full = 5 if unit.scale == "intensity" else 1
+        return {
+            "unit": unit.unit,
+            "name": view.unit_name(unit),
+            "shown": unit.shown,
+            "number": view.unit_number(unit),
+            "value": unit.value,
+            "share": None if unit.value is None else unit.value / full,
+            "weak": unit.weak,
+        }
+
+    return {
+        "scales": view.scales(face),
+        "shown": [row(unit) for unit in known.shown],
+        "absent": [row(unit) for unit in known.absent],
+        "untold": [row(unit) for unit in known.untold],
+        "unmeasured": known.unmeasured,
+        "any": bool(known.shown or known.absent or known.untold),
+    }
+
+
+def _words(text: str, cues: Sequence[Cue], known: set[int]) -> list[tuple[str, Cue | None]]:
+    """The explanation in pieces; where it says a cue word for word, the piece has that cue."""
+    text = view.clean(text)
+    spans: list[tuple[int, int, Cue]] = []
+    for cue in cues:
+        words = view.clean(cue.text).rstrip(".")
+        start = text.casefold().find(words.casefold()) if words else -1
+        # casefold may change lengths; then the place is not certain and nothing is marked
+        if start < 0 or len(text.casefold()) != len(text) or cue.evidence not in known:
+            continue
+        if all(start >= end or start + len(words) <= begin for begin, end, _ in spans):
+            spans.append((start, start + len(words), cue))
+    pieces: list[tuple[str, Cue | None]] = []
+    last = 0
+    for start, end, cue in sorted(spans, key=lambda span: span[0]):
+        pieces += [(text[last:start], None), (text[start:end], cue)]
+        last = end
+    return [piece for piece in [*pieces, (text[last:], None)] if piece[0]]
+
+
+def _flat(values: Any, name: str = "") -> list[tuple[str, str]]:
+    """Nested values as rows like (`settings.labels`, `ekman-7`); None and "" are left out."""
+    if isinstance(values, Mapping):
+        rows = []
+        for key, value in values.items():
+            rows += _flat(value, f"{name}.{key}" if name else str(key))
+        return rows
+    if isinstance(values, (list, tuple)):
+        if any(isinstance(value, (Mapping, list, tuple)) for value in values):
+            return [row for i, value in enumerate(values) for row in _flat(value, f"{name}.{i}")]
+        values = ", ".join(map(str, values))
+    return [] if values in (None, "") else [(view.clean(name), view.clean(values))]
+
+
+# ------------------------------------------------------------------------------- over time
+
+
+def _stream(inference: Inference, person: Person) -> dict[str, Any] | None:
+    """Expression over time as stacked areas in a box of 100 × 100, time from left to right.
+
+    A moment without an expression breaks the areas: unknown is not 0.
+    """
+    moments = view.moments(inference, person)
+    measured = [moment.expression for moment in moments if moment.expression is not None]
+    if not measured:
+        return None
+    labels = list(dict.fromkeys(label for scores in measured for label in scores.probabilities))
+    end = max(inference.media.duration_s or 0.0, moments[-1].time_s) or 1.0
+    runs: list[list[view.Moment]] = [[]]
+    for moment in moments:
+        if moment.expression is None:
+            runs.append([])
+        else:
+            runs[-1].append(moment)
+    areas = []
+    for place, label in enumerate(labels):
+        path = ""
+        for run in filter(None, runs):
+            points = []
+            for moment in run:
+                assert moment.expression is not None
+                p = moment.expression.probabilities
+                low = sum(p.get(other, 0.0) for other in labels[:place])
+                points.append((100 * moment.time_s / end, low, low + p.get(label, 0.0)))
+            if len(points) == 1:  # a moment on its own: a bar as wide as can be seen
+                x, low, high = points[0]
+                points = [(x - 0.6, low, high), (x + 0.6, low, high)]
+            upper = " L".join(f"{x:.2f} {100 - 100 * high:.2f}" for x, _, high in points)
+            lower = " L".join(f"{x:.2f} {100 - 100 * low:.2f}" for x, low, _ in reversed(points))
+            path += f"M{upper} L{lower} Z"
+        colour = COLOURS.get(label) or OTHER_COLOURS[place % len(OTHER_COLOURS)]
+        areas.append({"label": view.clean(label), "path": path, "colour": colour})
+    return {
+        "areas": areas,
+        "end": view.seconds(end),
+        "ticks": [{"x": 100 * time / end, "text": f"{time:g}"} for time in _ticks(end)],
+        "missing": any(moment.expression is None for moment in moments),
+        "moments": [
+            {
+                "x": 100 * moment.time_s / end,
+                "time": view.seconds(moment.time_s),
+                "missing": moment.missing,
+                "top": _top(moment.expression),
+                "text": view.brief(moment.expression, 4) if moment.expression else moment.missing,
+                "values": [
+                    _row(label, moment.expression.probabilities[label])
+                    if label in moment.expression.probabilities
+                    else None
+                    for label in labels
+                ]
+                if moment.expression
+                else [],
+            }
+            for moment in moments
+        ],
+    }
+
+
+def _ticks(end: float) -> list[float]:
+    """Round times from 0 to `end`, four to eight of them."""
+    step = next(
+        (s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600) if end / s <= 6),
+        end / 5,
+    )
+    return [round(i * step, 2) for i in range(int(end / step) + 1)]
