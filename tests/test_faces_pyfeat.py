@@ -475,5 +475,6 @@ def test_status(resources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert status.command.startswith("hf download py-feat/retinaface_r34 model.safetensors")
     v1 = entry("pyfeat-v1").status()
     assert (v1.name, v1.ready) == ("pyfeat-v1", False)
+    assert v1.weights.count("py-feat/resmasknet (about 553 MB)") == 1
     assert v1.command is not None
     assert "hf download py-feat/pose_mlp_v2 pose_mlp_v2.safetensors pose_mlp_v2.json" in v1.command

@@ -701,7 +701,10 @@ def status(version: Version = "v2") -> ToolStatus:
     resources = _resources()
     try:
         found, missing = _look(version, "xgb", resources)
-        text = f"missing: {', '.join(f'{w.repo} (about {w.megabytes} MB)' for w in missing)}"
+        sizes: dict[str, int] = {}
+        for weights in missing:
+            sizes[weights.repo] = sizes.get(weights.repo, 0) + weights.megabytes
+        text = f"missing: {', '.join(f'{repo} (about {mb} MB)' for repo, mb in sizes.items())}"
     except ToolError as error:
         found, missing, text = {}, list(_needed(version, "xgb")), str(error)
     return ToolStatus(

@@ -1,0 +1,179 @@
+"""The rows of `kuleshov doctor`, with each part here, missing or broken."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kuleshov.tools import doctor, faces, pocket
+from kuleshov.tools.faces import ToolStatus
+from kuleshov.tools.mllm import hardware, hub
+from kuleshov.tools.pocket import weights
+
+
+def rows() -> dict[str, ToolStatus]:
+    return {row.name: row for row in doctor.report()}
+
+
+def test_every_part_has_its_row_in_order() -> None:
+    assert [row.name for row in doctor.report()] == [
+        "kuleshov",
+        *faces.names(),
+        "torch",
+        "transformers",
+        "pocket (LLaVA)",
+        "default model",
+        "bitsandbytes",
+        "grad-cam",
+    ]
+    assert {"pocket", "pyfeat", "pyfeat-v1"} <= set(faces.names())
+
+
+def test_versions_and_licences_are_told() -> None:
+    found = rows()
+    for name in ("kuleshov", "torch", "transformers"):
+        assert found[name].ready
+        assert found[name].version == importlib.metadata.version(name)
+    assert "non-commercial research" in found["pyfeat"].licence
+    assert all(row.licence for row in found.values())
+
+
+def test_what_is_not_ready_names_its_command() -> None:
+    for row in doctor.report():
+        assert (row.command is None) == row.ready, row
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        ("bfloat16", "fast at bfloat16; models are loaded in bfloat16"),
+        ("float32", "not fast at bfloat16; models are loaded in float32"),
+    ],
+)
+def test_the_cpu_says_whether_it_is_fast_at_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, dtype: str, words: str
+) -> None:
+    monkeypatch.setattr(hardware, "choose_device", lambda device=None: "cpu")
+    monkeypatch.setattr(hardware, "choose_dtype", lambda dtype_, device: dtype)
+    measures = rows()["torch"].measures
+    assert measures.startswith("CPU only, ")
+    assert measures.endswith(f"memory free; {words}")
+
+
+def test_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    class Properties:
+        total_memory = 143_000_000_000
+
+    monkeypatch.setattr(hardware, "choose_device", lambda device=None: "cuda")
+    monkeypatch.setattr(hardware, "choose_dtype", lambda dtype, device: "bfloat16")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda k: "NVIDIA H200")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda k: Properties)
+    monkeypatch.setattr(torch.version, "cuda", "12.9")
+    assert doctor._torch().measures == (
+        "CUDA 12.9: NVIDIA H200 (143.0 GB); models are loaded in bfloat16"
+    )
+
+
+def test_the_bundled_llava_is_compared_with_its_checksum(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pocket, "folder", lambda: tmp_path)
+    path = tmp_path / "llava" / "model.safetensors"
+    row = doctor._bundled()
+    assert (row.ready, row.command) == (False, "pip install --force-reinstall kuleshov")
+    assert row.weights.startswith(f"the weights file {path} is missing; ")
+    path.parent.mkdir()
+    path.write_bytes(b"weights")
+    sums = tmp_path / "checksums.json"
+    monkeypatch.setattr(weights, "CHECKSUMS", sums)
+    sums.write_text(f'{{"llava/model.safetensors": "{weights.sha256(path)}"}}')
+    row = doctor._bundled()
+    assert (row.ready, row.weights, row.command) == (True, "bundled, checksum right", None)
+    path.write_bytes(b"other weights")
+    assert " is damaged (sha256 " in doctor._bundled().weights
+
+
+def test_the_default_model_follows_the_hardware_and_the_cache(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def listed(state: Any, path: str | None) -> None:
+        row = hub.ModelStatus(
+            id=hub.LARGE,
+            state=state,
+            bytes=16_100_000_000,
+            licence="Apache-2.0",
+            note="a note",
+            path=path,
+            default=True,
+            command=None if path else f"kuleshov models pull {hub.LARGE}",
+        )
+        monkeypatch.setattr(doctor.mllm, "listing", lambda: [row])
+
+    monkeypatch.setattr(doctor.mllm, "default_model", lambda: hub.LARGE)
+    listed("not here", None)
+    assert doctor._default() == ToolStatus(
+        name="default model",
+        ready=False,
+        installed=False,
+        version=hub.LARGE,
+        weights="not here (16.1 GB)",
+        licence="Apache-2.0",
+        measures="a note",
+        command=f"kuleshov models pull {hub.LARGE}",
+    )
+    listed("cached", "/models/large")
+    row = doctor._default()
+    assert (row.ready, row.weights, row.command) == (
+        True,
+        "cached (16.1 GB) in /models/large",
+        None,
+    )
+
+
+def test_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", nothing)
+    found = rows()
+    assert {name: row.command for name, row in found.items() if not row.installed} == {
+        "pyfeat": "pip install 'py-feat>=2.1,<3'",
+        "pyfeat-v1": "pip install 'py-feat>=2.1,<3'",
+        "torch": "pip install 'torch>=2.6'",
+        "transformers": "pip install 'transformers>=5,<6'",
+        "default model": f"kuleshov models pull {found['default model'].version}",
+        "bitsandbytes": "pip install bitsandbytes",
+        "grad-cam": "pip install 'kuleshov[explain]'",
+    }
+
+
+def test_a_part_that_breaks_becomes_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> ToolStatus:
+        raise ImportError("libcudart.so.12: cannot open shared object file\nand more")
+
+    monkeypatch.setattr(doctor, "_torch", broken)
+    found = rows()
+    assert found["torch"] == ToolStatus(
+        name="torch",
+        ready=False,
+        installed=False,
+        weights="cannot be examined (ImportError: libcudart.so.12: cannot open shared object file)",
+    )
+    assert found["kuleshov"].ready
+
+
+def test_importing_it_leaves_torch_out() -> None:
+    code = (
+        "import sys, kuleshov.tools.doctor;"
+        "print(sorted({'torch', 'feat', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,172 @@
+"""What is installed, what is missing and which command brings it: the rows of ``kuleshov doctor``.
+
+Nothing is downloaded, no weights are loaded. A part whose own look fails becomes a row that says
+so, because a broken installation is what this is for.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Callable
+from functools import partial
+
+from kuleshov.tools import faces, mllm, pocket
+from kuleshov.tools.faces import ToolStatus
+from kuleshov.tools.mllm import hardware, hub
+from kuleshov.tools.pocket import weights
+from kuleshov.tools.types import first_line
+
+REINSTALL = "pip install --force-reinstall kuleshov"
+
+# Packages that some functions need: distribution, licence, what for, command
+EXTRAS = (
+    ("bitsandbytes", "MIT", "--quantization 4bit and 8bit", "pip install bitsandbytes"),
+    ("grad-cam", "MIT", "--heatmap", "pip install 'kuleshov[explain]'"),
+)
+
+
+def report() -> list[ToolStatus]:
+    """A row each: this program, the face tools, torch, transformers, the models, the extras.
+
+    Takes a few seconds, most of them for importing torch. Asks nothing of the network.
+    """
+    rows = [_row("kuleshov", _program)]
+    rows += [_row(name, faces.entry(name).status) for name in faces.names()]
+    rows += [_row("torch", _torch), _row("transformers", _transformers)]
+    rows += [_row("pocket (LLaVA)", _bundled), _row("default model", _default)]
+    rows += [_row(extra[0], partial(_extra, *extra)) for extra in EXTRAS]
+    return rows
+
+
+def _row(name: str, look: Callable[[], ToolStatus]) -> ToolStatus:
+    try:
+        return look()
+    except Exception as error:
+        return ToolStatus(
+            name=name,
+            ready=False,
+            installed=False,
+            weights=f"cannot be examined ({type(error).__name__}: {first_line(error)})",
+        )
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _program() -> ToolStatus:
+    return ToolStatus(
+        name="kuleshov",
+        ready=True,
+        installed=True,
+        version=_version("kuleshov"),
+        licence="code Apache-2.0",
+        measures=f"Python {platform.python_version()} on {platform.system()} {platform.machine()}",
+    )
+
+
+def _torch() -> ToolStatus:
+    version = _version("torch")
+    if version is None:
+        return _not_installed("torch", "pip install 'torch>=2.6'")
+    import torch
+
+    device = hardware.choose_device()
+    dtype = hardware.choose_dtype(None, device)
+    if device == "cuda":
+        count = torch.cuda.device_count()
+        names = ", ".join(
+            f"{torch.cuda.get_device_name(k)} "
+            f"({hardware.gigabytes(torch.cuda.get_device_properties(k).total_memory)})"
+            for k in range(count)
+        )
+        where = f"CUDA {torch.version.cuda}: {names}"
+    elif device == "mps":
+        where = "Apple GPU (mps)"
+    else:
+        free = hardware.free_bytes("cpu")
+        threads = torch.get_num_threads()
+        where = f"CPU only, {threads} thread{'' if threads == 1 else 's'}"
+        if free is not None:
+            where += f", {hardware.gigabytes(free)} of memory free"
+        where += "; fast at bfloat16" if dtype == "bfloat16" else "; not fast at bfloat16"
+    return ToolStatus(
+        name="torch",
+        ready=True,
+        installed=True,
+        version=version,
+        licence="BSD-3-Clause",
+        measures=f"{where}; models are loaded in {dtype}",
+    )
+
+
+def _transformers() -> ToolStatus:
+    version = _version("transformers")
+    if version is None:
+        return _not_installed("transformers", "pip install 'transformers>=5,<6'")
+    return ToolStatus(
+        name="transformers",
+        ready=True,
+        installed=True,
+        version=version,
+        licence="Apache-2.0",
+        measures="runs LLaVA models; downloads forbidden (offline)"
+        if hub.offline()
+        else "runs LLaVA models",
+    )
+
+
+def _not_installed(name: str, command: str) -> ToolStatus:
+    return ToolStatus(name=name, ready=False, installed=False, command=command)
+
+
+def _bundled() -> ToolStatus:
+    try:
+        weights.check(pocket.folder() / "llava" / "model.safetensors", "llava/model.safetensors")
+        text, ready = "bundled, checksum right", True
+    except weights.WeightsError as error:
+        text, ready = str(error), False
+    return ToolStatus(
+        name="pocket (LLaVA)",
+        ready=ready,
+        installed=True,
+        weights=text,
+        licence=hub.POCKET_LICENCE,
+        measures="scenes and emotions, for demonstration",
+        command=None if ready else REINSTALL,
+    )
+
+
+def _default() -> ToolStatus:
+    """The model that is taken where none is named, on this hardware."""
+    name = mllm.default_model()
+    row = next(row for row in mllm.listing() if row.id == name)
+    ready = row.state == "cached"
+    size = "" if row.bytes is None else f" ({hardware.gigabytes(row.bytes)})"
+    return ToolStatus(
+        name="default model",
+        ready=ready,
+        installed=ready,
+        version=name,
+        weights=f"{row.state}{size}" + (f" in {row.path}" if row.path else ""),
+        licence=row.licence or "",
+        measures=row.note,
+        command=None if ready else row.command,
+    )
+
+
+def _extra(name: str, licence: str, measures: str, command: str) -> ToolStatus:
+    version = _version(name)
+    return ToolStatus(
+        name=name,
+        ready=version is not None,
+        installed=version is not None,
+        version=version,
+        licence=licence,
+        measures=f"needed for {measures}",
+        command=None if version else command,
+    )
