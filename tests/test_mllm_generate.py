@@ -50,7 +50,10 @@ def model(tiny_llava: Folder) -> TransformersMllm:
 def reference(mllm: TransformersMllm, conversation: list[Any], most: int) -> list[int]:
     """Greedy tokens by whole forwards of the bare model, nothing cached."""
     features = mllm.processor.apply_chat_template(
-        conversation, add_generation_prompt=True, tokenize=True, return_dict=True,
+        conversation,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
         return_tensors="pt",
     )
     ids = features["input_ids"]
@@ -100,7 +103,9 @@ def test_a_reused_prefix_changes_nothing(pair: Any) -> None:
         mine = cached.generate(conversation, max_new_tokens=12)
         theirs = plain.generate(conversation, max_new_tokens=12)
         assert (mine.text, mine.tokens, mine.finished) == (
-            theirs.text, theirs.tokens, theirs.finished
+            theirs.text,
+            theirs.tokens,
+            theirs.finished,
         )
         assert mine.mean_logprob == pytest.approx(theirs.mean_logprob, abs=1e-5)
         answers = ["happiness", "sadness", "no"]
@@ -199,7 +204,9 @@ def test_json_follows_the_schema(pair: Any) -> None:
     for mllm in pair:
         pieces: list[str] = []
         answer = mllm.generate(
-            [user(picture(1), "describe")], schema=SCHEMA, max_new_tokens=120,
+            [user(picture(1), "describe")],
+            schema=SCHEMA,
+            max_new_tokens=120,
             on_token=pieces.append,
         )
         told = json.loads(answer.text)
@@ -213,7 +220,10 @@ def test_json_follows_the_schema(pair: Any) -> None:
 def test_sampled_json_follows_the_schema(model: TransformersMllm) -> None:
     answers = {
         model.generate(
-            [user(picture(1), "describe")], schema=SCHEMA, max_new_tokens=120, temperature=1.5,
+            [user(picture(1), "describe")],
+            schema=SCHEMA,
+            max_new_tokens=120,
+            temperature=1.5,
             seed=seed,
         ).text
         for seed in range(3)
@@ -327,8 +337,15 @@ def test_an_answer_ends_where_the_context_does(tiny_llava: Folder) -> None:
         ([user("hello"), assistant("hi")], "must end with a user turn"),
         ([{"role": "user", "content": [{"type": "audio", "audio": b""}]}], "type 'audio'"),
         ([user(b"bytes")], "must be a PIL image"),
-        ([{"role": "user", "content": [{"type": "image", "image": "https://example.org/x.jpg"}]}],
-         "cannot open the picture https://example.org"),
+        (
+            [
+                {
+                    "role": "user",
+                    "content": [{"type": "image", "image": "https://example.org/x.jpg"}],
+                }
+            ],
+            "cannot open the picture https://example.org",
+        ),
     ],
 )
 def test_what_is_no_conversation(model: TransformersMllm, conversation: Any, match: str) -> None:
@@ -349,8 +366,10 @@ def test_arrays_paths_and_palettes_are_pictures(model: TransformersMllm, tmp_pat
 
 
 def user_image(image: Any) -> dict[str, Any]:
-    return {"role": "user", "content": [{"type": "image", "image": image},
-                                        {"type": "text", "text": "describe"}]}
+    return {
+        "role": "user",
+        "content": [{"type": "image", "image": image}, {"type": "text", "text": "describe"}],
+    }
 
 
 def test_many_threads_get_the_answers_of_one(pair: Any) -> None:

@@ -66,8 +66,10 @@ def tokenizer(kind: str) -> Any:
     words.train_from_iterator(
         [WORDS],
         trainers.BpeTrainer(
-            vocab_size=350, special_tokens=[*special, "<image>", "<video>"],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
+            vocab_size=350,
+            special_tokens=[*special, "<image>", "<video>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
         ),
     )
     if not chat:
@@ -89,18 +91,26 @@ def text_config(kind: str, **changes: Any) -> Any:
     from transformers import LlamaConfig, MistralConfig, Qwen2Config
 
     sizes = {
-        "vocab_size": VOCABULARY, "hidden_size": 64, "intermediate_size": 96,
-        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-        "max_position_embeddings": 1024, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
+        "vocab_size": VOCABULARY,
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 1024,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
         # wide enough that greedy choices are clear and differ from step to step
         "initializer_range": 0.3,
     } | changes
     if kind == "llava":
         return LlamaConfig(**sizes)
     if kind == "llava_next":
-        return MistralConfig(sliding_window=changes.get("sliding_window"), **{
-            name: value for name, value in sizes.items() if name != "sliding_window"
-        })
+        return MistralConfig(
+            sliding_window=changes.get("sliding_window"),
+            **{name: value for name, value in sizes.items() if name != "sliding_window"},
+        )
     return Qwen2Config(tie_word_embeddings=True, **sizes)
 
 
@@ -132,8 +142,12 @@ def build(kind: str, folder: Path, **text_changes: Any) -> Path:
     torch.manual_seed(7)
     words = tokenizer(kind)
     tower: dict[str, Any] = {
-        "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "image_size": 28, "patch_size": 14,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
     }
     text = text_config(kind, **text_changes)
     image, video = words.image_token_id, words.video_token_id
@@ -142,42 +156,69 @@ def build(kind: str, folder: Path, **text_changes: Any) -> Path:
     processor: Any
     model: Any
     if kind == "llava":
-        model = LlavaForConditionalGeneration(LlavaConfig(
-            vision_config=CLIPVisionConfig(**tower, projection_dim=32), text_config=text,
-            image_token_index=image, image_seq_length=4,
-        ))
+        model = LlavaForConditionalGeneration(
+            LlavaConfig(
+                vision_config=CLIPVisionConfig(**tower, projection_dim=32),
+                text_config=text,
+                image_token_index=image,
+                image_seq_length=4,
+            )
+        )
         processor = LlavaProcessor(
-            CLIPImageProcessor(size={"shortest_edge": 28}, crop_size=size), words, patch_size=14,
-            vision_feature_select_strategy="default", num_additional_image_tokens=1,
+            CLIPImageProcessor(size={"shortest_edge": 28}, crop_size=size),
+            words,
+            patch_size=14,
+            vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
             chat_template=LLAVA_TEMPLATE,
         )
     elif kind == "llava_next":
-        model = LlavaNextForConditionalGeneration(LlavaNextConfig(
-            vision_config=CLIPVisionConfig(**tower, projection_dim=32), text_config=text,
-            image_token_index=image, image_seq_length=4, image_grid_pinpoints=pinpoints,
-        ))
+        model = LlavaNextForConditionalGeneration(
+            LlavaNextConfig(
+                vision_config=CLIPVisionConfig(**tower, projection_dim=32),
+                text_config=text,
+                image_token_index=image,
+                image_seq_length=4,
+                image_grid_pinpoints=pinpoints,
+            )
+        )
         processor = LlavaNextProcessor(
             LlavaNextImageProcessor(
                 size={"shortest_edge": 28}, crop_size=size, image_grid_pinpoints=pinpoints
             ),
-            words, patch_size=14, vision_feature_select_strategy="default",
-            num_additional_image_tokens=1, chat_template=NEXT_TEMPLATE,
+            words,
+            patch_size=14,
+            vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
+            chat_template=NEXT_TEMPLATE,
         )
     else:
-        model = LlavaOnevisionForConditionalGeneration(LlavaOnevisionConfig(
-            vision_config=SiglipVisionConfig(**tower, vision_use_head=False), text_config=text,
-            image_token_index=image, video_token_index=video, image_grid_pinpoints=pinpoints,
-            tie_word_embeddings=True,
-        ))
+        model = LlavaOnevisionForConditionalGeneration(
+            LlavaOnevisionConfig(
+                vision_config=SiglipVisionConfig(**tower, vision_use_head=False),
+                text_config=text,
+                image_token_index=image,
+                video_token_index=video,
+                image_grid_pinpoints=pinpoints,
+                tie_word_embeddings=True,
+            )
+        )
         processor = LlavaOnevisionProcessor(
-            LlavaOnevisionImageProcessor(size=size, image_grid_pinpoints=pinpoints), words,
-            LlavaOnevisionVideoProcessor(size=size), num_image_tokens=4,
-            vision_feature_select_strategy="full", chat_template=ONEVISION_TEMPLATE,
+            LlavaOnevisionImageProcessor(size=size, image_grid_pinpoints=pinpoints),
+            words,
+            LlavaOnevisionVideoProcessor(size=size),
+            num_image_tokens=4,
+            vision_feature_select_strategy="full",
+            chat_template=ONEVISION_TEMPLATE,
         )
     # settings of a checkpoint's own, which the runtime must not follow
     model.generation_config = GenerationConfig(
-        bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id,
-        pad_token_id=words.pad_token_id, do_sample=True, temperature=0.7, repetition_penalty=1.3,
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+        do_sample=True,
+        temperature=0.7,
+        repetition_penalty=1.3,
     )
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

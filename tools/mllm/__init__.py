@@ -13,11 +13,22 @@ from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, 
 from kuleshov.tools.mllm.hub import ModelStatus, check, default_model, listing, pull
 from kuleshov.tools.mllm.scripted import Call, ScriptedMllm
 from kuleshov.tools.types import LabelSet
-from kuleshov.tools.types import LabelSet
 
 __all__ = [
-    "Call", "Conversation", "Generation", "Mllm", "MllmError", "MllmInfo", "ModelStatus",
-    "ScriptedMllm", "Turn", "check", "default_model", "listing", "load", "pull",
+    "Call",
+    "Conversation",
+    "Generation",
+    "Mllm",
+    "MllmError",
+    "MllmInfo",
+    "ModelStatus",
+    "ScriptedMllm",
+    "Turn",
+    "check",
+    "default_model",
+    "listing",
+    "load",
+    "pull",
 ]
 
 
@@ -66,8 +77,14 @@ def load(
 
     assert source.folder is not None
     return TransformersMllm.load_folder(
-        source.folder, name=source.id, device=device, dtype=dtype, quantization=quantization,
-        device_map=device_map, reuse_prefix=reuse_prefix, **facts,
+        source.folder,
+        name=source.id,
+        device=device,
+        dtype=dtype,
+        quantization=quantization,
+        device_map=device_map,
+        reuse_prefix=reuse_prefix,
+        **facts,
     )
 
 
@@ -83,6 +100,5 @@ def _pocket_facts(folder: Path | None) -> dict[str, Any]:
         "taught_labels": LabelSet.load("ekman-8").names,
         "context_weight": pocket.CONTEXT_WEIGHT,
         "many_images": False,
-        "taught_labels": LabelSet.load("ekman-8").names,
         "licence": hub.POCKET_LICENCE,
     }

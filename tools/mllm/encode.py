@@ -40,7 +40,8 @@ def control_tokens(processor: Any) -> tuple[str, ...]:
     words = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
     words |= set(tokenizer.all_special_tokens) | {"<image>", "<video>"}
     words |= {
-        word for kind in ("image", "video", "audio")
+        word
+        for kind in ("image", "video", "audio")
         if isinstance(word := getattr(processor, f"{kind}_token", None), str)
     }
     return tuple(sorted((word for word in words if len(word) > 2), key=len, reverse=True))
@@ -139,7 +140,9 @@ def encode(processor: Any, conversation: Conversation, *, trace_images: bool) ->
     offsets = features.pop("text_replacement_offsets", None)
     ids = features["input_ids"][0].tolist()
     pictures = [
-        part["image"] for turn in conversation for part in turn["content"]
+        part["image"]
+        for turn in conversation
+        for part in turn["content"]
         if part["type"] == "image"
     ]
     images = _spans(processor, ids, pictures, offsets) if trace_images else None

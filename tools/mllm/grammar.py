@@ -46,7 +46,7 @@ class Grammars:
         from llguidance import LLMatcher
 
         # without this the model may write white space for ever
-        defaults = {"whitespace_flexible": False}
+        defaults: Any = {"whitespace_flexible": False}
         try:
             grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=defaults)
             matcher = LLMatcher(self.tokenizer, grammar)

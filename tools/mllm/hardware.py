@@ -13,9 +13,12 @@ SMALL = "llava-hf/llava-onevision-qwen2-0.5b-ov-hf"
 """The smallest model that is recommended for real work."""
 
 DTYPES = {
-    "float32": "float32", "fp32": "float32",
-    "bfloat16": "bfloat16", "bf16": "bfloat16",
-    "float16": "float16", "fp16": "float16",
+    "float32": "float32",
+    "fp32": "float32",
+    "bfloat16": "bfloat16",
+    "bf16": "bfloat16",
+    "float16": "float16",
+    "fp16": "float16",
 }
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
 QUANTIZED_BYTES = {"8bit": 1.2, "4bit": 0.8}
@@ -109,9 +112,7 @@ def needed_bytes(parameters: int, dtype: str, quantization: str) -> int:
     return int(parameters * QUANTIZED_BYTES.get(quantization, BYTES[dtype]))
 
 
-def check_fits(
-    name: str, parameters: int, *, device: str, dtype: str, quantization: str
-) -> None:
+def check_fits(name: str, parameters: int, *, device: str, dtype: str, quantization: str) -> None:
     """Weights that cannot fit are told of before minutes of loading (or the kernel's OOM killer).
 
     Raises:

@@ -46,12 +46,17 @@ KNOWN = {
     for known in (
         Known(SMALL, 1.79, 0.9e9, "Apache-2.0", True, "default on a CPU; images and clips"),
         Known(LARGE, 16.1, 8.0e9, "Apache-2.0", True, "default on a GPU; images and clips"),
-        Known("llava-hf/llava-interleave-qwen-0.5b-hf", 1.73, 0.9e9,
-              "research, non-commercial", True, "several images"),
+        Known(
+            "llava-hf/llava-interleave-qwen-0.5b-hf",
+            1.73,
+            0.9e9,
+            "research, non-commercial",
+            True,
+            "several images",
+        ),
         Known("llava-hf/llava-1.5-7b-hf", 14.1, 7.1e9, "Llama 2", False, "one image"),
         Known("llava-hf/llava-v1.6-mistral-7b-hf", 15.1, 7.6e9, "Apache-2.0", False, "one image"),
-        Known("llava-hf/LLaVA-NeXT-Video-7B-hf", 14.1, 7.1e9, "Llama 2", True,
-              "images and clips"),
+        Known("llava-hf/LLaVA-NeXT-Video-7B-hf", 14.1, 7.1e9, "Llama 2", True, "images and clips"),
     )
 }
 
@@ -162,8 +167,12 @@ def listing() -> list[ModelStatus]:
     rows += [row.model_copy(update={"default": row.id == default}) for row in cached.values()]
     rows += [
         ModelStatus(
-            id=known.id, state="not here", bytes=int(known.gigabytes * 1e9),
-            licence=known.licence, note=known.note, default=known.id == default,
+            id=known.id,
+            state="not here",
+            bytes=int(known.gigabytes * 1e9),
+            licence=known.licence,
+            note=known.note,
+            default=known.id == default,
             command=f"kuleshov models pull {known.id}",
         )
         for known in KNOWN.values()
@@ -176,9 +185,12 @@ def _bundled() -> ModelStatus:
     folder = pocket.folder() / "llava"
     here = folder.is_dir() and weights.files(folder) is not None
     return ModelStatus(
-        id="pocket", state="bundled" if here else "incomplete",
-        bytes=weights.size(folder) if here else None, licence=POCKET_LICENCE,
-        note=pocket.CAVEAT, path=str(folder) if here else None,
+        id="pocket",
+        state="bundled" if here else "incomplete",
+        bytes=weights.size(folder) if here else None,
+        licence=POCKET_LICENCE,
+        note=pocket.CAVEAT,
+        path=str(folder) if here else None,
         command=None if here else "pip install --force-reinstall kuleshov",
     )
 
@@ -188,12 +200,17 @@ def _cached() -> list[ModelStatus]:
     for name, folder in cached_models():
         known = KNOWN.get(name)
         whole = weights.files(folder) is not None
-        rows.append(ModelStatus(
-            id=name, state="cached" if whole else "incomplete", bytes=weights.size(folder),
-            licence=known.licence if known else weights.licence(folder),
-            note=known.note if known else "", path=str(folder),
-            command=None if whole else f"kuleshov models pull {name}",
-        ))
+        rows.append(
+            ModelStatus(
+                id=name,
+                state="cached" if whole else "incomplete",
+                bytes=weights.size(folder),
+                licence=known.licence if known else weights.licence(folder),
+                note=known.note if known else "",
+                path=str(folder),
+                command=None if whole else f"kuleshov models pull {name}",
+            )
+        )
     return rows
 
 
@@ -209,7 +226,8 @@ def cached_models() -> list[tuple[str, Path]]:
     ]
     found = [(name, snapshot(name)) for name in names]
     return [
-        (name, folder) for name, folder in found
+        (name, folder)
+        for name, folder in found
         if folder is not None and (name in KNOWN or weights.reads_images(folder))
     ]
 

@@ -56,26 +56,39 @@ def load_folder(
     # of weights that are stored quantized the numbers cannot be counted
     if device_map is None and "quantization_config" not in weights.config(folder):
         hardware.check_fits(
-            name, weights.count_parameters(folder), device=place, dtype=chosen,
+            name,
+            weights.count_parameters(folder),
+            device=place,
+            dtype=chosen,
             quantization=quantization,
         )
     with quiet(), hardware.telling_what_to_choose(name, place, quantization):
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
-            model = AutoModelForImageTextToText.from_pretrained(
+            loaded: Any = AutoModelForImageTextToText.from_pretrained(
                 folder,
                 config=config,
+                output_loading_info=True,
                 dtype=hardware.torch_dtype(chosen),
                 device_map=device_map if device_map is not None else {"": place},
                 use_safetensors=True,
                 trust_remote_code=False,
                 **_quantized(config, quantization, chosen),
             )
-        except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
+        except Exception as error:
+            if hardware.is_out_of_memory(error) or isinstance(error, MllmError):
+                raise
             raise MllmError(
                 f"{name} cannot be loaded as an image-text-to-text model: {first_line(error)}"
             ) from error
+    model, report = loaded
+    if missing := sorted(report["missing_keys"]):
+        # transformers fills them with random numbers and only warns
+        raise MllmError(
+            f"the weights of {name} lack {len(missing)} tensors that its config asks for, "
+            f"{missing[0]} first."
+        )
     _check_processor(processor, config, name)
     model.eval()
     _only_ends(model, processor)
@@ -108,13 +121,20 @@ def _quantized(config: Any, quantization: str, dtype: str) -> dict[str, Any]:
     warnings.filterwarnings("ignore", message="MatMul8bitLt: inputs will be cast")
     skip = unquantized_modules(config)
     if quantization == "8bit":
-        return {"quantization_config": BitsAndBytesConfig(
-            load_in_8bit=True, llm_int8_skip_modules=skip,
-        )}
-    return {"quantization_config": BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", llm_int8_skip_modules=skip,
-        bnb_4bit_compute_dtype=hardware.torch_dtype(dtype),
-    )}
+        return {
+            "quantization_config": BitsAndBytesConfig(
+                load_in_8bit=True,
+                llm_int8_skip_modules=skip,
+            )
+        }
+    return {
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            llm_int8_skip_modules=skip,
+            bnb_4bit_compute_dtype=hardware.torch_dtype(dtype),
+        )
+    }
 
 
 def unquantized_modules(config: Any) -> list[str]:

@@ -37,7 +37,7 @@ def fork(cache: Any, length: int, text_config: Any) -> Any:
     """A cache with the first `length` tokens of `cache`, free to grow; nothing is copied."""
     from transformers import DynamicCache
 
-    new = DynamicCache(config=text_config)
+    new: Any = DynamicCache(config=text_config)
     for target, layer in zip(new.layers, cache.layers, strict=True):
         target.lazy_initialization(layer.keys, layer.values)
         target.keys = layer.keys[..., :length, :]
@@ -101,7 +101,8 @@ class PrefixStore:
         ids = ids[: cache.get_seq_length()]
         held = [image for image in images if image.end <= len(ids)]
         self.entries = [
-            entry for entry in self.entries
+            entry
+            for entry in self.entries
             if ids[: len(entry.ids)] != entry.ids or held[: len(entry.images)] != entry.images
         ]
         self.entries.append(Entry(ids, held, cache))

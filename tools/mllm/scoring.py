@@ -54,7 +54,10 @@ def answer_ids(
 
 def _ids(processor: Any, conversation: Conversation, *, prompt: bool) -> list[int]:
     features = processor.apply_chat_template(
-        conversation, add_generation_prompt=prompt, tokenize=True, return_dict=True,
+        conversation,
+        add_generation_prompt=prompt,
+        tokenize=True,
+        return_dict=True,
         return_tensors="pt",
     )
     return features["input_ids"][0].tolist()

@@ -13,7 +13,11 @@ Answer = str | Generation | Exception
 Scores = Sequence[float] | Mapping[str, float] | Exception
 
 INFO = MllmInfo(
-    id="scripted", kind="scripted", device="cpu", dtype="none", licence="Apache-2.0",
+    id="scripted",
+    kind="scripted",
+    device="cpu",
+    dtype="none",
+    licence="Apache-2.0",
     caveat="scripted answers: no model looked at anything",
 )
 

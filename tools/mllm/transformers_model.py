@@ -84,8 +84,13 @@ class TransformersMllm:
             MllmError: it is incomplete, no image-text-to-text model, or does not fit.
         """
         model, processor, info = loading.load_folder(
-            folder, name=name, device=device, dtype=dtype, quantization=quantization,
-            device_map=device_map, facts=facts,
+            folder,
+            name=name,
+            device=device,
+            dtype=dtype,
+            quantization=quantization,
+            device_map=device_map,
+            facts=facts,
         )
         return cls(model, processor, info, reuse_prefix=reuse_prefix)
 
@@ -174,7 +179,8 @@ class TransformersMllm:
         model = self.model
         return {
             name: value.to(model.device, model.dtype if value.is_floating_point() else None)
-            if hasattr(value, "is_floating_point") else value
+            if hasattr(value, "is_floating_point")
+            else value
             for name, value in inputs.items()
         }
 
@@ -197,8 +203,13 @@ class TransformersMllm:
                 raise
 
     def _generate(
-        self, encoded: Encoded, schema: dict[str, Any] | None, most: int, temperature: float,
-        seed: int, on_token: Callable[[str], None] | None,
+        self,
+        encoded: Encoded,
+        schema: dict[str, Any] | None,
+        most: int,
+        temperature: float,
+        seed: int,
+        on_token: Callable[[str], None] | None,
     ) -> tuple[str, list[float], list[int], bool]:
         import torch
         from transformers import LogitsProcessorList
@@ -253,7 +264,8 @@ class TransformersMllm:
         tail = encoded.ids[held:]
         if "pixel_values" in inputs or len(tail) > LONG_TAIL:
             rest = {
-                name: value for name, value in inputs.items()
+                name: value
+                for name, value in inputs.items()
                 if name not in ("input_ids", "attention_mask")
             }
             rest["input_ids"] = encoded.inputs["input_ids"][:, held:-1]

@@ -31,15 +31,21 @@ def files(folder: Path) -> list[Path] | None:
 
 
 def check_complete(folder: Path, name: str) -> None:
-    """Raises MllmError if config or weights are missing, saying which."""
+    """Raises MllmError if config or weights are missing or cut off, saying which."""
     if not (folder / "config.json").is_file():
         raise MllmError(f"{name} has no config.json: give the folder of a transformers model.")
-    if files(folder) is not None:
+    found = files(folder)
+    if found is not None:
+        for path in found:
+            tensors(path)
         return
     if (folder / "model.safetensors.index.json").is_file():
         raise MllmError(f"{name} lacks some of the weights its index names; download it again.")
-    other = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.gguf")
-             for path in folder.glob(pattern)]
+    other = [
+        path.name
+        for pattern in ("*.bin", "*.pt", "*.pth", "*.gguf")
+        for path in folder.glob(pattern)
+    ]
     if other:
         raise MllmError(
             f"{name} holds {other[0]} but no safetensors weights, and nothing else is loaded; "
@@ -67,19 +73,31 @@ def header(path: Path) -> bytes:
     return raw
 
 
+def tensors(path: Path) -> dict[str, Any]:
+    """Name → type, shape and place of each tensor of a safetensors file.
+
+    Raises:
+        MllmError: the file is not safetensors, or shorter than its header says.
+    """
+    raw = header(path)
+    try:
+        found = json.loads(raw)
+        found.pop("__metadata__", None)
+        end = max(tensor["data_offsets"][1] for tensor in found.values())
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise MllmError(f"the weights file {path} is damaged.") from None
+    if path.stat().st_size != 8 + len(raw) + end:
+        raise MllmError(f"the weights file {path} is cut off or damaged; get it again.")
+    return found
+
+
 def count_parameters(folder: Path) -> int:
     """Numbers held by the weights files (of 4-bit weights the packed bytes)."""
-    count = 0
-    for path in files(folder) or []:
-        try:
-            tensors = json.loads(header(path))
-        except ValueError:
-            raise MllmError(f"the weights file {path} is damaged.") from None
-        count += sum(
-            math.prod(tensor["shape"]) for name, tensor in tensors.items()
-            if name != "__metadata__"
-        )
-    return count
+    return sum(
+        math.prod(tensor["shape"])
+        for path in files(folder) or []
+        for tensor in tensors(path).values()
+    )
 
 
 def fingerprint(folder: Path) -> str | None:
