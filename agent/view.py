@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -194,6 +195,13 @@ def evidence_of(inference: Inference, person: int | None) -> list[Evidence]:
     return [item for item in inference.evidence if item.person == person]
 
 
+def likelihood(mean_logprob: float | None) -> str | None:
+    """How sure the model was of its own words: the geometric mean probability of a token."""
+    if mean_logprob is None:
+        return None
+    return f"{percent(math.exp(min(0.0, mean_logprob)))} a token, by the model's own likelihood"
+
+
 def scene_details(inference: Inference) -> list[tuple[str, str]]:
     """What the model said of the scene besides its description; what it did not say is left out."""
     scene = inference.scene
@@ -205,6 +213,7 @@ def scene_details(inference: Inference) -> list[tuple[str, str]]:
         ("people", scene.people),
         ("objects", ", ".join(scene.objects)),
         ("mood", ", ".join(scene.mood_words)),
+        ("wording", likelihood(scene.mean_logprob)),
     )
     return [(name, clean(text)) for name, text in rows if text]
 
