@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kuleshov.tools.faces.base import ToolStatus
+    from kuleshov.tools.mllm.hub import ModelStatus
     from kuleshov.types import Inference, Person
 
 STATUS_STYLE = {"confirmed": "green", "unconfirmed": "yellow", "contradicted": "bold red"}
@@ -38,19 +39,45 @@ def print_card(inference: Inference, console: Console) -> None:
 
 
 def print_doctor(rows: Iterable[ToolStatus], console: Console) -> None:
-    """Print what is installed and what is missing, a paragraph a tool."""
+    """Print what is installed and what is missing, a paragraph a part."""
     card = _Card(console)
-    for row in rows:
-        state = ("ready", "green") if row.ready else ("missing", "yellow")
-        card.line((row.name, "bold"), (f"  {row.version}" if row.version else "", ""), "  ", state)
-        for name, text in (
+    known = list(rows)
+    column = max((cell_len(row.name) for row in known), default=0)
+    for row in known:
+        state = ("ready", "green") if row.ready else ("not ready", "yellow")
+        if not row.installed:
+            state = ("not installed", "yellow")
+        name = set_cell_size(row.name, column)
+        card.line((name, "bold"), "  ", state, f"  {row.version}" if row.version else "")
+        for field, text in (
             ("measures", row.measures),
             ("weights", row.weights),
             ("licence", row.licence),
-            ("install", row.command or ""),
         ):
             if text:
-                card.field(name, text, 10)
+                card.field(field, text, 9)
+        card.command(row.command)
+
+
+def print_models(rows: Iterable[ModelStatus], console: Console) -> None:
+    """Print which models are here and how the others are had, a paragraph a model."""
+    card = _Card(console)
+    for row in rows:
+        here = row.state in ("bundled", "cached")
+        size = "" if row.bytes is None else f", {row.bytes / 1e9:.2g} GB"
+        if row.bytes is not None and row.bytes < 1e8:
+            size = f", {row.bytes / 1e6:.2g} MB"
+        default = ", the default on this machine" if row.default else ""
+        card.line((row.id, "bold"))
+        card.field("state", f"{row.state}{size}{default}", 9, style="green" if here else "yellow")
+        for field, text in (
+            ("licence", row.licence),
+            ("note", row.note),
+            ("folder", row.path),
+        ):
+            if text:
+                card.field(field, text, 9)
+        card.command(row.command)
 
 
 class _Card:
@@ -241,9 +268,10 @@ class _Card:
             Text.assemble((f"  {name}", "bold"), (f"  {what}" if what else "", "dim")), hang=4
         )
 
-    def field(self, name: str, text: str, column: int, indent: int = 2) -> None:
+    def field(self, name: str, text: str, column: int, indent: int = 2, style: str = "") -> None:
+        head = (f"{'':{indent}}{name:<{column}}", "dim")
         self.wrapped(
-            Text.assemble((f"{'':{indent}}{name:<{column}}", "dim"), "  ", view.clean(text)),
+            Text.assemble(head, "  ", (view.clean(text), style)),
             hang=indent + column + 2,
         )
 
@@ -290,6 +318,11 @@ class _Card:
             plain = text.plain.translate(ASCII).encode(encoding, "replace").decode(encoding)
             text = Text(plain)
         self.console.print(text, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+    def command(self, text: str | None) -> None:
+        """A command in one piece however long, so that it can be copied."""
+        if text:
+            self._print(Text.assemble(("  to get it", "dim"), "  ", view.clean(text)))
 
     def end(self) -> None:
         self.line()

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from kuleshov import view
+from kuleshov.tools.media import Frame
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face, KuleshovError
 from kuleshov.types import Cue, Inference, Person
 
@@ -161,11 +162,12 @@ def _heat(heat: Heat, picture: Rgb | None, box: Sequence[float] | None) -> str |
     """The heat map over the face it belongs to, as a data address."""
     from PIL import Image
 
+    base: Any = None
     if isinstance(heat, tuple):
         seen, heat = heat
         base = Image.fromarray(np.asarray(seen, np.uint8))
-    else:
-        base = _crop(picture, box, 0) if picture is not None and box is not None else None
+    elif picture is not None and box is not None:
+        base = _crop(picture, box, 0)
     values = np.asarray(heat, dtype=float)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise ValueError(f"a heat map must be (height, width) and finite but got {values.shape}")
@@ -188,9 +190,13 @@ def _place(inference: Inference, face: Face | None) -> int | None:
     if inference.media.kind == "image":
         return 0
     for place, frame in enumerate(inference.media.frames):
-        if face is not None and (frame.index == face.frame or frame.time_s == face.time_s):
+        if face is not None and _is_in(face, frame):
             return place
     return None
+
+
+def _is_in(face: Face, frame: Frame) -> bool:
+    return frame.index == face.frame or frame.time_s == face.time_s
 
 
 def _shots(number: int, inference: Inference, images: Sequence[Rgb] | None) -> list[dict[str, Any]]:
@@ -209,7 +215,8 @@ def _shots(number: int, inference: Inference, images: Sequence[Rgb] | None) -> l
         for person in inference.people:
             box, face = person.box_xyxy, person.face
             if clip:
-                face = next((f for f in person.timeline if _place(inference, f) == place), None)
+                here = media.frames[place : place + 1]
+                face = next((f for f in person.timeline if here and _is_in(f, here[0])), None)
                 box = face.xyxy if face else None
             if box is None:
                 continue

@@ -302,6 +302,7 @@ def group() -> Inference:
             people="five friends",
             objects=("sunglasses", "necklace"),
             mood_words=("relaxed", "warm"),
+            mean_logprob=-0.42,
         ),
         evidence=tuple(items),
         people=people,

@@ -9,9 +9,10 @@ import readings
 from rich.cells import cell_len
 from rich.console import Console
 
-from kuleshov.card import print_card, print_doctor
+from kuleshov.card import print_card, print_doctor, print_models
 from kuleshov.tools.faces.base import ToolStatus
 from kuleshov.tools.media import Media
+from kuleshov.tools.mllm.hub import ModelStatus
 from kuleshov.tools.types import EmotionScores
 from kuleshov.types import Explanation, Gap, Inference, Person, Scene
 
@@ -35,6 +36,7 @@ Scene
   people      five friends
   objects     sunglasses, necklace
   mood        relaxed, warm
+  wording     66% a token, by the model's own likelihood
 
 Person 1: happiness 81%
   face 90 × 113 px at (216, 61), detector score 0.99
@@ -397,10 +399,29 @@ def test_doctor_names_the_command_for_what_is_missing():
     file = io.StringIO()
     rows = [
         ToolStatus(name="pocket", ready=True, installed=True, version="1", licence="CC BY-NC 4.0"),
-        ToolStatus(name="pyfeat", ready=False, installed=False, command="pip install py-feat"),
+        ToolStatus(name="pyfeat-v1", ready=False, installed=True, weights="not here: 500 MB"),
+        ToolStatus(name="libreface", ready=False, installed=False, command="pip install [x]"),
     ]
     print_doctor(rows, Console(file=file, width=80))
     assert file.getvalue() == (
-        "pocket  1  ready\n  licence     CC BY-NC 4.0\n"
-        "pyfeat  missing\n  install     pip install py-feat\n"
+        "pocket     ready  1\n  licence    CC BY-NC 4.0\n"
+        "pyfeat-v1  not ready\n  weights    not here: 500 MB\n"
+        "libreface  not installed\n  to get it  pip install [x]\n"
+    )
+
+
+def test_models_say_where_they_are_and_how_to_get_them():
+    file = io.StringIO()
+    rows = [
+        ModelStatus(id="pocket", state="bundled", bytes=31_000_000, note="small"),
+        ModelStatus(
+            id="a/b", state="not here", bytes=1_800_000_000, licence="Apache-2.0", default=True,
+            command="kuleshov models pull a/b",
+        ),
+    ]  # fmt: skip
+    print_models(rows, Console(file=file, width=80))
+    assert file.getvalue() == (
+        "pocket\n  state      bundled, 31 MB\n  note       small\n"
+        "a/b\n  state      not here, 1.8 GB, the default on this machine\n"
+        "  licence    Apache-2.0\n  to get it  kuleshov models pull a/b\n"
     )
