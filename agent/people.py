@@ -87,7 +87,7 @@ def targets(frames: Sequence[Sequence[Face]], most: int) -> tuple[list[dict[str,
     people = []
     for number, faces in enumerate(kept, start=1):
         mean = mean_expression(faces)
-        clip = len(frames) > 1
+        clip = faces[0].time_s is not None
         best = apex(faces)
         people.append(
             {

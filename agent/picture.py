@@ -46,7 +46,7 @@ class PictureNodes:
             found = self.crew.faces.observe(pictures)
         except Exception as error:
             return {"faces": [[] for _ in pictures], "gaps": [gap("faces", error)]}
-        if len(pictures) > 1:
+        if state["media"]["kind"] == "clip":
             found = [
                 [
                     face.model_copy(update={"time_s": frame["time_s"], "frame": frame["index"]})
