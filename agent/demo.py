@@ -37,6 +37,8 @@ def run(path: str, console: Console) -> int:
     """Read the examples, print them, write the report to `path`."""
     paths = examples()
     agent = Agent.load(model="pocket", faces="pocket")
+    from rich.markup import escape
+
     inferences, pictures = [], {}
     for example in paths:
         inference = agent.infer(example)
@@ -47,7 +49,7 @@ def run(path: str, console: Console) -> int:
         ).images
     report.write_report(path, inferences, pictures)
     console.print(
-        f"\nThe report with pictures and evidence: [bold]{path}[/bold] (open it in a browser)"
+        f"\nThe report with pictures and evidence: [bold]{escape(path)}[/bold] (open it in a browser)"
     )
     console.print("Your own picture:   kuleshov infer PHOTO.jpg --model pocket --faces pocket")
     console.print(
