@@ -190,7 +190,9 @@ def run_infer(arguments: argparse.Namespace) -> int:
     if not paths:
         return USAGE
     if arguments.report:
-        _check_writable(arguments.report)
+        from kuleshov import report
+
+        report.check_path(arguments.report)
     agent = _agent(arguments)
     if arguments.heatmap and not hasattr(agent.crew.faces, "heatmap"):
         raise KuleshovError("--heatmap needs a face tool that offers it: use --faces pocket.")
@@ -235,19 +237,6 @@ def _read(agent: Agent, path: str, arguments: argparse.Namespace) -> Inference:
     return inference
 
 
-def _check_writable(path: str) -> None:
-    """A report path that cannot be written is found before anything is loaded."""
-    from kuleshov.tools.types import KuleshovError
-
-    folder = os.path.dirname(os.path.abspath(path))
-    if os.path.isdir(path):
-        raise KuleshovError(f"cannot write the report to {path}: it is a folder.")
-    if not os.path.isdir(folder):
-        raise KuleshovError(f"cannot write the report to {path}: there is no folder {folder}.")
-    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
-        raise KuleshovError(f"cannot write the report to {path}: permission denied.")
-
-
 def _write_report(
     agent: Agent, path: str, done: Sequence[tuple[Inference, Any]], *, heatmap: bool = False
 ) -> None:
@@ -283,7 +272,6 @@ def _heatmaps(agent: Agent, inference: Inference, images: Sequence[Any]) -> dict
 def run_demo(arguments: argparse.Namespace) -> int:
     from kuleshov import demo
 
-    _check_writable(arguments.report)
     return demo.run(arguments.report, _console())
 
 

@@ -35,6 +35,7 @@ def examples() -> list[Path]:
 
 def run(path: str, console: Console) -> int:
     """Read the examples, print them, write the report to `path`."""
+    report.check_path(path)
     paths = examples()
     agent = Agent.load(model="pocket", faces="pocket")
     from rich.markup import escape
@@ -49,7 +50,7 @@ def run(path: str, console: Console) -> int:
         ).images
     report.write_report(path, inferences, pictures)
     console.print(
-        f"\nThe report with pictures and evidence: [bold]{escape(path)}[/bold] (open it in a browser)"
+        f"\nReport with pictures and evidence, for the browser: [bold]{escape(path)}[/bold]"
     )
     console.print("Your own picture:   kuleshov infer PHOTO.jpg --model pocket --faces pocket")
     console.print(

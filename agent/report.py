@@ -107,16 +107,10 @@ def write_report(
     Raises:
         KuleshovError: the path cannot be written; its text is one sentence.
     """
+    target = check_path(path)
     page = report_html(inferences, pictures, heatmaps=heatmaps)
-    target = Path(os.path.realpath(path))  # a link keeps pointing to what is written
     part = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
     try:
-        if target.is_dir():
-            raise OSError(None, "it is a folder")
-        if not target.parent.is_dir():
-            raise OSError(None, f"there is no folder {target.parent}")
-        if target.exists() and not os.access(target, os.W_OK):
-            raise OSError(None, "permission denied")
         if target.exists() and not target.is_file():  # /dev/stdout, a pipe: nothing to replace
             target.write_text(page, "utf-8")
             return
@@ -126,10 +120,32 @@ def write_report(
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        why = error.strerror or str(error)
-        raise KuleshovError(
-            f"cannot write the report to {os.fspath(path)}: {why[:1].lower()}{why[1:]}."
-        ) from None
+        raise _unwritable(path, error.strerror or str(error)) from None
+
+
+def check_path(path: str | os.PathLike[str]) -> Path:
+    """Where a report at `path` will be written; a link keeps pointing to what is written.
+
+    Raises:
+        KuleshovError: it cannot be written there; found out before anything is read.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.is_dir():
+            raise _unwritable(path, "it is a folder")
+        if not target.parent.is_dir():
+            raise _unwritable(path, f"there is no folder {target.parent}")
+        if not os.access(target if target.exists() else target.parent, os.W_OK):
+            raise _unwritable(path, "permission denied")
+    except OSError as error:  # a name that the file system does not take
+        raise _unwritable(path, error.strerror or str(error)) from None
+    return target
+
+
+def _unwritable(path: str | os.PathLike[str], why: str) -> KuleshovError:
+    return KuleshovError(
+        f"cannot write the report to {os.fspath(path)}: {why[:1].lower()}{why[1:]}."
+    )
 
 
 # ------------------------------------------------------------------------------- pictures
