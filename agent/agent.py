@@ -6,6 +6,7 @@ import itertools
 import os
 import platform
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Literal
@@ -123,7 +124,7 @@ class Agent:
         Raises:
             MediaError: the source cannot be opened; its text is one sentence.
         """
-        with self._laid_out(source) as key:
+        with self._laid_out(source) as key, _untraced():
             state = self.graph.invoke(self._start(key, context))
         return Inference.model_validate(state["inference"])
 
@@ -132,7 +133,7 @@ class Agent:
 
         The last event carries the inference.
         """
-        with self._laid_out(source) as key:
+        with self._laid_out(source) as key, _untraced():
             events = self.graph.stream(
                 self._start(key, context),
                 {"configurable": {"streaming": True}},
@@ -178,6 +179,13 @@ class _LaidOut:
 
     def __exit__(self, *_: object) -> None:
         self.agent.crew.desk.clear(self.key)
+
+
+def _untraced() -> AbstractContextManager[Any]:
+    """No traces to LangSmith, even where LANGSMITH_TRACING is set: what is read stays here."""
+    from langsmith import tracing_context
+
+    return tracing_context(enabled=False)
 
 
 def _strategy(settings: Settings, labels: LabelSet, faces: FaceTool, mllm: Mllm) -> str:

@@ -29,7 +29,7 @@ def test_every_part_has_its_row_in_order() -> None:
         "pocket (LLaVA)",
         "default model",
         "bitsandbytes",
-        "grad-cam",
+        "captum",
     ]
     assert {"pocket", "pyfeat", "pyfeat-v1"} <= set(faces.names())
 
@@ -151,7 +151,7 @@ def test_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         "transformers": "pip install 'transformers>=5,<6'",
         "default model": f"kuleshov models pull {found['default model'].version}",
         "bitsandbytes": "pip install bitsandbytes",
-        "grad-cam": "pip install 'kuleshov[explain]'",
+        "captum": "pip install 'kuleshov[explain]'",
     }
 
 

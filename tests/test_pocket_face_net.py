@@ -256,7 +256,7 @@ def test_cutting_a_face_out_of_a_larger_picture_gives_the_face_back(net, public_
 
 
 def test_the_heat_map_shows_what_the_reading_rests_on(net):
-    pytest.importorskip("pytorch_grad_cam", reason="the extra [explain] is not installed")
+    pytest.importorskip("captum", reason="the extra [explain] is not installed")
     name, box = SMILING_MAN
     face = crop(pyfeat_photo(name), np.array([box]))[0]
     heat = heatmap(net, face, "happiness")
@@ -279,13 +279,13 @@ def test_the_heat_map_shows_what_the_reading_rests_on(net):
 
 def test_the_heat_map_names_what_it_lacks(net, monkeypatch):
     face = np.zeros((FACE_SIZE, FACE_SIZE), np.uint8)
-    monkeypatch.setitem(sys.modules, "pytorch_grad_cam", None)
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(KuleshovError, match=r'pip install "kuleshov\[explain\]"'):
         heatmap(net, face, "anger")
 
 
 def test_the_heat_map_refuses_an_unknown_label(net):
-    pytest.importorskip("pytorch_grad_cam", reason="the extra [explain] is not installed")
+    pytest.importorskip("captum", reason="the extra [explain] is not installed")
     with pytest.raises(ValueError, match="no expression 'joy'; the net knows neutral, happiness"):
         heatmap(net, np.zeros((FACE_SIZE, FACE_SIZE), np.uint8), "joy")
 

@@ -22,7 +22,7 @@ REINSTALL = "pip install --force-reinstall kuleshov"
 # Packages that some functions need: distribution, licence, what for, command
 EXTRAS = (
     ("bitsandbytes", "MIT", "--quantization 4bit and 8bit", "pip install bitsandbytes"),
-    ("grad-cam", "MIT", "--heatmap", "pip install 'kuleshov[explain]'"),
+    ("captum", "BSD-3-Clause", "--heatmap", "pip install 'kuleshov[explain]'"),
 )
 
 

@@ -130,7 +130,7 @@ class PocketFaces:
         """The face as the net saw it, (48, 48) grey, and where `label` rested, (48, 48) 0-1.
 
         Raises:
-            KuleshovError: grad-cam is not installed; names the command.
+            KuleshovError: captum is not installed; names the command.
         """
         crop = self._face_net.crop(image, np.array([face.xyxy]))[0]
         return crop, self._face_net.heatmap(self.net, crop, label)

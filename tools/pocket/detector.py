@@ -1,0 +1,249 @@
+"""The pocket face detector: where the faces are in a picture.
+
+A small anchor-free network in the manner of FCOS (Tian et al. 2019) on grey pixels, trained by
+`training/detector` on faces pasted into photos and on what YuNet (Wu et al. 2023) finds in them.
+How well it works is written in `cards/detector.md`.
+
+Boxes are x0, y0, x1, y1 in pixels of the given picture, face-tight in YuNet's manner: from the
+hairline or forehead to the chin, from cheek to cheek, upright also for a tilted head. A box may
+reach over the border of the picture.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.ops import nms
+
+from kuleshov.tools.pocket.weights import WeightsError, check
+
+NAME = "detector.safetensors"
+WEIGHTS = Path(__file__).with_name(NAME)
+
+STRIDES = (8, 16)
+"""Pixels between the cells of the two output maps."""
+
+LONGEST_SIDE = 1000
+"""The longest side of the first pyramid level, pixels; larger pictures are reduced to it."""
+
+PYRAMID_STEP = 0.36
+"""Size of each further level relative to the one before. The network knows faces of about 11 to
+115 px; this lets neighbouring levels share a factor of more than three."""
+
+SMALLEST_LEVEL = 48
+"""No level has a longest side below this, pixels."""
+
+OVERLAP = 0.35
+"""Intersection over union from which the weaker of two boxes is dropped."""
+
+INSIDE = 0.65
+"""Part of the smaller box from which it counts as lying inside the other; the weaker is dropped."""
+
+# Sides of a FER+ crop (48 × 48, the face net's framing) measured outwards from a box of this
+# detector, as fractions of the box's width (left, right) and height (top, bottom).
+FER_FRAME = {"left": 0.146, "top": 0.004, "right": 0.154, "bottom": 0.0}
+
+
+def block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Residual(nn.Module):
+    """A 3×3 convolution added to its input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = block(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x)
+
+
+class Detector(nn.Module):
+    """Grey pictures (N, 1, H, W), 0–255, H and W multiples of 16, to two maps of predictions.
+
+    Each map is (N, 5, H / stride, W / stride): a face's logit, and the distances from the cell's
+    centre to the box's left, top, right and bottom side as logarithms of strides.
+
+    `threshold` (least score of a face) and `trained` (ISO date) are set by `load`.
+    """
+
+    threshold: float = 0.5
+    trained: str = ""
+
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (16, 32, 48, 80),
+        depths: tuple[int, ...] = (3, 3),
+    ) -> None:
+        super().__init__()
+        self.config = {"widths": list(widths), "depths": list(depths)}
+        stem, quarter, fine, coarse = widths
+        self.stem = nn.Sequential(block(1, stem, 3, 2), block(stem, quarter, 3, 2))
+        self.fine = nn.Sequential(
+            block(quarter, fine, 3, 2), *(Residual(fine) for _ in range(depths[0]))
+        )
+        self.coarse = nn.Sequential(
+            block(fine, coarse, 3, 2), *(Residual(coarse) for _ in range(depths[1]))
+        )
+        self.context = block(coarse, fine, 1)
+        self.head_fine = nn.Sequential(block(fine, fine), nn.Conv2d(fine, 5, 1))
+        self.head_coarse = nn.Sequential(block(coarse, coarse), nn.Conv2d(coarse, 5, 1))
+
+    def forward(self, grey: Tensor) -> tuple[Tensor, Tensor]:
+        fine = self.fine(self.stem((grey - 127.0) / 64.0))
+        coarse = self.coarse(fine)
+        # What surrounds a small face (head, shoulders) tells it from a dog or a knot in wood.
+        context = functional.interpolate(self.context(coarse), scale_factor=2.0, mode="nearest")
+        return self.head_fine(fine + context), self.head_coarse(coarse)
+
+    def fuse(self) -> Detector:
+        """Fold the batch normalisations into the convolutions before them, for speed. In place."""
+        self.eval()
+        for module in list(self.modules()):
+            if isinstance(module, nn.Sequential) and isinstance(module[0], nn.Conv2d):
+                conv, norm = module[0], module[1]
+                if isinstance(norm, nn.BatchNorm2d):
+                    module[0] = fuse_conv_bn_eval(conv, norm)
+                    module[1] = nn.Identity()
+        return self
+
+
+def decode(maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Boxes (N, A, 4) in pixels of the network's input, and scores (N, A) in 0–1, of all cells."""
+    boxes, scores = [], []
+    for stride, output in zip(STRIDES, maps, strict=True):
+        n, _, height, width = output.shape
+        y = (torch.arange(height) + 0.5) * stride
+        x = (torch.arange(width) + 0.5) * stride
+        centre = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+        sides = output[:, 1:].permute(0, 2, 3, 1).clamp(-6, 5).exp() * stride
+        box = torch.cat([centre - sides[..., :2], centre + sides[..., 2:]], -1)
+        boxes.append(box.reshape(n, -1, 4))
+        scores.append(output[:, 0].reshape(n, -1).sigmoid())
+    return torch.cat(boxes, 1), torch.cat(scores, 1)
+
+
+def load(path: Path | None = None) -> Detector:
+    """The detector in eval mode on the CPU, float32; the bundled weights unless `path` is given.
+
+    The bundled file is compared with its released sha256 first.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or not a pocket face detector.
+    """
+    if path is None:
+        path = WEIGHTS
+        check(path, NAME)
+    if not path.is_file():
+        raise WeightsError(f"the weights file {path} is missing.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            config = json.loads(metadata["config"])
+            net = Detector(tuple(config["widths"]), tuple(config["depths"]))
+            net.threshold = float(metadata["threshold"])
+            net.trained = metadata["trained"]
+            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        # Counters of batches seen serve training only and are not stored.
+        missing, extra = net.load_state_dict(state, strict=False)
+        missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+        if missing or extra:
+            raise ValueError(f"tensors differ: {(missing + extra)[:3]}")
+    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise WeightsError(f"{path} is not a readable pocket face detector: {error!r}.") from None
+    net.requires_grad_(False)
+    return net.fuse().to(memory_format=torch.channels_last)
+
+
+def _levels(grey: NDArray[np.uint8], longest: int) -> list[NDArray[np.uint8]]:
+    """The pyramid: reduced copies of a grey picture, the largest first."""
+    height, width = grey.shape
+    scale = min(1.0, longest / max(height, width))
+    levels = []
+    while True:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = size != (width, height)
+        # From the level before, which is cheaper than from the picture and as good.
+        source = levels[-1] if levels else grey
+        levels.append(cv2.resize(source, size, interpolation=cv2.INTER_AREA) if small else grey)
+        scale *= PYRAMID_STEP
+        if max(height, width) * scale < SMALLEST_LEVEL:
+            return levels
+
+
+def _alone(boxes: Tensor) -> Tensor:
+    """Which of the boxes (N, 4), best first, neither lie inside a better one nor hold one.
+
+    A mouth taken for a face at one level of the pyramid overlaps the true box too little for
+    the usual suppression.
+    """
+    corner = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    inner = (corner - torch.maximum(boxes[:, None, :2], boxes[None, :, :2])).clamp(min=0).prod(2)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    clash = inner > INSIDE * torch.minimum(area[:, None], area[None])
+    keep = torch.ones(len(boxes), dtype=torch.bool)
+    for i in range(1, len(boxes)):
+        keep[i] = not (clash[i, :i] & keep[:i]).any()
+    return keep
+
+
+@torch.inference_mode()
+def detect(
+    net: Detector,
+    rgb: NDArray[np.uint8],
+    threshold: float | None = None,
+    max_faces: int = 200,
+    longest_side: int = LONGEST_SIDE,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Find the faces of one picture.
+
+    Args:
+        net: from `load`.
+        rgb: (height, width, 3) uint8 RGB, upright, or (height, width) uint8 grey. The network
+            sees grey.
+        threshold: least score; the one chosen after training unless given.
+        max_faces: the best-scored are kept.
+        longest_side: the picture is reduced to this first, pixels. More finds smaller faces and
+            takes longer.
+
+    Returns:
+        Boxes (N, 4) float32, x0, y0, x1, y1 in pixels of `rgb`, and scores (N,) float32 in 0–1,
+        the best first. Upright faces and faces turned by up to about 30° are found, from about
+        12 px (after reduction) up to the whole picture.
+    """
+    if rgb.dtype != np.uint8 or rgb.ndim not in (2, 3) or (rgb.ndim == 3 and rgb.shape[2] != 3):
+        raise ValueError(f"rgb must be (height, width[, 3]) uint8 but is {rgb.shape} {rgb.dtype}")
+    if 0 in rgb.shape:
+        return np.empty((0, 4), np.float32), np.empty(0, np.float32)
+    least = net.threshold if threshold is None else threshold
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) if rgb.ndim == 3 else rgb
+    found_boxes, found_scores = [], []
+    for level in _levels(grey, longest_side):
+        height, width = level.shape
+        pad = ((0, -height % STRIDES[-1]), (0, -width % STRIDES[-1]))
+        padded = torch.from_numpy(np.pad(level, pad, mode="edge"))
+        maps = net(padded[None, None].float().contiguous(memory_format=torch.channels_last))
+        boxes, scores = (output[0] for output in decode(maps))
+        keep = scores >= least
+        scale = torch.tensor([grey.shape[1] / width, grey.shape[0] / height]).repeat(2)
+        found_boxes.append(boxes[keep] * scale)
+        found_scores.append(scores[keep])
+    boxes, scores = torch.cat(found_boxes), torch.cat(found_scores)
+    kept = nms(boxes, scores, OVERLAP)
+    kept = kept[_alone(boxes[kept])][:max_faces]
+    return boxes[kept].numpy(), scores[kept].numpy()

@@ -1,0 +1,1 @@
+"""How the pocket weights were made, end to end. Not installed."""
