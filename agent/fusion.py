@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from kuleshov.tools.types import EmotionScores, LabelSet
 
+WORTH_SAYING = 0.05  # share of a distribution whose leaving out deserves a warning
 FLOOR = 1e-6  # keeps a label that one source rules out from being ruled out by rounding
 
 
@@ -33,7 +34,8 @@ def onto(scores: EmotionScores, labels: LabelSet) -> tuple[EmotionScores | None,
 
     Only labels of the same name correspond. Labels that `labels` lacks are left out and the rest
     is scaled to 1 (the distribution given that it is one of these); a label that `scores` lacks
-    is unknown, not 0, so that there is no such distribution: (None, why).
+    is unknown, not 0, so that there is no such distribution: (None, why). The method names what
+    was left out; there is a note if that was 5 % or more.
     """
     missing = [name for name in labels.names if name not in scores.probabilities]
     if missing or not labels.names:
@@ -42,13 +44,15 @@ def onto(scores: EmotionScores, labels: LabelSet) -> tuple[EmotionScores | None,
     total = sum(kept.values())
     if total < 1e-3:
         return None, f"all the face tool's weight lies outside {labels.name}"
-    left_out = 1 - total
+    gone = [name for name in scores.probabilities if name not in kept]
+    without = f", without {', '.join(gone)}" if gone else ""
     note = None
-    if set(kept) != set(scores.probabilities):
-        gone = [name for name in scores.probabilities if name not in kept]
-        note = f"{', '.join(gone)} ({100 * left_out:.0f} %) is not in {labels.name}: left out"
+    if 1 - total >= WORTH_SAYING:
+        note = f"{', '.join(gone)} ({100 * (1 - total):.0f} %) is not in {labels.name}: left out"
     return (
-        EmotionScores(labels=labels.name, probabilities=normalised(kept), method=scores.method),
+        EmotionScores(
+            labels=labels.name, probabilities=normalised(kept), method=scores.method + without
+        ),
         note,
     )
 

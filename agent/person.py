@@ -52,7 +52,10 @@ class PersonNodes:
         _, back = conversation.numbered(items)
         try:
             told = json.loads(state["answer"])
-            cited = [(back[cue["evidence"]], cue["text"].strip()) for cue in told["cues"]]
+            # the same statement twice is one cue
+            cited = dict.fromkeys(
+                (back[cue["evidence"]], cue["text"].strip()) for cue in told["cues"]
+            )
             text = told["explanation"].strip()
             if not text:
                 raise ValueError("no explanation")

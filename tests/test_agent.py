@@ -252,6 +252,12 @@ def test_an_answer_that_stays_unreadable_is_unanswered_and_not_neutral():
     assert "the explanation could not be read: unanswered" in [g.reason for g in inference.gaps]
 
 
+def test_the_same_statement_twice_is_one_cue():
+    twice = {**GOOD, "cues": [GOOD["cues"][0], GOOD["cues"][0]]}
+    person = agent(script(judge=twice)).infer(PICTURE).people[0]
+    assert [c.text for c in person.explanation.cues] == ["a broad smile"]
+
+
 def test_a_contradicted_cue_gets_one_repair_and_stays_visible():
     wrong = {**GOOD, "cues": [{"evidence": 3, "text": "lowered brows"}]}
     mllm = script(judge=wrong, repair=wrong)

@@ -50,6 +50,13 @@ def test_onto_a_smaller_set_renormalises_and_says_what_it_left_out():
     assert scores is not None
     assert scores.probabilities["anger"] == pytest.approx(1 / 7)
     assert note == "contempt (30 %) is not in ekman-7: left out"
+    assert scores.method == "m, without contempt"
+    eight["contempt"] = 0.01
+    eight["neutral"] = 0.39
+    _, note = fusion.onto(
+        EmotionScores(labels="ekman-8", probabilities=eight, method="m"), LabelSet.load("ekman-7")
+    )
+    assert note is None
 
 
 def test_a_label_that_the_tool_does_not_score_is_unknown_not_zero():
