@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -393,6 +394,39 @@ def test_many_threads_get_the_answers_of_one(pair: Any) -> None:
     for i in range(len(talks)):
         assert found[i][0] == expected[i]
         assert found[i][1] == pytest.approx(scored[i], abs=1e-4)
+
+
+def test_one_call_at_a_time(model: TransformersMllm, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def busy(real: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(real)
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.01)
+            try:
+                return real(*arguments, **options)
+            finally:
+                inside.pop()
+
+        return wrapped
+
+    language = model.model.model.language_model
+    monkeypatch.setattr(language, "forward", busy(language.forward))
+    talk = [user(picture(1), "describe")]
+    works: list[Callable[[], Any]] = [
+        lambda: model.generate(talk, max_new_tokens=4),
+        lambda: model.score(talk, ["yes", "no"]),
+    ]
+    threads = [threading.Thread(target=work) for work in works * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert len(most) > 10
 
 
 def test_out_of_memory_says_what_to_choose(

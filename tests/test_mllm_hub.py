@@ -212,6 +212,17 @@ def test_pocket_is_loaded_and_says_what_it_is(pocket_folder: Path) -> None:
     assert model.generate([user(picture(), "describe")], max_new_tokens=3).tokens > 0
 
 
+def test_pocket_weights_that_are_not_there(pocket_folder: Path) -> None:
+    (pocket_folder / "model.safetensors").unlink()
+    for ask in (mllm.check, mllm.pull):
+        with pytest.raises(MllmError, match="bundled model's weights are not in this installation"):
+            ask("pocket")
+    with pytest.raises(WeightsError, match="missing"):
+        mllm.load("pocket")
+    row = next(iter(mllm.listing()))
+    assert (row.id, row.state, row.bytes) == ("pocket", "incomplete", None)
+
+
 def test_damaged_pocket_weights_are_refused(pocket_folder: Path) -> None:
     raw = bytearray((pocket_folder / "model.safetensors").read_bytes())
     raw[-1] ^= 1
@@ -233,6 +244,8 @@ class _Hub(BaseHTTPRequestHandler):
         files = {file.name: file for file in self.folder.iterdir()}
         if path == "/":
             self.answer(200, b"")
+        elif "/tiny/broken" in path:
+            self.answer(418, b"{}")
         elif path.startswith("/api/models/tiny/llava"):
             listed = [{"rfilename": n, "size": f.stat().st_size} for n, f in files.items()]
             listed.append({"rfilename": "pytorch_model.bin", "size": 10})
@@ -297,14 +310,21 @@ try:
     mllm.pull("tiny/nothing")
 except mllm.MllmError as error:
     print(error)
+try:
+    mllm.pull("tiny/broken")
+except mllm.MllmError as error:
+    print(error)
 folder = mllm.pull("tiny/llava")
 print(*sorted(file.name for file in folder.iterdir()))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], env=online, capture_output=True, text=True, check=True
     )
-    error, files = done.stdout.strip().splitlines()
+    error, broken, files = done.stdout.strip().splitlines()
     assert error == "the Hub has no model tiny/nothing, or it is private."
+    assert broken.startswith("tiny/broken could not be downloaded (")
+    assert "`kuleshov models pull tiny/broken` again" in broken
+    assert "--model pocket" in broken
     assert files.split() == sorted(file.name for file in tiny_llava("llava").iterdir())
     first, *progress = done.stderr.strip().splitlines()
     assert first.startswith("downloading tiny/llava: 0.")

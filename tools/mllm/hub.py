@@ -134,7 +134,7 @@ def check(name: str | None, *, device: str | None = None, quantization: str = "n
     if source.folder is None:
         _must_reach(source.id)
     else:
-        weights.check_complete(source.folder, source.id)
+        _must_be_whole(source.id, source.folder)
 
 
 def fetch(source: Source) -> Source:
@@ -153,7 +153,17 @@ def pull(name: str) -> Path:
     """
     source = fetch(find(name))
     assert source.folder is not None
+    _must_be_whole(source.id, source.folder)
     return source.folder
+
+
+def _must_be_whole(name: str, folder: Path) -> None:
+    if name == "pocket" and weights.files(folder) is None:
+        raise MllmError(
+            "the bundled model's weights are not in this installation; "
+            "install it again with `pip install --force-reinstall kuleshov`."
+        )
+    weights.check_complete(folder, name)
 
 
 def listing() -> list[ModelStatus]:
@@ -351,17 +361,17 @@ def download(name: str) -> Path:
         raise MllmError(
             f"the Hub has no model {name}{_suggestion(name)}, or it is private."
         ) from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise MllmError(
-            f"the download of {name} broke off ({first_line(error)}); run "
-            f"`kuleshov models pull {name}`: it goes on where it stopped."
-        ) from error
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in ("httpx", "httpcore"):
+        # httpx is huggingface_hub's own choice, so its errors are told by where they come from
+        network = type(error).__module__.split(".")[0] in ("httpx", "httpcore")
+        if not network and not isinstance(
+            error, (HfHubHTTPError, LocalEntryNotFoundError, OSError)
+        ):
             raise
         raise MllmError(
-            f"the download of {name} broke off ({first_line(error)}); run "
-            f"`kuleshov models pull {name}`: it goes on where it stopped."
+            f"{name} could not be downloaded ({first_line(error)}): run `kuleshov models pull "
+            f"{name}` again, which goes on where it stopped, or give a local folder "
+            "(--model FOLDER), or use the bundled model (--model pocket)."
         ) from error
     weights.check_complete(folder, name)
     return folder

@@ -14,7 +14,10 @@ from kuleshov.tools.mllm.encode import Encoded, ImageSpan
 
 @dataclass(frozen=True)
 class Entry:
-    """A cache that holds exactly the tokens `ids`, the images among them in `images`."""
+    """A cache that begins with the tokens `ids`, the images among them in `images`.
+
+    It may hold more (the answers that were scored), which is cut off when it is forked.
+    """
 
     ids: list[int]
     images: list[ImageSpan]
@@ -92,7 +95,7 @@ class PrefixStore:
         return fork(best.cache, length, self.text_config), length, read
 
     def keep(self, ids: list[int], images: list[ImageSpan] | None, cache: Any) -> None:
-        """Keep the cache for later, its tokens being the first `cache.get_seq_length()` of `ids`.
+        """Keep a cache that begins with `ids`, or with as many of them as it holds.
 
         An entry that the new one wholly holds is dropped, then the least recently used.
         """

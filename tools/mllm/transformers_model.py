@@ -151,7 +151,6 @@ class TransformersMllm:
                 return scoring.plain_scores(self.model, self._to_device(encoded.inputs), ids)
             cache, tail = self._read_most(encoded)
             scores = scoring.tree_scores(self.model, tail, ids, cache)
-            cache.crop(len(encoded.ids) - cache.get_seq_length())
             self._keep(encoded.ids, encoded, cache)
             return scores
 
