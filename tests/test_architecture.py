@@ -13,7 +13,7 @@ ALLOWED = {
     "prompts": {"prompts"},
     "tools": {"tools"},
     "agent": {"agent", "tools", "prompts"},
-    "evals": {"evals", "agent", "tools"},
+    "evals": {"evals", "agent", "tools", "prompts"},
 }
 
 

@@ -202,6 +202,18 @@ def _alone(boxes: Tensor) -> Tensor:
     return keep
 
 
+def _both_ways(net: Detector, grey: Tensor) -> tuple[Tensor, ...]:
+    """Maps of a grey picture (H, W), averaged with those of its mirror image.
+
+    Twice the time for fewer false boxes: a chance likeness seldom survives mirroring.
+    """
+    pair = torch.stack([grey, grey.flip(1)])[:, None].float()
+    maps = net(pair.contiguous(memory_format=torch.channels_last))
+    # In the mirror a box's left side is its right one.
+    back = [output[1:].flip(3)[:, [0, 3, 2, 1, 4]] for output in maps]
+    return tuple((output[:1] + other) / 2 for output, other in zip(maps, back, strict=True))
+
+
 @torch.inference_mode()
 def detect(
     net: Detector,
@@ -237,8 +249,7 @@ def detect(
         height, width = level.shape
         pad = ((0, -height % STRIDES[-1]), (0, -width % STRIDES[-1]))
         padded = torch.from_numpy(np.pad(level, pad, mode="edge"))
-        maps = net(padded[None, None].float().contiguous(memory_format=torch.channels_last))
-        boxes, scores = (output[0] for output in decode(maps))
+        boxes, scores = (output[0] for output in decode(_both_ways(net, padded)))
         keep = scores >= least
         scale = torch.tensor([grey.shape[1] / width, grey.shape[0] / height]).repeat(2)
         found_boxes.append(boxes[keep] * scale)
