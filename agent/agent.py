@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import platform
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -160,7 +161,11 @@ class Agent:
                 raise KuleshovError(
                     f"the context has {len(text):,} characters; at most 20,000 can be read."
                 )
-        return {"key": key, "contexts": [text for text in given if text.strip()]}
+        return {
+            "key": key,
+            "begun": time.perf_counter(),
+            "contexts": [text for text in given if text.strip()],
+        }
 
     def _laid_out(self, source: Any) -> _LaidOut:
         return _LaidOut(self, source)

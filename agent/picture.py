@@ -146,6 +146,7 @@ class PictureNodes:
         for caveat in (self.crew.mllm.info.caveat, self.crew.faces.info.caveat):
             if caveat and caveat not in warnings:
                 warnings.append(caveat)
+        seconds = {**state.get("seconds", {}), "total": time.perf_counter() - state["begun"]}
         inference = Inference.model_validate(
             {
                 **known,
@@ -154,7 +155,7 @@ class PictureNodes:
                 "warnings": warnings,
                 "provenance": {
                     **self.crew.provenance,
-                    "seconds": {k: round(v, 4) for k, v in state.get("seconds", {}).items()},
+                    "seconds": {step: round(value, 4) for step, value in seconds.items()},
                 },
             }
         )

@@ -26,6 +26,7 @@ class State(TypedDict, total=False):
     """One picture or clip on its way through the graph."""
 
     key: str
+    begun: float
     contexts: list[str]
     media: Plain
     faces: list[list[Plain]]

@@ -123,7 +123,7 @@ class Provenance(Record):
     label_set: dict[str, Any] = {}
     seed: int = 0
     versions: dict[str, str] = {}
-    seconds: dict[str, float] = {}
+    seconds: dict[str, float] = Field({}, description="by step; total: start to end")
 
 
 class Inference(Record):

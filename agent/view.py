@@ -238,7 +238,8 @@ def tools_used(provenance: Provenance) -> list[tuple[str, str]]:
         rows.append(("labels", clean(labels)))
     rows.append(("kuleshov", clean(provenance.kuleshov)))
     if provenance.seconds:
-        rows.append(("time", seconds(sum(provenance.seconds.values()))))
+        total = provenance.seconds.get("total", sum(provenance.seconds.values()))
+        rows.append(("time", seconds(total)))
     return rows
 
 
