@@ -10,7 +10,7 @@ from kuleshov.tools.mllm.transformers_model import TransformersMllm
 
 # Text model with the sizes of Qwen2-0.5B (its config.json on the Hub), tower with those of
 # CLIP ViT-B/16 at 224 pixels (Radford et al. 2021): 0.58 B parameters, 196 image tokens.
-TEXT = {
+TEXT: dict[str, Any] = {
     "vocab_size": 151_936,
     "hidden_size": 896,
     "intermediate_size": 4864,
@@ -20,7 +20,7 @@ TEXT = {
     "max_position_embeddings": 32_768,
     "tie_word_embeddings": True,
 }
-TOWER = {
+TOWER: dict[str, Any] = {
     "hidden_size": 768,
     "intermediate_size": 3072,
     "num_hidden_layers": 12,

@@ -48,9 +48,11 @@ OVERLAP = 0.35
 INSIDE = 0.65
 """Part of the smaller box from which it counts as lying inside the other; the weaker is dropped."""
 
-# Sides of a FER+ crop (48 × 48, the face net's framing) measured outwards from a box of this
-# detector, as fractions of the box's width (left, right) and height (top, bottom).
-FER_FRAME = {"left": 0.146, "top": 0.004, "right": 0.154, "bottom": 0.0}
+# Where the sides of a FER+ crop (48 × 48, the face net's framing) lie, outwards from a box of
+# this detector, as fractions of the box's width (left, right) and height (top, bottom). Medians
+# over 283 of 300 FER+ faces set into animal photos and found (distances between quartiles 0.13,
+# 0.09, 0.13, 0.09): `python -m training.detector.evaluate --frame`.
+FER_FRAME = {"left": 0.142, "top": 0.002, "right": 0.141, "bottom": 0.001}
 
 
 def block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -174,13 +176,14 @@ def _levels(grey: NDArray[np.uint8], longest: int) -> list[NDArray[np.uint8]]:
     """The pyramid: reduced copies of a grey picture, the largest first."""
     height, width = grey.shape
     scale = min(1.0, longest / max(height, width))
-    levels = []
+    levels: list[NDArray[np.uint8]] = []
     while True:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = size != (width, height)
         # From the level before, which is cheaper than from the picture and as good.
         source = levels[-1] if levels else grey
-        levels.append(cv2.resize(source, size, interpolation=cv2.INTER_AREA) if small else grey)
+        reduced = cv2.resize(source, size, interpolation=cv2.INTER_AREA) if small else grey
+        levels.append(np.asarray(reduced, np.uint8))
         scale *= PYRAMID_STEP
         if max(height, width) * scale < SMALLEST_LEVEL:
             return levels
@@ -243,7 +246,8 @@ def detect(
     if 0 in rgb.shape:
         return np.empty((0, 4), np.float32), np.empty(0, np.float32)
     least = net.threshold if threshold is None else threshold
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) if rgb.ndim == 3 else rgb
+    one = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) if rgb.ndim == 3 else rgb
+    grey = np.asarray(one, np.uint8)
     found_boxes, found_scores = [], []
     for level in _levels(grey, longest_side):
         height, width = level.shape
