@@ -1,0 +1,1 @@
+"""How the pocket face detector is trained: data, training, figures."""

@@ -1,0 +1,253 @@
+"""Train the pocket face detector.
+
+    python -m training.detector.train --data ../shared/data --out runs/detector --install
+
+On one CPU core: some 6 minutes for the teacher (once, kept in OUT/teacher.npz), then the training.
+It goes on from OUT/checkpoint.pt when there is one; the scenes of a step depend on the seed and the
+step alone. At the end it chooses the threshold and writes OUT/detector.safetensors;
+`--install` also copies that beside the code and enters its sha256.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import shutil
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional
+from torchvision.ops import generalized_box_iou_loss
+
+from kuleshov.tools.pocket.detector import NAME, STRIDES, WEIGHTS, Detector, decode, detect, load
+from kuleshov.tools.pocket.weights import CHECKSUMS, sha256
+from training.detector import data
+
+SIDE = 256
+RANGES = ((9.0, 46.0), (36.0, 140.0))
+"""Face sizes √(width · height), pixels, that each output map answers for; both in the overlap."""
+SLACK = 1.4
+"""A face outside a map's range by less than this factor is neither right nor wrong there."""
+BOX_WEIGHT = 2.0
+EMA = 0.997
+CYCLE = 1500
+"""Steps of the learning rate's cycle, which the second part of the training cuts short."""
+CUTS_FROM = 1200
+"""The step from which scenes have many faces cut by the border."""
+CUTS_RATE = 1e-3
+"""Learning rate at that step; it falls linearly to 0."""
+
+
+def targets(scene: data.Scene) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What every cell should say: labels (A,) 1 face, 0 none, −1 ignored; boxes (A, 4)."""
+    labels, boxes = [], []
+    for stride, (low, high) in zip(STRIDES, RANGES, strict=True):
+        cells = SIDE // stride
+        y, x = (np.mgrid[:cells, :cells] + 0.5) * stride
+        label = np.zeros((cells, cells), np.float32)
+        box = np.zeros((cells, cells, 4), np.float32)
+        for x0, y0, x1, y1 in scene.ignore:
+            label[(x > x0) & (x < x1) & (y > y0) & (y < y1)] = -1
+        positive = []
+        for face in scene.faces:
+            w, h = face[2:] - face[:2]
+            size = np.sqrt(w * h)
+            dx, dy = abs(x - (face[0] + face[2]) / 2), abs(y - (face[1] + face[3]) / 2)
+            # A cell at the rim of a face is hard to call; at the rim of the range, too.
+            near = (dx <= max(0.4 * w, 1.2 * stride)) & (dy <= max(0.4 * h, 1.2 * stride))
+            core = (dx <= max(0.2 * w, 0.6 * stride)) & (dy <= max(0.2 * h, 0.6 * stride))
+            if low <= size <= high:
+                label[near] = -1
+                positive.append((size, core, face))
+            elif low / SLACK <= size <= high * SLACK:
+                label[near] = -1
+        # The small face in front wins the cells that two faces claim.
+        for _, core, face in sorted(positive, key=lambda item: -item[0]):
+            label[core] = 1
+            box[core] = face
+        labels.append(label.ravel())
+        boxes.append(box.reshape(-1, 4))
+    return np.concatenate(labels), np.concatenate(boxes)
+
+
+def batch(maker: data.SceneMaker, size: int, seed: int, step: int) -> tuple[Tensor, ...]:
+    """Pictures (N, 1, 256, 256), labels (N, A), boxes (N, A, 4) of one step."""
+    maker.rng = np.random.default_rng([seed, step])
+    scenes = [maker.scene() for _ in range(size)]
+    labels, boxes = zip(*(targets(scene) for scene in scenes), strict=True)
+    pictures = torch.from_numpy(np.stack([scene.grey for scene in scenes]))[:, None].float()
+    return pictures, torch.from_numpy(np.stack(labels)), torch.from_numpy(np.stack(boxes))
+
+
+def loss(maps: tuple[Tensor, ...], labels: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Focal loss of the scores (Lin et al. 2017, γ = 2), GIoU loss of the boxes; per face cell."""
+    logits = torch.cat([output[:, 0].flatten(1) for output in maps], 1)
+    positive = labels == 1
+    count = positive.sum().clamp(min=1)
+    p = logits.sigmoid()
+    error = functional.binary_cross_entropy_with_logits(
+        logits, labels.clamp(min=0), reduction="none"
+    )
+    score_loss = ((labels.clamp(min=0) - p).abs().square() * error * (labels >= 0)).sum() / count
+    predicted, _ = decode(maps)
+    box_loss = generalized_box_iou_loss(predicted[positive], boxes[positive], reduction="sum")
+    return score_loss, box_loss / count
+
+
+def train(folder: Path, out: Path, steps: int, size: int, rate: float, seed: int) -> Path:
+    """Train for `steps` batches of `size` scenes; gives the path of the weights."""
+    torch.manual_seed(seed)
+    out.mkdir(parents=True, exist_ok=True)
+    maker = data.SceneMaker(data.material(folder, out / "teacher.npz", seed), SIDE, seed)
+    m = maker.material
+    print(
+        f"{len(m.photos)} photos of people, {len(maker.with_faces)} with faces; "
+        f"{len(m.faces)} FER+ faces; {len(m.background)} backgrounds",
+        flush=True,
+    )
+    net = Detector().to(memory_format=torch.channels_last)
+    for head in (net.head_fine, net.head_coarse):
+        bias = head[-1].bias
+        assert isinstance(bias, Tensor)
+        with torch.no_grad():  # faces are rare; sides start at about two strides
+            bias[0] = -4.0
+            bias[1:] = 0.7
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    plain = [p for p in net.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=CYCLE, pct_start=0.1
+    )
+    average = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA), use_buffers=True
+    )
+    checkpoint, first = out / "checkpoint.pt", 0
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, weights_only=True)
+        first = state["step"]
+        net.load_state_dict(state["net"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        schedule.load_state_dict(state["schedule"])
+        print(f"goes on from step {first}", flush=True)
+    began, sums = time.perf_counter(), np.zeros(3)
+    net.train()
+    for step in range(first, steps):
+        maker.cuts = step >= CUTS_FROM
+        pictures, labels, boxes = batch(maker, size, seed, step)
+        maps = net(pictures.contiguous(memory_format=torch.channels_last))
+        score_loss, box_loss = loss(maps, labels, boxes)
+        optimiser.zero_grad()
+        (score_loss + BOX_WEIGHT * box_loss).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
+        if step >= CUTS_FROM:
+            for group in optimiser.param_groups:
+                group["lr"] = CUTS_RATE * (steps - step) / (steps - CUTS_FROM)
+        optimiser.step()
+        if step < CUTS_FROM:
+            schedule.step()
+        average.update_parameters(net)
+        sums += (score_loss.item(), box_loss.item(), 1)
+        if (step + 1) % 50 == 0:
+            speed = (time.perf_counter() - began) / (step + 1 - first)
+            print(
+                f"step {step + 1}/{steps}  score {sums[0] / sums[2]:.3f}  "
+                f"box {sums[1] / sums[2]:.3f}  {speed:.2f} s a step, "
+                f"{speed * (steps - step - 1) / 60:.0f} min to go",
+                flush=True,
+            )
+            sums[:] = 0
+        if (step + 1) % 200 == 0 or step + 1 == steps:
+            state = {
+                "step": step + 1,
+                "net": net.state_dict(),
+                "average": average.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "schedule": schedule.state_dict(),
+            }
+            torch.save(state, checkpoint.with_suffix(".new"))
+            checkpoint.with_suffix(".new").replace(checkpoint)
+    return export(average.module, folder, out, steps)
+
+
+def choose_threshold(net: Detector, folder: Path) -> float:
+    """The least threshold at which `CHOOSING_DOGS` photos show at most one false box.
+
+    Each photo counts as it is and enlarged to 500 × 375.
+    """
+    names = set(data.held_out(folder).choosing_dogs)
+    scores = [0.0, 0.0]
+    for photo in data.read_photos(folder):
+        if photo.name in names:
+            for picture in (photo.grey, cv2.resize(photo.grey, (500, 375))):
+                scores += detect(net, picture, threshold=0.1)[1].tolist()
+    second = sorted(scores)[-2]
+    return round(float(np.clip(np.ceil(second * 100 + 1) / 100, 0.3, 0.9)), 2)
+
+
+def export(net: Detector, folder: Path, out: Path, steps: int) -> Path:
+    """Write OUT/detector.safetensors (half precision) with its threshold."""
+    path = out / NAME
+    state = {
+        name: value.half().contiguous()
+        for name, value in net.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    metadata = {
+        "config": json.dumps(net.config),
+        "threshold": "0.5",
+        "trained": datetime.date.today().isoformat(),
+        "steps": str(steps),
+        "licence": "CC BY-NC 4.0, research use",
+        "card": "cards/detector.md",
+    }
+    save_file(state, path, metadata)
+    metadata["threshold"] = str(choose_threshold(load(path), folder))
+    save_file(state, path, metadata)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, threshold {metadata['threshold']}")
+    return path
+
+
+def install(path: Path) -> None:
+    """Copy the weights beside the code and enter their sha256."""
+    shutil.copyfile(path, WEIGHTS)
+    sums = json.loads(CHECKSUMS.read_text("utf-8")) if CHECKSUMS.is_file() else {}
+    sums[NAME] = sha256(WEIGHTS)
+    CHECKSUMS.write_text(json.dumps(dict(sorted(sums.items())), indent=2) + "\n", "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, default=data.DEFAULT_DATA, help="the data folder")
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint and weights go here")
+    parser.add_argument("--steps", type=int, default=4400)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--install", action="store_true", help="put the weights into the package")
+    parser.add_argument("--export-only", action="store_true", help="from the checkpoint, as it is")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    cv2.setNumThreads(args.threads)
+    if args.export_only:
+        state = torch.load(args.out / "checkpoint.pt", weights_only=True)
+        average = torch.optim.swa_utils.AveragedModel(Detector(), use_buffers=True)
+        average.load_state_dict(state["average"])
+        path = export(average.module, args.data, args.out, state["step"])
+    else:
+        path = train(args.data, args.out, args.steps, args.batch, args.rate, args.seed)
+    if args.install:
+        install(path)
+
+
+if __name__ == "__main__":
+    main()
