@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import socket
+import subprocess
 import sys
 import time
 from functools import partial
@@ -20,31 +21,9 @@ from kuleshov.tools.faces.pyfeat import UNITS, PyFeat, from_fex
 from kuleshov.tools.media import open_media
 from kuleshov.tools.types import HeadPose, LabelSet
 
-EFFECTS: dict[str, Any] = {}
-
 
 @pytest.fixture(scope="module")
 def resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import torch
-
-    fresh = "feat" not in sys.modules
-    main = sys.modules["__main__"]
-    main.XGBClassifier = "the user's own"
-    threads, omp = torch.get_num_threads(), os.environ.pop("OMP_NUM_THREADS", None)
-    torch.set_num_threads(2)
-    try:
-        pyfeat._import_feat()
-        EFFECTS.update(
-            fresh=fresh,
-            omp=os.environ.get("OMP_NUM_THREADS"),
-            threads=torch.get_num_threads(),
-            main=(main.XGBClassifier, hasattr(main, "SVMClassifier")),
-        )
-    finally:
-        del main.XGBClassifier
-        torch.set_num_threads(threads)
-        if omp is not None:
-            os.environ["OMP_NUM_THREADS"] = omp
     return tiny_pyfeat.build(tmp_path_factory.mktemp("pyfeat"))
 
 
@@ -199,9 +178,18 @@ def test_no_identity_and_no_side_effects(tool: PyFeat) -> None:
 
     assert tool.detector.identity_detector is None
     assert torch.is_grad_enabled()  # Py-Feat switches it off for the whole thread
-    if not EFFECTS["fresh"]:
-        pytest.skip("another test imported Py-Feat before")
-    assert EFFECTS == {"fresh": True, "omp": None, "threads": 2, "main": ("the user's own", False)}
+    # its import has effects only once in a process: looked at in a fresh one
+    code = (
+        "import os, sys, torch; from kuleshov.tools.faces import pyfeat; "
+        "XGBClassifier = 'the user\\'s own'; torch.set_num_threads(2); pyfeat._import_feat(); "
+        "print(os.environ.get('OMP_NUM_THREADS'), torch.get_num_threads(), XGBClassifier, "
+        "'SVMClassifier' in globals())"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "None 2 the user's own False\n"
 
 
 def test_info(tool: PyFeat) -> None:
@@ -219,6 +207,8 @@ def test_info(tool: PyFeat) -> None:
 
 
 def test_detector_v1(resources: Path) -> None:
+    main = sys.modules["__main__"]
+    before = getattr(main, "SVMClassifier", None)
     tool = entry("pyfeat-v1").load(resources=tiny_pyfeat.build_v1(resources), device="cpu")
     assert tool.info.name == "pyfeat-v1"
     found = tool.observe([dark(96, 64), dark(96, 64, (36, 36))])
@@ -232,7 +222,7 @@ def test_detector_v1(resources: Path) -> None:
     assert (face.valence, face.arousal) == (None, None)
     assert face.pose is not None
     assert face.pose.yaw is not None  # from weights on the disk, the Hub was not asked
-    assert not hasattr(sys.modules["__main__"], "SVMClassifier")
+    assert getattr(main, "SVMClassifier", None) is before
 
 
 # -------------------------------------------------------------------------------- the border

@@ -511,7 +511,8 @@ class _Clip:
             }
         )
         try:
-            found = self._decode(wanted, keys)
+            # where frames are counted, nothing tells whether a seek came to the right one
+            found = self._decode(wanted, None if self._counts else keys)
         except _SeekError:  # a file without a good index; streaming always works
             found = self._decode(wanted, None)
         if not found:
