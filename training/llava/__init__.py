@@ -1,0 +1,1 @@
+"""How the pocket LLaVA was made: data, rules, tower, language model, figures."""

@@ -1,0 +1,208 @@
+"""Stage 2: the language model learns all tasks, first over a fixed tower, then together with it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+
+from training.llava import data, lists
+from training.llava.model import IMAGE_TOKENS, SIZE, build, export, tower_states
+from training.llava.optimiser import Average, Pair
+from training.llava.tasks import Packed, Writer, pack
+from training.llava.tower import rate
+
+PHOTOS_A_STEP, FACES_A_STEP, LISTS_A_ROW = 16, 6, 2
+LIST_ROWS = ((0.6, 4), (1.0, 6))
+"""Rows of evidence lists by progress: more once the words are known."""
+PROBES = 1
+PEAK_RATE = 4e-3
+TOWER_SHARE = 0.2
+"""The tower's part of the learning rate once it learns along."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    photos: data.Photos
+    faces: data.Faces
+
+
+def forward(model: LlavaForConditionalGeneration, packed: Packed, states: Tensor) -> Tensor:
+    """Logits (T, vocabulary) at the places that `packed` asks about.
+
+    `states`: (pictures, 49, 192), what the tower sees in each picture.
+    """
+    device = states.device
+    ids = packed.ids.to(device)
+    embedded = model.get_input_embeddings()(ids)
+    if packed.rows:
+        projected = model.model.multi_modal_projector(states[packed.pictures])
+        image = model.config.image_token_id
+        first = int((ids[packed.rows[0]] == image).nonzero()[0])
+        embedded = embedded.clone()
+        embedded[packed.rows, first : first + IMAGE_TOKENS] = projected.to(embedded.dtype)
+    hidden = model.model.language_model(
+        inputs_embeds=embedded,
+        attention_mask=packed.mask.to(device),
+        position_ids=packed.positions.to(device),
+        use_cache=False,
+    ).last_hidden_state
+    row, place = packed.source.to(device).T
+    return model.lm_head(hidden[row, place])
+
+
+def loss_of(logits: Tensor, packed: Packed) -> tuple[Tensor, float]:
+    """Weighted sum of the cross-entropies, in nats, and the sum of the weights."""
+    each = functional.cross_entropy(logits, packed.target.to(logits.device), reduction="none")
+    weight = packed.weight.to(logits.device)
+    return (each * weight).sum(), float(packed.weight.sum())
+
+
+def batches(
+    sources: Sources, writer: Writer, say: lists.Sentences, seed: int, step: int, list_rows: int
+) -> tuple[list[tuple[str, Packed]], Tensor]:
+    """What step `step` learns from: packed rows by kind, and the pictures they are about."""
+    random = np.random.default_rng((seed, 1, step))
+    torch.manual_seed(seed * 1_000_003 + step)
+    photos, faces = sources.photos, sources.faces
+    # each photo once before any comes again
+    rows = photos.rows("train")
+    places = np.arange(step * PHOTOS_A_STEP, (step + 1) * PHOTOS_A_STEP)
+    orders = {
+        turn: np.random.default_rng((seed, 2, turn)).permutation(rows)
+        for turn in set((places // len(rows)).tolist())
+    }
+    chosen = [int(orders[place // len(rows)][place % len(rows)]) for place in places.tolist()]
+    pixels = [data.views(torch.from_numpy(photos.images[np.array(chosen)]), SIZE, True)]
+    about = [writer.photo(random, i, photos.captions[row], PROBES) for i, row in enumerate(chosen)]
+    kinds = [("photos", about)]
+    options = np.flatnonzero(faces.part == "train")
+    # rare expressions more often than they come, by the fourth root
+    counts = np.bincount(faces.soft[options].argmax(1), minlength=8)
+    share = (counts / counts.max())[faces.soft[options].argmax(1)] ** -0.25
+    shown = random.choice(options, FACES_A_STEP, replace=False, p=share / share.sum())
+    pixels.append(data.tinted(data.face_views(faces.images[shown], SIZE, True)))
+    kinds.append(
+        (
+            "faces",
+            [
+                writer.face(random, PHOTOS_A_STEP + i, faces.soft[row])
+                for i, row in enumerate(shown)
+            ],
+        )
+    )
+    several = []
+    for _ in range(list_rows):
+        picture = int(random.integers(PHOTOS_A_STEP + FACES_A_STEP))
+        row = writer.root(picture if random.random() < 0.7 else None)
+        for _ in range(LISTS_A_ROW):
+            items = lists.nothing() if random.random() < 0.05 else lists.make(random, say)
+            writer.evidence(random, row, items)
+        several.append(row)
+    kinds.append(("lists", several))
+    return [(name, pack(rows_)) for name, rows_ in kinds], torch.cat(pixels)
+
+
+def settle(model: LlavaForConditionalGeneration, states: Tensor) -> None:
+    """Start the projector so that it passes on the tower's states centred and at unit scale."""
+    first = model.model.multi_modal_projector.linear_1
+    second = model.model.multi_modal_projector.linear_2
+    flat = states.reshape(-1, states.shape[-1])
+    with torch.no_grad():
+        scale = flat.std(0).clamp(min=0.05)
+        first.weight.normal_(0, states.shape[-1] ** -0.5).div_(scale)
+        first.bias.copy_(-(first.weight @ flat.mean(0)))
+        second.weight.normal_(0, 0.04 * states.shape[-1] ** -0.5)
+
+
+def teach(
+    sources: Sources,
+    tokenizer: PreTrainedTokenizerFast,
+    tower: dict[str, Tensor],
+    out: Path,
+    steps: int,
+    seed: int,
+    device: str,
+    join_at: float = 0.62,
+    export_every: int = 200,
+) -> LlavaForConditionalGeneration:
+    """Train and return the model (moving average). Goes on from `out`/language.pt.
+
+    Every `export_every` steps the model folder `out`/llava is written anew.
+    From the share `join_at` of the steps on, the tower learns along.
+    """
+    writer = Writer(tokenizer)
+    photos = sources.photos
+    say = lists.Sentences([c for row in photos.rows("train") for c in photos.captions[row]])
+    model = build(tokenizer, seed)
+    vision = model.model.vision_tower
+    missing, extra = vision.load_state_dict(tower, strict=False)
+    assert not extra, extra
+    assert all(name.startswith("pooler") for name in missing), missing
+    model.to(device).eval()  # eval: the tower's batch statistics stay as they are
+    with torch.no_grad():
+        sample = torch.from_numpy(photos.images[photos.rows("train")[:128]])
+        settle(model, tower_states(vision, data.views(sample, SIZE, False).to(device)))
+    language = nn.ModuleDict(
+        {"text": model.model.language_model, "projector": model.model.multi_modal_projector}
+    )
+    learner = Pair(language, PEAK_RATE, weight_decay=0.05, share=0.6)
+    seeing = Pair(vision, PEAK_RATE * TOWER_SHARE, weight_decay=0.05)
+    average, begin = Average(model, 0.996), 0
+    saved = out / "language.pt"
+    if saved.is_file():
+        state = torch.load(saved, weights_only=True, map_location=device)
+        model.load_state_dict(state["model"])
+        learner.load_state_dict(state["learner"])
+        seeing.load_state_dict(state["seeing"])
+        average.state, average.steps, begin = state["average"], state["step"], state["step"]
+    losses: dict[str, list[float]] = {}
+    started = time.time()
+    for step in range(begin, steps):
+        joint = step >= join_at * steps
+        vision.requires_grad_(joint)
+        list_rows = next(rows for until, rows in LIST_ROWS if step / steps < until)
+        parts, pixels = batches(sources, writer, say, seed, step, list_rows)
+        with torch.set_grad_enabled(joint):
+            states = tower_states(vision, pixels.to(device))
+        total = sum(float(packed.weight.sum()) for _, packed in parts)
+        loss = torch.zeros((), device=device)
+        for name, packed in parts:
+            sum_, weight = loss_of(forward(model, packed, states), packed)
+            loss = loss + sum_ / total
+            losses.setdefault(name, []).append(sum_.item() / weight)
+        loss.backward()
+        nn.utils.clip_grad_norm_(language.parameters(), 1.0)
+        factor = rate(step / steps, 0.03)
+        learner.step(factor)
+        if joint:
+            nn.utils.clip_grad_norm_(vision.parameters(), 1.0)
+            seeing.step(min(1.0, (step - join_at * steps + 1) / 50) * factor)
+        average.update(model)
+        if (step + 1) % 25 == 0:
+            told = " ".join(f"{name} {np.mean(each[-25:]):.3f}" for name, each in losses.items())
+            pace = (step + 1 - begin) / (time.time() - started)
+            print(f"language {step + 1}/{steps} {told} {pace:.2f} steps/s", flush=True)
+        if (step + 1) % 100 == 0 or step + 1 == steps:
+            torch.save(
+                {
+                    "model": model.state_dict(),
+                    "learner": learner.state_dict(),
+                    "seeing": seeing.state_dict(),
+                    "average": average.state,
+                    "step": step + 1,
+                },
+                saved.with_suffix(".new"),
+            )
+            saved.with_suffix(".new").rename(saved)
+        if (step + 1) % export_every == 0 or step + 1 == steps:
+            averaged = build(tokenizer, seed)
+            averaged.load_state_dict({k: v.cpu() for k, v in average.state.items()})
+            export(averaged.eval(), tokenizer, out / "llava")
+    return averaged

@@ -1,0 +1,61 @@
+"""Train the pocket LLaVA: one command from the data to the model folder.
+
+    python -m training.llava.train --data ../shared/data --out runs/llava
+
+Stages: photos decoded (`photos.npy`), tokenizer (`tokenizer/`), picture tower (`warm_up.pt`),
+language model with all tasks (`language.pt`), the model folder (`llava/`). Started again with the
+same `--out`, it goes on after the last saved step of the stage it was in. Every step draws its
+random numbers from (seed, step) alone. On one AVX2 core: 25 and 55 minutes for the two trainings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from training.llava import data
+from training.llava.language import Sources, teach
+from training.llava.model import train_tokenizer
+from training.llava.tasks import corpus
+from training.llava.tower import warm_up
+
+
+def train(
+    folder: Path, out: Path, tower_steps: int, language_steps: int, seed: int, device: str
+) -> Path:
+    """Run all stages that `out` lacks; returns the model folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    sources = Sources(data.read_photos(folder, out / "photos.npy"), data.read_faces(folder))
+    captions = [
+        caption for row in sources.photos.rows("train") for caption in sources.photos.captions[row]
+    ]
+    if not (out / "tokenizer").is_dir():
+        train_tokenizer(corpus(captions, seed)).save_pretrained(out / "tokenizer")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(out / "tokenizer")
+    tower = warm_up(sources.photos, sources.faces, out, tower_steps, seed, device)
+    teach(sources, tokenizer, tower, out, language_steps, seed, device)
+    return out / "llava"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=data.DEFAULT_DATA)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tower-steps", type=int, default=900)
+    parser.add_argument("--language-steps", type=int, default=1560)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    folder = train(
+        args.data, args.out, args.tower_steps, args.language_steps, args.seed, args.device
+    )
+    print(f"written: {folder}")
+
+
+if __name__ == "__main__":
+    main()
