@@ -346,6 +346,20 @@ def list_figures(
             cues = {cue["evidence"] for cue in json.loads(text)["cues"]}
             cited_best.append(want["cues"][0]["evidence"] in cues)  # type: ignore[index]
     out["cites the rule's strongest line"] = float(np.mean(cited_best))
+    # what a cue says of the line it cites, against what the rule says of that line
+    true_to_line, at_odds = [], []
+    for text, (items, _, _), (fine, _) in zip(told, made, checks, strict=True):
+        if not fine:
+            continue
+        answer = json.loads(text)
+        names = {part.n: part.gist for part in rules.contributions(items)}
+        if not names:  # nothing speaks: the rule has a word for that
+            names = {cue["evidence"]: cue["text"] for cue in rules.explain(items)["cues"]}  # type: ignore[attr-defined]
+        true_to_line += [names.get(cue["evidence"]) == cue["text"] for cue in answer["cues"]]
+        said = re.search(r"fits? (\w+), though .* for (\w+)\.$", answer["explanation"])
+        at_odds.append(bool(said) and said[1] == said[2])  # type: ignore[index]
+    out["cues true to the line they cite"] = float(np.mean(true_to_line))
+    out["explanation contradicts itself"] = float(np.mean(at_odds))
     after = [
         [*talk, assistant(text), user(prompts.render("brief", "label", labels=labels))]
         for talk, text, labels in zip(talks, told, sets, strict=True)

@@ -5,7 +5,8 @@
 Stages: photos decoded (`photos.npy`), tokenizer (`tokenizer/`), picture tower (`warm_up.pt`),
 language model with all tasks (`language.pt`), the model folder (`llava/`). Started again with the
 same `--out`, it goes on after the last saved step of the stage it was in. Every step draws its
-random numbers from (seed, step) alone. On one AVX2 core: 25 and 55 minutes for the two trainings.
+random numbers from (seed, step) alone. On one AVX2 core that nobody else uses: about 15 and 45
+minutes for the two trainings.
 """
 
 from __future__ import annotations
