@@ -352,10 +352,10 @@ def list_figures(
         if not fine:
             continue
         answer = json.loads(text)
-        names = {part.n: part.gist for part in rules.contributions(items)}
-        if not names:  # nothing speaks: the rule has a word for that
-            names = {cue["evidence"]: cue["text"] for cue in rules.explain(items)["cues"]}  # type: ignore[attr-defined]
-        true_to_line += [names.get(cue["evidence"]) == cue["text"] for cue in answer["cues"]]
+        gists = {part.n: part.gist for part in rules.contributions(items)}
+        if not gists:  # nothing speaks: the rule has a word for that
+            gists = {cue["evidence"]: cue["text"] for cue in rules.explain(items)["cues"]}  # type: ignore[attr-defined]
+        true_to_line += [gists.get(cue["evidence"]) == cue["text"] for cue in answer["cues"]]
         said = re.search(r"fits? (\w+), though .* for (\w+)\.$", answer["explanation"])
         at_odds.append(bool(said) and said[1] == said[2])  # type: ignore[index]
     out["cues true to the line they cite"] = float(np.mean(true_to_line))
