@@ -351,3 +351,17 @@ def test_importing_the_package_imports_no_torch() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_the_default_model_is_chosen_without_torch_where_there_can_be_no_gpu():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from kuleshov.tools.mllm import hardware; "
+        "hardware._may_have_gpu = lambda: False; "
+        "from kuleshov.tools.mllm import default_model; "
+        "print(default_model(), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "llava-hf/llava-onevision-qwen2-0.5b-ov-hf False\n"

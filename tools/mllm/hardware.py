@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from kuleshov.tools.mllm.base import MllmError
@@ -31,6 +33,8 @@ def choose_device(device: str | None = None) -> str:
     Raises:
         MllmError: the device is not known or not here.
     """
+    if device is None and not _may_have_gpu():
+        return "cpu"
     import torch
 
     if device is None:
@@ -56,6 +60,17 @@ def choose_device(device: str | None = None) -> str:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise MllmError("torch sees no Apple GPU (mps) on this machine; use --device cpu.")
     return device
+
+
+def _may_have_gpu() -> bool:
+    """False where it is certain, without the seconds that importing torch takes.
+
+    A GPU on Linux has a device file: NVIDIA's, Jetson's, AMD's (kfd), or WSL's (dxg).
+    """
+    if not sys.platform.startswith("linux"):
+        return True
+    places = ("nvidia*", "nvhost*", "nvmap", "kfd", "dxg")
+    return any(next(Path("/dev").glob(place), None) is not None for place in places)
 
 
 def choose_dtype(dtype: str | None, device: str) -> str:
