@@ -107,10 +107,10 @@ def test_path_bytes_image_and_array_are_read_alike(agent: Agent, feat_data: Path
 def test_crying_to_laughing_shows_as_a_change(agent: Agent, feat_data: Path):
     inference = agent.infer(feat_data / "WolfgangLanger_Pexels.mp4")
     assert inference.media.kind == "clip"
-    man = max(inference.people, key=lambda person: len(person.timeline))
-    times = [face.time_s for face in man.timeline]
+    seen = max(inference.people, key=lambda person: len(person.timeline))
+    times = [face.time_s for face in seen.timeline]
     assert times == sorted(times)
-    glad = [face.expression.probabilities["happiness"] for face in man.timeline]
+    glad = [face.expression.probabilities["happiness"] for face in seen.timeline]
     third = len(glad) // 3
     assert np.mean(glad[-third:]) > np.mean(glad[:third]) + 0.3
 
