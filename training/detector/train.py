@@ -27,7 +27,7 @@ from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss
 
 from kuleshov.tools.pocket.detector import NAME, STRIDES, WEIGHTS, Detector, decode, detect, load
-from kuleshov.tools.pocket.weights import CHECKSUMS, sha256
+from training.checksums import enter
 from training.detector import data
 
 SIDE = 256
@@ -219,9 +219,7 @@ def export(net: Detector, folder: Path, out: Path, steps: int) -> Path:
 def install(path: Path) -> None:
     """Copy the weights beside the code and enter their sha256."""
     shutil.copyfile(path, WEIGHTS)
-    sums = json.loads(CHECKSUMS.read_text("utf-8")) if CHECKSUMS.is_file() else {}
-    sums[NAME] = sha256(WEIGHTS)
-    CHECKSUMS.write_text(json.dumps(dict(sorted(sums.items())), indent=2) + "\n", "utf-8")
+    enter(NAME, WEIGHTS)
 
 
 def main() -> None:

@@ -6,14 +6,13 @@ python -m training.llava.ship runs/llava/llava
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import shutil
 from pathlib import Path
 
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
-from kuleshov.tools.pocket.weights import CHECKSUMS, sha256
+from kuleshov.tools.pocket.weights import CHECKSUMS
+from training.checksums import enter
 
 HOME = CHECKSUMS.with_name("llava")
 NAME = "llava/model.safetensors"
@@ -34,12 +33,7 @@ def ship(folder: Path) -> str:
         HOME.rename(old)
     fresh.rename(HOME)
     shutil.rmtree(old, ignore_errors=True)
-    known = json.loads(CHECKSUMS.read_text("utf-8")) if CHECKSUMS.is_file() else {}
-    known[NAME] = sha256(HOME / "model.safetensors")
-    beside = CHECKSUMS.with_suffix(".llava.tmp")
-    beside.write_text(json.dumps(dict(sorted(known.items())), indent=2) + "\n", "utf-8")
-    os.replace(beside, CHECKSUMS)
-    return known[NAME]
+    return enter(NAME, HOME / "model.safetensors")
 
 
 def main() -> None:
