@@ -1,0 +1,8 @@
+"""The commands of `kuleshov`, one module each, in the order of `kuleshov --help`.
+
+A module `name` has `add(commands)`, which declares its options, and `run(arguments)`, which does
+the work and returns the exit code. Heavy imports happen inside `run`, so that `--help` answers at
+once.
+"""
+
+COMMANDS = ("demo", "infer", "models", "doctor", "graph", "schema", "bench")

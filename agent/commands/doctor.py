@@ -1,0 +1,26 @@
+"""`kuleshov doctor`: what is installed, what is missing, licences."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from kuleshov.commands.terminal import OK, Commands, console
+
+
+def add(commands: Commands) -> None:
+    doctor = commands.add_parser("doctor", help="what is installed, what is missing, licences")
+    doctor.add_argument("--json", action="store_true")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov import card
+    from kuleshov.tools import doctor
+
+    rows = doctor.report()
+    if arguments.json:
+        sys.stdout.write(json.dumps([row.model_dump(mode="json") for row in rows], indent=2) + "\n")
+    else:
+        card.print_doctor(rows, console())
+    return OK

@@ -1,0 +1,139 @@
+"""`kuleshov infer`: read pictures and clips."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from kuleshov.commands.terminal import (
+    FAILED,
+    OK,
+    USAGE,
+    Commands,
+    add_choices,
+    console,
+    load_agent,
+    say,
+)
+
+if TYPE_CHECKING:
+    from kuleshov.agent import Agent
+    from kuleshov.types import Inference
+
+
+def add(commands: Commands) -> None:
+    infer = commands.add_parser("infer", help="read pictures and clips")
+    infer.add_argument("paths", nargs="+", metavar="PATH", help="pictures, clips or globs")
+    add_choices(infer)
+    infer.add_argument(
+        "--context",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="what you know of the situation; may be repeated",
+    )
+    infer.add_argument("--json", action="store_true", help="one JSON record a line on stdout")
+    infer.add_argument("--report", metavar="FILE.html", help="write a self-contained report")
+    infer.add_argument(
+        "--heatmap",
+        action="store_true",
+        help="in the report: what the expression rested on (--faces pocket)",
+    )
+    infer.add_argument("--stream", action="store_true", help="show the model's words as they come")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov import card
+    from kuleshov.tools import media
+    from kuleshov.tools.types import KuleshovError
+
+    failed = 0
+    paths: list[str] = []
+    for pattern in arguments.paths:
+        try:
+            paths += media.expand([pattern])
+        except KuleshovError as error:
+            say(f"kuleshov: {error}")
+            failed += 1
+    if not paths:
+        return USAGE
+    if arguments.report:
+        from kuleshov import report
+
+        report.check_path(arguments.report)
+    agent = load_agent(arguments)
+    if arguments.heatmap and not hasattr(agent.crew.faces, "heatmap"):
+        raise KuleshovError("--heatmap needs a face tool that offers it: use --faces pocket.")
+    terminal = console()
+    done: list[tuple[Inference, str]] = []
+    for path in paths:
+        try:
+            inference = _read(agent, path, arguments)
+        except KuleshovError as error:
+            say(f"kuleshov: {error}")
+            failed += 1
+            continue
+        done.append((inference, path))
+        if arguments.json:
+            sys.stdout.write(inference.to_json() + "\n")
+            sys.stdout.flush()
+        else:
+            card.print_card(inference, terminal)
+    if arguments.report and done:
+        _write_report(agent, arguments.report, done, heatmap=arguments.heatmap)
+        say(f"report: {arguments.report}")
+    if not done:
+        return USAGE if len(paths) == 1 and failed == 1 else FAILED
+    return FAILED if failed else OK
+
+
+def _read(agent: Agent, path: str, arguments: argparse.Namespace) -> Inference:
+    if not arguments.stream:
+        return agent.infer(path, context=arguments.context)
+
+    inference: Inference | None = None
+    for event in agent.stream(path, context=arguments.context):
+        if event.kind == "token":
+            sys.stderr.write(event.text or "")
+        elif event.kind == "step":
+            sys.stderr.write(f"\n[{event.step}] ")
+        else:
+            inference = event.inference
+        sys.stderr.flush()
+    sys.stderr.write("\n")
+    assert inference is not None
+    return inference
+
+
+def _write_report(
+    agent: Agent, path: str, done: Sequence[tuple[Inference, Any]], *, heatmap: bool = False
+) -> None:
+    from kuleshov import report
+    from kuleshov.tools import media
+
+    pictures: dict[str, Any] = {}
+    heatmaps: dict[tuple[str, int], Any] = {}
+    for inference, source in done:
+        opened = media.open_media(
+            source, max_pixels=agent.settings.max_pixels, frames=agent.settings.frames
+        )
+        pictures[inference.media.sha256] = opened.images
+        if heatmap:
+            heatmaps.update(_heatmaps(agent, inference, opened.images))
+    report.write_report(path, [inference for inference, _ in done], pictures, heatmaps=heatmaps)
+
+
+def _heatmaps(agent: Agent, inference: Inference, images: Sequence[Any]) -> dict[Any, Any]:
+    maps = {}
+    for person in inference.people:
+        face = person.face
+        if face is None or face.expression is None:
+            continue
+        frames = [f.index for f in inference.media.frames]
+        place = frames.index(face.frame) if face.frame in frames else 0
+        maps[inference.media.sha256, person.id] = agent.crew.faces.heatmap(  # type: ignore[attr-defined]
+            images[place], face, face.expression.top
+        )
+    return maps

@@ -1,0 +1,71 @@
+"""What the commands share: exit codes, the two output streams, the options of a reading."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kuleshov.agent import Agent
+
+OK, FAILED, USAGE = 0, 1, 2
+
+Commands = Any  # argparse has no public name for what add_subparsers returns
+
+CHOICES = (
+    "model",
+    "faces",
+    "labels",
+    "fusion",
+    "prompts",
+    "device",
+    "dtype",
+    "quantization",
+    "seed",
+    "temperature",
+    "frames",
+    "max_people",
+    "context_weight",
+)
+
+
+def add_choices(command: argparse.ArgumentParser) -> None:
+    """The settings that a reading takes; their defaults come from environment and file."""
+    command.add_argument("--model", help="Hub id, local folder, or 'pocket' (bundled)")
+    command.add_argument("--faces", help="face tool: pyfeat, pyfeat-v1, pocket")
+    command.add_argument("--labels", help="label set: ekman-6, ekman-7, ekman-8, free, or a .toml")
+    command.add_argument("--fusion", help="auto, bayes, text, face or context")
+    command.add_argument(
+        "--context-weight", type=float, metavar="0-1", help="weight of the scene in bayes"
+    )
+    command.add_argument("--prompts", help="auto, brief or full")
+    command.add_argument("--device", help="cpu, cuda, cuda:1, mps")
+    command.add_argument("--dtype", help="float32, bfloat16, float16")
+    command.add_argument("--quantization", help="none, 4bit or 8bit (bitsandbytes)")
+    command.add_argument("--temperature", type=float, help="0 (default) is greedy")
+    command.add_argument("--seed", type=int)
+    command.add_argument("--frames", type=int, help="frames sampled from a clip")
+    command.add_argument("--max-people", type=int, help="most people judged in one picture")
+    command.add_argument("--settings", metavar="FILE.toml", help="a settings file")
+
+
+def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
+    """The agent of the options that `add_choices` declared; `overrides` go before them."""
+    from kuleshov.agent import Agent
+
+    given = {name: getattr(arguments, name) for name in CHOICES}
+    return Agent.load(arguments.settings, **{**given, **overrides})
+
+
+def say(text: str) -> None:
+    """A line to stderr."""
+    sys.stderr.write(text.rstrip() + "\n")
+
+
+def console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
