@@ -1,0 +1,202 @@
+"""Open pictures and clips: whatever a user names becomes RGB arrays and a record of what it was.
+
+A picture is read upright (EXIF orientation applied) as 8-bit RGB. Of a clip, frames are sampled
+evenly over its duration; the rest is streamed past, so memory does not grow with its length.
+Whatever cannot be read ends in a ``MediaError``, one sentence that names the file.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from kuleshov.tools.media import pictures
+from kuleshov.tools.media.clips import Clip
+from kuleshov.tools.media.sniff import sniff
+from kuleshov.tools.media.types import (
+    CLIP_SUFFIXES,
+    IMAGE_SUFFIXES,
+    MAX_PIXELS,
+    SUPPORTED,
+    Frame,
+    Media,
+    MediaError,
+    Opened,
+    Rgb,
+)
+
+__all__ = [
+    "CLIP_SUFFIXES",
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "SUPPORTED",
+    "Frame",
+    "Media",
+    "MediaError",
+    "Opened",
+    "Rgb",
+    "expand",
+    "open_media",
+]
+
+
+def open_media(source: Any, *, max_pixels: int = MAX_PIXELS, frames: int = 8) -> Opened:
+    """Open a picture or a clip.
+
+    Args:
+        source: a path (str or Path), a file's bytes, a PIL image, or a numpy array: (H, W),
+            (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16 (scaled), bool, integers in
+            0-255 or floats in 0-1.
+        max_pixels: a picture, or a clip's frame, with more pixels is refused before decoding.
+        frames: frames sampled from a clip, at the middles of that many equal parts of it;
+            fewer if it has fewer.
+
+    Raises:
+        MediaError: missing, unreadable, empty, damaged, too large, or not a picture or clip.
+    """
+    if frames < 1 or max_pixels < 1:
+        raise MediaError(
+            f"frames and max_pixels must be at least 1 but are {frames} and {max_pixels}."
+        )
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _open_file(
+            io.BytesIO(source), "the data", None, max_pixels=max_pixels, frames=frames
+        )
+    if isinstance(source, (str, os.PathLike)):
+        name = os.fsdecode(source)
+        _check_path(name)
+        try:
+            with open(name, "rb") as file:
+                return _open_file(file, name, name, max_pixels=max_pixels, frames=frames)
+        except OSError as error:
+            raise _unreadable(name, error) from None
+    if isinstance(source, np.ndarray):
+        name = "the array"
+        rgb, notes = pictures.from_array(source, max_pixels)
+        form = None
+    else:
+        from PIL import Image
+
+        if not isinstance(source, Image.Image):
+            raise MediaError(
+                f"cannot open a {type(source).__name__}: give a path, a file's bytes, "
+                "a PIL image or a numpy array."
+            )
+        name, form = "the PIL image", source.format
+        rgb, notes = pictures.from_pil(source, name, max_pixels)
+    height, width = rgb.shape[:2]
+    digest = hashlib.sha256(f"{width}x{height}:".encode() + rgb.tobytes()).hexdigest()
+    media = Media(
+        path=None,
+        sha256=digest,
+        kind="image",
+        size=(width, height),
+        format=form,
+        notes=tuple(notes),
+    )
+    return Opened(media, [rgb])
+
+
+def expand(paths: Sequence[str]) -> list[str]:
+    """Files that paths and glob patterns (`*`, `?`, `[…]`, `**`) name, each once.
+
+    A path stays as it is; a pattern yields the pictures and clips (by suffix) it matches, sorted.
+
+    Raises:
+        MediaError: a missing file, a folder, a pattern that matches no picture or clip.
+    """
+    found: dict[str, None] = {}
+    for path in paths:
+        if os.path.lexists(path) or not glob.has_magic(path):
+            _check_path(path)
+            found[path] = None
+            continue
+        matches = sorted(
+            match
+            for match in glob.glob(path, recursive=True)
+            if match.lower().endswith(IMAGE_SUFFIXES + CLIP_SUFFIXES) and os.path.isfile(match)
+        )
+        if not matches:
+            raise MediaError(f"no picture or clip matches {path}.")
+        found.update(dict.fromkeys(matches))
+    return list(found)
+
+
+def _check_path(name: str) -> None:
+    """Refuse what is no file, without opening it: opening a pipe would wait for ever."""
+    try:
+        mode = os.stat(name).st_mode
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise _unreadable(name, error) from None
+    if stat.S_ISDIR(mode):
+        raise MediaError(
+            f"{name} is a folder, not a file; name its files, e.g. {os.path.join(name, '*.jpg')}."
+        )
+    if not stat.S_ISREG(mode):
+        raise MediaError(f"{name} is not a regular file.")
+
+
+def _unreadable(name: str, error: Exception) -> MediaError:
+    if isinstance(error, FileNotFoundError):
+        return MediaError(f"there is no file {name}.")
+    why = getattr(error, "strerror", None) or str(error)
+    return MediaError(f"{name} cannot be read: {why[:1].lower()}{why[1:]}.")
+
+
+def _open_file(
+    file: IO[bytes], name: str, path: str | None, *, max_pixels: int, frames: int
+) -> Opened:
+    head = file.read(4096)
+    if not head:
+        raise MediaError(f"{name} is empty (0 bytes).")
+    kind, form = sniff(head)
+    suffix = Path(path).suffix.lower() if path else ""
+    if kind is None:
+        raise MediaError(
+            f"{name} is not a picture or clip that can be read: it holds {form}; "
+            f"supported are {SUPPORTED}."
+        )
+    if kind == "image" and suffix in CLIP_SUFFIXES:
+        raise MediaError(
+            f"{name} is not a clip: it holds a still picture ({form}); give it the right suffix."
+        )
+    if kind == "clip" and suffix in IMAGE_SUFFIXES:
+        raise MediaError(
+            f"{name} is not a picture: it holds a clip ({form}); give it the right suffix."
+        )
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    file.seek(0)
+    if path is not None:  # a name that is not UTF-8 could not be written as JSON
+        path = os.fsencode(path).decode("utf-8", "replace")
+    if kind == "clip":
+        clip = Clip(file, name, max_pixels)
+        images = clip.sample(frames)
+        media = Media(
+            path=path,
+            sha256=digest,
+            kind="clip",
+            size=_size(images[0]),
+            format=form,
+            notes=tuple(clip.notes),
+            duration_s=clip.duration_s,
+            frames=tuple(clip.frames),
+        )
+        return Opened(media, images)
+    rgb, notes = pictures.from_file(file, form, name, max_pixels)
+    media = Media(
+        path=path, sha256=digest, kind="image", size=_size(rgb), format=form, notes=tuple(notes)
+    )
+    return Opened(media, [rgb])
+
+
+def _size(rgb: Rgb) -> tuple[int, int]:
+    return rgb.shape[1], rgb.shape[0]

@@ -1,0 +1,73 @@
+"""What was opened: a picture or a clip, its frames; and the error when it cannot be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from kuleshov.tools.types import KuleshovError, Record
+
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff", ".bmp",
+)  # fmt: skip
+CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp")
+SUPPORTED = "JPEG, PNG, WebP, GIF, TIFF and BMP pictures, and MP4, MOV, MKV, WebM and AVI clips"
+MAX_PIXELS = 100_000_000
+"""Most pixels of a picture or of a clip's frame; a larger one is refused before it is decoded."""
+
+Rgb = NDArray[np.uint8]
+
+
+class MediaError(KuleshovError):
+    """A picture or clip that cannot be read; its text names the file and says why."""
+
+
+class Frame(Record):
+    """One sampled frame of a clip."""
+
+    index: int = Field(ge=0, description="place among the clip's frames in order of time, from 0")
+    time_s: float = Field(ge=0, description="seconds from the start of the clip, by its timestamps")
+
+
+class Media(Record):
+    """What was opened.
+
+    `sha256` is of the file's bytes; for a PIL image or an array, of its size and RGB bytes.
+    `size` is (width, height) in pixels after orientation.
+    """
+
+    path: str | None
+    sha256: str
+    kind: Literal["image", "clip"]
+    size: tuple[int, int]
+    format: str | None = None
+    notes: tuple[str, ...] = Field((), description="what was changed or left out in reading")
+    duration_s: float | None = Field(None, ge=0, description="clips: seconds that can be read")
+    frames: tuple[Frame, ...] = Field((), description="clips: the sampled frames, in order of time")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture (one image) or a clip (one image a sampled frame, as in `media.frames`).
+
+    `images` are (height, width, 3) RGB uint8.
+    """
+
+    media: Media
+    images: list[Rgb]
+
+
+def damaged(name: str) -> MediaError:
+    return MediaError(f"{name} is cut off or damaged: its picture cannot be read to the end.")
+
+
+def check_pixels(name: str, width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise MediaError(
+            f"{name} has {width}×{height} pixels ({width * height / 1e6:.1f} megapixels), more "
+            f"than the limit of {max_pixels / 1e6:.1f}; make it smaller or raise max_pixels."
+        )
