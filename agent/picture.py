@@ -16,8 +16,10 @@ from kuleshov import conversation, evidence, people
 from kuleshov.crew import Crew, gap, plain
 from kuleshov.state import Picture, State
 from kuleshov.tools import media
+from kuleshov.tools.faces import observe
+from kuleshov.tools.media import Media
 from kuleshov.tools.types import Face, KuleshovError
-from kuleshov.types import Evidence, Inference, Scene
+from kuleshov.types import Evidence, Gap, Inference, Scene
 
 
 class PictureNodes:
@@ -43,19 +45,12 @@ class PictureNodes:
         begun = time.perf_counter()
         pictures = self.crew.desk.pictures(state["key"])
         try:
-            found = self.crew.faces.observe(pictures)
+            seen = observe(self.crew.faces, pictures, Media.model_validate(state["media"]))
         except Exception as error:
             return {"faces": [[] for _ in pictures], "gaps": [gap("faces", error)]}
-        if state["media"]["kind"] == "clip":
-            found = [
-                [
-                    face.model_copy(update={"time_s": frame["time_s"], "frame": frame["index"]})
-                    for face in faces
-                ]
-                for faces, frame in zip(found, state["media"]["frames"], strict=True)
-            ]
         return {
-            "faces": [plain(faces) for faces in found],
+            "faces": [plain(faces) for faces in seen.faces],
+            "gaps": [Gap(step="faces", reason=reason).model_dump() for reason in seen.gaps],
             "seconds": {"faces": time.perf_counter() - begun},
         }
 

@@ -7,21 +7,30 @@ from kuleshov.tools.faces import pocket, pyfeat  # noqa: F401  (registers)
 from kuleshov.tools.faces.base import (
     FaceTool,
     FaceToolInfo,
+    MeasuringTool,
+    MediaFaceTool,
+    Observation,
     ToolError,
     ToolStatus,
-    entry,
-    load,
-    names,
+    observe,
     register,
+    register_format,
 )
+from kuleshov.tools.faces.choose import entry, formats, load, names
 
 __all__ = [
     "FaceTool",
     "FaceToolInfo",
+    "MeasuringTool",
+    "MediaFaceTool",
+    "Observation",
     "ToolError",
     "ToolStatus",
     "entry",
+    "formats",
     "load",
     "names",
+    "observe",
     "register",
+    "register_format",
 ]

@@ -1,18 +1,20 @@
-"""What a face tool is: its protocol, what it says of itself, and the registry.
+"""What a face tool is: its protocols, what it says of itself, and the registry.
 
-An adapter registers a *loader*; heavy imports happen inside it. ``load("pyfeat")`` loads one.
+An adapter registers a *loader*; heavy imports happen inside it. `choose` finds a tool by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kuleshov.tools.types import Face, KuleshovError, Record, nearest
+from kuleshov.tools.media import Frame, Media
+from kuleshov.tools.types import Face, KuleshovError, Record
 
 
 class FaceToolInfo(Record):
@@ -49,6 +51,93 @@ class FaceTool(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Observation:
+    """Faces of each picture, largest score first, and what could not be had, a sentence each."""
+
+    faces: list[list[Face]]
+    gaps: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class MediaFaceTool(Protocol):
+    """A face tool that must know which file and which moment a picture is: a result file does."""
+
+    info: FaceToolInfo
+
+    def observe_media(
+        self, images: Sequence[NDArray[np.uint8]], media: Media, frames: Sequence[Frame]
+    ) -> Observation:
+        """As `FaceTool.observe`; `frames` says which frame of a clip each picture is.
+
+        For a still `frames` is empty. What the tool could not match or tell is a gap.
+        """
+        ...
+
+
+class MeasuringTool(Protocol):
+    """Measures faces that another tool has found."""
+
+    info: FaceToolInfo
+
+    def measure(
+        self, images: Sequence[NDArray[np.uint8]], faces: Sequence[Sequence[Face]]
+    ) -> list[list[Face]]:
+        """The same faces in the same order, holding what this tool measures and nothing else.
+
+        A face that it cannot tell anything of comes back with its units unknown and a note.
+        """
+        ...
+
+
+@runtime_checkable
+class MediaMeasuringTool(Protocol):
+    """A measuring tool that must know which file and which moment a picture is."""
+
+    info: FaceToolInfo
+
+    def measure_media(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        faces: Sequence[Sequence[Face]],
+        media: Media,
+        frames: Sequence[Frame],
+    ) -> Observation:
+        """As `MeasuringTool.measure`; what could not be matched is a gap."""
+        ...
+
+
+def observe(
+    tool: FaceTool,
+    images: Sequence[NDArray[np.uint8]],
+    media: Media,
+    frames: Sequence[Frame] | None = None,
+) -> Observation:
+    """Let any face tool see pictures of one medium; faces of a clip know frame and time.
+
+    Args:
+        tool: as loaded by `load`.
+        images: (height, width, 3) RGB uint8.
+        media: where they are from.
+        frames: of a clip, one an image; None: `media.frames`.
+
+    Raises:
+        ToolError: the tool failed.
+    """
+    frames = media.frames if frames is None else frames
+    if isinstance(tool, MediaFaceTool):
+        seen = tool.observe_media(images, media, frames)
+    else:
+        seen = Observation(tool.observe(images))
+    if media.kind != "clip":
+        return seen
+    dated = [
+        [face.model_copy(update={"time_s": at.time_s, "frame": at.index}) for face in found]
+        for found, at in zip(seen.faces, frames, strict=True)
+    ]
+    return Observation(dated, seen.gaps)
+
+
 class ToolError(KuleshovError):
     """A tool is missing, cannot load, or failed while it ran."""
 
@@ -68,33 +157,34 @@ class ToolStatus(Record):
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered tool: `load(**options)` makes it, `status()` looks without loading weights."""
+    """A registered tool: `load(**options)` makes it, `status()` looks without loading weights.
+
+    finds: it finds faces itself. measures: it measures faces that another tool found.
+    """
 
     name: str
-    load: Callable[..., FaceTool]
+    load: Callable[..., Any]
     status: Callable[[], ToolStatus]
+    finds: bool = True
+    measures: bool = False
 
 
-_registry: dict[str, Entry] = {}
+registry: dict[str, Entry] = {}
+format_readers: dict[str, Callable[[Path], FaceTool]] = {}
 
 
-def register(name: str, load: Callable[..., FaceTool], status: Callable[[], ToolStatus]) -> None:
+def register(
+    name: str,
+    load: Callable[..., Any],
+    status: Callable[[], ToolStatus],
+    *,
+    finds: bool = True,
+    measures: bool = False,
+) -> None:
     """Make a tool known by name; the last registration of a name wins."""
-    _registry[name] = Entry(name, load, status)
+    registry[name] = Entry(name, load, status, finds, measures)
 
 
-def names() -> list[str]:
-    return sorted(_registry)
-
-
-def entry(name: str) -> Entry:
-    if name not in _registry:
-        raise ToolError(
-            f"there is no face tool {name!r}{nearest(name, names())}; known: {', '.join(names())}."
-        )
-    return _registry[name]
-
-
-def load(name: str, **options: Any) -> FaceTool:
-    """Load the tool `name`. Raises ToolError if it is unknown, not installed or lacks weights."""
-    return entry(name).load(**options)
+def register_format(name: str, load: Callable[[Path], FaceTool]) -> None:
+    """Make a toolbox's result files known: ``NAME:PATH`` is then a face tool."""
+    format_readers[name] = load

@@ -1,0 +1,96 @@
+"""Which face tool a name stands for.
+
+A name (``pyfeat``), several in a row (``yunet+mediapipe``: the first finds the faces, each later
+one measures them), or a toolbox and its result file (``openface:result.csv``); a result file may
+also come last in a row (``yunet+openface:result.csv``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kuleshov.tools.faces import combined
+from kuleshov.tools.faces.base import (
+    Entry,
+    FaceTool,
+    ToolError,
+    ToolStatus,
+    format_readers,
+    registry,
+)
+from kuleshov.tools.types import nearest
+
+
+def names() -> list[str]:
+    """Names of tools that run; see `formats` for those whose result files can be read."""
+    return sorted(registry)
+
+
+def formats() -> list[str]:
+    """Toolboxes whose result files can be read."""
+    return sorted(format_readers)
+
+
+def entry(name: str) -> Entry:
+    """The tool that `name` stands for: NAME, NAME+NAME, NAME:FILE or NAME+NAME:FILE.
+
+    Raises:
+        ToolError: an unknown name, tools in an order that cannot work, a file that is not there.
+    """
+    tools, _, path = name.partition(":")
+    *heads, last = tools.split("+")
+    parts = [_single(part) for part in heads]
+    parts.append(_file(last, path) if ":" in name else _single(last))
+    first, *rest = parts
+    if not first.finds:
+        raise ToolError(
+            f"{first.name} measures faces that another tool has found: "
+            f"use e.g. pocket+{name} or yunet+{name}."
+        )
+    for part in rest:
+        if not part.measures:
+            raise ToolError(
+                f"{part.name} finds faces itself and cannot measure those of {first.name}; "
+                f"after a + can come {', '.join(n for n in names() if registry[n].measures)}, "
+                "or a result file."
+            )
+    if not rest:
+        return first
+    return combined.entry(name, parts)
+
+
+def _single(name: str) -> Entry:
+    if name in registry:
+        return registry[name]
+    if name in format_readers:
+        raise ToolError(f"{name} is read from its result file: use {name}:FILE.")
+    raise ToolError(
+        f"there is no face tool {name!r}{nearest(name, [*names(), *formats()])}; "
+        f"known: {', '.join(names())}; result files: "
+        f"{', '.join(f'{known}:FILE' for known in formats()) or 'none'}."
+    )
+
+
+def _file(name: str, path: str) -> Entry:
+    if name not in format_readers:
+        raise ToolError(
+            f"there is no reader for result files of {name!r}{nearest(name, formats())}; "
+            f"known: {', '.join(formats())}."
+        )
+    if not Path(path).is_file():
+        raise ToolError(f"there is no result file {path!r} ({name}:FILE).")
+
+    def load(device: str | None = None) -> FaceTool:
+        return format_readers[name](Path(path))
+
+    def status() -> ToolStatus:
+        return ToolStatus(name=f"{name}:{path}", ready=True, installed=True)
+
+    return Entry(f"{name}:{path}", load, status, finds=True, measures=True)
+
+
+def load(name: str, **options: Any) -> FaceTool:
+    """Load the tool `name`. Raises ToolError if it is unknown, not installed or lacks weights."""
+    tool: FaceTool = entry(name).load(**options)
+    return tool
