@@ -6,13 +6,13 @@ import itertools
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from kuleshov import __version__, conversation, graph, prompts
+from kuleshov import __version__, conversation, graph, people, prompts
 from kuleshov.crew import Crew
 from kuleshov.settings import Settings
 from kuleshov.tools import faces as face_tools
@@ -21,6 +21,9 @@ from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.mllm.base import Mllm
 from kuleshov.tools.types import KuleshovError, LabelSet
 from kuleshov.types import Inference
+
+if TYPE_CHECKING:
+    from kuleshov.annotate.engine import Progress
 
 LIBRARIES = (
     "torch",
@@ -115,18 +118,26 @@ class Agent:
         )
         return cls(model, faces, chosen)
 
-    def infer(self, source: Any, *, context: str | Sequence[str] = ()) -> Inference:
+    def infer(
+        self,
+        source: Any,
+        *,
+        context: str | Sequence[str] = (),
+        boxes: Sequence[Sequence[float]] = (),
+    ) -> Inference:
         """Read one picture or clip.
 
         Args:
             source: a path, the bytes of a file, a PIL image, or an array (H, W, 3) uint8 RGB.
             context: what the user knows of the situation; quoted to the model as evidence.
+            boxes: the people to judge, each (x0, y0, x1, y1) in pixels of the upright picture,
+                numbered as given; none: everybody who is found.
 
         Raises:
             MediaError: the source cannot be opened; its text is one sentence.
         """
         with self._laid_out(source) as key, _untraced():
-            state = self.graph.invoke(self._start(key, context))
+            state = self.graph.invoke(self._start(key, context, boxes))
         return Inference.model_validate(state["inference"])
 
     def stream(self, source: Any, *, context: str | Sequence[str] = ()) -> Iterator[Event]:
@@ -154,7 +165,57 @@ class Agent:
                     elif step != "person":
                         yield Event("step", step=step, change=change)
 
-    def _start(self, key: str, context: str | Sequence[str]) -> dict[str, Any]:
+    def annotate(
+        self,
+        source: Any,
+        out: str | os.PathLike[str],
+        *,
+        context: str | Sequence[str] = (),
+        engine: Literal["local", "ray"] = "local",
+        workers: int | None = None,
+        batch: int | None = None,
+        retry_failed: bool = False,
+        watch: Callable[[Progress], None] | None = None,
+    ) -> Progress:
+        """Annotate a data set into the run directory `out`, or go on where a run stopped.
+
+        Args:
+            source: a folder, glob, manifest, data set, tar or an iterable of paths; see
+                `kuleshov.annotate.items.read`.
+            out: holds `annotations.jsonl` (one record a line), `failures.jsonl`, `run.json`.
+            context: holds for every item, besides its own.
+            engine: "ray" spreads over the nodes of a Ray cluster (extra `[ray]`).
+            workers: graphs at once (local), or actors (ray); None: by the model.
+            batch: most answers written by the model at once; None: by the device.
+            retry_failed: try again what failed before.
+            watch: called about twice a second with how far the run is.
+
+        Raises:
+            KuleshovError: the data set cannot be read, the run directory cannot be written, is
+                another's, or was begun with other settings.
+        """
+        from kuleshov.annotate import annotate
+
+        given = [context] if isinstance(context, str) else list(context)
+        return annotate.annotate(
+            self,
+            source,
+            out,
+            context=given,
+            engine=engine,
+            workers=workers,
+            batch=batch,
+            retry_failed=retry_failed,
+            watch=watch,
+        )
+
+    def with_model(self, mllm: Mllm) -> Agent:
+        """The same agent with another way to the model."""
+        return Agent(mllm, self.crew.faces, self.settings)
+
+    def _start(
+        self, key: str, context: str | Sequence[str], boxes: Sequence[Sequence[float]] = ()
+    ) -> dict[str, Any]:
         given = [context] if isinstance(context, str) else list(context)
         for text in given:
             if len(text) > 20_000:
@@ -165,6 +226,7 @@ class Agent:
             "key": key,
             "begun": time.perf_counter(),
             "contexts": [text for text in given if text.strip()],
+            "boxes": [people.checked_box(box) for box in boxes],
         }
 
     def _laid_out(self, source: Any) -> _LaidOut:

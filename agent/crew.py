@@ -80,7 +80,8 @@ def gap(step: str, error: Exception) -> Plain:
     reason = text[0] if text else "failed without a message"
     if not isinstance(error, KuleshovError):
         reason = f"{type(error).__name__}: {reason}"
-    return Gap(step=step, reason=reason).model_dump()
+    passing = bool(getattr(error, "passing", False))
+    return Gap(step=step, reason=reason, passing=passing).model_dump()
 
 
 def plain(records: Sequence[Any]) -> list[Plain]:

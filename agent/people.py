@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kuleshov.tools.types import EmotionScores, Face
+from kuleshov.tools.types import EmotionScores, Face, KuleshovError
 
 SMALL_FACE_PX = 24  # narrower than half of the pocket net's 48 px input: mostly interpolation
 
@@ -106,3 +106,41 @@ def targets(frames: Sequence[Sequence[Face]], most: int) -> tuple[list[dict[str,
             }
         )
     return people, len(tracks) - len(kept)
+
+
+def checked_box(box: Sequence[float]) -> list[float]:
+    """The box as (x0, y0, x1, y1) pixels. Raises KuleshovError if it is none."""
+    try:
+        x0, y0, x1, y1 = (float(value) for value in box)
+    except (TypeError, ValueError):
+        raise KuleshovError(f"the box {box!r} is not four numbers x0 y0 x1 y1.") from None
+    if not (x0 < x1 and y0 < y1):
+        raise KuleshovError(f"the box {box!r} is not x0 < x1, y0 < y1 in pixels.")
+    return [x0, y0, x1, y1]
+
+
+def in_boxes(
+    found: Sequence[dict[str, Any]], boxes: Sequence[Sequence[float]]
+) -> list[dict[str, Any]]:
+    """Of the targets, those in the boxes, numbered as these are.
+
+    A face belongs to the box that its centre lies in, the largest first. In a box without a face
+    is a person whose face was not found.
+    """
+    people = []
+    left = sorted(found, key=lambda target: -Face.model_validate(target["face"]).area)
+    for number, (x0, y0, x1, y1) in enumerate(boxes, start=1):
+        target: dict[str, Any] = {
+            "face": None,
+            "picture": 0,
+            "expression": None,
+            "timeline": [],
+        }
+        for face in left:
+            a, b, c, d = face["face"]["xyxy"]
+            if x0 <= (a + c) / 2 <= x1 and y0 <= (b + d) / 2 <= y1:
+                target = face
+                left.remove(face)
+                break
+        people.append({**target, "id": number, "box": [x0, y0, x1, y1]})
+    return people

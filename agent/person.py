@@ -153,7 +153,7 @@ class PersonNodes:
             gaps.append(Gap(step="fuse", reason=f"person {target['id']}: {missing}").model_dump())
         person = Person(
             id=target["id"],
-            box_xyxy=face.xyxy if face else None,
+            box_xyxy=face.xyxy if face else target.get("box"),
             face=face,
             emotions=fused,
             unanswered=None if fused else "no source gave a distribution over these labels",

@@ -93,7 +93,10 @@ class PictureNodes:
         """Number the people and all evidence about them and their situation."""
         settings = self.crew.settings
         frames = [[Face.model_validate(face) for face in faces] for faces in state["faces"]]
-        found, left_out = people.targets(frames, settings.max_people)
+        boxes = state.get("boxes", [])
+        found, left_out = people.targets(frames, 10_000 if boxes else settings.max_people)
+        if boxes:
+            found = people.in_boxes(found, boxes)
         scene = Scene.model_validate(state["scene"]) if state.get("scene") else None
         warnings = list(state["media"].get("notes", []))
         if left_out:
@@ -101,6 +104,12 @@ class PictureNodes:
                 f"{len(found) + left_out} faces were found; the {len(found)} largest were read "
                 f"(max_people = {settings.max_people})"
             )
+        for target in found if boxes else []:
+            if target["face"] is None:
+                warnings.append(
+                    f"person {target['id']}: no face was found in the box given: judged from "
+                    "context alone"
+                )
         if not found and scene is not None and scene.people_present:
             found = [{"id": 1, "face": None, "picture": 0, "expression": None, "timeline": []}]
             warnings.append("no face was found: the person is judged from context alone")

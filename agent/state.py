@@ -28,6 +28,7 @@ class State(TypedDict, total=False):
     key: str
     begun: float
     contexts: list[str]
+    boxes: list[list[float]]
     media: Plain
     faces: list[list[Plain]]
     scene: Plain | None

@@ -110,6 +110,19 @@ class Gap(Record):
 
     step: str
     reason: str
+    passing: bool = Field(False, description="the cause may be gone next time, e.g. a server down")
+
+
+class Item(Record):
+    """What a data set says of the picture or clip: its id and whatever people wrote of it."""
+
+    id: str = Field(min_length=1)
+    label: str | dict[str, float] | None = Field(
+        None, description="people's own answer, a label or a distribution; never shown to the MLLM"
+    )
+    extra: dict[str, str | int | float | bool | None] = Field(
+        {}, description="further columns of the manifest, carried along"
+    )
 
 
 class Provenance(Record):
@@ -130,6 +143,7 @@ class Inference(Record):
     """What was read in one picture or clip."""
 
     schema_: str = Field(SCHEMA, alias="schema")
+    item: Item | None = Field(None, description="in an annotation run: the item of the data set")
     media: Media
     scene: Scene | None = None
     evidence: tuple[Evidence, ...] = ()

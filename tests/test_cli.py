@@ -192,6 +192,7 @@ def test_schema_is_a_json_schema_with_stable_names(capsys):
     jsonschema.Draft202012Validator.check_schema(schema)
     assert set(schema["properties"]) == {
         "schema",
+        "item",
         "media",
         "scene",
         "evidence",

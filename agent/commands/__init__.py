@@ -5,4 +5,4 @@ the work and returns the exit code. Heavy imports happen inside `run`, so that `
 once.
 """
 
-COMMANDS = ("demo", "infer", "models", "doctor", "graph", "schema", "bench")
+COMMANDS = ("demo", "infer", "annotate", "models", "doctor", "graph", "schema", "bench")

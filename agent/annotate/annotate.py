@@ -1,0 +1,62 @@
+"""One run from its call to its end: run directory, engine, what was done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from kuleshov.annotate import engine as local
+from kuleshov.annotate import items
+from kuleshov.annotate.engine import Progress, Watcher
+from kuleshov.annotate.store import RunDirectory, now
+from kuleshov.tools.types import KuleshovError
+
+
+def annotate(
+    agent: Any,
+    source: Any,
+    out: str | os.PathLike[str],
+    *,
+    context: Sequence[str] = (),
+    engine: Literal["local", "ray"] = "local",
+    workers: int | None = None,
+    batch: int | None = None,
+    retry_failed: bool = False,
+    watch: Watcher | None = None,
+) -> Progress:
+    """See `Agent.annotate`."""
+    if engine not in ("local", "ray"):
+        raise KuleshovError(f"there is no engine {engine!r}; known: local, ray.")
+    for name, value in (("workers", workers), ("batch", batch)):
+        if value is not None and value < 1:
+            raise KuleshovError(f"{name} must be at least 1 but is {value}.")
+    found = items.read(source)  # what is wrong with the data set is said before a run is begun
+    progress = Progress(total=items.count(source))
+    begun = now()
+    with RunDirectory(out).open(
+        local.plan(agent, source, context), retry_failed=retry_failed
+    ) as run:
+        facts: dict[str, Any] = {"engine": engine}
+        end = "interrupted"
+        try:
+            local.run_locally(
+                agent, run, found, progress, context=context, workers=workers or 8, watch=watch
+            )
+            end = "complete"
+        finally:
+            try:
+                run.session(
+                    begun=begun,
+                    end=end,
+                    done=progress.done,
+                    failed=progress.failed,
+                    skipped=progress.skipped,
+                    seconds=round(progress.seconds, 2),
+                    notes=run.notes,
+                    **facts,
+                )
+            except KuleshovError:
+                if end == "complete":
+                    raise  # else what ended the run is what is to be told
+    return progress

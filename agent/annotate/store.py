@@ -1,0 +1,401 @@
+"""A run directory: annotations.jsonl, failures.jsonl, run.json; a kill loses nothing.
+
+A finished item is one whole line. Lines are only ever appended; what a kill, a full disk or a
+power cut leaves half done is cut off when the run is opened again, and that item is done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from kuleshov.tools.types import KuleshovError
+
+RUN_SCHEMA = "kuleshov/run@1"
+ANNOTATIONS, FAILURES, RUN = "annotations.jsonl", "failures.jsonl", "run.json"
+SYNC_S = 2.0  # a power cut costs at most the work of so many seconds
+UNSYNCED_BYTES = 64 << 20  # more than is written between two syncs: this much is parsed in full
+HEAD = re.compile(rb'^\{"schema":"[^"]+","item":\{"id":("(?:[^"\\]|\\.)*")')
+FAILURE_HEAD = re.compile(rb'^\{"key":("(?:[^"\\]|\\.)*")')
+
+
+class StoreError(KuleshovError):
+    """The run directory cannot be written or read; its text is one sentence."""
+
+
+class RunDirectory:
+    """One run, open for writing by this process alone; use as a context manager.
+
+    `done` and `failed` count the lines there are.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.done = self.failed = 0
+        self.notes: list[str] = []
+        self._files: dict[str, _Appender] = {}
+        self._index: _Index | None = None
+        self._lock: FileLock | None = None
+        self.description: dict[str, Any] = {}
+
+    # ------------------------------------------------------------------------ open and close
+
+    def open(self, plan: Mapping[str, Any], *, retry_failed: bool = False) -> RunDirectory:
+        """Begin a run or go on with one.
+
+        Args:
+            plan: all that decides what the records say; must equal that of the run to go on with.
+            retry_failed: forget the failures, so that their items are tried again.
+
+        Raises:
+            StoreError: another process writes here, the folder is no run directory or one with
+                another plan (the differences are named), or it cannot be written.
+        """
+        try:
+            self._open(plan, retry_failed)
+        except OSError as error:
+            self.close()
+            raise unwritable(self.folder, error) from None
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _open(self, plan: Mapping[str, Any], retry_failed: bool) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise StoreError(f"{self.folder} is a file; give --out a folder.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(
+                f"another process is writing to {self.folder}; wait until it is done, or give "
+                "another folder to --out."
+            ) from None
+        self._lock = lock
+        plan = json.loads(json.dumps(plan))
+        found = self._read_description()
+        if found is None:
+            foreign = [
+                name for name in os.listdir(self.folder) if name not in (".lock", f".{RUN}.part")
+            ]
+            if foreign:
+                raise StoreError(
+                    f"{self.folder} holds {sorted(foreign)[0]} and no {RUN}: it is not a run "
+                    "directory; give --out a new or an empty folder."
+                )
+            found = {"schema": RUN_SCHEMA, "created": now(), "plan": plan, "sessions": []}
+        elif found["plan"] != plan:
+            raise StoreError(
+                f"{self.folder} was begun with other settings: "
+                f"{'; '.join(differences(found['plan'], plan))}. "
+                "Repeat the call as it was, or give another folder to --out."
+            )
+        self.description = found
+        self._write_description()
+        if retry_failed:
+            (self.folder / FAILURES).unlink(missing_ok=True)
+        self._index = _Index()
+        self.done = self._recover(ANNOTATIONS, HEAD)
+        self.failed = self._recover(FAILURES, FAILURE_HEAD)
+        for name in (ANNOTATIONS, FAILURES):
+            self._files[name] = _Appender(self.folder / name)
+        _sync_folder(self.folder)
+
+    def close(self) -> None:
+        """Sync and let go of the folder; may be called twice."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------------ items
+
+    def meet(self, key: str) -> str:
+        """What is to be done with the item `key`, which the data set names now.
+
+        "new": nothing is known of it. "done": a line for it was there when the run was opened.
+        "again": the data set has named it before in this session.
+        """
+        assert self._index is not None
+        return self._index.meet(key)
+
+    def add(self, line: str | bytes) -> None:
+        """Append one record, a line of JSON without its end."""
+        self._append(ANNOTATIONS, line)
+        self.done += 1
+
+    def fail(self, key: str, reason: str, **facts: Any) -> None:
+        """Append one failure: the item's key, one sentence, and facts such as its path."""
+        line = {"key": key, "reason": reason, **facts}
+        self._append(FAILURES, json.dumps(line, ensure_ascii=False, separators=(",", ":")))
+        self.failed += 1
+
+    def session(self, **facts: Any) -> None:
+        """Note in run.json what this session did."""
+        self.description["sessions"].append({"ended": now(), **facts})
+        try:
+            self._write_description()
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+
+    def _append(self, name: str, line: str | bytes) -> None:
+        # a lone surrogate (a name that is not UTF-8) cannot be written as UTF-8
+        data = line.encode("utf-8", "replace") if isinstance(line, str) else line
+        try:
+            self._files[name].write(data + b"\n")
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+
+    # ------------------------------------------------------------------------ recovery
+
+    def _recover(self, name: str, head: re.Pattern[bytes]) -> int:
+        """Index the whole lines of a file and cut off or cut out what is damaged."""
+        path = self.folder / name
+        if not path.exists():
+            return 0
+        assert self._index is not None
+        count, good, damaged = 0, 0, []
+        size = path.stat().st_size
+        with path.open("rb", buffering=1 << 20) as file:
+            for line in file:
+                key = _key(line, head, whole=good > size - UNSYNCED_BYTES)
+                end = good + len(line)
+                if key is None or not self._index.put(key):
+                    damaged.append((good, end))
+                else:
+                    count += 1
+                good = end
+        self._index.commit()
+        if damaged:
+            self._cut(path, damaged, size)
+            lines = "1 line" if len(damaged) == 1 else f"{len(damaged)} lines"
+            self.notes.append(f"{lines} of {name} cut off in writing: dropped, to be done again")
+        return count
+
+    def _cut(self, path: Path, damaged: list[tuple[int, int]], size: int) -> None:
+        start = damaged[0][0]
+        if len(damaged) == 1 and damaged[0][1] == size:
+            with path.open("r+b") as file:
+                file.truncate(start)
+                os.fsync(file.fileno())
+            return
+        part = path.with_name(f".{path.name}.part")
+        with path.open("rb") as old, part.open("wb") as new:
+            at = 0
+            for begin, end in [*damaged, (size, size)]:
+                old.seek(at)
+                _copy(old, new, begin - at)
+                at = end
+            new.flush()
+            os.fsync(new.fileno())
+        part.replace(path)
+
+    def _read_description(self) -> dict[str, Any] | None:
+        path = self.folder / RUN
+        try:
+            found = json.loads(path.read_bytes())
+            if not isinstance(found["plan"], dict) or not isinstance(found["sessions"], list):
+                raise TypeError
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise StoreError(
+                f"{path} cannot be read as the description of a run; restore it, or give another "
+                "folder to --out."
+            ) from None
+        return found
+
+    def _write_description(self) -> None:
+        part = self.folder / f".{RUN}.part"
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(self.description, file, indent=1, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.folder / RUN)
+        _sync_folder(self.folder)
+
+
+@dataclass
+class _Appender:
+    """A file that only grows by whole lines: what was written of a line that failed is cut off."""
+
+    path: Path
+    synced: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self.end = os.fstat(self.fd).st_size
+
+    def write(self, data: bytes) -> None:
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[os.write(self.fd, left) :]
+        except OSError:
+            os.ftruncate(self.fd, self.end)
+            raise
+        self.end += len(data)
+        if time.monotonic() - self.synced > SYNC_S:
+            os.fsync(self.fd)
+            self.synced = time.monotonic()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.fsync(self.fd)
+        os.close(self.fd)
+
+
+class _Index:
+    """Which items are known, in a private SQLite file: memory stays flat, the system removes it."""
+
+    def __init__(self) -> None:
+        self.database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self.database.execute("pragma cache_size = -32768")
+        self.database.execute("pragma synchronous = off")
+        self.database.execute("pragma journal_mode = off")
+        self.database.execute("create table known (key blob primary key, met int) without rowid")
+        self.database.execute("begin")
+
+    def put(self, key: str) -> bool:
+        """Note a line that is there; False if there was one with its key."""
+        return bool(
+            self.database.execute(
+                "insert or ignore into known values (?, 0)", (_digest(key),)
+            ).rowcount
+        )
+
+    def meet(self, key: str) -> str:
+        digest = _digest(key)
+        if self.database.execute("insert or ignore into known values (?, 1)", (digest,)).rowcount:
+            return "new"
+        first = self.database.execute(
+            "update known set met = 1 where key = ? and met = 0", (digest,)
+        ).rowcount
+        return "done" if first else "again"
+
+    def commit(self) -> None:
+        self.database.execute("commit")
+        self.database.execute("begin")
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def _digest(key: str) -> bytes:
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _key(line: bytes, head: re.Pattern[bytes], *, whole: bool) -> str | None:
+    """The key of a whole line, None of a damaged one; `whole`: parse it to the end."""
+    match = head.match(line)
+    if match is None or not line.endswith(b"}\n") or b"\0" in line:
+        return None
+    try:
+        if whole:
+            import orjson
+
+            orjson.loads(line)
+        return str(json.loads(match[1]))
+    except ValueError:
+        return None
+
+
+def _copy(old: Any, new: Any, count: int) -> None:
+    while count > 0:
+        data = old.read(min(count, 1 << 20))
+        new.write(data)
+        count -= len(data)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+# ---------------------------------------------------------------------------------- reading
+
+
+def read_description(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """What run.json says. Raises StoreError if `folder` is not a run directory."""
+    run = RunDirectory(folder)
+    found = run._read_description() if run.folder.is_dir() else None
+    if found is None:
+        raise StoreError(f"{folder} is not a run directory: it holds no {RUN}.")
+    return found
+
+
+def lines(folder: str | os.PathLike[str], name: str = ANNOTATIONS) -> Iterator[bytes]:
+    """The whole lines of a run's file, also while another process writes to it."""
+    path = Path(folder) / name
+    if not path.exists():
+        return
+    head = HEAD if name == ANNOTATIONS else FAILURE_HEAD
+    with path.open("rb", buffering=1 << 20) as file:
+        for line in file:
+            if _key(line, head, whole=False) is not None:
+                yield line
+
+
+# ---------------------------------------------------------------------------------- helpers
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def differences(old: Any, new: Any, at: str = "") -> list[str]:
+    """'settings.seed is 1, was 0' for each leaf that differs, at most eight of them."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in [*old, *(key for key in new if key not in old)]:
+            if old.get(key) != new.get(key):
+                found += differences(old.get(key), new.get(key), f"{at}.{key}" if at else key)
+        return found if len(found) <= 8 else [*found[:8], f"and {len(found) - 8} more"]
+    return [f"{at} is {_short(new)}, was {_short(old)}"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def unwritable(folder: Path, error: OSError) -> StoreError:
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StoreError(
+            f"there is no room left to write to {folder}; what is done is safe: make room and "
+            "repeat the call to go on."
+        )
+    why = error.strerror or str(error)
+    return StoreError(f"{folder} cannot be written: {why[:1].lower()}{why[1:]}.")
