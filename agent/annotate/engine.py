@@ -138,7 +138,7 @@ def run_locally(
     lets the items in hand end and be written, then goes on; a second one does not wait.
     """
     left = to_do(run, found, progress)
-    hands: set[Future[Answer]] = set()
+    hands: set[Future[Answer | None]] = set()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="kuleshov")
     stop = threading.Event()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,7 +86,7 @@ def read(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Work]:
 def count(source: str | os.PathLike[str] | Iterable[Any]) -> int | None:
     """How many items `read` will yield, if that is quick to tell; for the progress alone."""
     if not isinstance(source, (str, os.PathLike)):
-        return len(source) if hasattr(source, "__len__") else None
+        return len(source) if isinstance(source, Sized) else None
     name = os.fspath(source)
     if os.path.isdir(name):
         if shards.is_dataset(name):
