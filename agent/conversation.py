@@ -6,7 +6,9 @@ reuse what the model has already read.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kuleshov import prompts
@@ -74,7 +76,7 @@ class Writer:
 
     def scene(self, pictures: Sequence[Any]) -> Conversation:
         text = prompts.render(self.family, "scene")
-        return [user(*pictures, text)] if self.family == "brief" else [user(text, *pictures)]
+        return [user(text, *pictures)] if self.family == "full" else [user(*pictures, text)]
 
     def probe(self, pictures: Sequence[Any], thing: str) -> Conversation:
         text = prompts.render(self.family, "probe", thing=thing)
@@ -90,7 +92,7 @@ class Writer:
         **variables: Any,
     ) -> Conversation:
         text = prompts.render(self.family, node, evidence=evidence, person=number, **variables)
-        if self.family == "brief":
+        if self.family != "full":
             return [user(whole, text)]
         instructions = prompts.render(self.family, "judge_instructions")
         parts: list[Any] = [instructions, whole]
@@ -120,6 +122,10 @@ class Writer:
         """Asks for one label straight from the evidence."""
         return self._evidence("direct", whole, crop, number, evidence, labels=labels)
 
+    def expression(self, face: Any, labels: Sequence[str]) -> Conversation:
+        """Asks for the expression of one face and nothing else."""
+        return [user(face, prompts.render(self.family, "expression", labels=labels))]
+
     def label(
         self, before: Conversation, answer: str, number: int | None, labels: Sequence[str]
     ) -> Conversation:
@@ -136,6 +142,16 @@ class Writer:
 
 def content_free() -> list[Evidence]:
     return [Evidence(n=1, source="none", kind="context", text=CONTENT_FREE)]
+
+
+def content_free_answer(family: str) -> str:
+    """The explanation after which the prior of an explained reading is taken."""
+    if family == "review":
+        return CONTENT_FREE
+    stages = ("before", "after", "interpretation", "conclusion")
+    told = dict.fromkeys(stages if family == "full" else ("explanation",), CONTENT_FREE)
+    cues = [{"evidence": 1, "text": CONTENT_FREE}]
+    return json.dumps({"cues": cues, **told}, separators=(",", ":"))
 
 
 def numbered(evidence: Sequence[Evidence]) -> tuple[list[Evidence], dict[int, int]]:
@@ -172,8 +188,43 @@ SCENE_SCHEMA: dict[str, Any] = {
 }
 
 
-def judge_schema(numbers: Sequence[int], free: bool) -> dict[str, Any]:
-    """The JSON an explanation must follow; it can cite no evidence that is not there."""
+@dataclass(frozen=True)
+class Told:
+    """An explanation as the model gave it: its cues with the numbers that it saw."""
+
+    text: str
+    cues: tuple[tuple[int, str], ...]
+    antecedent: str | None = None
+    consequence: str | None = None
+
+
+def explained(family: str, answer: str) -> Told:
+    """Read the model's explanation. Raises ValueError, KeyError or TypeError if it cannot be."""
+    if family == "review":  # asked in free words, it cites nothing
+        if not answer.strip():
+            raise ValueError("no explanation")
+        return Told(answer.strip(), ())
+    told = json.loads(answer)
+    stages = ("interpretation", "conclusion") if family == "full" else ("explanation",)
+    text = " ".join(part for stage in stages if (part := told[stage].strip()))
+    if not text:
+        raise ValueError("no explanation")
+    return Told(
+        text=text,
+        cues=tuple((cue["evidence"], cue["text"].strip()) for cue in told["cues"]),
+        antecedent=told.get("before", "").strip() or None,
+        consequence=told.get("after", "").strip() or None,
+    )
+
+
+def judge_schema(family: str, numbers: Sequence[int], free: bool) -> dict[str, Any] | None:
+    """The JSON an explanation must follow; it can cite no evidence that is not there.
+
+    The full family reasons in stages: key observations (cues), what came before and may follow,
+    overall interpretation, conclusion. The review's prompts are answered in free words: None.
+    """
+    if family == "review":
+        return None
     properties: dict[str, Any] = {
         "cues": {
             "type": "array",
@@ -189,8 +240,12 @@ def judge_schema(numbers: Sequence[int], free: bool) -> dict[str, Any]:
             "minItems": 1,
             "maxItems": 4,
         },
-        "explanation": {"type": "string", "maxLength": 500},
     }
+    stages = {"explanation": 500}
+    if family == "full":
+        stages = {"before": 160, "after": 160, "interpretation": 400, "conclusion": 200}
+    for stage, most in stages.items():
+        properties[stage] = {"type": "string", "maxLength": most}
     if free:
         properties["emotions"] = {
             "type": "array",

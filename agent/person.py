@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 from langchain_core.runnables import RunnableConfig
 
 from kuleshov import conversation, fusion, grounding
+from kuleshov.conditions import Shown
 from kuleshov.crew import Crew, gap
+from kuleshov.likelihood import Likelihood
 from kuleshov.state import PersonState, Plain
-from kuleshov.tools.mllm.base import Conversation
 from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import (
     Condition,
@@ -23,19 +25,29 @@ from kuleshov.types import (
     Person,
 )
 
+WANTED: dict[str, tuple[Literal["context", "both", "mllm"], ...]] = {
+    "text": ("both",),
+    "bayes": ("context", "both"),
+    "context": ("context",),
+    "face": (),
+    "mllm": ("mllm",),
+}
+"""The readings that the model gives for each fusion strategy."""
+
 
 class PersonNodes:
     """Bound to a crew."""
 
     def __init__(self, crew: Crew) -> None:
         self.crew = crew
+        self.likelihood = Likelihood(crew)
 
     def judge(self, state: PersonState, config: RunnableConfig) -> PersonState:
         """The MLLM weighs the evidence in words, citing it by number."""
         begun = time.perf_counter()
         try:
             answer = self.crew.ask(
-                self._judge(state),
+                Shown(self.crew, state).judge(),
                 config,
                 step="judge",
                 person=state["target"]["id"],
@@ -51,14 +63,9 @@ class PersonNodes:
         by_number = {item.n: item for item in items}
         _, back = conversation.numbered(items)
         try:
-            told = json.loads(state["answer"])
+            told = conversation.explained(self.crew.writer.family, state["answer"])
             # the same statement twice is one cue
-            cited = dict.fromkeys(
-                (back[cue["evidence"]], cue["text"].strip()) for cue in told["cues"]
-            )
-            text = told["explanation"].strip()
-            if not text:
-                raise ValueError("no explanation")
+            cited = dict.fromkeys((back[number], words) for number, words in told.cues)
         except (ValueError, KeyError, TypeError):
             return {"explanation": None, "unreadable": True, "complaints": []}
         face = self._face(state)
@@ -69,8 +76,10 @@ class PersonNodes:
             if cue.status == "contradicted"
         ]
         explanation = Explanation(
-            text=text,
+            text=told.text,
             cues=cues,
+            antecedent=told.antecedent,
+            consequence=told.consequence,
             left_out=grounding.left_out(cues, by_number),
             repaired=state["tries"] > 0,
         )
@@ -91,7 +100,10 @@ class PersonNodes:
     def repair(self, state: PersonState, config: RunnableConfig) -> PersonState:
         begun = time.perf_counter()
         talk = self.crew.writer.repair(
-            self._judge(state), state["answer"], state["complaints"], state["unreadable"]
+            Shown(self.crew, state).judge(),
+            state["answer"],
+            state["complaints"],
+            state["unreadable"],
         )
         try:
             answer = self.crew.ask(
@@ -125,23 +137,22 @@ class PersonNodes:
                 EmotionScores.model_validate(target["expression"]), self.crew.labels
             )
             judgements["face"] = Judgement(
-                condition="face", emotions=scores, unanswered=None if scores else note
+                condition="face",
+                source=f"faces:{face.tool}" if face else None,
+                emotions=scores,
+                unanswered=None if scores else note,
             )
             if note and scores:
                 warnings.append(f"person {target['id']}: {note}")
-        wanted: dict[str, tuple[Condition, ...]] = {
-            "text": ("both",),
-            "bayes": ("context", "both"),
-            "context": ("context",),
-            "face": (),
-        }
-        for condition in wanted[self.crew.strategy]:
+        for name in WANTED[self.crew.strategy]:
             try:
-                scores = self.likelihoods(state, condition)
-                if scores is not None:
-                    judgements[condition] = Judgement(condition=condition, emotions=scores)
+                scores = self.likelihoods(state, name)
             except Exception as error:
                 gaps.append(gap("weigh", error))
+                continue
+            if scores is not None:
+                condition: Condition = "face" if name == "mllm" else name
+                judgements[name] = Judgement(condition=condition, source="mllm", emotions=scores)
         fused, missing = self._fuse(judgements, has_face=face is not None)
         words = judgements.get("both")
         if fused and words and words.emotions and words.emotions.top != fused.top:
@@ -172,64 +183,36 @@ class PersonNodes:
             "seconds": {"weigh": time.perf_counter() - begun},
         }
 
-    def likelihoods(self, state: PersonState, condition: Condition) -> EmotionScores | None:
-        """p(label | condition) from the MLLM's label log-likelihoods, or None if nothing to go by.
+    def likelihoods(
+        self, state: PersonState, name: Literal["context", "both", "mllm"]
+    ) -> EmotionScores | None:
+        """p(label) from the model's label log-likelihoods, or None if there is nothing to go by.
 
-        `both` scores the labels after the explanation, `context` from scene and words alone.
+        `both` scores the labels after the explanation, `context` from scene and words alone with
+        every face covered, `mllm` from the face alone without evidence.
         """
-        crew, number = self.crew, state["target"]["id"]
-        whole = conversation.image(self.crew.middle_picture(state["key"]))
-        if condition == "both":
-            before = self._judge(state)
-            labels = self._words(state)
-            if labels is None or state["explanation"] is None:
+        shown = Shown(self.crew, state)
+        labels = self.crew.labels.names
+        if name == "both":
+            words = self._words(state)
+            if words is None or state["explanation"] is None:
                 return None
-            talk = crew.writer.label(before, state["answer"], number, labels)
-        else:
-            labels = crew.labels.names
-            own = [Evidence.model_validate(item) for item in state["evidence"]]
-            context = [item for item in own if item.person is None]
-            if not context:
-                return None
-            local, _ = conversation.numbered(context)
-            talk = crew.writer.direct(whole, None, None, local, labels)
-        logs = crew.mllm.score(talk, labels)
-        method = "likelihood"
-        if crew.labels.mode == "free":
-            method = "likelihood over the model's own words"
-        elif crew.settings.prior_correction:
-            prior = self._prior(condition, tuple(labels))
-            logs = [value - base for value, base in zip(logs, prior, strict=True)]
-            method = "likelihood, content-free prior removed"
-        return EmotionScores(
-            labels=crew.labels.name,
-            probabilities=dict(zip(labels, fusion.softmax(logs), strict=True)),
-            method=method,
-        )
-
-    def _prior(self, condition: str, labels: tuple[str, ...]) -> list[float]:
-        """Label log-likelihoods for content-free evidence; computed once for a label set."""
-        crew = self.crew
-        with crew.lock:
-            if (condition, labels) not in crew.priors:
-                nothing = conversation.content_free()
-                if condition == "both":
-                    before = crew.writer.judge(conversation.blank(), None, None, nothing, False)
-                    answer = '{"cues":[{"evidence":1,"text":"N/A"}],"explanation":"N/A"}'
-                    talk = crew.writer.label(before, answer, None, labels)
-                else:
-                    talk = crew.writer.direct(conversation.blank(), None, None, nothing, labels)
-                crew.priors[condition, labels] = crew.mllm.score(talk, labels)
-            return crew.priors[condition, labels]
+            talk = self.crew.writer.label(shown.judge(), state["answer"], shown.number, words)
+            return self.likelihood.scores(talk, words, "explained")
+        if name == "mllm":
+            asked = shown.expression(labels)
+            return self.likelihood.scores(asked, labels, "expression") if asked else None
+        asked = shown.conversation(name, labels)
+        return self.likelihood.scores(asked, labels, "direct") if asked else None
 
     def _fuse(
         self, judgements: dict[str, Judgement], has_face: bool
     ) -> tuple[FusedScores | None, str | None]:
         """The distribution of the strategy from the judgements there are, and what was lacking."""
         crew = self.crew
-        face, context, both = (
+        face, context, both, alone = (
             judgements[key].emotions if key in judgements else None
-            for key in ("face", "context", "both")
+            for key in ("face", "context", "both", "mllm")
         )
         lacking = None
         if crew.strategy == "bayes" and face and context:
@@ -243,7 +226,12 @@ class PersonNodes:
                 ),
                 None,
             )
-        first = {"text": (both, "text"), "face": (face, "face"), "context": (context, "context")}
+        first = {
+            "text": (both, "text"),
+            "face": (face, "face"),
+            "context": (context, "context"),
+            "mllm": (alone, "mllm"),
+        }
         source, name = first.get(crew.strategy, (None, ""))
         if source is None:
             # what is left when one side of the strategy is missing; said in the record
@@ -264,22 +252,11 @@ class PersonNodes:
         found = state["target"]["face"]
         return Face.model_validate(found) if found else None
 
-    def _judge(self, state: PersonState) -> Conversation:
-        """The conversation that asks for the explanation."""
-        items = [Evidence.model_validate(item) for item in state["evidence"]]
-        local, _ = conversation.numbered(items)
-        face, number = self._face(state), state["target"]["id"]
-        writer = self.crew.writer
-        whole = conversation.image(self.crew.middle_picture(state["key"]))
-        crop = None
-        if face is not None and writer.several and writer.family == "full":
-            found_in = self.crew.desk.pictures(state["key"])[state["target"]["picture"]]
-            crop = conversation.person_crop(found_in, face, number)
-        return writer.judge(whole, crop, number, local, self.crew.labels.mode == "free")
-
-    def _schema(self, state: PersonState) -> Plain:
+    def _schema(self, state: PersonState) -> Plain | None:
         numbers = range(1, len(state["evidence"]) + 1)
-        return conversation.judge_schema(list(numbers), self.crew.labels.mode == "free")
+        return conversation.judge_schema(
+            self.crew.writer.family, list(numbers), self.crew.labels.mode == "free"
+        )
 
     def _words(self, state: PersonState) -> Sequence[str] | None:
         """The labels to score: the set's, or in free mode the words that the model chose."""

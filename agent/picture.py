@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Send
 
-from kuleshov import conversation, evidence, people
+from kuleshov import conditions, conversation, evidence, people
 from kuleshov.crew import Crew, gap, plain
 from kuleshov.state import Picture, State
 from kuleshov.tools import media
@@ -58,35 +59,56 @@ class PictureNodes:
         begun = time.perf_counter()
         mllm, writer = self.crew.mllm, self.crew.writer
         shown = [conversation.image(picture) for picture in self.scene_pictures(state["key"])]
-        brief = writer.family == "brief"
         try:
-            answer = self.crew.ask(
-                writer.scene(shown),
-                config,
-                step="scene",
-                schema=None if brief else conversation.SCENE_SCHEMA,
-                most=min(60, self.crew.settings.max_new_tokens) if brief else None,
-            )
-            if brief:
+            scene = self._described(shown, config)
+            if scene.people_present is None:
                 yes, no = mllm.score(writer.probe(shown, "a person"), ["yes", "no"])
-                scene = Scene(
-                    description=answer.text.strip(),
-                    people_present=yes > no,
-                    mean_logprob=answer.mean_logprob,
-                )
-            else:
-                told = json.loads(answer.text)
-                scene = Scene(**told, mean_logprob=answer.mean_logprob)
-            if not scene.description.strip():
-                raise KuleshovError("the model described nothing")
-        except json.JSONDecodeError:
-            error = KuleshovError("the model's description could not be read: unanswered")
-            return {"scene": None, "gaps": [gap("scene", error)]}
+                scene = scene.model_copy(update={"people_present": yes > no})
         except Exception as error:
             return {"scene": None, "gaps": [gap("scene", error)]}
         return {
             "scene": scene.model_dump(mode="json"),
             "seconds": {"scene": time.perf_counter() - begun},
+        }
+
+    def _described(self, shown: list[Any], config: RunnableConfig) -> Scene:
+        """The scene of the pictures, in words; the small families say no more than a sentence."""
+        writer, most = self.crew.writer, self.crew.settings.max_new_tokens
+        short = {"brief": min(60, most), "review": most}.get(writer.family)
+        answer = self.crew.ask(
+            writer.scene(shown),
+            config,
+            step="scene",
+            schema=None if short else conversation.SCENE_SCHEMA,
+            most=short,
+        )
+        try:
+            told = {"description": answer.text.strip()} if short else json.loads(answer.text)
+        except json.JSONDecodeError:
+            raise KuleshovError("the model's description could not be read: unanswered") from None
+        scene = Scene(**told, mean_logprob=answer.mean_logprob)
+        if not scene.description.strip():
+            raise KuleshovError("the model described nothing")
+        return scene
+
+    def cover_faces(self, state: State, config: RunnableConfig) -> State:
+        """The scene once more with every face covered, where a reading of context goes by it."""
+        crew = self.crew
+        apart = crew.settings.influence or crew.strategy in ("bayes", "context")
+        picture = crew.desk.pictures(state["key"])
+        middle = len(picture) // 2
+        found = [Face.model_validate(face) for face in state["faces"][middle]]
+        if crew.writer.family == "full" or not apart or not found or not state.get("scene"):
+            return {"covered": None}
+        begun = time.perf_counter()
+        shown = [conversation.image(conditions.covered(picture[middle], found))]
+        try:
+            scene = self._described(shown, config)
+        except Exception as error:
+            return {"covered": None, "gaps": [gap("cover_faces", error)]}
+        return {
+            "covered": scene.model_dump(mode="json"),
+            "seconds": {"cover_faces": time.perf_counter() - begun},
         }
 
     def gather(self, state: State) -> State:
@@ -139,13 +161,24 @@ class PictureNodes:
                 sends.append(
                     Send(
                         "person",
-                        {"key": state["key"], "target": target, "evidence": own, "tries": 0},
+                        {
+                            "key": state["key"],
+                            "target": target,
+                            "evidence": own,
+                            "faces": state["faces"],
+                            "covered": state["covered"]["description"]
+                            if state.get("covered")
+                            else None,
+                            "tries": 0,
+                        },
                     )
                 )
         return sends or "finish"
 
     def finish(self, state: State) -> State:
         known = {key: state[key] for key in ("media", "scene", "evidence") if key in state}
+        if state.get("covered"):
+            known["covered_scene"] = state["covered"]
         warnings = [*state.get("warnings", [])]
         for caveat in (self.crew.mllm.info.caveat, self.crew.faces.info.caveat):
             if caveat and caveat not in warnings:

@@ -20,7 +20,7 @@ from pydantic_settings import (
 
 from kuleshov.tools.types import KuleshovError, first_line, nearest
 
-Fusion = Literal["auto", "text", "bayes", "face", "context"]
+Fusion = Literal["auto", "text", "bayes", "face", "context", "mllm"]
 
 
 class Settings(BaseSettings):
@@ -38,7 +38,12 @@ class Settings(BaseSettings):
     context_weight: float | None = Field(
         None, ge=0, le=1, description="weight of the scene reading in bayes; None: by model"
     )
-    prompts: Literal["auto", "brief", "full"] = Field("auto", description="auto: by model")
+    prompts: Literal["auto", "brief", "full", "review"] = Field(
+        "auto", description="auto: by model"
+    )
+    influence: bool = Field(
+        False, description="read face alone, context alone and both, and how far they part"
+    )
     device: str | None = Field(None, description="cpu, cuda, cuda:1, mps; None: the best there is")
     dtype: str | None = Field(None, description="float32, bfloat16, float16; None: by device")
     quantization: Literal["none", "4bit", "8bit"] = "none"

@@ -29,12 +29,16 @@ class State(TypedDict, total=False):
     begun: float
     contexts: list[str]
     boxes: list[list[float]]
+    said: list[str]
+    notes: dict[int, str]
     media: Plain
     faces: list[list[Plain]]
     scene: Plain | None
+    covered: Plain | None
     evidence: list[Plain]
     targets: list[Plain]
     people: Annotated[list[Plain], add]
+    influence: dict[int, Plain]
     gaps: Annotated[list[Plain], add]
     warnings: Annotated[list[str], add]
     seconds: Annotated[dict[str, float], merge]
@@ -47,11 +51,9 @@ class PersonState(TypedDict, total=False):
     key: str
     target: Plain
     evidence: list[Plain]
-    condition: str
+    faces: list[list[Plain]]
+    covered: str | None
     answer: str
-    judgements: list[Plain]
-    emotions: Plain | None
-    unanswered: str | None
     explanation: Plain | None
     complaints: list[str]
     unreadable: bool

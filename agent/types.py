@@ -51,6 +51,7 @@ class Evidence(Record):
         "scene",
         "context",
         "transcript",
+        "person_note",
     ]
     person: int | None = Field(None, description="None: holds for the whole picture")
     text: str
@@ -68,11 +69,22 @@ class Cue(Record):
     evidence: int
     text: str
     status: Literal["confirmed", "unconfirmed", "contradicted"]
+    elsewhere: bool = Field(
+        False, description="what it says of the face is not what the cited item says"
+    )
 
 
 class Explanation(Record):
+    """Why: what was seen, what it comes to, and what came before and may come after."""
+
     text: str
     cues: tuple[Cue, ...] = ()
+    antecedent: str | None = Field(
+        None, description="what may have led to this; None: the scene does not tell"
+    )
+    consequence: str | None = Field(
+        None, description="what may follow; None: the scene does not tell"
+    )
     left_out: tuple[int, ...] = Field((), description="evidence: measured units it did not cite")
     repaired: bool = Field(False, description="the first answer could not be read or was at odds")
 
@@ -81,12 +93,49 @@ class Judgement(Record):
     """One person under one condition: face alone, context alone, or both."""
 
     condition: Condition
+    source: str | None = Field(None, description="who judged: faces:TOOL or mllm")
     emotions: EmotionScores | None = None
     unanswered: str | None = Field(None, description="why there is no distribution")
 
 
+class Influence(Record):
+    """How far the context moved the reading of a face.
+
+    Divergences are Jensen-Shannon to base 2, 0 (the same) to 1 (nothing in common). The index is
+    JS(face, both) / (JS(face, both) + JS(context, both)): 0 where both together read as the face
+    alone does, 1 where they read as the context alone does; None where a reading is missing, or
+    where all agree so that there is nothing to share out.
+    """
+
+    face: EmotionScores | None = None
+    context: EmotionScores | None = None
+    both: EmotionScores | None = None
+    js_face_context: float | None = Field(None, ge=0, le=1)
+    js_face_both: float | None = Field(None, ge=0, le=1)
+    js_context_both: float | None = Field(None, ge=0, le=1)
+    index: float | None = Field(None, ge=0, le=1)
+    unanswered: str | None = Field(None, description="why a reading or the index is missing")
+
+
+class Incongruence(Record):
+    """A pattern that fits where face and context part: a candidate to look at, never a fact."""
+
+    kind: Literal[
+        "polite or masking smile",
+        "sarcasm",
+        "Schadenfreude",
+        "suppressed emotion",
+        "mixed emotion",
+        "unexplained",
+    ]
+    pattern: str = Field(description="what was found that fits, in words")
+    evidence: tuple[int, ...] = ()
+    js_face_context: float | None = Field(None, ge=0, le=1)
+    source: str = Field(description="publication of the pattern")
+
+
 class FusedScores(EmotionScores):
-    fusion: str = Field(description="strategy: text, bayes, face or context")
+    fusion: str = Field(description="strategy: text, bayes, face, context or mllm")
     context_weight: float | None = Field(None, ge=0, le=1)
 
 
@@ -102,6 +151,10 @@ class Person(Record):
     valence: float | None = Field(None, ge=-1, le=1)
     arousal: float | None = Field(None, ge=-1, le=1)
     explanation: Explanation | None = None
+    influence: Influence | None = Field(None, description="None: not asked for")
+    incongruence: tuple[Incongruence, ...] | None = Field(
+        None, description="None: face and context were not read apart, so it cannot be told"
+    )
     timeline: tuple[Face, ...] = Field((), description="clips: the same face over time")
 
 
@@ -146,6 +199,9 @@ class Inference(Record):
     item: Item | None = Field(None, description="in an annotation run: the item of the data set")
     media: Media
     scene: Scene | None = None
+    covered_scene: Scene | None = Field(
+        None, description="the scene described once more with every face covered"
+    )
     evidence: tuple[Evidence, ...] = ()
     people: tuple[Person, ...] = ()
     gaps: tuple[Gap, ...] = ()

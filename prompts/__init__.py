@@ -1,4 +1,8 @@
-"""Prompts: one Jinja template per node and family (`brief` for small models, `full` for large).
+"""Prompts: one Jinja template per node and family.
+
+`brief` is for small models, `full` reasons in stages and is for large ones. `review` asks as Bian
+et al. (2024) do, in free words and without measured evidence: for the expression of a face, and
+for an inference from face and context. The two questions are in our wording.
 
 Templates are strictly rendered: a missing variable is an error, never an empty string. Text of
 users, pictures and models enters as a variable and is never rendered again.
@@ -13,7 +17,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
 
-FAMILIES = ("brief", "full")
+FAMILIES = ("brief", "full", "review")
 
 
 @cache

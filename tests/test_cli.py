@@ -195,6 +195,7 @@ def test_schema_is_a_json_schema_with_stable_names(capsys):
         "item",
         "media",
         "scene",
+        "covered_scene",
         "evidence",
         "people",
         "gaps",

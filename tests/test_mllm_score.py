@@ -113,6 +113,43 @@ def test_the_plain_way_gives_the_same(
         assert mllm.score(conversation, LABELS) == pytest.approx(expected, abs=1e-4)
 
 
+def test_scores_are_the_same_bits_whatever_was_asked_before(
+    mllm: TransformersMllm,
+) -> None:
+    fresh = TransformersMllm(mllm.model, mllm.processor, mllm.info)
+    conversation = talks()[2]
+    first = [fresh.score(talk, LABELS) for talk in talks()]
+    for talk, scores in zip(talks(), first, strict=True):
+        expected = [by_hand(mllm, talk, label) for label in LABELS]
+        assert scores == pytest.approx(expected, abs=1e-4)
+    written = fresh.generate(conversation, max_new_tokens=8)
+    fresh.score([user(picture(5), "which emotion?")], LABELS)
+    again = [fresh.score(talk, LABELS) for talk in reversed(talks())]
+    assert again[::-1] == first
+    alone = TransformersMllm(mllm.model, mllm.processor, mllm.info)
+    assert alone.score(conversation, LABELS) == first[2]
+    assert alone.generate(conversation, max_new_tokens=8).mean_logprob == written.mean_logprob
+
+
+def test_a_shared_picture_is_read_once(
+    mllm: TransformersMllm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = TransformersMllm(mllm.model, mllm.processor, mllm.info)
+    image, inner, widths = picture(12), mllm.model.model.language_model, []
+    real = inner.forward
+
+    def count(*arguments: Any, **options: Any) -> Any:
+        widths.append(options["inputs_embeds"].shape[1])
+        return real(*arguments, **options)
+
+    fresh.score([user(image, "which emotion?")], LABELS)
+    monkeypatch.setattr(inner, "forward", count)
+    fresh.score([user(image, "describe the person")], LABELS)
+    encoded = mllm._encode([user(image, "describe the person")])
+    assert len(widths) == 1
+    assert widths[0] < len(encoded.ids) - encoded.images[0].end + 30
+
+
 def test_scoring_leaves_a_clean_cache(mllm: TransformersMllm) -> None:
     """What is said next must not see the answers that were scored."""
     conversation = talks()[0]

@@ -177,8 +177,8 @@ def digest(picture: Any) -> bytes:
     return hashed.digest()
 
 
-def from_image(inputs: dict[str, Any], first: int) -> dict[str, Any]:
-    """The tensors without those of the images before number `first`.
+def from_image(inputs: dict[str, Any], first: int, end: int | None = None) -> dict[str, Any]:
+    """The tensors with those of the images `first` ≤ i < `end` only; None: to the last.
 
     OneVision's `batch_num_images` stays as it is: it says whether the images were cut into
     tiles, which depends on how many the conversation holds and not on how many are left.
@@ -188,8 +188,8 @@ def from_image(inputs: dict[str, Any], first: int) -> dict[str, Any]:
     if pixels is not None and first >= len(pixels):
         for name in (*BY_IMAGE, "batch_num_images"):
             rest.pop(name, None)
-    elif first:
+    elif first or end is not None:
         for name in BY_IMAGE:
             if name in rest:
-                rest[name] = rest[name][first:]
+                rest[name] = rest[name][first:end]
     return rest

@@ -1,4 +1,9 @@
-"""What the model has already read is not read again: key-value caches of recent conversations.
+"""Pictures that the model has already read are not read again: caches of recent conversations.
+
+A conversation is read in pieces that end where an image ends. What two conversations share up to
+such an end is read once; and because every piece is read by itself, whether now or earlier, the
+same products are formed either way: what the model was asked before does not change a bit of its
+answers.
 
 A kept cache is never written to: a `DynamicLayer` grows by concatenation, so a fork is a view of
 the kept tensors until it grows, and several conversations can fork from one entry.
@@ -16,7 +21,7 @@ from kuleshov.tools.mllm.encode import Encoded, ImageSpan
 class Entry:
     """A cache that begins with the tokens `ids`, the images among them in `images`.
 
-    It may hold more (the answers that were scored), which is cut off when it is forked.
+    It may hold more (question and answer), which is cut off when it is forked.
     """
 
     ids: list[int]
@@ -76,7 +81,7 @@ class PrefixStore:
         self.entries: list[Entry] = []
 
     def fork(self, encoded: Encoded) -> tuple[Any | None, int, int]:
-        """The longest kept start of the conversation: its cache, its tokens, its images.
+        """The longest kept start that ends where an image ends: its cache, its tokens, its images.
 
         (None, 0, 0) if nothing of it is kept.
         """
@@ -85,6 +90,7 @@ class PrefixStore:
         best, length = None, 0
         for entry in self.entries:
             held = common(entry, encoded.ids, encoded.images)
+            held = max((i.end for i in encoded.images if i.end <= held), default=0)
             if held > length:
                 best, length = entry, held
         if best is None:
@@ -94,15 +100,14 @@ class PrefixStore:
         read = sum(image.end <= length for image in encoded.images)
         return fork(best.cache, length, self.text_config), length, read
 
-    def keep(self, ids: list[int], images: list[ImageSpan] | None, cache: Any) -> None:
-        """Keep a cache that begins with `ids`, or with as many of them as it holds.
+    def keep(self, encoded: Encoded, cache: Any) -> None:
+        """Keep a cache that begins with the conversation up to the end of its last image.
 
         An entry that the new one wholly holds is dropped, then the least recently used.
         """
-        if images is None:
+        if not encoded.images:
             return
-        ids = ids[: cache.get_seq_length()]
-        held = [image for image in images if image.end <= len(ids)]
+        ids, held = encoded.ids[: encoded.images[-1].end], encoded.images
         self.entries = [
             entry
             for entry in self.entries

@@ -20,7 +20,7 @@ from kuleshov.tools.mllm.encode import (
     from_image,
 )
 from kuleshov.tools.mllm.grammar import Grammars
-from kuleshov.tools.mllm.prefix import PrefixStore, can_fork
+from kuleshov.tools.mllm.prefix import PrefixStore, can_fork, fork
 
 LONG_TAIL = 1024
 """Tokens from which a conversation is read before its answers are scored: the tree mask grows
@@ -30,8 +30,8 @@ with their square."""
 class TransformersMllm:
     """A model that is loaded once and called from any thread; calls wait for one another.
 
-    For the LLaVA family, what a conversation shares with one of the last three (token ids and
-    images equal) is not read again. Other models read everything at every call.
+    For the LLaVA family, images that a conversation shares with one of the last three, with all
+    that comes before them, are not read again. Other models read everything at every call.
     """
 
     def __init__(
@@ -150,9 +150,7 @@ class TransformersMllm:
             if not self.tree:
                 return scoring.plain_scores(self.model, self._to_device(encoded.inputs), ids)
             cache, tail = self._read_most(encoded)
-            scores = scoring.tree_scores(self.model, tail, ids, cache)
-            self._keep(encoded.ids, encoded, cache)
-            return scores
+            return scoring.tree_scores(self.model, tail, ids, cache)
 
     # ---------------------------------------------------------------- before the model
 
@@ -219,12 +217,8 @@ class TransformersMllm:
         if schema is not None:
             grammar = self._grammar_maker().for_schema(schema)
             processors.append(grammar)
-        inputs, options = encoded.inputs, {}
-        if self.prefixes is not None:
-            cache, _, read = self.prefixes.fork(encoded)
-            if cache is not None:
-                options["past_key_values"] = cache
-                inputs = from_image(inputs, read)
+        cache, _, inputs = self._read_images(encoded)
+        options: dict[str, Any] = {} if cache is None else {"past_key_values": cache}
         if temperature > 0:
             options |= {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         writer = _Writer(self.processor.tokenizer, self.ends, on_token)
@@ -240,12 +234,32 @@ class TransformersMllm:
                 **options,
             )
         row = out.sequences[0]
-        self._keep(row.tolist(), encoded, out.past_key_values)
         ids = row[len(encoded.ids) :].tolist()
         ended = bool(ids) and ids[-1] in self.ends
         finished = ended or (grammar is not None and grammar.complete(row))
         logs = recorder.logs(row)
         return writer.text, logs[:-1] if ended else logs, ids, finished
+
+    def _read_images(self, encoded: Encoded) -> tuple[Any | None, int, dict[str, Any]]:
+        """Read up to the end of the last image, a piece an image, or take it from what is kept.
+
+        Returns the cache, how many tokens it holds, and the tensors with no image that was read;
+        (None, 0, all tensors) without images, or where nothing is reused.
+        """
+        if self.prefixes is None or not encoded.images:
+            return None, 0, encoded.inputs
+        from transformers import DynamicCache
+
+        cache, held, read = self.prefixes.fork(encoded)
+        if cache is None:
+            cache = DynamicCache(config=self.text_config)
+        for image in encoded.images[read:]:
+            piece = from_image(encoded.inputs, read, read + 1)
+            self._read(piece, encoded.inputs["input_ids"][:, held : image.end], cache)
+            held, read = image.end, read + 1
+        self.prefixes.keep(encoded, cache)
+        # what follows grows the cache it is given; the one that is kept stays as it is
+        return fork(cache, held, self.text_config), held, from_image(encoded.inputs, read)
 
     def _read_most(self, encoded: Encoded) -> tuple[Any, list[int]]:
         """A cache of the conversation's start, and the tokens that remain: at least one.
@@ -254,27 +268,27 @@ class TransformersMllm:
         """
         from transformers import DynamicCache
 
-        cache, held, read = None, 0, 0
-        if self.prefixes is not None:
-            cache, held, read = self.prefixes.fork(encoded)
+        cache, held, inputs = self._read_images(encoded)
         if cache is None:
             cache = DynamicCache(config=self.text_config)
-        inputs = from_image(encoded.inputs, read)
         tail = encoded.ids[held:]
         if "pixel_values" in inputs or len(tail) > LONG_TAIL:
-            rest = {
-                name: value
-                for name, value in inputs.items()
-                if name not in ("input_ids", "attention_mask")
-            }
-            rest["input_ids"] = encoded.inputs["input_ids"][:, held:-1]
-            self.model(**self._to_device(rest), past_key_values=cache, logits_to_keep=1)
+            self._read(inputs, encoded.inputs["input_ids"][:, held:-1], cache)
             tail = encoded.ids[-1:]
         return cache, tail
 
-    def _keep(self, ids: list[int], encoded: Encoded, cache: Any) -> None:
-        if self.prefixes is not None and cache is not None:
-            self.prefixes.keep(ids, encoded.images, cache)
+    def _read(self, inputs: dict[str, Any], ids: Any, cache: Any) -> None:
+        """Read the tokens `ids` (1, n), with the images among `inputs`, into the cache."""
+        pictures = {
+            name: value
+            for name, value in inputs.items()
+            if name not in ("input_ids", "attention_mask")
+        }
+        self.model(
+            **self._to_device({**pictures, "input_ids": ids}),
+            past_key_values=cache,
+            logits_to_keep=1,
+        )
 
     def _grammar_maker(self) -> Grammars:
         if self._grammars is None:

@@ -1,0 +1,139 @@
+"""Face alone, context alone, both: what the model is shown under each condition.
+
+Face alone is the face cut out, with what was measured on it. Context alone is the picture with
+every face covered, with what the user knows; a small model, which goes by the evidence list more
+than by the pixels, is also given its own description of the covered picture. So neither reading
+has seen what the other goes by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kuleshov import conversation
+from kuleshov.crew import Crew
+from kuleshov.state import Picture, Plain
+from kuleshov.tools.mllm.base import Conversation
+from kuleshov.tools.types import Face
+from kuleshov.types import Condition, Evidence
+
+GREY = 127
+FACE_MARGIN = 0.25  # of the box's longer side: brows, chin and some hair
+COVER_MARGIN = 0.15
+
+
+def covered(picture: Picture, faces: Sequence[Face]) -> Picture:
+    """The picture (H, W, 3) with every face under a grey rectangle, 15 % larger than its box."""
+    copy = picture.copy()
+    for face in faces:
+        left, top, right, bottom = _grown(face, COVER_MARGIN, picture)
+        copy[top:bottom, left:right] = GREY
+    return copy
+
+
+def face_alone(picture: Picture, face: Face) -> Picture:
+    """The face cut out of the picture, square where the picture's edges allow."""
+    left, top, right, bottom = _grown(face, FACE_MARGIN, picture)
+    return np.ascontiguousarray(picture[top:bottom, left:right])
+
+
+def _grown(face: Face, margin: float, picture: Picture) -> tuple[int, int, int, int]:
+    height, width = picture.shape[:2]
+    x0, y0, x1, y1 = face.xyxy
+    half = max(x1 - x0, y1 - y0) * (0.5 + margin)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    return (
+        max(0, int(x - half)),
+        max(0, int(y - half)),
+        min(width, int(x + half) + 1),
+        min(height, int(y + half) + 1),
+    )
+
+
+class Shown:
+    """What the model is shown of one person under each condition."""
+
+    def __init__(self, crew: Crew, state: Any) -> None:
+        """Args: state: with "key", "target", "evidence", "faces" and "covered"."""
+        self.crew = crew
+        self.number: int = state["target"]["id"]
+        self.face = (
+            Face.model_validate(state["target"]["face"]) if state["target"]["face"] else None
+        )
+        self.evidence = [Evidence.model_validate(item) for item in state["evidence"]]
+        self.covered: str | None = state.get("covered")
+        self._target, self._key = state["target"], state["key"]
+        self._faces: list[list[Plain]] = state.get("faces", [])
+
+    def items(self, condition: Condition) -> list[Evidence]:
+        """The evidence that counts under a condition, with the record's numbers."""
+        if condition == "both":
+            return self.evidence
+        if condition == "face":
+            return [item for item in self.evidence if item.source.startswith("faces:")]
+        told = [item for item in self.evidence if item.source in ("user", "transcript")]
+        if self.crew.writer.family == "full":
+            return told
+        if self.covered is not None:
+            seen = Evidence(n=1, source="mllm", kind="scene", text=f"scene: {self.covered}")
+            return [seen, *told]
+        return [item for item in self.evidence if item.source == "mllm"] + told
+
+    def conversation(self, condition: Condition, labels: Sequence[str]) -> Conversation | None:
+        """Asks for one label under the condition; None where there is nothing to go by."""
+        local, _ = conversation.numbered(self.items(condition))
+        writer = self.crew.writer
+        if condition == "face":
+            if self.face is None:
+                return None
+            picture = conversation.image(face_alone(self._picture(), self.face))
+            return writer.direct(picture, None, None, local, labels)
+        if not local and writer.family != "full":
+            return None
+        whole, crop = self.pictures(condition)
+        return writer.direct(whole, crop, self.number if crop is not None else None, local, labels)
+
+    def expression(self, labels: Sequence[str]) -> Conversation | None:
+        """The model as a facial-expression tool: the face alone and no evidence."""
+        if self.face is None:
+            return None
+        picture = conversation.image(face_alone(self._picture(), self.face))
+        return self.crew.writer.expression(picture, labels)
+
+    def judge(self) -> Conversation:
+        """Asks for the explanation, from everything."""
+        local, _ = conversation.numbered(self.evidence)
+        whole, crop = self.pictures("both")
+        return self.crew.writer.judge(
+            whole, crop, self.number, local, self.crew.labels.mode == "free"
+        )
+
+    def pictures(self, condition: Condition) -> tuple[Any, Any | None]:
+        """The whole picture, and the person in a numbered red box where the model takes both."""
+        writer, crew = self.crew.writer, self.crew
+        places = len(crew.desk.pictures(self._key))
+        shots = [crew.middle_picture(self._key)]
+        where = [places // 2]
+        if self.face is not None and writer.several and writer.family == "full":
+            shots.append(self._picture())
+            where.append(self._target["picture"])
+        if condition == "context":
+            shots = [
+                covered(shot, self._faces_at(place))
+                for shot, place in zip(shots, where, strict=True)
+            ]
+        whole = conversation.image(shots[0])
+        if len(shots) == 1 or self.face is None:
+            return whole, None
+        return whole, conversation.person_crop(shots[1], self.face, self.number)
+
+    def _picture(self) -> Picture:
+        """The picture, or the frame of a clip, that the face was found in."""
+        return self.crew.desk.pictures(self._key)[self._target["picture"]]
+
+    def _faces_at(self, place: int) -> list[Face]:
+        found = self._faces[place] if place < len(self._faces) else []
+        return [Face.model_validate(face) for face in found]
