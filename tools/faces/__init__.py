@@ -3,7 +3,7 @@
 The adapters below register themselves; none imports its toolbox before it is loaded.
 """
 
-from kuleshov.tools.faces import pocket, pyfeat  # noqa: F401  (registers)
+from kuleshov.tools.faces import mediapipe, pocket, pyfeat, yunet  # noqa: F401  (registers)
 from kuleshov.tools.faces.base import (
     FaceTool,
     FaceToolInfo,

@@ -1,9 +1,16 @@
-"""FACS knowledge: what an action unit is called.
+"""FACS knowledge: names of units, expression patterns with sources, blendshapes, smiles, pain.
 
-Names follow Ekman, Friesen & Hager (2002), Facial Action Coding System: The Manual.
+Names follow Ekman, Friesen & Hager (2002), Facial Action Coding System: The Manual. Patterns are
+descriptions of prototypes and of posed faces; a face that fits one need not mean the feeling
+(Barrett et al. 2019). Each source says whether its text was at hand when it was entered here.
 """
 
 from __future__ import annotations
+
+import re
+from typing import Literal
+
+from kuleshov.tools.types import Face, KuleshovError, Record, nearest
 
 UNITS: dict[int, str] = {
     1: "inner brow raiser",
@@ -34,7 +41,319 @@ UNITS: dict[int, str] = {
     45: "blink",
 }
 
+# Rarer movements of the face, then head and eyes. Apart from UNITS, whose names are also looked
+# for in what a model writes: "wink" or "eyes up" in a sentence need not mean a coded unit.
+FURTHER: dict[int, str] = {
+    8: "lips toward each other", 19: "tongue show", 21: "neck tightener", 29: "jaw thrust",
+    30: "jaw sideways", 31: "jaw clencher", 32: "lip bite", 33: "cheek blow", 34: "cheek puff",
+    35: "cheek suck", 36: "tongue bulge", 37: "lip wipe", 38: "nostril dilator",
+    39: "nostril compressor", 41: "lid droop", 42: "slit", 44: "squint", 46: "wink",
+    51: "head turn left", 52: "head turn right", 53: "head up", 54: "head down",
+    55: "head tilt left", 56: "head tilt right", 57: "head forward", 58: "head back",
+    61: "eyes turn left", 62: "eyes turn right", 63: "eyes up", 64: "eyes down", 65: "walleye",
+    66: "cross-eye",
+}  # fmt: skip
+
 
 def name(unit: int) -> str:
     """`12` → "lip corner puller"; a unit without a name here → "action unit"."""
-    return UNITS.get(unit, "action unit")
+    return UNITS.get(unit) or FURTHER.get(unit) or "action unit"
+
+
+class Source(Record):
+    """Where a statement comes from. checked: False means quoted from memory, to be verified."""
+
+    text: str
+    checked: bool = True
+
+    def __str__(self) -> str:
+        return self.text if self.checked else f"{self.text} [quoted from memory, not checked]"
+
+
+SOURCES: dict[str, Source] = {
+    "emfacs": Source(text="EMFACS-style tables, as commonly quoted"),
+    "variant": Source(text="FACS Investigator's Guide tables, as commonly quoted"),
+    "du2014": Source(text="Du, Tao & Martinez (2014), PNAS 111:E1454: posed faces", checked=False),
+    "cordaro2018": Source(
+        text="Cordaro et al. (2018), as tabulated by Keltner et al. (2019)", checked=False
+    ),
+    "affdex": Source(
+        text="Affdex: units that lower an emotion's likelihood (McDuff et al. 2016)", checked=False
+    ),
+    "ambadar2009": Source(text="Ambadar, Cohn & Reed (2009): AU6 alone is not sufficient"),
+    "ekman1982": Source(
+        text="Ekman & Friesen (1982): felt, false and miserable smiles", checked=False
+    ),
+    "review": Source(text="Bian, Küster, Liu & Krumhuber (2024), doi:10.3390/s24010126"),
+    "pspi": Source(text="Prkachin & Solomon (2008)", checked=False),
+    "arkit": Source(text="Py-Feat 2.1 AU reference, after FACS and the ARKit-to-FACS sheet"),
+}
+
+
+class Pattern(Record):
+    """Units that together stand for an expression.
+
+    groups: of each group at least one unit is shown. often: units shown by some, with the share
+    of posers, 0-1. code: as published, e.g. 1+2+26|27 (one of 26, 27), 5B (intensity B), R12A.
+    """
+
+    expression: str
+    kind: Literal["prototype", "variant", "posed", "compound", "display"]
+    code: str
+    often: dict[int, float] = {}
+    source: str
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(
+            tuple(int(re.sub(r"\D", "", unit)) for unit in group.split("|"))
+            for group in self.code.split("+")
+        )
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """All units that it names, in order of number."""
+        return tuple(sorted({u for group in self.groups for u in group} | set(self.often)))
+
+    def text(self) -> str:
+        """`AU1+AU4+AU15`, and in brackets what some show."""
+        code = re.sub(r"([LR]?\d+[A-E]?)", r"AU\1", self.code)
+        if not self.often:
+            return code
+        shares = (
+            f"AU{unit} {round(100 * share)}%" if share else f"AU{unit}"
+            for unit, share in self.often.items()
+        )
+        return f"{code} [some: {', '.join(shares)}]"
+
+
+# Expression: codes, the first the prototype, the rest variants
+_EMFACS: dict[str, tuple[str, ...]] = {
+    "happiness": ("6+12",),
+    "sadness": ("1+4+15",),
+    "surprise": ("1+2+5B+26", "1+2+5B", "1+2+26|27", "5B+26|27"),
+    "fear": ("1+2+4+5+7+20+26", "1+2+4+5", "5+20"),
+    "anger": ("4+5+7+23", "4+5+7+10+22|23+25|26", "4+5+7+17+23|24"),
+    "disgust": ("9+15+16", "9+15+17", "9", "9+16+15|26", "9+17"),
+    "contempt": ("R12A+R14A",),
+}
+# Du et al. 2014: units shown by over 70 % of 230 posers; others with their share (0: not told)
+_DU: dict[str, tuple[str, dict[int, float]]] = {
+    "happiness": ("12+25", {6: 0.51}),
+    "sadness": ("4+15", {1: 0.60, 6: 0.50, 11: 0.26, 17: 0.67}),
+    "fear": ("1+4+20+25", {2: 0.57, 5: 0.63, 26: 0.33}),
+    "anger": ("4+7+24", {10: 0.26, 17: 0.52, 23: 0.29}),
+    "surprise": ("1+2+25+26", {5: 0.66}),
+    "disgust": ("9+10+17", {4: 0.31, 24: 0.26}),
+    "happily surprised": ("1+2+12+25", {5: 0.64, 26: 0.67}),
+    "happily disgusted": ("10+12+25", {4: 0.32, 6: 0.61, 9: 0.59}),
+    "sadly fearful": ("1+4+20+25", {}),
+    "sadly angry": ("4+15", {7: 0, 17: 0}),
+    "sadly surprised": ("1+4+25+26", {}),
+    "sadly disgusted": ("4+10", {1: 0, 6: 0, 15: 0, 17: 0, 25: 0}),
+    "fearfully angry": ("4+20+25", {}),
+    "fearfully surprised": ("1+2+5+20+25", {}),
+    "fearfully disgusted": ("1+4+10+20+25", {}),
+    "angrily surprised": ("4+25+26", {}),
+    "angrily disgusted": ("4+10+17", {7: 0.60, 9: 0.57}),
+    "disgustedly surprised": ("1+2+5+10", {17: 0.66}),
+    "appalled": ("4+10", {9: 0, 17: 0}),
+    "hatred": ("4+10", {7: 0, 17: 0}),
+    "awed": ("1+2+5+25", {20: 0, 26: 0, 4: 0}),
+}
+_CORDARO: dict[str, str] = {
+    "amusement": "6+7+12+25+26+53", "awe": "1+5+26+27+57", "boredom": "43+55",
+    "confusion": "4+7+56", "contempt": "4+14", "contentment": "12+43",
+    "embarrassment": "7+12+15+52+54+64", "interest": "1+2+12", "pain": "4+6+7+9+17+18+23+24",
+    "pride": "53+64", "shame": "54+64",
+}  # fmt: skip
+
+PATTERNS: tuple[Pattern, ...] = (
+    *(
+        Pattern(
+            expression=expression,
+            kind="variant" if place else "prototype",
+            code=code,
+            source="variant" if place else "emfacs",
+        )
+        for expression, codes in _EMFACS.items()
+        for place, code in enumerate(codes)
+    ),
+    *(
+        Pattern(
+            expression=expression,
+            kind="posed" if expression in _EMFACS else "compound",
+            code=code,
+            often=often,
+            source="du2014",
+        )
+        for expression, (code, often) in _DU.items()
+    ),
+    *(
+        Pattern(expression=expression, kind="display", code=code, source="cordaro2018")
+        for expression, code in _CORDARO.items()
+    ),
+)
+
+# Units whose showing speaks against an expression (Affdex; named expressions as units)
+AGAINST: dict[str, tuple[int, ...]] = {
+    "happiness": (2, 4, 15),  # 15: the case that the review names
+    "anger": (1, 2, 12),
+    "disgust": (28, 12),
+    "surprise": (4,),
+    "fear": (2, 15, 26, 12),
+    "sadness": (2, 5, 24, 25, 28, 12),
+    "contempt": (12,),
+}
+
+BLENDSHAPES: dict[int, tuple[str, ...]] = {
+    1: ("browInnerUp",),
+    2: ("browOuterUpLeft", "browOuterUpRight"),
+    4: ("browDownLeft", "browDownRight"),
+    5: ("eyeWideLeft", "eyeWideRight"),
+    6: ("cheekSquintLeft", "cheekSquintRight"),
+    7: ("eyeSquintLeft", "eyeSquintRight"),
+    9: ("noseSneerLeft", "noseSneerRight"),
+    10: ("mouthUpperUpLeft", "mouthUpperUpRight"),
+    12: ("mouthSmileLeft", "mouthSmileRight"),
+    14: ("mouthDimpleLeft", "mouthDimpleRight"),
+    15: ("mouthFrownLeft", "mouthFrownRight"),
+    16: ("mouthLowerDownLeft", "mouthLowerDownRight"),
+    17: ("mouthShrugLower",),
+    18: ("mouthPucker",),
+    20: ("mouthStretchLeft", "mouthStretchRight"),
+    22: ("mouthFunnel",),
+    24: ("mouthPressLeft", "mouthPressRight"),  # or 23: disputed
+    25: ("jawOpen",),  # slight
+    26: ("jawOpen",),
+    27: ("jawOpen",),  # at the maximum
+    28: ("mouthRollLower", "mouthRollUpper"),
+    29: ("jawForward",),
+    30: ("jawLeft", "jawRight"),
+    34: ("cheekPuff",),
+    45: ("eyeBlinkLeft", "eyeBlinkRight"),  # 43 when held, 46 on one side
+}
+"""Unit → the MediaPipe (ARKit) blendshapes that stand for it. None stands for 11, 13, 23 alone, 38
+or 39. Source: `SOURCES["arkit"]`."""
+
+MEASURED_BY: dict[str, tuple[tuple[int, ...], str]] = {
+    "pyfeat, pyfeat-v1": (
+        (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43), "probability 0-1"
+    ),
+    "openface (AU_r)": (
+        (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45), "intensity 0-5"
+    ),
+    "openface (AU_c)": (
+        (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 28, 45), "presence"
+    ),
+    "openface3": ((1, 2, 4, 6, 9, 12, 25, 26), "cosine score 0-1, order undocumented"),
+    "libreface (detection)": ((1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24), "presence"),
+    "libreface (intensity)": ((1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26), "intensity 0-5"),
+    "pyafar (occurrence)": ((1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24), "probability 0-1"),
+    "pyafar (intensity)": ((6, 10, 12, 14, 17), "intensity 0-5"),
+    "affdex": (
+        (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 18, 20, 24, 25, 26, 28, 43, 45),
+        "the SDK's score, 0-100",
+    ),
+    "facet": (
+        (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 18, 20, 23, 24, 25, 26, 28, 43),
+        "evidence, about log10 odds",
+    ),
+    "mediapipe": (
+        (1, 2, 4, 7, 10, 12, 14, 15, 16, 17, 18, 20, 22, 24, 26, 28, 45),
+        "activation 0-1; 5, 6, 9, 25, 34 only where they fire",
+    ),
+}  # fmt: skip
+"""Toolbox → units it can measure and their scale."""
+
+
+def measured_by(unit: int) -> list[tuple[str, str]]:
+    """Toolboxes that measure the unit, each with its scale."""
+    return [(tool, scale) for tool, (units, scale) in MEASURED_BY.items() if unit in units]
+
+
+def expressions() -> list[str]:
+    return list(dict.fromkeys(pattern.expression for pattern in PATTERNS))
+
+
+def patterns(expression: str) -> list[Pattern]:
+    """All patterns of an expression, prototype first. Raises KuleshovError if it is unknown."""
+    found = [pattern for pattern in PATTERNS if pattern.expression == expression.lower().strip()]
+    if not found:
+        raise KuleshovError(
+            f"there is no pattern for {expression!r}{nearest(expression, expressions())}; "
+            f"known: {', '.join(expressions())}."
+        )
+    return found
+
+
+# -------------------------------------------------------------------------------- smiles, pain
+
+
+class Smile(Record):
+    name: str
+    units: tuple[int, ...]
+    meaning: str
+    source: str
+
+
+SMILES: tuple[Smile, ...] = (
+    Smile(
+        name="Duchenne",
+        units=(6, 12),
+        meaning="cheeks raised with the smile; AU6 alone does not make it genuine",
+        source="ambadar2009",
+    ),
+    Smile(name="dampened", units=(12, 14), meaning="a smile held back", source="ekman1982"),
+    Smile(name="miserable", units=(12, 15), meaning="a smile over displeasure", source="ekman1982"),
+    Smile(
+        name="selfie",
+        units=(13,),
+        meaning="sharp lip corners, posed; no tool measures AU13: it can only come from words",
+        source="review",
+    ),
+)
+
+
+def smiles(face: Face) -> dict[str, bool | None]:
+    """Smile type → shown, not shown, or None where a unit it needs was not measured."""
+    found: dict[str, bool | None] = {}
+    for smile in SMILES:
+        states = [face.unit(unit) for unit in smile.units]
+        shown = [None if s is None or s.weak or s.shown is None else s.shown for s in states]
+        if "absent" in shown:
+            found[smile.name] = False
+        else:
+            found[smile.name] = None if None in shown else True
+    return found
+
+
+PSPI = "AU4 + max(AU6, AU7) + max(AU9, AU10) + AU43"
+
+
+def pspi(face: Face) -> float | None:
+    """Prkachin-Solomon pain intensity, 0-16; None where a unit it needs was not measured.
+
+    AU4, 6, 7, 9 and 10 on 0-5, AU43 0 or 1.
+
+    Raises:
+        KuleshovError: the units are not intensities: it is not defined on other scales.
+    """
+    values: dict[int, float | None] = {}
+    for number in (4, 6, 7, 9, 10):
+        unit = face.unit(number)
+        if unit is not None and unit.intensity is None and unit.scale is not None:
+            raise KuleshovError(
+                f"PSPI is defined on intensities 0-5, but {face.tool} gives AU{number} as "
+                f"{unit.scale}; use a tool with intensities, e.g. OpenFace."
+            )
+        values[number] = unit.intensity if unit else None
+    lids = face.unit(43)
+    closed = None
+    if lids is not None:
+        closed = lids.presence if lids.intensity is None else lids.intensity > 0
+    known = [v for v in values.values() if v is not None]
+    if closed is None or len(known) < len(values):
+        return None
+    au4, au6, au7, au9, au10 = known
+    return au4 + max(au6, au7) + max(au9, au10) + float(closed)
