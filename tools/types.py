@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Side = Literal["both", "left", "right"]
 Shown = Literal["absent", "slight", "clear", "strong"]
+Scale = Literal["intensity", "probability", "activation", "log_odds", "presence"]
 
 
 class KuleshovError(Exception):
@@ -43,7 +44,13 @@ class ActionUnit(Record):
     probability: float | None = Field(None, ge=0, le=1, description="probability that it is shown")
     presence: bool | None = Field(None, description="coded present or absent")
     activation: float | None = Field(
-        None, ge=0, le=1, description="blendshape activation, 0-1: a rig's scale, not a FACS one"
+        None,
+        ge=0,
+        le=1,
+        description="blendshape activation or a tool's own score, 0-1: no FACS scale",
+    )
+    log_odds: float | None = Field(
+        None, description="log10 of the odds that it is shown (FACET evidence)"
     )
     thresholds: tuple[float, float, float] | None = Field(
         None, description="activation from which the tool calls the unit slight, clear, strong"
@@ -53,19 +60,21 @@ class ActionUnit(Record):
     @property
     def value(self) -> float | None:
         """The number on the scale that is set, intensity first; None if the tool could not tell."""
-        for number in (self.intensity, self.probability, self.activation):
+        for number in (self.intensity, self.probability, self.activation, self.log_odds):
             if number is not None:
                 return number
         return None if self.presence is None else float(self.presence)
 
     @property
-    def scale(self) -> Literal["intensity", "probability", "activation", "presence"] | None:
+    def scale(self) -> Scale | None:
         if self.intensity is not None:
             return "intensity"
         if self.probability is not None:
             return "probability"
         if self.activation is not None:
             return "activation"
+        if self.log_odds is not None:
+            return "log_odds"
         return "presence" if self.presence is not None else None
 
     @property
@@ -73,7 +82,8 @@ class ActionUnit(Record):
         """How clearly the unit is shown, or None if the tool could not tell.
 
         Intensity: FACS letters A, B-C, D-E (below 0.5 absent). Probability: 0.3, 0.5, 0.8.
-        Activation: the tool's own `thresholds`, else None. Presence: clear or absent.
+        Log-odds: the same three as odds. Activation: the tool's own `thresholds`, else None.
+        Presence: clear or absent.
         """
         if self.intensity is not None:
             steps: tuple[float, ...] = (0.5, 1.5, 3.5)
@@ -83,6 +93,8 @@ class ActionUnit(Record):
             if self.thresholds is None:
                 return None
             steps = self.thresholds
+        elif self.log_odds is not None:
+            steps = tuple(math.log10(p / (1 - p)) for p in (0.3, 0.5, 0.8))
         elif self.presence is not None:
             return "clear" if self.presence else "absent"
         else:

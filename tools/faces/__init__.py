@@ -3,7 +3,15 @@
 The adapters below register themselves; none imports its toolbox before it is loaded.
 """
 
-from kuleshov.tools.faces import mediapipe, pocket, pyfeat, yunet  # noqa: F401  (registers)
+from kuleshov.tools.faces import (  # noqa: F401  (registers)
+    files,
+    hsemotion,
+    mediapipe,
+    pocket,
+    pyfeat,
+    reverse,
+    yunet,
+)
 from kuleshov.tools.faces.base import (
     FaceTool,
     FaceToolInfo,

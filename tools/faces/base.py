@@ -129,6 +129,7 @@ def observe(
         seen = tool.observe_media(images, media, frames)
     else:
         seen = Observation(tool.observe(images))
+    seen = Observation(seen.faces, (*seen.gaps, *_unmeasured(tool.info, seen.faces)))
     if media.kind != "clip":
         return seen
     dated = [
@@ -136,6 +137,17 @@ def observe(
         for found, at in zip(seen.faces, frames, strict=True)
     ]
     return Observation(dated, seen.gaps)
+
+
+def _unmeasured(info: FaceToolInfo, faces: Sequence[Sequence[Face]]) -> list[str]:
+    """A gap for faces of which the tool gave no number at all where it should give some."""
+    found = [face for here in faces for face in here]
+    blank = 0
+    for face in found:
+        units = any(unit.value is not None for unit in face.action_units)
+        if (info.units or info.expressions) and not units and face.expression is None:
+            blank += 1
+    return [f"{info.name}: {blank} of {len(found)} faces could not be measured"] if blank else []
 
 
 class ToolError(KuleshovError):

@@ -17,12 +17,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from kuleshov.tools.types import ActionUnit, Face, KuleshovError
+from kuleshov.tools.types import ActionUnit, Face, KuleshovError, Scale
 
-Scale = Literal["probability", "intensity", "activation", "presence"]
-SCALES: tuple[Scale, ...] = ("probability", "intensity", "activation", "presence")
+SCALES: tuple[Scale, ...] = ("probability", "intensity", "activation", "log_odds", "presence")
 
 # The AU columns that Py-Feat's plots and classifiers expect, in its order
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43)
@@ -65,8 +64,7 @@ def write_fex(
         rows: in any order; read once, one at a time if `units` and `scale` are given.
         path: the CSV file; one that is there is replaced.
         units: units the tool measures (`FaceToolInfo.units`); None: those found in `rows`.
-        scale: what the AU columns hold; None: the first of probability, intensity, activation
-            and presence that any unit in `rows` has.
+        scale: what the AU columns hold; None: the first of SCALES that any unit in `rows` has.
 
     Raises:
         KuleshovError: the file cannot be written.

@@ -78,12 +78,15 @@ class ModelFile:
         path = self.find(given)
         if path is None:
             self._download()
-        if path in (None, self.cached) and sha256(self.cached) != self.sha256:
-            raise ToolError(
-                f"{self.cached} is not the published {self.name}: its SHA-256 differs; "
-                f"delete it and run {self.tool} again, or {self.command}."
-            )
+        elif path == self.cached:
+            self._check(path, f"{path}", f"delete it and run `{self.command}`")
         return path or self.cached
+
+    def _check(self, path: Path, what: str, remedy: str) -> None:
+        if sha256(path) != self.sha256:
+            raise ToolError(
+                f"{what} is not the published {self.name}: its SHA-256 differs; {remedy}."
+            )
 
     def _download(self) -> None:
         what = f"{self.name} ({self.size / 1e6:.1f} MB, {self.licence}), the model of {self.tool},"
@@ -98,6 +101,7 @@ class ModelFile:
             with urllib.request.urlopen(self.url, timeout=PATIENCE_S) as answer:
                 # one byte more than there should be tells a wrong file from the right one
                 part.write_bytes(answer.read(self.size + 1))
+            self._check(part, self.url, f"try again later, or set {self.variable} to a good copy")
             part.replace(self.cached)
         except (OSError, ValueError) as error:
             raise ToolError(

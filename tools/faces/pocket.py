@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,31 +62,47 @@ class PocketFaces:
             self._detector.detect(self.detector, image, threshold=self.threshold)
             for image in images
         ]
-        crops = [
-            self._face_net.crop(image, boxes)
-            for image, (boxes, _) in zip(images, found, strict=True)
-        ]
-        expressions, units = (
-            self._face_net.read(self.net, np.concatenate(crops))
-            if any(len(crop) for crop in crops)
-            else (np.empty((0, 8)), np.empty((0, 0)))
-        )
+        answers = self._read(images, [boxes for boxes, _ in found])
         faces: list[list[Face]] = []
-        place = 0
         for image, (boxes, scores) in zip(images, found, strict=True):
-            here = []
-            for box, score in zip(boxes, scores, strict=True):
-                here.append(
-                    self._face(box, float(score), expressions[place], units[place], image.shape)
-                )
-                place += 1
+            here = [
+                self._face(box, min(1.0, round(float(score), 4)), *next(answers), image.shape)
+                for box, score in zip(boxes, scores, strict=True)
+            ]
             faces.append(sorted(here, key=lambda face: -(face.score or 0)))
         return faces
+
+    def measure(
+        self, images: Sequence[NDArray[np.uint8]], faces: Sequence[Sequence[Face]]
+    ) -> list[list[Face]]:
+        """Faces that another tool found, all in one batch; see `MeasuringTool.measure`."""
+        answers = self._read(
+            images, [np.array([face.xyxy for face in here]).reshape(-1, 4) for here in faces]
+        )
+        return [
+            [
+                self._face(np.array(face.xyxy), face.score, *next(answers), image.shape)
+                for face in here
+            ]
+            for image, here in zip(images, faces, strict=True)
+        ]
+
+    def _read(
+        self, images: Sequence[NDArray[np.uint8]], boxes: Sequence[NDArray[Any]]
+    ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """Expression and units of each box of each picture, all in one batch."""
+        crops = [
+            self._face_net.crop(image, here) for image, here in zip(images, boxes, strict=True)
+        ]
+        if not any(len(crop) for crop in crops):
+            return iter(())
+        expressions, units = self._face_net.read(self.net, np.concatenate(crops))
+        return zip(expressions, units, strict=True)
 
     def _face(
         self,
         box: NDArray[Any],
-        score: float,
+        score: float | None,
         expression: NDArray[Any],
         units: NDArray[Any],
         shape: tuple[int, ...],
@@ -100,7 +116,7 @@ class PocketFaces:
         p = expression.astype(float) / float(expression.sum())
         return Face(
             xyxy=(round(x0, 1), round(y0, 1), round(x1, 1), round(y1, 1)),
-            score=min(1.0, round(score, 4)),
+            score=score,
             action_units=tuple(
                 ActionUnit(
                     unit=unit.unit,
@@ -160,4 +176,4 @@ def status() -> ToolStatus:
     )
 
 
-register("pocket", load, status)
+register("pocket", load, status, measures=True)

@@ -1,0 +1,203 @@
+"""Exports of iMotions: Affdex 2 (Bishay et al. 2023) and FACET (Emotient); Affectiva's JSON.
+
+Affdex: some 24 rows of metadata before the header, a byte order mark, a second column
+`EventSource`; `Timestamp` in milliseconds; named expressions 0-100, which are the SDK's own score
+and neither FACS intensity nor probability: they are kept as `activation` = score / 100; valence
+±100. Rows of other sensors are empty in these columns and are left out. Affectiva's JSON app writes
+the same names in camel case, with `FileName`.
+
+FACET: tab-separated; `AUn Evidence` is the log10 of the odds that a coder would see the unit; it is
+kept as such. Rows of other sensors repeat the last numbers and are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kuleshov.tools.faces.base import FaceToolInfo
+from kuleshov.tools.faces.files.results import ResultRow, Results
+from kuleshov.tools.faces.files.table import FileError, Line, read
+from kuleshov.tools.media import IMAGE_SUFFIXES
+from kuleshov.tools.types import ActionUnit
+
+LICENCE_AFFDEX = "Affdex: commercial (iMotions, Smart Eye)"
+LICENCE_FACET = "FACET: commercial (Emotient, iMotions)"
+
+AFFDEX_UNITS: dict[str, int] = {
+    "Inner Brow Raise": 1, "Brow Raise": 2, "Brow Furrow": 4, "Eye Widen": 5, "Cheek Raise": 6,
+    "Lid Tighten": 7, "Nose Wrinkle": 9, "Upper Lip Raise": 10, "Smile": 12, "Dimpler": 14,
+    "Lip Corner Depressor": 15, "Chin Raise": 17, "Lip Pucker": 18, "Lip Stretch": 20,
+    "Lip Press": 24, "Mouth Open": 25, "Jaw Drop": 26, "Lip Suck": 28, "Eye Closure": 43,
+    "Blink": 45,
+}  # fmt: skip
+AFFDEX_EMOTIONS = {
+    "Anger": "anger", "Contempt": "contempt", "Disgust": "disgust", "Fear": "fear",
+    "Joy": "happiness", "Sadness": "sadness", "Surprise": "surprise", "Neutral": "neutral",
+}  # fmt: skip
+# iMotions' customary threshold is 50 of 100; 25 and 75 are Kuleshov's own steps around it
+STEPS = (0.25, 0.5, 0.75)
+
+
+def affdex(path: Path) -> Results:
+    """Read an iMotions export of Affdex (CSV), or Affectiva's JSON. Raises FileError."""
+    if path.suffix.lower() == ".json":
+        rows = _from_json(path)
+    else:
+        table = read(path, delimiters=",\t;", is_header=_is_affdex)
+        table.require("Timestamp", "Brow Furrow", tool="Affdex (iMotions)")
+        names = {line_name: AFFDEX_UNITS[line_name] for line_name in AFFDEX_UNITS
+                 if line_name in table.columns}  # fmt: skip
+        lines = [line for line in table.lines if any(line.text(name) for name in names)]
+        rows = list(_by_stimulus([_affdex_row(line, names) for line in lines], lines))
+    return Results(
+        path,
+        FaceToolInfo(
+            name="affdex",
+            version="Affdex result file",
+            units=tuple(sorted(AFFDEX_UNITS.values())),
+            unit_scale="activation: Affdex score 0-100, divided by 100",
+            measures="action units (Affdex score), one expression label, valence",
+            licence=LICENCE_AFFDEX,
+        ),
+        tuple(rows),
+        key="time_s",
+    )
+
+
+def _is_affdex(fields: Sequence[str]) -> bool:
+    return "Brow Furrow" in fields or "Timestamp" in fields
+
+
+def _affdex_row(line: Line, names: Mapping[str, int]) -> ResultRow:
+    time = line.value("Timestamp")
+    if time is None:
+        raise FileError(f"{line.file}, row {line.number}: Timestamp is empty.")
+    emotions = {
+        label: line.value(name, 0, 100)
+        for name, label in AFFDEX_EMOTIONS.items()
+        if name in line.values
+    }
+    valence = line.value("Valence", -100, 100)
+    return ResultRow(
+        row=line.number,
+        time_s=time / 1000,
+        face={
+            "action_units": tuple(
+                _scored(unit, line.value(name, 0, 100)) for name, unit in names.items()
+            ),
+            "valence": None if valence is None else round(valence / 100, 4),
+        },
+        label=_top(emotions),
+    )
+
+
+def _scored(unit: int, score: float | None) -> ActionUnit:
+    if score is None:
+        return ActionUnit(unit=unit)
+    return ActionUnit(unit=unit, activation=round(score / 100, 6), thresholds=STEPS)
+
+
+def _top(emotions: Mapping[str, float | None], least: float = 50) -> str | None:
+    """The one expression that is most evident, if any is."""
+    known = {label: value for label, value in emotions.items() if value is not None}
+    top = max(known, key=lambda label: known[label], default=None)
+    return top if top is not None and known[top] >= least else None
+
+
+def _from_json(path: Path) -> list[ResultRow]:
+    try:
+        told: Any = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} is not JSON: {error}.") from None
+    records = told if isinstance(told, list) else [told]
+    rows = []
+    for number, record in enumerate(records, 1):
+        if not isinstance(record, dict) or "browFurrow" not in record:
+            raise FileError(
+                f"{path}, record {number}: an Affectiva record has browFurrow, smile, Timestamp …"
+            )
+        values = {_spaced(key): str(value) for key, value in record.items()}
+        line = Line(number, {"Timestamp": "0", **values}, str(path))
+        names = {name: unit for name, unit in AFFDEX_UNITS.items() if name in values}
+        file = line.text("File Name")
+        still = file is not None and file.lower().endswith(IMAGE_SUFFIXES)
+        seconds = None if still else line.value("Timestamp")
+        rows.append(replace(_affdex_row(line, names), media=file, time_s=seconds))
+    return rows
+
+
+def _spaced(key: str) -> str:
+    """`browFurrow` → `Brow Furrow`; `Timestamp` stays."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key)
+    return words[:1].upper() + words[1:]
+
+
+# --------------------------------------------------------------------------------------- FACET
+
+FACET_EMOTIONS = {
+    "Joy": "happiness", "Anger": "anger", "Surprise": "surprise", "Fear": "fear",
+    "Contempt": "contempt", "Disgust": "disgust", "Sadness": "sadness", "Neutral": "neutral",
+}  # fmt: skip
+
+
+def facet(path: Path) -> Results:
+    """Read a FACET export of iMotions. Raises FileError."""
+    table = read(path, delimiters="\t,", is_header=lambda fields: "FrameTime" in fields)
+    found = (re.fullmatch(r"AU(\d+) Evidence", column) for column in table.columns)
+    units = tuple(int(match[1]) for match in found if match)
+    table.require("EventSource", "FrameNo", "FrameTime", "AU1 Evidence", tool="FACET (iMotions)")
+    rows, used = [], []
+    for line in table.lines:
+        number = line.whole("FrameNo")
+        # other sensors' rows repeat FACET's last numbers; frame -1 is before the first one
+        if "FACET" not in (line.text("EventSource") or "") or number is None or number < 0:
+            continue
+        used.append(line)
+        time = line.value("FrameTime")
+        x, y, w, h = (line.value(f"FaceRect {side}") for side in ("X", "Y", "Width", "Height"))
+        box = None
+        if x is not None and y is not None and w and h:
+            box = (x, y, x + w, y + h)
+        evidence = {label: line.value(f"{name} Evidence") for name, label in FACET_EMOTIONS.items()}
+        rows.append(
+            ResultRow(
+                row=line.number,
+                frame=number,
+                time_s=None if time is None else time / 1000,
+                found=(line.whole("NoOfFaces") or 0) > 0,
+                box=box,
+                face={
+                    "action_units": tuple(
+                        ActionUnit(unit=unit, log_odds=line.value(f"AU{unit} Evidence"))
+                        for unit in units
+                    )
+                },
+                label=_top(evidence, least=0),
+            )
+        )
+    return Results(
+        path,
+        FaceToolInfo(
+            name="facet",
+            version="FACET result file",
+            units=units,
+            unit_scale="log-odds: FACET evidence, log10 of the odds",
+            measures="action units (evidence), one expression label",
+            licence=LICENCE_FACET,
+        ),
+        _by_stimulus(rows, used),
+        key="time_s",
+    )
+
+
+def _by_stimulus(rows: Sequence[ResultRow], lines: Sequence[Line]) -> tuple[ResultRow, ...]:
+    """Where a file holds several stimuli, each with its own frames and times, rows are theirs."""
+    names = [line.text("StimulusName") for line in lines]
+    if len(set(names)) < 2:
+        return tuple(rows)
+    return tuple(replace(row, media=name) for row, name in zip(rows, names, strict=True))

@@ -1,0 +1,195 @@
+"""Result files of OpenFace 2.x (Baltrušaitis et al. 2018) and OpenFace 3 (`openface-test`).
+
+OpenFace 2: `AUxx_r` is an intensity 0-5, `AUxx_c` a presence; header names may have leading
+spaces; frames count from 1; where `success` is 0 there is no face and the numbers mean nothing. A
+file of FaceLandmarkImg has `face` in place of `frame` and no `success`. Head pose and gaze are left
+out: this project could not verify their signs.
+
+OpenFace 3: `timestamp` is the wall clock of the run and no time in the clip; `action_units` is a
+nested list of 8 cosine scores whose order is inferred by others; one crop, that of face 0, is used
+for every face of a frame, so the other faces' numbers are not theirs and become unknown; `emotion`
+is an index, and which of 5 and 6 is disgust is disputed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from kuleshov.tools.faces.base import FaceToolInfo
+from kuleshov.tools.faces.files.results import ResultRow, Results
+from kuleshov.tools.faces.files.table import FileError, Line, read
+from kuleshov.tools.types import ActionUnit
+
+LICENCE_2 = "OpenFace 2: academic and non-profit use only"
+LICENCE_3 = "OpenFace 3 code and weights: research use, see its repository"
+
+
+def openface(path: Path) -> Results:
+    """Read a CSV of OpenFace 2.x. Raises FileError."""
+    table = read(path)
+    still = "frame" not in table.columns and "face" in table.columns
+    units = sorted({int(c[2:4]) for c in table.columns if re.fullmatch(r"AU\d\d_[rc]", c)})
+    first = next((c for c in table.columns if re.fullmatch(r"AU\d\d_[rc]", c)), "AU01_r")
+    expected = ("face", "confidence") if still else ("frame", "confidence", "success")
+    table.require(*expected, first, tool="OpenFace 2")
+    rows = []
+    for line in table.lines:
+        frame = None if still else line.whole("frame")
+        if not still and frame is None:
+            raise FileError(f"{path}, row {line.number}: frame is empty.")
+        person = line.text("face") if still else line.text("face_id")
+        success = line.value("success", 0, 1)
+        if not still and success is None:
+            raise FileError(f"{path}, row {line.number}: success must be 0 or 1 but is empty.")
+        measured = [_unit(line, unit) for unit in units]
+        score = line.value("confidence", 0, 1)
+        rows.append(
+            ResultRow(
+                row=line.number,
+                frame=None if frame is None else max(0, frame - 1),
+                time_s=line.value("timestamp"),
+                person=person or "",
+                found=still or success == 1,
+                box=_box(line),
+                face={
+                    "score": None if score is None else round(score, 4),
+                    "action_units": tuple(unit for unit in measured if unit is not None),
+                },
+            )
+        )
+    return Results(
+        path,
+        FaceToolInfo(
+            name="openface",
+            version="OpenFace 2 result file",
+            units=tuple(units),
+            unit_scale="intensity 0-5 (AUxx_r) and presence (AUxx_c)",
+            measures="action units (intensity, presence)",
+            licence=LICENCE_2,
+        ),
+        tuple(rows),
+        every_frame=not still,
+    )
+
+
+def _unit(line: Line, unit: int) -> ActionUnit | None:
+    intensity = line.value(f"AU{unit:02d}_r", 0, 5)
+    presence = line.value(f"AU{unit:02d}_c", 0, 1)
+    return ActionUnit(
+        unit=unit,
+        intensity=None if intensity is None else round(intensity, 4),
+        presence=None if presence is None else presence >= 0.5,
+    )
+
+
+def _box(line: Line) -> tuple[float, float, float, float] | None:
+    """Bounds of the 68 landmarks: brows to chin."""
+    xs = [line.value(f"x_{k}") for k in range(68)]
+    ys = [line.value(f"y_{k}") for k in range(68)]
+    x, y = [v for v in xs if v is not None], [v for v in ys if v is not None]
+    if len(x) < 68 or len(y) < 68 or min(x) >= max(x) or min(y) >= max(y):
+        return None
+    return round(min(x), 1), round(min(y), 1), round(max(x), 1), round(max(y), 1)
+
+
+# ---------------------------------------------------------------------------------- OpenFace 3
+
+UNITS_3 = (1, 2, 4, 6, 9, 12, 25, 26)
+EMOTIONS_3 = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+# 0.5 is the middle of its cosine scores; it publishes no levels
+STEPS_3 = (0.3, 0.5, 0.8)
+
+
+def openface3(path: Path) -> Results:
+    """Read a CSV or TSV of OpenFace 3. Raises FileError."""
+    table = read(path, delimiters=",\t", is_header=lambda fields: len(fields) > 1)
+    table.require("face_id", "face_detection", "emotion", "action_units", tool="OpenFace 3")
+    named = next((c for c in ("image_path", "video_path") if c in table.columns), None)
+    rows = []
+    for line in table.lines:
+        box = _numbers(line, "face_detection")
+        person = line.whole("face_id")
+        numbers = _numbers(line, "action_units")
+        emotion = line.whole("emotion")
+        if emotion is not None and not 0 <= emotion < len(EMOTIONS_3):
+            raise FileError(f"{path}, row {line.number}: emotion must be 0 to 7 but is {emotion}.")
+        if numbers is not None and len(numbers) != len(UNITS_3):
+            raise FileError(
+                f"{path}, row {line.number}: action_units must hold 8 numbers but holds "
+                f"{len(numbers)}."
+            )
+        own = not person
+        notes = ["the order of OpenFace 3's units is inferred, not documented"]
+        if not own:
+            notes = ["OpenFace 3 repeats face 0's numbers for this face: unknown"]
+        rows.append(
+            ResultRow(
+                row=line.number,
+                media=line.text(named) if named else None,
+                frame=line.whole("frame_index") if "frame_index" in table.columns else None,
+                person="" if person is None else str(person),
+                found=box is not None,
+                box=None if box is None else _detection(line, box),
+                face={
+                    "score": min(1.0, max(0.0, box[4])) if box and len(box) > 4 else None,
+                    "action_units": tuple(
+                        ActionUnit(unit=unit)
+                        if numbers is None or not own
+                        else ActionUnit(
+                            unit=unit,
+                            activation=min(1.0, max(0.0, round(number, 4))),
+                            thresholds=STEPS_3,
+                        )
+                        for unit, number in zip(UNITS_3, numbers or [0.0] * 8, strict=True)
+                    ),
+                    "notes": tuple(notes),
+                },
+                label=EMOTIONS_3[emotion] if emotion is not None and own else None,
+            )
+        )
+    return Results(
+        path,
+        FaceToolInfo(
+            name="openface3",
+            version="OpenFace 3 result file",
+            units=UNITS_3,
+            unit_scale="activation: cosine score 0-1",
+            measures="action units (8, cosine score), one expression label",
+            licence=LICENCE_3,
+            caveat=(
+                "OpenFace 3: the order of its units is inferred by others, disgust and anger are "
+                "disputed, and only the first face of a picture has numbers of its own"
+            ),
+        ),
+        tuple(rows),
+    )
+
+
+def _numbers(line: Line, column: str) -> list[float] | None:
+    """A list of numbers, however deeply nested; None: empty."""
+    text = line.text(column)
+    if text is None or text.lower() in ("none", "nan"):
+        return None
+    try:
+        value: Any = json.loads(text)
+        while value and isinstance(value[0], list):
+            value = value[0]
+        return [float(number) for number in value]
+    except (ValueError, TypeError, KeyError):
+        raise FileError(
+            f"{line.file}, row {line.number}: {column} must be a list of numbers but is "
+            f"{text[:40]!r}."
+        ) from None
+
+
+def _detection(line: Line, box: list[float]) -> tuple[float, float, float, float]:
+    if len(box) < 4 or box[0] >= box[2] or box[1] >= box[3]:
+        raise FileError(
+            f"{line.file}, row {line.number}: face_detection must begin with x0, y0, x1, y1 but is "
+            f"{box[:4]}."
+        )
+    x0, y0, x1, y1 = (round(v, 1) for v in box[:4])
+    return x0, y0, x1, y1

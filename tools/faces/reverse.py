@@ -1,0 +1,141 @@
+"""An expression from units, by rules: for tools that measure units and no expression.
+
+`yunet+mediapipe+rules`. Reverse inference in the manner of Affdex (McDuff et al. 2016): units that
+belong to an expression raise it, units that speak against it (`facs.AGAINST`) lower it, and a unit
+that was not measured says nothing. It is naive Bayes over the units: how often posers of an
+expression show a unit is from Du, Tao & Martinez (2014); every unit is shown by BASE of the others.
+What it gives is marked: `EmotionScores.method` begins with "rules". On MediaPipe's units of FER+
+PublicTest faces it is right in 69 %, with an unweighted recall of 36 % (`training.face.thresholds`;
+three in four of these faces are neutral or happy): much worse than a trained net.
+
+Units go together, so that their sum is surer than the face is; TEMPER is the power that made its
+probabilities fit best on FER+ faces read by MediaPipe (`training/face/thresholds.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuleshov.tools.faces import facs
+from kuleshov.tools.faces.base import FaceToolInfo, ToolStatus, register
+from kuleshov.tools.types import ActionUnit, EmotionScores, Face, Shown
+
+METHOD = "rules: units after Du et al. 2014, negative weights after Affdex"
+LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+LABEL_SET = "ekman-7"
+LICENCE = "Apache-2.0 (part of Kuleshov)"
+CAVEAT = "the expression is not measured but follows from the units by rules"
+
+MAIN = 0.85  # Du et al. say "over 70 %" of the units that most show
+BASE = 0.08  # a unit shown without belonging to the expression
+AGAINST = 0.02
+TEMPER = 0.7
+LEAST = 5
+"""Units that must have been measured of those that the rules know."""
+
+# How surely a unit is shown, for scales that are no probability
+SURE: dict[Shown, float] = {"absent": 0.03, "slight": 0.4, "clear": 0.8, "strong": 0.95}
+
+
+def _rates() -> dict[str, dict[int, float]]:
+    """Expression → unit → share of its posers that show the unit; BASE where not listed."""
+    rates: dict[str, dict[int, float]] = {"neutral": {}}
+    for pattern in facs.PATTERNS:
+        if pattern.kind == "posed":
+            main = {unit: MAIN for group in pattern.groups for unit in group}
+            against = dict.fromkeys(facs.AGAINST[pattern.expression], AGAINST)
+            rates[pattern.expression] = against | dict(pattern.often) | main
+    return {label: rates[label] for label in LABELS}
+
+
+RATES = _rates()
+UNITS = tuple(sorted({unit for rates in RATES.values() for unit in rates}))
+
+
+def weights(expression: str) -> dict[int, float]:
+    """Unit → what it adds to the log-odds of the expression when it is surely shown (nats)."""
+    return {unit: math.log(rate / BASE) for unit, rate in RATES[expression].items()}
+
+
+def expression(units: Sequence[ActionUnit]) -> EmotionScores | None:
+    """The distribution that the measured units speak for; None if fewer than LEAST were told."""
+    sure = {unit.unit: _sure(unit) for unit in units if unit.unit in UNITS and not unit.weak}
+    known = {unit: p for unit, p in sure.items() if p is not None}
+    if len(known) < LEAST:
+        return None
+    logs = []
+    for label in LABELS:
+        rates = RATES[label]
+        total = 0.0
+        for unit, p in known.items():
+            rate = rates.get(unit, BASE)
+            total += math.log(p * rate + (1 - p) * (1 - rate))
+        logs.append(TEMPER * total)
+    odds = np.exp(np.array(logs) - max(logs))
+    odds /= odds.sum()
+    return EmotionScores(
+        labels=LABEL_SET,
+        probabilities={label: round(float(p), 6) for label, p in zip(LABELS, odds, strict=True)},
+        method=METHOD,
+    )
+
+
+def _sure(unit: ActionUnit) -> float | None:
+    """How surely the unit is shown, 0-1: its probability, or by how clearly it is shown."""
+    if unit.intensity is None and unit.probability is not None:
+        return unit.probability
+    return None if unit.shown is None else SURE[unit.shown]
+
+
+class Rules:
+    """The rules as a measuring tool, to come after one that measures units."""
+
+    info = FaceToolInfo(
+        name="rules",
+        version="1",
+        expressions=LABELS,
+        label_set=LABEL_SET,
+        measures="expressions from units, by rules",
+        licence=LICENCE,
+        caveat=CAVEAT,
+    )
+
+    def measure(
+        self, images: Sequence[NDArray[np.uint8]], faces: Sequence[Sequence[Face]]
+    ) -> list[list[Face]]:
+        """Expressions of faces whose units are measured; see `MeasuringTool.measure`."""
+        return [[self._face(face) for face in here] for here in faces]
+
+    def _face(self, face: Face) -> Face:
+        found = expression(face.action_units)
+        return Face(
+            xyxy=face.xyxy,
+            expression=found,
+            tool="rules",
+            version="1",
+            notes=() if found else ("too few units were measured for the rules",),
+        )
+
+
+def load(**_: Any) -> Rules:
+    return Rules()
+
+
+def status(**_: Any) -> ToolStatus:
+    return ToolStatus(
+        name="rules",
+        ready=True,
+        installed=True,
+        version="1",
+        weights="none needed",
+        licence=LICENCE,
+        measures="expressions (7) from measured units: e.g. yunet+mediapipe+rules",
+    )
+
+
+register("rules", load, status, finds=False, measures=True)
