@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kuleshov.tools.faces import facs
+from kuleshov.tools.faces import facs, reverse
 from kuleshov.tools.types import ActionUnit, Face
 from kuleshov.types import Evidence, Scene
 
@@ -56,12 +56,13 @@ def collect(
     if face is not None:
         source = f"faces:{face.tool}"
         if face.expression is not None:
+            by_rules = "by rules from the units, " if reverse.by_rules(face.expression) else ""
             items.append(
                 {
                     "source": source,
                     "kind": "expression",
                     "person": person,
-                    "text": expression_text(face.expression.ranked()),
+                    "text": by_rules + expression_text(face.expression.ranked()),
                 }
             )
         # a unit that the tool itself measures poorly is in the record but is no evidence
@@ -79,6 +80,7 @@ def collect(
                     "intensity": unit.intensity,
                     "probability": unit.probability,
                     "activation": unit.activation,
+                    "log_odds": unit.log_odds,
                     "text": unit_text(unit),
                 }
             )

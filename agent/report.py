@@ -438,14 +438,13 @@ def _units(face: Face) -> dict[str, Any]:
     known = view.units(face)
 
     def row(unit: ActionUnit) -> dict[str, Any]:
-        full = 5 if unit.scale == "intensity" else 1
         return {
             "unit": unit.unit,
             "name": view.unit_name(unit),
             "shown": unit.shown,
             "number": view.unit_number(unit),
             "value": unit.value,
-            "share": None if unit.value is None else unit.value / full,
+            "share": view.unit_share(unit),
             "weak": unit.weak,
         }
 

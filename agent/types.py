@@ -61,6 +61,7 @@ class Evidence(Record):
     intensity: float | None = None
     probability: float | None = None
     activation: float | None = None
+    log_odds: float | None = None
 
 
 class Cue(Record):

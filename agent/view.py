@@ -17,7 +17,8 @@ from kuleshov.types import Evidence, FusedScores, Inference, Person, Provenance
 SCALES = {
     "intensity": "FACS intensity, 0–5 (A–E)",
     "probability": "probability that it is shown, 0–1",
-    "activation": "blendshape activation, 0–1 (not a FACS intensity)",
+    "activation": "blendshape activation or a tool's own score, 0–1 (not a FACS intensity)",
+    "log_odds": "log10 of the odds that it is shown",
     "presence": "present or absent",
 }
 FUSIONS = {
@@ -144,12 +145,22 @@ def unit_number(unit: ActionUnit, *, with_scale: bool = True) -> str:
     if unit.scale == "presence":
         return "present" if unit.presence else "absent"
     number = f"{unit.value:.1f} of 5" if unit.scale == "intensity" else f"{unit.value:.2f}"
-    return f"{number} {unit.scale}" if with_scale else number
+    scale = unit.scale.replace("_", "-")
+    return f"{number} {scale}" if with_scale else number
 
 
 def scales(face: Face) -> list[str]:
     """The scales on which this face's units were measured, in words."""
     return [SCALES[scale] for scale in SCALES if any(u.scale == scale for u in face.action_units)]
+
+
+def unit_share(unit: ActionUnit) -> float | None:
+    """How much of its scale a unit fills, 0-1, for a bar; odds as the probability they are."""
+    if unit.value is None:
+        return None
+    if unit.scale == "log_odds":
+        return 1 / (1 + 10**-unit.value)
+    return unit.value / 5 if unit.scale == "intensity" else unit.value
 
 
 @dataclass(frozen=True)

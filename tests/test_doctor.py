@@ -23,7 +23,7 @@ def rows() -> dict[str, ToolStatus]:
 def test_every_part_has_its_row_in_order() -> None:
     assert [row.name for row in doctor.report()] == [
         "kuleshov",
-        *faces.names(),
+        *faces.statuses(),
         "torch",
         "transformers",
         "pocket (LLaVA)",
@@ -31,7 +31,8 @@ def test_every_part_has_its_row_in_order() -> None:
         "bitsandbytes",
         "captum",
     ]
-    assert {"pocket", "pyfeat", "pyfeat-v1"} <= set(faces.names())
+    assert set(faces.statuses()) == set(faces.names()) | set(faces.formats())
+    assert {"pocket", "pyfeat", "mediapipe", "affdex", "facet"} <= set(faces.statuses())
 
 
 def test_versions_and_licences_are_told() -> None:
@@ -145,6 +146,8 @@ def test_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", nothing)
     found = rows()
     assert {name: row.command for name, row in found.items() if not row.installed} == {
+        "hsemotion": found["hsemotion"].command,
+        "mediapipe": found["mediapipe"].command,
         "pyfeat": "pip install 'py-feat>=2.1,<3'",
         "pyfeat-v1": "pip install 'py-feat>=2.1,<3'",
         "torch": "pip install 'torch>=2.6'",
@@ -153,6 +156,31 @@ def test_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         "bitsandbytes": "pip install bitsandbytes",
         "captum": "pip install 'kuleshov[explain]'",
     }
+
+
+def test_extras_name_their_command_and_their_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is missing in an installation without the extras, and without any weights."""
+    from kuleshov.tools.faces import hsemotion, mediapipe
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(mediapipe, "find_spec", lambda name: None)
+    monkeypatch.setattr(hsemotion, "find_spec", lambda name: None)
+    found = rows()
+    assert found["mediapipe"].command == (
+        "pip install 'kuleshov[mediapipe]' && curl -L --create-dirs -o "
+        f"{tmp_path}/.cache/kuleshov/face_landmarker.task https://storage.googleapis.com/"
+        "mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
+        "  (or set MEDIAPIPE_FACE_LANDMARKER to its path)"
+    )
+    assert found["mediapipe"].weights == "missing: face_landmarker.task (3.8 MB)"
+    command = found["hsemotion"].command
+    assert command is not None
+    assert command.startswith("pip install 'kuleshov[hsemotion]' && curl -L --create-dirs -o ")
+    assert found["affdex"].ready
+    assert "--faces affdex:FILE" in found["affdex"].weights
 
 
 def test_a_part_that_breaks_becomes_a_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def report() -> list[ToolStatus]:
     Takes a few seconds, most of them for importing torch. Asks nothing of the network.
     """
     rows = [_row("kuleshov", _program)]
-    rows += [_row(name, faces.entry(name).status) for name in faces.names()]
+    rows += [_row(name, status) for name, status in faces.statuses().items()]
     rows += [_row("torch", _torch), _row("transformers", _transformers)]
     rows += [_row("pocket (LLaVA)", _bundled), _row("default model", _default)]
     rows += [_row(extra[0], partial(_extra, *extra)) for extra in EXTRAS]

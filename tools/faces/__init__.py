@@ -24,7 +24,7 @@ from kuleshov.tools.faces.base import (
     register,
     register_format,
 )
-from kuleshov.tools.faces.choose import entry, formats, load, names
+from kuleshov.tools.faces.choose import entry, formats, load, names, statuses
 
 __all__ = [
     "FaceTool",
@@ -41,4 +41,5 @@ __all__ = [
     "observe",
     "register",
     "register_format",
+    "statuses",
 ]

@@ -181,8 +181,17 @@ class Entry:
     measures: bool = False
 
 
+@dataclass(frozen=True)
+class FormatReader:
+    """Reads a toolbox's result files."""
+
+    load: Callable[[Path], FaceTool]
+    licence: str
+    measures: str
+
+
 registry: dict[str, Entry] = {}
-format_readers: dict[str, Callable[[Path], FaceTool]] = {}
+format_readers: dict[str, FormatReader] = {}
 
 
 def register(
@@ -197,6 +206,8 @@ def register(
     registry[name] = Entry(name, load, status, finds, measures)
 
 
-def register_format(name: str, load: Callable[[Path], FaceTool]) -> None:
+def register_format(
+    name: str, load: Callable[[Path], FaceTool], *, licence: str, measures: str
+) -> None:
     """Make a toolbox's result files known: ``NAME:PATH`` is then a face tool."""
-    format_readers[name] = load
+    format_readers[name] = FormatReader(load, licence, measures)

@@ -7,6 +7,8 @@ also come last in a row (``yunet+openface:result.csv``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,27 @@ def names() -> list[str]:
 def formats() -> list[str]:
     """Toolboxes whose result files can be read."""
     return sorted(format_readers)
+
+
+def statuses() -> dict[str, Callable[[], ToolStatus]]:
+    """How every known tool is, by name: those that run and those whose result files are read."""
+    found: dict[str, Callable[[], ToolStatus]] = {
+        name: partial(_only_read, name) for name in format_readers
+    }
+    found |= {name: one.status for name, one in registry.items()}
+    return dict(sorted(found.items()))
+
+
+def _only_read(name: str) -> ToolStatus:
+    reader = format_readers[name]
+    return ToolStatus(
+        name=name,
+        ready=True,
+        installed=True,
+        weights=f"not run from here; its result files are read: --faces {name}:FILE",
+        licence=reader.licence,
+        measures=reader.measures,
+    )
 
 
 def entry(name: str) -> Entry:
@@ -82,7 +105,7 @@ def _file(name: str, path: str) -> Entry:
         raise ToolError(f"there is no result file {path!r} ({name}:FILE).")
 
     def load(device: str | None = None) -> FaceTool:
-        return format_readers[name](Path(path))
+        return format_readers[name].load(Path(path))
 
     def status() -> ToolStatus:
         return ToolStatus(name=f"{name}:{path}", ready=True, installed=True)

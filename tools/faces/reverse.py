@@ -85,6 +85,11 @@ def expression(units: Sequence[ActionUnit]) -> EmotionScores | None:
     )
 
 
+def by_rules(scores: EmotionScores) -> bool:
+    """Whether a distribution came from these rules and not from a net."""
+    return scores.method.startswith("rules")
+
+
 def _sure(unit: ActionUnit) -> float | None:
     """How surely the unit is shown, 0-1: its probability, or by how clearly it is shown."""
     if unit.intensity is None and unit.probability is not None:

@@ -14,6 +14,7 @@ from kuleshov.tools.faces.base import register_format
 from kuleshov.tools.faces.files import imotions, libreface, openface, pyfeat
 from kuleshov.tools.faces.files.results import FileFaces, ResultRow, Results
 from kuleshov.tools.faces.files.table import FileError
+from kuleshov.tools.faces.pyfeat import LICENCE_V2
 
 READERS: dict[str, Callable[[Path], Results]] = {
     "openface": openface.openface,
@@ -60,7 +61,19 @@ def guess(path: Path) -> str | None:
     return next((tool for tool, sign in signs.items() if sign in head), None)
 
 
-for _tool in READERS:
-    register_format(_tool, partial(load, _tool))
+_TOLD = {
+    "openface": (openface.LICENCE_2, "action units (intensity, presence)"),
+    "openface3": (openface.LICENCE_3, "8 action units (cosine score), an expression label"),
+    "libreface": (
+        libreface.LICENCE_LIBREFACE,
+        "action units (presence, intensity), an expression label",
+    ),
+    "pyafar": (libreface.LICENCE_PYAFAR, "action units (likelihood, intensity)"),
+    "affdex": (imotions.LICENCE_AFFDEX, "action units (Affdex score), expression label, valence"),
+    "facet": (imotions.LICENCE_FACET, "action units (log-odds), an expression label"),
+    "pyfeat": (LICENCE_V2, "action units, expressions"),
+}
+for _tool, (_licence, _measures) in _TOLD.items():
+    register_format(_tool, partial(load, _tool), licence=_licence, measures=_measures)
 
 __all__ = ["READERS", "FileError", "FileFaces", "ResultRow", "Results", "guess", "load"]
