@@ -88,7 +88,7 @@ def report_html(
         readings=readings,
         caveats=list(dict.fromkeys(view.clean(inference.caveat) for inference in inferences)),
         statuses=view.STATUSES,
-        scales=view.SCALES,
+        scales={name.replace("_", "-"): told for name, told in view.SCALES.items()},
         script=Markup(script),
         style=Markup((folder / "report.css").read_text("utf-8")),
         script_hash=Markup(f"'sha256-{digest}'"),

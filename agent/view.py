@@ -17,7 +17,7 @@ from kuleshov.types import Evidence, FusedScores, Inference, Person, Provenance
 SCALES = {
     "intensity": "FACS intensity, 0–5 (A–E)",
     "probability": "probability that it is shown, 0–1",
-    "activation": "blendshape activation or a tool's own score, 0–1 (not a FACS intensity)",
+    "activation": "activation, 0–1 (not a FACS intensity)",
     "log_odds": "log10 of the odds that it is shown",
     "presence": "present or absent",
 }

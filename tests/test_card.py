@@ -204,8 +204,8 @@ Person 1: happiness 70%
 
   rests on          the model's reading of face and context together
 
-  Action units  FACS intensity, 0–5 (A–E); blendshape activation, 0–1 (not a
-    FACS intensity); present or absent
+  Action units  FACS intensity, 0–5 (A–E); activation, 0–1 (not a FACS
+    intensity); present or absent
     AU6   cheek raiser                  clear   0.31 activation
     AU12  lip corner puller, left side  clear   2.8 of 5 intensity
     not shown       AU28

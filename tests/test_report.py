@@ -152,8 +152,7 @@ Evidence: the face
 Evidence: scene and words
 2 context: "he has reached the summit" user
 Action units
-Scale: FACS intensity, 0–5 (A–E); blendshape activation, 0–1 (not a FACS intensity); present or
-absent.
+Scale: FACS intensity, 0–5 (A–E); activation, 0–1 (not a FACS intensity); present or absent.
 unit name shown value
 AU6 cheek raiser clear 0.31 activation
 AU12 lip corner puller, left side clear 2.8 of 5 intensity
@@ -195,7 +194,8 @@ unconfirmed a cue of the explanation: no measurement bears on it
 contradicted a cue of the explanation: the measurement says otherwise
 intensity an action unit's number: FACS intensity, 0–5 (A–E)
 probability an action unit's number: probability that it is shown, 0–1
-activation an action unit's number: blendshape activation, 0–1 (not a FACS intensity)
+activation an action unit's number: activation, 0–1 (not a FACS intensity)
+log-odds an action unit's number: log10 of the odds that it is shown
 presence an action unit's number: present or absent
 not measured the tool cannot measure this unit: nothing follows from it
 could not tell the tool can measure this unit but yielded no judgement here
