@@ -6,7 +6,7 @@ import itertools
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import metadata
@@ -37,6 +37,8 @@ LIBRARIES = (
     "pillow",
     "numpy",
 )
+
+LONGEST_TEXT = 20_000  # characters of one note, context or line that is said
 
 
 @dataclass(frozen=True)
@@ -123,31 +125,47 @@ class Agent:
         source: Any,
         *,
         context: str | Sequence[str] = (),
+        said: str | Sequence[str] = (),
+        who: str | Mapping[int, str] | None = None,
         boxes: Sequence[Sequence[float]] = (),
+        influence: bool | None = None,
     ) -> Inference:
         """Read one picture or clip.
 
         Args:
             source: a path, the bytes of a file, a PIL image, or an array (H, W, 3) uint8 RGB.
             context: what the user knows of the situation; quoted to the model as evidence.
+            said: words that are heard, a line each; quoted as evidence.
+            who: a note on who somebody is in this situation ("the bride"), by the person's
+                number, or for everybody; quoted as evidence.
             boxes: the people to judge, each (x0, y0, x1, y1) in pixels of the upright picture,
                 numbered as given; none: everybody who is found.
+            influence: read face alone, context alone and both; None: as the settings say.
 
         Raises:
             MediaError: the source cannot be opened; its text is one sentence.
         """
         with self._laid_out(source) as key, _untraced():
-            state = self.graph.invoke(self._start(key, context, boxes))
+            state = self.graph.invoke(self._start(key, context, said, who, boxes, influence))
         return Inference.model_validate(state["inference"])
 
-    def stream(self, source: Any, *, context: str | Sequence[str] = ()) -> Iterator[Event]:
+    def stream(
+        self,
+        source: Any,
+        *,
+        context: str | Sequence[str] = (),
+        said: str | Sequence[str] = (),
+        who: str | Mapping[int, str] | None = None,
+        boxes: Sequence[Sequence[float]] = (),
+        influence: bool | None = None,
+    ) -> Iterator[Event]:
         """As `infer`, yielding each step as it ends and the model's words as it writes them.
 
         The last event carries the inference.
         """
         with self._laid_out(source) as key, _untraced():
             events = self.graph.stream(
-                self._start(key, context),
+                self._start(key, context, said, who, boxes, influence),
                 {"configurable": {"streaming": True}},
                 stream_mode=["updates", "custom"],
                 subgraphs=True,
@@ -214,19 +232,27 @@ class Agent:
         return Agent(mllm, self.crew.faces, self.settings)
 
     def _start(
-        self, key: str, context: str | Sequence[str], boxes: Sequence[Sequence[float]] = ()
+        self,
+        key: str,
+        context: str | Sequence[str] = (),
+        said: str | Sequence[str] = (),
+        who: str | Mapping[int, str] | None = None,
+        boxes: Sequence[Sequence[float]] = (),
+        influence: bool | None = None,
     ) -> dict[str, Any]:
-        given = [context] if isinstance(context, str) else list(context)
-        for text in given:
-            if len(text) > 20_000:
-                raise KuleshovError(
-                    f"the context has {len(text):,} characters; at most 20,000 can be read."
-                )
+        notes = {0: who} if isinstance(who, str) else dict(who or {})
         return {
             "key": key,
             "begun": time.perf_counter(),
-            "contexts": [text for text in given if text.strip()],
+            "contexts": _texts(context, "the context"),
+            "said": _texts(said, "what is said"),
+            "notes": {
+                number: text
+                for number, note in notes.items()
+                for text in _texts(note, "the note on a person")
+            },
             "boxes": [people.checked_box(box) for box in boxes],
+            "apart": self.settings.influence if influence is None else influence,
         }
 
     def _laid_out(self, source: Any) -> _LaidOut:
@@ -246,6 +272,17 @@ class _LaidOut:
 
     def __exit__(self, *_: object) -> None:
         self.agent.crew.desk.clear(self.key)
+
+
+def _texts(given: str | Sequence[str], what: str) -> list[str]:
+    """The texts that say something. Raises KuleshovError where one is longer than can be read."""
+    texts = [given] if isinstance(given, str) else list(given)
+    for text in texts:
+        if len(text) > LONGEST_TEXT:
+            raise KuleshovError(
+                f"{what} has {len(text):,} characters; at most {LONGEST_TEXT:,} can be read."
+            )
+    return [text for text in texts if text.strip()]
 
 
 def _untraced() -> AbstractContextManager[Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kuleshov.tools.faces.base import ToolStatus
     from kuleshov.tools.mllm.hub import ModelStatus
-    from kuleshov.types import Inference, Person
+    from kuleshov.types import Inference, Influence, Person
 
 STATUS_STYLE = {"confirmed": "green", "unconfirmed": "yellow", "contradicted": "bold red"}
 BAR_WIDTH = 40  # columns, at most
@@ -143,7 +143,10 @@ class _Card:
             told = f"unanswered: {view.clean(judgement.unanswered or 'no reason given')}"
             if judgement.emotions is not None:
                 told = view.brief(judgement.emotions)
-            self.field(view.CONDITIONS[judgement.condition], told, 16)
+            self.field(view.judged(judgement), told, 16)
+        if person.influence is not None:
+            self.influence(person.influence)
+        self.incongruence(person)
         affect = [
             f"{name} {view.signed(value)}"
             for name, value in (("valence", person.valence), ("arousal", person.arousal))
@@ -166,6 +169,32 @@ class _Card:
             self.line(f"  {name} ", (f"{view.percent(p):>4}", style), "  ", self.bar(p, room))
         if rest:
             self.wrapped(f"below 1%: {', '.join(view.clean(label) for label in rest)}", 2, "dim")
+
+    def influence(self, found: Influence) -> None:
+        self.subheading("Influence of the context", "")
+        for name, scores in (
+            ("face alone", found.face),
+            ("context alone", found.context),
+            ("both", found.both),
+        ):
+            told = "unanswered" if scores is None else view.brief(scores)
+            self.field(name, told, 14, indent=4)
+        self.field("index", view.influence(found), 14, indent=4)
+
+    def incongruence(self, person: Person) -> None:
+        if not person.incongruence:
+            return
+        self.subheading("Face and context part", "candidates, to be looked at")
+        for candidate in person.incongruence:
+            numbers = " ".join(f"[{n}]" for n in candidate.evidence)
+            self.wrapped(
+                Text.assemble(
+                    (f"    {candidate.kind}: ", "bold"),
+                    f"{view.clean(candidate.pattern)} {numbers}",
+                ),
+                hang=6,
+            )
+            self.wrapped(view.clean(candidate.source), 6, "dim")
 
     def units(self, person: Person) -> None:
         assert person.face is not None
@@ -221,11 +250,18 @@ class _Card:
             return
         self.subheading("Explanation", "second attempt" if told.repaired else "")
         self.wrapped(view.clean(told.text), 4)
+        for name, words in (("before", told.antecedent), ("after", told.consequence)):
+            if words:
+                self.field(name, words, 12, indent=4)
         if told.cues:
             self.line()
         for cue in told.cues:
             head = Text(f"    {cue.status:<12}  ", STATUS_STYLE[cue.status])
-            self.wrapped(Text.assemble(head, f"[{cue.evidence}] ", view.clean(cue.text)), hang=18)
+            other = " (the item cited says something else)" if cue.elsewhere else ""
+            self.wrapped(
+                Text.assemble(head, f"[{cue.evidence}] ", view.clean(cue.text), (other, "dim")),
+                hang=18,
+            )
         if told.left_out:
             numbers = " ".join(f"[{n}]" for n in told.left_out)
             self.field("left out", f"{numbers} shown on the face, not cited", 12, indent=4)

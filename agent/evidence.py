@@ -127,6 +127,27 @@ def collect(
     return [Evidence.model_validate({"n": first + i, **item}) for i, item in enumerate(items)]
 
 
+def told(
+    said: Iterable[str] = (), notes: Iterable[tuple[int | None, str]] = (), *, first: int = 1
+) -> list[Evidence]:
+    """Lines that are heard, and notes on who somebody is (None: holds for everybody)."""
+    items: list[dict[str, object]] = [
+        {"source": "transcript", "kind": "transcript", "text": f"said: {quoted(text)}"}
+        for text in said
+    ]
+    for person, text in notes:
+        what = f"note on person {person}" if person else "note on the person"
+        items.append(
+            {
+                "source": "user",
+                "kind": "person_note",
+                "person": person,
+                "text": f"{what}: {quoted(text)}",
+            }
+        )
+    return [Evidence.model_validate({"n": first + i, **item}) for i, item in enumerate(items)]
+
+
 def over_time(faces: Sequence[Face], *, person: int, first: int) -> list[Evidence]:
     """How the expression of one tracked face changes: one line, a word for each change.
 

@@ -2,17 +2,23 @@
 
 A cue that names a facial movement ("a broad smile", "AU4", "no frown") is *confirmed* when the
 unit was measured and agrees, *contradicted* when it was measured and disagrees, and *unconfirmed*
-when no measured unit bears on it: a unit that the tool cannot measure confirms nothing.
+when no measured unit bears on it: a unit that the tool cannot measure confirms nothing. A side
+("the left lip corner") is the person's own, as in FACS; where the tool measured the unit for both
+sides together, a claim about one side stays unconfirmed unless the unit is absent altogether.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from kuleshov.tools.faces import facs
-from kuleshov.tools.types import Face, Shown
+from kuleshov.tools.types import Face, Side
 from kuleshov.types import Cue, Evidence
+
+Status = Literal["confirmed", "unconfirmed", "contradicted"]
 
 # Everyday words for facial movements. AU numbers and their FACS names are understood besides.
 # Words after Ekman, Friesen & Hager (2002), descriptions of appearance changes.
@@ -35,11 +41,24 @@ NEGATION = re.compile(
 AFTER = re.compile(r"^[^,.;]{0,20}\b(?:is|are)? ?(?:absent|not shown|missing)\b", re.I)
 
 
-def claims(text: str) -> list[tuple[tuple[int, ...], bool]]:
-    """Facial movements that `text` names: (units any of which would show it, claimed shown?).
+SIDED = re.compile(r"\b(left|right)\b(?! in (?:the )?(?:picture|image|frame))", re.I)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A facial movement that a text names: any of the units would show it."""
+
+    units: tuple[int, ...]
+    shown: bool
+    side: Side = "both"
+
+
+def claims(text: str) -> list[Claim]:
+    """The facial movements that `text` names, in order.
 
     A sign of negation before the word in its clause ("no smile", "not shown: AU4"), or "absent"
-    right after it, makes the claim one of absence.
+    right after it, makes the claim one of absence. "left" or "right" in the same clause makes it
+    one about the person's own left or right side; both words, one about both.
     """
     found: list[tuple[int, int, tuple[int, ...]]] = []
     for match in re.finditer(r"\bAU ?0?(\d{1,2})\b", text, re.I):
@@ -50,22 +69,37 @@ def claims(text: str) -> list[tuple[tuple[int, ...], bool]]:
     for pattern, units in WORDS.items():
         for match in re.finditer(rf"\b(?:{pattern})\b", text, re.I):
             found.append((match.start(), match.end(), units))
-    seen: dict[tuple[tuple[int, ...], bool], None] = {}
+    seen: dict[Claim, None] = {}
     for start, end, units in sorted(found):
         denied = bool(NEGATION.search(text[:start]) or AFTER.search(text[end:]))
-        seen[(units, not denied)] = None
+        begin = max(text.rfind(mark, 0, start) for mark in ",.;") + 1
+        stop = min((i for mark in ",.;" if (i := text.find(mark, end)) >= 0), default=len(text))
+        sides = {word.lower() for word in SIDED.findall(text[begin:stop])}
+        side: Side = "both" if len(sides) != 1 else "left" if "left" in sides else "right"
+        seen[Claim(units, not denied, side)] = None
     return list(seen)
 
 
-def measured(face: Face | None, units: Sequence[int]) -> bool | None:
+def measured(face: Face | None, units: Sequence[int], side: Side = "both") -> bool | None:
     """Whether any of `units` is shown: True, False (all measured, none shown), None (unknown)."""
-    states: list[Shown | None] = []
-    for unit in units:
-        found = face.unit(unit) if face else None
-        states.append(found.shown if found and not found.weak else None)
-    if any(state in ("slight", "clear", "strong") for state in states):
+    states = [_shown(face, unit, side) for unit in units]
+    if True in states:
         return True
     return None if None in states else False
+
+
+def _shown(face: Face | None, unit: int, side: Side) -> bool | None:
+    known = {
+        au.side: au.shown != "absent"
+        for au in (face.action_units if face else ())
+        if au.unit == unit and not au.weak and au.shown is not None
+    }
+    if side == "both":
+        return any(known.values()) if known else None
+    if side in known:
+        return known[side]
+    # shown on the face as a whole says nothing of one side; absent as a whole says it of both
+    return False if known.get("both") is False else None
 
 
 def check(text: str, cited: Evidence, face: Face | None) -> Cue:
@@ -79,20 +113,27 @@ def check(text: str, cited: Evidence, face: Face | None) -> Cue:
         own = cited.kind in ("expression", "action_unit", "absent_units", "affect")
         return Cue(evidence=cited.n, text=text, status="confirmed" if own else "unconfirmed")
     verdicts = []
-    for units, claimed in made:
-        known = measured(face, units)
-        verdicts.append(None if known is None else known == claimed)
+    for claim in made:
+        known = measured(face, claim.units, claim.side)
+        verdicts.append(None if known is None else known == claim.shown)
+    named = {unit for claim in made for unit in claim.units}
+    told = {cited.unit} if cited.kind == "action_unit" else set(cited.units)
+    # an expression or a clip's summary stands for the face as a whole
+    elsewhere = cited.kind not in ("expression", "affect") and not named & told
+    status: Status = "confirmed"
     if False in verdicts:
-        return Cue(evidence=cited.n, text=text, status="contradicted")
-    return Cue(
-        evidence=cited.n, text=text, status="unconfirmed" if None in verdicts else "confirmed"
-    )
+        status = "contradicted"
+    elif None in verdicts:
+        status = "unconfirmed"
+    return Cue(evidence=cited.n, text=text, status=status, elsewhere=elsewhere)
 
 
 def left_out(cues: Sequence[Cue], evidence: Mapping[int, Evidence]) -> tuple[int, ...]:
     """Numbers of the shown units that no cue cites or names."""
     cited = {cue.evidence for cue in cues}
-    named = {unit for cue in cues for units, shown in claims(cue.text) if shown for unit in units}
+    named = {
+        unit for cue in cues for claim in claims(cue.text) if claim.shown for unit in claim.units
+    }
     return tuple(
         n
         for n, item in evidence.items()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from langchain_core.runnables import RunnableConfig
 
-from kuleshov import conversation, fusion, grounding
+from kuleshov import conversation, fusion, grounding, incongruence, influence
 from kuleshov.conditions import Shown
 from kuleshov.crew import Crew, gap
 from kuleshov.likelihood import Likelihood
@@ -21,6 +21,8 @@ from kuleshov.types import (
     Explanation,
     FusedScores,
     Gap,
+    Incongruence,
+    Influence,
     Judgement,
     Person,
 )
@@ -160,6 +162,7 @@ class PersonNodes:
                 f"person {target['id']}: the explanation leans to {words.emotions.top}, "
                 f"the fused reading to {fused.top}"
             )
+        moved, candidates = self._apart(state, judgements, fused, gaps)
         if missing:
             gaps.append(Gap(step="fuse", reason=f"person {target['id']}: {missing}").model_dump())
         person = Person(
@@ -174,6 +177,8 @@ class PersonNodes:
             explanation=Explanation.model_validate(state["explanation"])
             if state["explanation"]
             else None,
+            influence=moved,
+            incongruence=candidates,
             timeline=tuple(Face.model_validate(face) for face in target["timeline"]),
         )
         return {
@@ -183,13 +188,56 @@ class PersonNodes:
             "seconds": {"weigh": time.perf_counter() - begun},
         }
 
+    def _apart(
+        self,
+        state: PersonState,
+        judgements: Mapping[str, Judgement],
+        fused: FusedScores | None,
+        gaps: list[Plain],
+    ) -> tuple[Influence | None, tuple[Incongruence, ...] | None]:
+        """Face, context and both held against each other.
+
+        Under `bayes` these are the readings that were fused; otherwise the model gives all three,
+        asked in the same way, straight from what it is shown.
+        """
+        face, context = (
+            judgements[key].emotions if key in judgements else None for key in ("face", "context")
+        )
+        measured = None
+        if state["apart"] and self.crew.labels.mode != "single":
+            measured = Influence(unanswered="influence needs a set of labels that exclude another")
+        elif state["apart"]:
+            both: EmotionScores | None = fused
+            if self.crew.strategy != "bayes":
+                try:
+                    face, context, both = (
+                        self.likelihoods(state, condition)
+                        for condition in ("face", "context", "direct")
+                    )
+                except Exception as error:
+                    gaps.append(gap("influence", error))
+                    face = context = both = None
+            measured = influence.influence(face, context, both)
+        if face is None or context is None:
+            return measured, None
+        parted = incongruence.Parted(
+            face=Shown(self.crew, state).face,
+            face_scores=face,
+            context_scores=context,
+            evidence=[Evidence.model_validate(item) for item in state["evidence"]],
+            labels=self.crew.labels,
+            several=state["several"],
+        )
+        return measured, incongruence.candidates(parted)
+
     def likelihoods(
-        self, state: PersonState, name: Literal["context", "both", "mllm"]
+        self, state: PersonState, name: Literal["face", "context", "both", "direct", "mllm"]
     ) -> EmotionScores | None:
         """p(label) from the model's label log-likelihoods, or None if there is nothing to go by.
 
-        `both` scores the labels after the explanation, `context` from scene and words alone with
-        every face covered, `mllm` from the face alone without evidence.
+        `both` scores the labels after the explanation, `direct` from the same without one, `face`
+        from the face cut out and its evidence, `context` from scene and words with every face
+        covered, `mllm` from the face cut out without evidence.
         """
         shown = Shown(self.crew, state)
         labels = self.crew.labels.names
@@ -202,7 +250,7 @@ class PersonNodes:
         if name == "mllm":
             asked = shown.expression(labels)
             return self.likelihood.scores(asked, labels, "expression") if asked else None
-        asked = shown.conversation(name, labels)
+        asked = shown.conversation("both" if name == "direct" else name, labels)
         return self.likelihood.scores(asked, labels, "direct") if asked else None
 
     def _fuse(

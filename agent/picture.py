@@ -94,7 +94,7 @@ class PictureNodes:
     def cover_faces(self, state: State, config: RunnableConfig) -> State:
         """The scene once more with every face covered, where a reading of context goes by it."""
         crew = self.crew
-        apart = crew.settings.influence or crew.strategy in ("bayes", "context")
+        apart = state.get("apart") or crew.strategy in ("bayes", "context")
         picture = crew.desk.pictures(state["key"])
         middle = len(picture) // 2
         found = [Face.model_validate(face) for face in state["faces"][middle]]
@@ -150,6 +150,22 @@ class PictureNodes:
                     "read with confidence"
                 )
         items += evidence.collect(None, scene, state["contexts"], first=len(items) + 1)
+        notes = state.get("notes", {})
+        there = {target["id"] for target in found}
+        warnings += [
+            f"the note on person {number} is left out: there is no such person"
+            for number in notes
+            if number and number not in there
+        ]
+        items += evidence.told(
+            state.get("said", []),
+            [
+                (number or None, text)
+                for number, text in notes.items()
+                if not number or number in there
+            ],
+            first=len(items) + 1,
+        )
         return {"targets": found, "evidence": plain(items), "warnings": warnings}
 
     def to_people(self, state: State) -> list[Send] | str:
@@ -169,6 +185,8 @@ class PictureNodes:
                             "covered": state["covered"]["description"]
                             if state.get("covered")
                             else None,
+                            "apart": bool(state.get("apart")),
+                            "several": len(state["targets"]) > 1,
                             "tries": 0,
                         },
                     )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from kuleshov import view
 from kuleshov.tools.media import Frame
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face, KuleshovError
-from kuleshov.types import Cue, Inference, Person
+from kuleshov.types import Condition, Cue, Inference, Judgement, Person
 
 PICTURE_PX = 1200  # longest side of an embedded picture
 FRAME_PX = 720  # of one of a clip's frames
@@ -361,6 +361,8 @@ def _person(
             if value is not None
         ],
         "comparison": _comparison(person),
+        "influence": _influence(person),
+        "incongruence": person.incongruence or (),
         "units": _units(person.face) if person.face else None,
         "stream": _stream(inference, person),
         "explanation": told,
@@ -406,9 +408,33 @@ def _distribution(scores: EmotionScores | None) -> dict[str, Any] | None:
     return {"rows": [_row(label, p) for label, p in shown], "rest": rest}
 
 
+def _influence(person: Person) -> dict[str, Any] | None:
+    found = person.influence
+    if found is None:
+        return None
+    return {"text": view.influence(found), "index": found.index}
+
+
+def _compared(person: Person) -> tuple[Judgement, ...]:
+    """The readings to set side by side: those that the influence was taken from, if there are."""
+    found = person.influence
+    if found is None or found.both is None:
+        return person.judgements
+    readings: tuple[tuple[Condition, EmotionScores | None], ...] = (
+        ("face", found.face),
+        ("context", found.context),
+        ("both", found.both),
+    )
+    return tuple(
+        Judgement(condition=name, emotions=scores, unanswered=None if scores else "no reading")
+        for name, scores in readings
+    )
+
+
 def _comparison(person: Person) -> list[dict[str, Any]]:
     """The judgements side by side, their labels in one order: by the greatest among them."""
-    answered = [judgement.emotions for judgement in person.judgements if judgement.emotions]
+    compared = _compared(person)
+    answered = [judgement.emotions for judgement in compared if judgement.emotions]
     greatest: dict[str, float] = {}
     for scores in answered:
         for label, p in scores.probabilities.items():
@@ -418,7 +444,7 @@ def _comparison(person: Person) -> list[dict[str, Any]]:
     return [
         {
             "condition": judgement.condition,
-            "name": view.CONDITIONS[judgement.condition],
+            "name": view.judged(judgement),
             "top": judgement.emotions.top if judgement.emotions else None,
             "rows": [
                 _row(label, judgement.emotions.probabilities[label])
@@ -430,7 +456,7 @@ def _comparison(person: Person) -> list[dict[str, Any]]:
             "method": judgement.emotions.method if judgement.emotions else None,
             "unanswered": None if judgement.emotions else judgement.unanswered or "no reason given",
         }
-        for judgement in sorted(person.judgements, key=lambda judgement: order[judgement.condition])
+        for judgement in sorted(compared, key=lambda judgement: order[judgement.condition])
     ]
 
 

@@ -29,6 +29,7 @@ class State(TypedDict, total=False):
     begun: float
     contexts: list[str]
     boxes: list[list[float]]
+    apart: bool
     said: list[str]
     notes: dict[int, str]
     media: Plain
@@ -38,7 +39,6 @@ class State(TypedDict, total=False):
     evidence: list[Plain]
     targets: list[Plain]
     people: Annotated[list[Plain], add]
-    influence: dict[int, Plain]
     gaps: Annotated[list[Plain], add]
     warnings: Annotated[list[str], add]
     seconds: Annotated[dict[str, float], merge]
@@ -53,6 +53,8 @@ class PersonState(TypedDict, total=False):
     evidence: list[Plain]
     faces: list[list[Plain]]
     covered: str | None
+    apart: bool
+    several: bool
     answer: str
     explanation: Plain | None
     complaints: list[str]

@@ -12,7 +12,15 @@ from typing import Any
 from kuleshov.tools.faces import facs
 from kuleshov.tools.media import Media
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face
-from kuleshov.types import Evidence, FusedScores, Inference, Person, Provenance
+from kuleshov.types import (
+    Evidence,
+    FusedScores,
+    Inference,
+    Influence,
+    Judgement,
+    Person,
+    Provenance,
+)
 
 SCALES = {
     "intensity": "FACS intensity, 0–5 (A–E)",
@@ -26,6 +34,7 @@ FUSIONS = {
     "text": "the model's reading of face and context together",
     "face": "the face alone",
     "context": "the context alone",
+    "mllm": "the model's reading of the face alone",
 }
 CONDITIONS = {"face": "face alone", "context": "context alone", "both": "face and context"}
 STATUSES = {
@@ -204,6 +213,26 @@ def thinned(items: Sequence[Any], most: int) -> list[Any]:
 def evidence_of(inference: Inference, person: int | None) -> list[Evidence]:
     """The evidence of one person, or with None that of the whole picture."""
     return [item for item in inference.evidence if item.person == person]
+
+
+def judged(judgement: Judgement) -> str:
+    """Under which condition, and by the model where a face tool would be expected."""
+    by_model = judgement.condition == "face" and judgement.source == "mllm"
+    return CONDITIONS[judgement.condition] + (", by the model" if by_model else "")
+
+
+def influence(found: Influence) -> str:
+    """The index in words: whose reading both together is nearer to."""
+    if found.index is None:
+        return clean(found.unanswered or "cannot be told")
+    apart = f"face and context are {found.js_face_context:.2f} bit apart"
+    if found.index < 0.4:
+        side = "both together reads like the face"
+    elif found.index > 0.6:
+        side = "both together reads like the context"
+    else:
+        side = "both together lies between face and context"
+    return f"{found.index:.2f} (0: face, 1: context): {side}; {apart}"
 
 
 def likelihood(mean_logprob: float | None) -> str | None:

@@ -24,7 +24,7 @@ SEEN = face(SMILE, NO_FROWN, ActionUnit(unit=15, probability=0.1), ActionUnit(un
     ],
 )
 def test_claims_understand_negation(text, claims):
-    assert grounding.claims(text) == claims
+    assert [(claim.units, claim.shown) for claim in grounding.claims(text)] == claims
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,44 @@ def test_claims_understand_negation(text, claims):
     ],
 )
 def test_a_cue_is_checked_against_what_was_measured(text, status):
-    assert grounding.check(text, ITEM, SEEN) == Cue(evidence=3, text=text, status=status)
+    assert grounding.check(text, ITEM, SEEN).status == status
+
+
+LEFT_SMILE = ActionUnit(unit=12, side="left", probability=0.9)
+NO_RIGHT_SMILE = ActionUnit(unit=12, side="right", probability=0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "units", "status"),
+    [
+        ("the left lip corner up", (LEFT_SMILE, NO_RIGHT_SMILE), "confirmed"),
+        ("a smile on the right side", (LEFT_SMILE, NO_RIGHT_SMILE), "contradicted"),
+        ("no smile on the right", (LEFT_SMILE, NO_RIGHT_SMILE), "confirmed"),
+        ("a smile", (LEFT_SMILE, NO_RIGHT_SMILE), "confirmed"),
+        ("a smile on the left", (LEFT_SMILE,), "confirmed"),
+        ("a smile on the right", (LEFT_SMILE,), "unconfirmed"),
+        ("a smile on the left", (SMILE,), "unconfirmed"),  # the tool does not tell sides apart
+        ("a frown on the left", (NO_FROWN,), "contradicted"),
+        ("a smile left and right", (SMILE,), "confirmed"),
+        ("a smile, in the left of the picture a dog", (SMILE,), "confirmed"),
+        ("a smile on the left in the picture", (SMILE,), "confirmed"),
+    ],
+)
+def test_sides_are_the_persons_own(text, units, status):
+    assert grounding.check(text, ITEM, face(*units)).status == status
+
+
+@pytest.mark.parametrize(
+    ("text", "cited", "elsewhere"),
+    [
+        ("a broad smile", ITEM, False),
+        ("a frown", ITEM, True),
+        ("a broad smile", SCENE, True),
+        ("a party", SCENE, False),
+    ],
+)
+def test_a_claim_that_cites_another_item_is_marked(text, cited, elsewhere):
+    assert grounding.check(text, cited, SEEN).elsewhere is elsewhere
 
 
 def test_without_a_face_nothing_is_confirmed():

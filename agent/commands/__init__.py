@@ -5,4 +5,14 @@ the work and returns the exit code. Heavy imports happen inside `run`, so that `
 once.
 """
 
-COMMANDS = ("demo", "infer", "annotate", "models", "doctor", "graph", "schema", "bench")
+COMMANDS = (
+    "demo",
+    "infer",
+    "influence",
+    "annotate",
+    "models",
+    "doctor",
+    "graph",
+    "schema",
+    "bench",
+)

@@ -13,9 +13,11 @@ from kuleshov.commands.terminal import (
     USAGE,
     Commands,
     add_choices,
+    add_words,
     console,
     load_agent,
     say,
+    words,
 )
 
 if TYPE_CHECKING:
@@ -25,15 +27,20 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     infer = commands.add_parser("infer", help="read pictures and clips")
+    add_options(infer)
+    infer.add_argument(
+        "--influence",
+        action="store_true",
+        default=None,
+        help="also read face alone and context alone, and how far the context moves the reading",
+    )
+
+
+def add_options(infer: argparse.ArgumentParser) -> None:
+    """The options of a command that reads pictures and clips."""
     infer.add_argument("paths", nargs="+", metavar="PATH", help="pictures, clips or globs")
     add_choices(infer)
-    infer.add_argument(
-        "--context",
-        action="append",
-        default=[],
-        metavar="TEXT",
-        help="what you know of the situation; may be repeated",
-    )
+    add_words(infer)
     infer.add_argument("--json", action="store_true", help="one JSON record a line on stdout")
     infer.add_argument("--report", metavar="FILE.html", help="write a self-contained report")
     infer.add_argument(
@@ -91,10 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read(agent: Agent, path: str, arguments: argparse.Namespace) -> Inference:
     if not arguments.stream:
-        return agent.infer(path, context=arguments.context)
+        return agent.infer(path, **words(arguments), influence=arguments.influence)
 
     inference: Inference | None = None
-    for event in agent.stream(path, context=arguments.context):
+    for event in agent.stream(path, **words(arguments), influence=arguments.influence):
         if event.kind == "token":
             sys.stderr.write(event.text or "")
         elif event.kind == "step":

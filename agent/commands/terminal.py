@@ -37,11 +37,11 @@ def add_choices(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", help="Hub id, local folder, or 'pocket' (bundled)")
     command.add_argument("--faces", help="face tool: pyfeat, pyfeat-v1, pocket")
     command.add_argument("--labels", help="label set: ekman-6, ekman-7, ekman-8, free, or a .toml")
-    command.add_argument("--fusion", help="auto, bayes, text, face or context")
+    command.add_argument("--fusion", help="auto, bayes, text, face, context or mllm")
     command.add_argument(
         "--context-weight", type=float, metavar="0-1", help="weight of the scene in bayes"
     )
-    command.add_argument("--prompts", help="auto, brief or full")
+    command.add_argument("--prompts", help="auto, brief, full or review")
     command.add_argument("--device", help="cpu, cuda, cuda:1, mps")
     command.add_argument("--dtype", help="float32, bfloat16, float16")
     command.add_argument("--quantization", help="none, 4bit or 8bit (bitsandbytes)")
@@ -50,6 +50,42 @@ def add_choices(command: argparse.ArgumentParser) -> None:
     command.add_argument("--frames", type=int, help="frames sampled from a clip")
     command.add_argument("--max-people", type=int, help="most people judged in one picture")
     command.add_argument("--settings", metavar="FILE.toml", help="a settings file")
+
+
+def add_words(command: argparse.ArgumentParser) -> None:
+    """What the user knows and heard: each becomes quoted evidence with a number."""
+    command.add_argument(
+        "--context",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="what you know of the situation; may be repeated",
+    )
+    command.add_argument(
+        "--said",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="words that are heard; may be repeated",
+    )
+    command.add_argument(
+        "--who",
+        action="append",
+        default=[],
+        metavar="[N=]NOTE",
+        help="who somebody is here, e.g. '2=the bride' for person 2; may be repeated",
+    )
+
+
+def words(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The words that `add_words` declared, as `Agent.infer` takes them."""
+    notes: dict[int, str] = {}
+    for note in arguments.who:
+        number, equals, text = note.partition("=")
+        known = equals and number.strip().isdigit() and int(number) > 0
+        person, told = (int(number), text) if known else (0, note)
+        notes[person] = f"{notes[person]}; {told}" if person in notes else told
+    return {"context": arguments.context, "said": arguments.said, "who": notes}
 
 
 def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
