@@ -70,29 +70,38 @@ def report_html(
             such an array over that.
     """
     folder = files("kuleshov") / "templates"
-    environment = Environment(
-        loader=FileSystemLoader(str(folder)),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["clean"] = view.clean
     script = (folder / "report.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     readings = [
         _reading(number, inference, pictures.get(inference.media.sha256), heatmaps or {})
         for number, inference in enumerate(inferences, start=1)
     ]
-    return environment.get_template("report.html.jinja").render(
-        readings=readings,
-        caveats=list(dict.fromkeys(view.clean(inference.caveat) for inference in inferences)),
-        statuses=view.STATUSES,
-        scales={name.replace("_", "-"): told for name, told in view.SCALES.items()},
-        script=Markup(script),
-        style=Markup((folder / "report.css").read_text("utf-8")),
-        script_hash=Markup(f"'sha256-{digest}'"),
+    return (
+        environment()
+        .get_template("report.html.jinja")
+        .render(
+            readings=readings,
+            caveats=list(dict.fromkeys(view.clean(inference.caveat) for inference in inferences)),
+            statuses=view.STATUSES,
+            scales={name.replace("_", "-"): told for name, told in view.SCALES.items()},
+            script=Markup(script),
+            style=Markup((folder / "report.css").read_text("utf-8")),
+            script_hash=Markup(f"'sha256-{digest}'"),
+        )
     )
+
+
+def environment() -> Environment:
+    """The templates of the pages: strict, and everything escaped that is not marked safe."""
+    found = Environment(
+        loader=FileSystemLoader(str(files("kuleshov") / "templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters["clean"] = view.clean
+    return found
 
 
 def write_report(
@@ -107,8 +116,17 @@ def write_report(
     Raises:
         KuleshovError: the path cannot be written; its text is one sentence.
     """
+    check_path(path)
+    write_page(path, report_html(inferences, pictures, heatmaps=heatmaps))
+
+
+def write_page(path: str | os.PathLike[str], page: str) -> None:
+    """Write a page to `path`; the file is complete or not there at all.
+
+    Raises:
+        KuleshovError: the path cannot be written; its text is one sentence.
+    """
     target = check_path(path)
-    page = report_html(inferences, pictures, heatmaps=heatmaps)
     part = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
     try:
         if target.exists() and not target.is_file():  # /dev/stdout, a pipe: nothing to replace
@@ -151,7 +169,12 @@ def _unwritable(path: str | os.PathLike[str], why: str) -> KuleshovError:
 # ------------------------------------------------------------------------------- pictures
 
 
-def _jpeg(image: Any, longest: int) -> str:
+def colour(label: str, place: int) -> str:
+    """The colour of a label in plots; a label without one of its own by its place in the set."""
+    return COLOURS.get(label) or OTHER_COLOURS[place % len(OTHER_COLOURS)]
+
+
+def jpeg(image: Any, longest: int) -> str:
     """A PIL image as a data address, no side longer than `longest`."""
     image = image.convert("RGB")
     image.thumbnail((longest, longest))
@@ -198,7 +221,7 @@ def _heat(heat: Heat, picture: Rgb | None, box: Sequence[float] | None) -> str |
     )
     weight = 0.75 * level[..., None] ** 0.7
     mixed = grey * (1 - weight) + colour * weight
-    return _jpeg(Image.fromarray(mixed.astype(np.uint8)), CROP_PX)
+    return jpeg(Image.fromarray(mixed.astype(np.uint8)), CROP_PX)
 
 
 def _place(inference: Inference, face: Face | None) -> int | None:
@@ -251,7 +274,7 @@ def _shots(number: int, inference: Inference, images: Sequence[Rgb] | None) -> l
             )
         data = None
         if images is not None and place < len(images):
-            data = _jpeg(
+            data = jpeg(
                 Image.fromarray(np.ascontiguousarray(images[place])),
                 FRAME_PX if clip else PICTURE_PX,
             )
@@ -344,7 +367,7 @@ def _person(
         "anchor": anchor,
         "top": _top(person.emotions),
         "face": person.face,
-        "crop": _jpeg(crop, CROP_PX) if crop else None,
+        "crop": jpeg(crop, CROP_PX) if crop else None,
         "shot": shot,
         "around": _around(person.box_xyxy, inference.media.size) if shot else None,
         "box": person.box_xyxy,
@@ -554,8 +577,7 @@ def _stream(inference: Inference, person: Person) -> dict[str, Any] | None:
             upper = " L".join(f"{x:.2f} {100 - 100 * high:.2f}" for x, _, high in points)
             lower = " L".join(f"{x:.2f} {100 - 100 * low:.2f}" for x, low, _ in reversed(points))
             path += f"M{upper} L{lower} Z"
-        colour = COLOURS.get(label) or OTHER_COLOURS[place % len(OTHER_COLOURS)]
-        areas.append({"label": view.clean(label), "path": path, "colour": colour})
+        areas.append({"label": view.clean(label), "path": path, "colour": colour(label, place)})
     return {
         "areas": areas,
         "end": view.seconds(end),

@@ -9,6 +9,7 @@ COMMANDS = (
     "demo",
     "infer",
     "influence",
+    "contrast",
     "annotate",
     "models",
     "doctor",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,10 +33,14 @@ CHOICES = (
 )
 
 
-def add_choices(command: argparse.ArgumentParser) -> None:
-    """The settings that a reading takes; their defaults come from environment and file."""
+def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()) -> None:
+    """The settings that a reading takes; their defaults come from environment and file.
+
+    `without`: options that the command uses for something else.
+    """
     command.add_argument("--model", help="Hub id, local folder, or 'pocket' (bundled)")
-    command.add_argument("--faces", help="face tool: pyfeat, pyfeat-v1, pocket")
+    if "--faces" not in without:
+        command.add_argument("--faces", help="face tool: pyfeat, pyfeat-v1, pocket")
     command.add_argument("--labels", help="label set: ekman-6, ekman-7, ekman-8, free, or a .toml")
     command.add_argument("--fusion", help="auto, bayes, text, face, context or mllm")
     command.add_argument(

@@ -1,0 +1,147 @@
+"""What a contrast yields: readings alone and in pairs, and the shares of variance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from kuleshov.tools.types import EmotionScores, Face, Record
+from kuleshov.types import Gap, Influence
+
+
+class Context(Record):
+    """One context: a vignette in words, or the picture of a scene."""
+
+    name: str = Field(min_length=1)
+    text: str | None = None
+    picture: str | None = None
+
+
+class FaceAlone(Record):
+    name: str
+    face: Face
+    emotions: EmotionScores
+
+
+class ContextAlone(Record):
+    name: str
+    seen: str | None = Field(None, description="the picture in the model's words")
+    emotions: EmotionScores
+
+
+class Pair(Record):
+    """One face under one context."""
+
+    face: str
+    context: str
+    influence: Influence
+
+
+class Effect(Record):
+    """Of a label's variance over all pairs, the shares that face, context and both together make.
+
+    The additive decomposition of a two-way table without repetition: with the grand mean m, the
+    face's part is Σ (face mean − m)², the context's Σ (context mean − m)², the rest is their
+    interaction. The shares sum to 1; None where the label does not vary.
+    """
+
+    label: str
+    face: float | None = None
+    context: float | None = None
+    interaction: float | None = None
+
+
+class Contrast(Record):
+    """The whole experiment."""
+
+    faces: tuple[FaceAlone, ...]
+    contexts: tuple[ContextAlone, ...]
+    pairs: tuple[Pair, ...]
+    effects: tuple[Effect, ...]
+    gaps: tuple[Gap, ...] = ()
+    fusion: str
+    provenance: dict[str, Any] = {}
+
+    def rows(self) -> Iterator[dict[str, str | float]]:
+        """Tidy: one row a face, context and label; p_face, p_context, p_both, shift = both − face.
+
+        With the pair's influence index and divergences (bits) repeated on each of its rows.
+        """
+        for pair in self.pairs:
+            found = pair.influence
+            assert found.face is not None
+            assert found.context is not None
+            assert found.both is not None
+            for label, p in found.both.probabilities.items():
+                before = found.face.probabilities[label]
+                yield {
+                    "face": pair.face,
+                    "context": pair.context,
+                    "label": label,
+                    "p_face": before,
+                    "p_context": found.context.probabilities[label],
+                    "p_both": p,
+                    "shift": p - before,
+                    "influence": "" if found.index is None else found.index,
+                    "js_face_context": found.js_face_context or 0.0,
+                    "js_face_both": found.js_face_both or 0.0,
+                    "js_context_both": found.js_context_both or 0.0,
+                }
+
+    def margins(self) -> Iterator[dict[str, str | float]]:
+        """Tidy: per face and per context, means over the other: how far readings were moved."""
+        for kind, names in (
+            ("face", [face.name for face in self.faces]),
+            ("context", [context.name for context in self.contexts]),
+        ):
+            for name in names:
+                own = [pair for pair in self.pairs if getattr(pair, kind) == name]
+                if not own:
+                    continue
+                indices = [p.influence.index for p in own if p.influence.index is not None]
+                moved = float(np.mean([pair.influence.js_face_both or 0.0 for pair in own]))
+                row: dict[str, str | float] = {
+                    "kind": kind,
+                    "name": name,
+                    "pairs": len(own),
+                    "mean_js_face_both": moved,
+                    "mean_influence": float(np.mean(indices)) if indices else "",
+                }
+                for effect in self.effects:
+                    shifts = [
+                        pair.influence.both.probabilities[effect.label]
+                        - pair.influence.face.probabilities[effect.label]
+                        for pair in own
+                        if pair.influence.both and pair.influence.face
+                    ]
+                    row[f"shift_{effect.label}"] = float(np.mean(shifts))
+                yield row
+
+
+def effects(pairs: Sequence[Pair], labels: Sequence[str]) -> list[Effect]:
+    """The decomposition of each label's variance; see `Effect`."""
+    faces = list(dict.fromkeys(pair.face for pair in pairs))
+    contexts = list(dict.fromkeys(pair.context for pair in pairs))
+    found = []
+    for label in labels:
+        table = np.array(
+            [pair.influence.both.probabilities[label] for pair in pairs if pair.influence.both]
+        ).reshape(len(faces), len(contexts))
+        total = float(((table - table.mean()) ** 2).sum())
+        if total < 1e-12:
+            found.append(Effect(label=label))
+            continue
+        by_face = len(contexts) * float(((table.mean(1) - table.mean()) ** 2).sum())
+        by_context = len(faces) * float(((table.mean(0) - table.mean()) ** 2).sum())
+        found.append(
+            Effect(
+                label=label,
+                face=by_face / total,
+                context=by_context / total,
+                interaction=max(0.0, 1 - (by_face + by_context) / total),
+            )
+        )
+    return found
