@@ -108,7 +108,7 @@ class Agent:
         chosen = Settings.load(settings, **overrides)
         # what is quick to find wrong is looked at before anything is loaded
         LabelSet.load(chosen.labels)
-        tool = face_tools.entry(chosen.faces)
+        tool = face_tools.entry(chosen.faces, chosen.paths, chosen.tool_timeout_s)
         models.check(chosen.model, device=chosen.device, quantization=chosen.quantization)
         faces = tool.load(device=chosen.device)
         model = models.load(

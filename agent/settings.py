@@ -30,7 +30,15 @@ class Settings(BaseSettings):
     model: str | None = Field(
         None, description="Hub id, local folder or 'pocket'; None: by hardware"
     )
-    faces: str = Field("pyfeat", description="face tool, see `kuleshov doctor`")
+    faces: str = Field(
+        "pyfeat", description="face tool, NAME+NAME or NAME:FILE, see `kuleshov doctor`"
+    )
+    paths: dict[str, str] = Field(
+        {}, description="model files and programs of face tools, by tool; see `kuleshov doctor`"
+    )
+    tool_timeout_s: float = Field(
+        600, gt=0, description="seconds a face tool that runs as a program may take for one medium"
+    )
     labels: str = Field("ekman-7", description="label set, 'free', or a .toml file")
     fusion: Fusion = Field(
         "auto", description="auto: bayes where the tool gives expressions, else text"

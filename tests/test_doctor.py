@@ -145,7 +145,13 @@ def test_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(importlib.metadata, "version", nothing)
     found = rows()
-    assert {name: row.command for name, row in found.items() if not row.installed} == {
+    apart = {"openface", "openface3", "libreface", "pyafar"}
+    for name in apart:
+        assert not found[name].installed
+        assert f"--faces {name}:FILE" in found[name].weights
+    assert {
+        name: row.command for name, row in found.items() if not row.installed and name not in apart
+    } == {
         "hsemotion": found["hsemotion"].command,
         "mediapipe": found["mediapipe"].command,
         "pyfeat": "pip install 'py-feat>=2.1,<3'",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from kuleshov.tools import faces, mllm, pocket
@@ -26,13 +26,14 @@ EXTRAS = (
 )
 
 
-def report() -> list[ToolStatus]:
+def report(paths: Mapping[str, str] | None = None) -> list[ToolStatus]:
     """A row each: this program, the face tools, torch, transformers, the models, the extras.
 
-    Takes a few seconds, most of them for importing torch. Asks nothing of the network.
+    `paths`: model files and programs of face tools that the user named, by tool. Takes a few
+    seconds, most of them for importing torch. Asks nothing of the network.
     """
     rows = [_row("kuleshov", _program)]
-    rows += [_row(name, status) for name, status in faces.statuses().items()]
+    rows += [_row(name, status) for name, status in faces.statuses(paths).items()]
     rows += [_row("torch", _torch), _row("transformers", _transformers)]
     rows += [_row("pocket (LLaVA)", _bundled), _row("default model", _default)]
     rows += [_row(extra[0], partial(_extra, *extra)) for extra in EXTRAS]

@@ -16,9 +16,10 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from kuleshov import card
+    from kuleshov.settings import Settings
     from kuleshov.tools import doctor
 
-    rows = doctor.report()
+    rows = doctor.report(Settings.load().paths)
     if arguments.json:
         sys.stdout.write(json.dumps([row.model_dump(mode="json") for row in rows], indent=2) + "\n")
     else:

@@ -8,6 +8,7 @@ from kuleshov.tools.faces import (  # noqa: F401  (registers)
     hsemotion,
     mediapipe,
     pocket,
+    programs,
     pyfeat,
     reverse,
     yunet,

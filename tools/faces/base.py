@@ -171,7 +171,8 @@ class ToolStatus(Record):
 class Entry:
     """A registered tool: `load(**options)` makes it, `status()` looks without loading weights.
 
-    finds: it finds faces itself. measures: it measures faces that another tool found.
+    finds: it finds faces itself. measures: it measures faces that another tool found. program: it
+    runs in a process of its own, which takes a time limit.
     """
 
     name: str
@@ -179,6 +180,7 @@ class Entry:
     status: Callable[[], ToolStatus]
     finds: bool = True
     measures: bool = False
+    program: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,9 +203,10 @@ def register(
     *,
     finds: bool = True,
     measures: bool = False,
+    program: bool = False,
 ) -> None:
     """Make a tool known by name; the last registration of a name wins."""
-    registry[name] = Entry(name, load, status, finds, measures)
+    registry[name] = Entry(name, load, status, finds, measures, program)
 
 
 def register_format(

@@ -7,7 +7,9 @@ also come last in a row (``yunet+openface:result.csv``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,12 +36,17 @@ def formats() -> list[str]:
     return sorted(format_readers)
 
 
-def statuses() -> dict[str, Callable[[], ToolStatus]]:
-    """How every known tool is, by name: those that run and those whose result files are read."""
+def statuses(paths: Mapping[str, str] | None = None) -> dict[str, Callable[[], ToolStatus]]:
+    """How every known tool is, by name: those that run and those whose result files are read.
+
+    `paths`: model files and programs that the user named, by tool.
+    """
     found: dict[str, Callable[[], ToolStatus]] = {
         name: partial(_only_read, name) for name in format_readers
     }
-    found |= {name: one.status for name, one in registry.items()}
+    for name, one in registry.items():
+        given = (paths or {}).get(name)
+        found[name] = partial(one.status, path=given) if given else one.status
     return dict(sorted(found.items()))
 
 
@@ -55,16 +62,27 @@ def _only_read(name: str) -> ToolStatus:
     )
 
 
-def entry(name: str) -> Entry:
+def entry(
+    name: str, paths: Mapping[str, str] | None = None, timeout_s: float | None = None
+) -> Entry:
     """The tool that `name` stands for: NAME, NAME+NAME, NAME:FILE or NAME+NAME:FILE.
 
+    Args:
+        name: see above.
+        paths: model files and programs that the user named, by tool.
+        timeout_s: how long a tool that runs as a program may take for a picture or clip.
+
     Raises:
-        ToolError: an unknown name, tools in an order that cannot work, a file that is not there.
+        ToolError: an unknown name, tools in an order that cannot work, a file that is not there,
+            a path for a tool that takes none.
     """
     tools, _, path = name.partition(":")
     *heads, last = tools.split("+")
+    for tool in paths or {}:
+        _takes_a_path(tool)
     parts = [_single(part) for part in heads]
     parts.append(_file(last, path) if ":" in name else _single(last))
+    parts = [_with_options(part, paths or {}, timeout_s) for part in parts]
     first, *rest = parts
     if not first.finds:
         raise ToolError(
@@ -81,6 +99,26 @@ def entry(name: str) -> Entry:
     if not rest:
         return first
     return combined.entry(name, parts)
+
+
+def _takes_a_path(tool: str) -> None:
+    known = [
+        name for name, one in registry.items() if "path" in inspect.signature(one.load).parameters
+    ]
+    if tool not in known:
+        raise ToolError(
+            f"setting paths: {tool!r} takes no path{nearest(tool, known)}; those that do: "
+            f"{', '.join(sorted(known))}."
+        )
+
+
+def _with_options(part: Entry, paths: Mapping[str, str], timeout_s: float | None) -> Entry:
+    options: dict[str, Any] = {}
+    if part.name in paths:
+        options["path"] = paths[part.name]
+    if part.program and timeout_s is not None:
+        options["timeout_s"] = timeout_s
+    return replace(part, load=partial(part.load, **options)) if options else part
 
 
 def _single(name: str) -> Entry:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,11 +126,12 @@ class Rules:
         )
 
 
-def load(**_: Any) -> Rules:
+def load(device: str | None = None) -> Rules:
+    """`device` is taken for the sake of the protocol."""
     return Rules()
 
 
-def status(**_: Any) -> ToolStatus:
+def status() -> ToolStatus:
     return ToolStatus(
         name="rules",
         ready=True,
