@@ -11,6 +11,8 @@ COMMANDS = (
     "influence",
     "contrast",
     "annotate",
+    "agree",
+    "facs",
     "models",
     "doctor",
     "graph",

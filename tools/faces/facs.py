@@ -63,30 +63,50 @@ def name(unit: int) -> str:
 class Source(Record):
     """Where a statement comes from. checked: False means quoted from memory, to be verified."""
 
+    short: str
     text: str
     checked: bool = True
 
     def __str__(self) -> str:
-        return self.text if self.checked else f"{self.text} [quoted from memory, not checked]"
+        return self.short if self.checked else f"{self.short}{UNCHECKED}"
 
 
+UNCHECKED = "†"
+UNCHECKED_MEANS = f"{UNCHECKED} quoted from memory, not checked against the source"
 SOURCES: dict[str, Source] = {
-    "emfacs": Source(text="EMFACS-style tables, as commonly quoted"),
-    "variant": Source(text="FACS Investigator's Guide tables, as commonly quoted"),
-    "du2014": Source(text="Du, Tao & Martinez (2014), PNAS 111:E1454: posed faces", checked=False),
+    "emfacs": Source(short="EMFACS", text="EMFACS-style tables, as commonly quoted"),
+    "variant": Source(
+        short="FACS tables", text="tables of prototypes and variants, as commonly quoted"
+    ),
+    "du2014": Source(
+        short="Du et al. 2014",
+        text="Du, Tao & Martinez (2014), Compound facial expressions of emotion, PNAS 111:E1454",
+        checked=False,
+    ),
     "cordaro2018": Source(
-        text="Cordaro et al. (2018), as tabulated by Keltner et al. (2019)", checked=False
+        short="Cordaro et al. 2018",
+        text="Cordaro et al. (2018), as tabulated by Keltner et al. (2019)",
+        checked=False,
     ),
     "affdex": Source(
-        text="Affdex: units that lower an emotion's likelihood (McDuff et al. 2016)", checked=False
+        short="Affdex", text="Affdex: units that lower an emotion's likelihood", checked=False
     ),
-    "ambadar2009": Source(text="Ambadar, Cohn & Reed (2009): AU6 alone is not sufficient"),
+    "ambadar2009": Source(short="Ambadar et al. 2009", text="Ambadar, Cohn & Reed (2009)"),
     "ekman1982": Source(
-        text="Ekman & Friesen (1982): felt, false and miserable smiles", checked=False
+        short="Ekman & Friesen 1982",
+        text="Ekman & Friesen (1982), Felt, false, and miserable smiles",
+        checked=False,
     ),
-    "review": Source(text="Bian, Küster, Liu & Krumhuber (2024), doi:10.3390/s24010126"),
-    "pspi": Source(text="Prkachin & Solomon (2008)", checked=False),
-    "arkit": Source(text="Py-Feat 2.1 AU reference, after FACS and the ARKit-to-FACS sheet"),
+    "review": Source(
+        short="Bian et al. 2024", text="Bian, Küster, Liu & Krumhuber (2024), doi:10.3390/s24010126"
+    ),
+    "pspi": Source(
+        short="Prkachin & Solomon 2008", text="Prkachin & Solomon (2008)", checked=False
+    ),
+    "arkit": Source(
+        short="Py-Feat AU reference",
+        text="Py-Feat 2.1 AU reference and region map, after FACS and the ARKit-to-FACS sheet",
+    ),
 }
 
 

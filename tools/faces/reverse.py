@@ -1,6 +1,6 @@
 """An expression from units, by rules: for tools that measure units and no expression.
 
-`yunet+mediapipe+rules`. Reverse inference in the manner of Affdex (McDuff et al. 2016): units that
+`yunet+mediapipe+rules`. Reverse inference in the manner of Affdex: units that
 belong to an expression raise it, units that speak against it (`facs.AGAINST`) lower it, and a unit
 that was not measured says nothing. It is naive Bayes over the units: how often posers of an
 expression show a unit is from Du, Tao & Martinez (2014); every unit is shown by BASE of the others.

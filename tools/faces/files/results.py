@@ -109,7 +109,7 @@ class FileFaces:
                 )
             found = [row for row in rows if row.found]
             height, width = images[0].shape[:2]
-            return Observation([[self._face(row, width, height) for row in found]])
+            return Observation([[self.face(row, width, height) for row in found]])
         self._check_length(rows, media)
         faces: list[list[Face]] = []
         missing: list[Frame] = []
@@ -118,7 +118,7 @@ class FileFaces:
             if not here:
                 missing.append(at)
             height, width = image.shape[:2]
-            faces.append([self._face(row, width, height) for row in here if row.found])
+            faces.append([self.face(row, width, height) for row in here if row.found])
         if not missing:
             return Observation(faces)
         some = ", ".join(f"{at.index} ({at.time_s:.2f} s)" for at in missing[:5])
@@ -214,7 +214,8 @@ class FileFaces:
         near = min(timed[max(0, place - 1) : place + 1], key=lambda time: abs(time - at.time_s))
         return [row for row in rows if row.time_s == near] if abs(near - at.time_s) <= reach else []
 
-    def _face(self, row: ResultRow, width: int, height: int) -> Face:
+    def face(self, row: ResultRow, width: int, height: int) -> Face:
+        """A row as a Face in a picture of this size, pixels. Raises FileError if it is none."""
         notes = tuple(row.face.get("notes", ()))
         if row.box is None:
             notes += (NO_BOX,)
