@@ -10,6 +10,7 @@ from kuleshov.annotate import engine as local
 from kuleshov.annotate import items
 from kuleshov.annotate.engine import Progress, Watcher
 from kuleshov.annotate.store import RunDirectory, now
+from kuleshov.tools.mllm.batching import BatchedMllm, batched
 from kuleshov.tools.types import KuleshovError
 
 
@@ -34,29 +35,55 @@ def annotate(
     found = items.read(source)  # what is wrong with the data set is said before a run is begun
     progress = Progress(total=items.count(source))
     begun = now()
-    with RunDirectory(out).open(
-        local.plan(agent, source, context), retry_failed=retry_failed
-    ) as run:
-        facts: dict[str, Any] = {"engine": engine}
-        end = "interrupted"
-        try:
-            local.run_locally(
-                agent, run, found, progress, context=context, workers=workers or 8, watch=watch
-            )
-            end = "complete"
-        finally:
+    mllm = batched(agent.crew.mllm, batch)
+    own_queue = mllm is not agent.crew.mllm
+    if own_queue:
+        agent = agent.with_model(mllm)
+    try:
+        with RunDirectory(out).open(
+            local.plan(agent, source, context), retry_failed=retry_failed
+        ) as run:
+            end = "interrupted"
             try:
-                run.session(
-                    begun=begun,
-                    end=end,
-                    done=progress.done,
-                    failed=progress.failed,
-                    skipped=progress.skipped,
-                    seconds=round(progress.seconds, 2),
-                    notes=run.notes,
-                    **facts,
+                local.run_locally(
+                    agent,
+                    run,
+                    found,
+                    progress,
+                    context=context,
+                    workers=workers or 2 * getattr(mllm, "batch", 4),
+                    watch=watch,
                 )
-            except KuleshovError:
-                if end == "complete":
-                    raise  # else what ended the run is what is to be told
+                end = "complete"
+            finally:
+                try:
+                    run.session(
+                        begun=begun,
+                        end=end,
+                        engine=engine,
+                        done=progress.done,
+                        failed=progress.failed,
+                        skipped=progress.skipped,
+                        seconds=round(progress.seconds, 2),
+                        notes=run.notes,
+                        **_queue_facts(mllm),
+                    )
+                except KuleshovError:
+                    if end == "complete":
+                        raise  # else what ended the run is what is to be told
+    finally:
+        if isinstance(mllm, BatchedMllm) and own_queue:
+            mllm.close()
     return progress
+
+
+def _queue_facts(mllm: Any) -> dict[str, Any]:
+    if not isinstance(mllm, BatchedMllm):
+        return {}
+    return {
+        "batch": mllm.batch,
+        "largest_batch": mllm.largest,
+        "out_of_memory": mllm.halved,
+        "tokens_read": mllm.store.read,
+        "tokens_reused": mllm.store.reused,
+    }

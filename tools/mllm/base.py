@@ -38,6 +38,7 @@ class MllmInfo(Record):
     taught_labels: tuple[str, ...] | None = None  # None: open vocabulary
     context_weight: float = 1.0  # what its reading of a scene weighs in fusion, by default
     context_tokens: int | None = None
+    batch: int | None = None  # answers written at once, where that may change them; None: it cannot
     caveat: str | None = None
 
 

@@ -1,0 +1,57 @@
+"""Runs annotation in processes that are killed at random moments; prints the kills as JSON.
+
+The models are loaded once here; each run is a fork, because to start Python anew for every kill
+would take minutes. Called with the data set, the run directory and the least number of kills.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from kuleshov import Agent
+
+
+def run(agent: Agent, source: str, out: str) -> int:
+    """A fork that annotates; its process id."""
+    child = os.fork()
+    if child == 0:
+        try:
+            agent.annotate(source, out, workers=3, batch=2)
+        finally:
+            os._exit(0)
+    return child
+
+
+def main(source: str, base: str, kills: int) -> None:
+    torch.set_num_threads(1)  # threads do not survive a fork
+    agent = Agent.load(model="pocket", faces="pocket", max_new_tokens=16)
+    chance = random.Random(8)
+    landed: list[dict[str, int]] = []
+    runs = 0
+    while len(landed) < kills:
+        out = Path(base) / f"run-{runs}"
+        runs += 1
+        while True:
+            child = run(agent, source, str(out))
+            time.sleep(chance.uniform(0.02, 0.9))
+            ended, _ = os.waitpid(child, os.WNOHANG)
+            if ended:
+                break
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            file = out / "annotations.jsonl"
+            done = len(file.read_bytes().splitlines()) if file.exists() else 0
+            landed.append({"run": runs - 1, "done": done})
+    print(json.dumps({"kills": landed, "runs": runs}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
