@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import torch
@@ -23,10 +24,14 @@ def run(agent: Agent, source: str, out: str) -> int:
     """A fork that annotates; its process id."""
     child = os.fork()
     if child == 0:
+        code = 1
         try:
             agent.annotate(source, out, workers=3, batch=2)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
-            os._exit(0)
+            os._exit(code)
     return child
 
 
@@ -39,17 +44,23 @@ def main(source: str, base: str, kills: int) -> None:
     while len(landed) < kills:
         out = Path(base) / f"run-{runs}"
         runs += 1
+        before, longest = 0, 1.0
         while True:
             child = run(agent, source, str(out))
-            time.sleep(chance.uniform(0.02, 0.9))
-            ended, _ = os.waitpid(child, os.WNOHANG)
+            time.sleep(chance.uniform(0.0, longest))
+            ended, code = os.waitpid(child, os.WNOHANG)
             if ended:
+                if code:
+                    sys.exit("a run ended by itself before it was done")
                 break
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             file = out / "annotations.jsonl"
             done = len(file.read_bytes().splitlines()) if file.exists() else 0
             landed.append({"run": runs - 1, "done": done})
+            # a busy machine may not finish one item before it is killed: it gets more time
+            longest = longest * 1.3 if done == before else 1.0
+            before = done
     print(json.dumps({"kills": landed, "runs": runs}))
 
 

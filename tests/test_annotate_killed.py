@@ -14,7 +14,7 @@ from PIL import Image
 from kuleshov import Agent
 
 KILLS = 30
-ITEMS = 24
+ITEMS = 16
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, feat_data: Path) -> Path:
     photo = Image.open(feat_data / "single_face.jpg").convert("RGB")
     rows = ["path,id,context,label"]
     for n in range(ITEMS):
-        side = 96 + 4 * n
+        side = 96 + 6 * n
         photo.resize((side, side)).save(tmp_path / "set" / f"{n:02}.png")
         rows.append(f"{n:02}.png,item {n},Note {n}.,happiness")
     (tmp_path / "set" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -55,14 +55,14 @@ def test_killed_at_random_moments(folder: Path, tmp_path: Path):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=560,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert len(told["kills"]) >= KILLS
     # they landed at the beginning, in the middle and near the end
-    assert len({kill["done"] for kill in told["kills"]}) > 5
+    assert len({kill["done"] for kill in told["kills"]}) > 3
     Agent.load(model="pocket", faces="pocket", max_new_tokens=16).annotate(
         folder / "list.csv", tmp_path / "undisturbed"
     )

@@ -1,9 +1,8 @@
 """One queue in front of a model: the requests of many graphs leave it as batches.
 
 Answers are written together, each in a slot of its own that the next request takes when it is
-done; what conversations share is read once. In float32 the answers are those of the same queue
-with a batch of one, to the bit where the machine's matrix products allow it (see `slots`), and
-those of the model without a queue.
+done; images that conversations share are read once. In float32 the answers are those of the model
+without a queue, and label scores are equal to the bit: each is computed by itself.
 """
 
 from __future__ import annotations
@@ -20,11 +19,12 @@ from kuleshov.tools.mllm import hardware, loading, scoring
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, MllmInfo
 from kuleshov.tools.mllm.encode import Encoded, clean, defuse
 from kuleshov.tools.mllm.segments import Piece, PieceStore, cache_of, pieces
-from kuleshov.tools.mllm.slots import SlotCache, step
-from kuleshov.tools.mllm.transformers_model import TransformersMllm
+from kuleshov.tools.mllm.slots import Layers, SlotCache, step
+from kuleshov.tools.mllm.transformers_model import LONG_TAIL, TransformersMllm, mean
 
 log = logging.getLogger("kuleshov")
 BATCH_CPU, BATCH_GPU = 8, 16
+ROOM = 512  # tokens of an answer that room is kept for at once; the buffer grows when need be
 SHARE_OF_MEMORY = 0.2  # of what is free, for what conversations share
 
 
@@ -43,7 +43,7 @@ class Request:
     @property
     def held(self) -> int:
         """Tokens that the pieces cover."""
-        return self.start[-1].start + self.start[-1].used if self.start else 0
+        return self.start[-1].end
 
 
 @dataclass(eq=False)
@@ -81,7 +81,7 @@ class BatchedMllm:
         self.halved = 0
         self.largest = 0
         budget = int(SHARE_OF_MEMORY * (hardware.free_bytes(inner.info.device) or 4 << 30))
-        self.store = PieceStore(inner.model, inner.text_config, budget)
+        self.store = PieceStore(inner.text_config, budget)
         self._cache = SlotCache(exact=self.exact)
         self._rows: list[Row] = []
         self._waiting: list[Request] = []
@@ -104,7 +104,6 @@ class BatchedMllm:
         on_token: Callable[[str], None] | None = None,
     ) -> Generation:
         """See `TransformersMllm.generate`; `seconds` include the wait in the queue."""
-        cleaned = clean(conversation, self.inner.controls)
         encoded = self.inner._encode(conversation)
         if not self._takes(encoded) or temperature > 0 or on_token is not None:
             return self._alone(
@@ -118,30 +117,26 @@ class BatchedMllm:
                 )
             )
         most = min(max_new_tokens, self.inner._room(encoded))
-        start = self._pieces(cleaned, encoded, len(encoded.ids) - 1)
-        return self._ask(Request(encoded, start, schema=schema, most=most))
+        return self._ask(Request(encoded, pieces(encoded), schema=schema, most=most))
 
     def score(self, conversation: Conversation, answers: Sequence[str]) -> list[float]:
         """See `TransformersMllm.score`."""
         if not answers:
             return []
         inner = self.inner
-        cleaned = clean(conversation, inner.controls)
         encoded = inner._encode(conversation)
         if not self._takes(encoded):
             return self._alone(lambda: inner.score(conversation, answers))
         with inner.lock:
+            asked = clean(conversation[-1:], inner.controls)
             ids = [
                 scoring.answer_ids(
-                    inner.processor, cleaned[-1:], defuse(answer, inner.controls), inner.ends
+                    inner.processor, asked, defuse(answer, inner.controls), inner.ends
                 )
                 for answer in answers
             ]
         inner._room(encoded, at_least=max(map(len, ids)))
-        several = sum(turn["role"] == "user" for turn in cleaned) > 1
-        # a first question's text is read together with the labels, not twice
-        last = len(encoded.ids) - 1 if several else max(i.end for i in encoded.images or [])
-        return self._ask(Request(encoded, self._pieces(cleaned, encoded, last), answers=ids))
+        return self._ask(Request(encoded, pieces(encoded), answers=ids))
 
     def close(self) -> None:
         """End the queue; requests that wait are answered with an MllmError."""
@@ -152,10 +147,6 @@ class BatchedMllm:
 
     def _takes(self, encoded: Encoded) -> bool:
         return self.able and bool(encoded.images)
-
-    def _pieces(self, cleaned: Conversation, encoded: Encoded, last: int) -> list[Piece]:
-        with self.inner.lock, loading.quiet():  # a fast tokenizer is one thread's at a time
-            return pieces(self.inner.processor, cleaned, encoded, last)
 
     def _ask(self, request: Request) -> Any:
         with self._wake:
@@ -212,27 +203,37 @@ class BatchedMllm:
 
     def _score(self, request: Request) -> None:
         def work() -> list[float]:
-            layers = self._read(request)
-            cache = cache_of(layers, self.inner.text_config)
+            cache = cache_of(self._start(request), self.inner.text_config)
             tail = request.encoded.ids[request.held :]
+            if len(tail) > LONG_TAIL:
+                self._read(request, cache)
+                tail = tail[-1:]
             return scoring.tree_scores(self.inner.model, tail, request.answers or [], cache)
 
         self._with_memory(request, work, request.future.set_result)
 
     def _admit(self, request: Request) -> None:
         def work() -> Row:
-            layers = self._read(request)
             grammar = None
             if request.schema is not None:
                 grammar = self.inner._grammar_maker().for_schema(request.schema)
-            self._cache.join(layers, len(request.encoded.ids) + request.most)
+            cache = cache_of(self._start(request), self.inner.text_config)
+            self._read(request, cache)
+            room = len(request.encoded.ids) + min(request.most, ROOM)
+            self._cache.join([(layer.keys, layer.values) for layer in cache.layers], room)
             return Row(request, request.encoded.ids[-1], grammar)
 
         self._with_memory(request, work, self._rows.append)
         self.largest = max(self.largest, len(self._rows))
 
-    def _read(self, request: Request) -> Any:
-        return self.store.layers(request.start, request.encoded, self.inner._to_device)
+    def _start(self, request: Request) -> Layers:
+        return self.store.layers(request.start, request.encoded, self.inner._read)
+
+    def _read(self, request: Request, cache: Any) -> None:
+        """Read what follows the last image, but for the last token."""
+        ids = request.encoded.inputs["input_ids"][:, request.held : -1]
+        if ids.shape[1]:
+            self.inner._read({}, ids, cache)
 
     def _with_memory(
         self, request: Request, work: Callable[[], Any], use: Callable[[Any], Any]
@@ -296,7 +297,7 @@ class BatchedMllm:
         return Generation(
             text=str(text),
             tokens=len(ids),
-            mean_logprob=round(sum(logs) / len(logs), 5) if logs else None,
+            mean_logprob=mean(logs),
             finished=ended or whole,
             seconds=time.perf_counter() - row.request.begun,
         )

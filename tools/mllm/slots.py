@@ -67,6 +67,8 @@ class SlotCache:
     def update(self, keys: Any, values: Any, layer: int, *_: Any, **__: Any) -> tuple[Rows, Rows]:
         held = self.layers[layer]
         for side, new in ((0, keys), (1, values)):
+            if max(self.lengths) >= held[side].shape[2]:
+                held[side] = _roomy(held[side], new, 0, max(self.lengths) + SPARE)
             for row, length in enumerate(self.lengths):
                 held[side][row, :, length] = new[row, :, 0]
         grown = [length + 1 for length in self.lengths]

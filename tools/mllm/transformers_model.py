@@ -125,7 +125,7 @@ class TransformersMllm:
         return Generation(
             text=text,
             tokens=len(ids),
-            mean_logprob=sum(logs) / len(logs) if logs else None,
+            mean_logprob=mean(logs),
             finished=finished,
             seconds=time.perf_counter() - begun,
         )
@@ -296,6 +296,11 @@ class TransformersMllm:
             width = head.out_features if head is not None else self.text_config.vocab_size
             self._grammars = Grammars(self.processor.tokenizer, width, self.ends)
         return self._grammars
+
+
+def mean(logs: Sequence[float]) -> float | None:
+    """Their mean, to four places: further ones depend on how the products were summed."""
+    return round(sum(logs) / len(logs), 4) if logs else None
 
 
 class _Recorder:
