@@ -110,12 +110,13 @@ def attend(module: Any, query: Any, key: Any, value: Any, mask: Any, **options: 
         places = torch.arange(longest, device=query.device)
         lengths = torch.tensor(key.lengths, device=query.device)
         allowed = (places[None] < lengths[:, None])[:, None, None, :]
-        held = (side.buffer[:count, :, :longest] for side in (key, value))
-        return sdpa_attention_forward(module, query, *held, allowed, **options)
+        keys, values = (side.buffer[:count, :, :longest] for side in (key, value))
+        return sdpa_attention_forward(module, query, keys, values, allowed, **options)
     rows = []
     for row, length in enumerate(key.lengths):
-        held = (side.buffer[row : row + 1, :, :length] for side in (key, value))
-        rows.append(sdpa_attention_forward(module, query[row : row + 1], *held, None, **options)[0])
+        keys, values = (side.buffer[row : row + 1, :, :length] for side in (key, value))
+        asked = query[row : row + 1]
+        rows.append(sdpa_attention_forward(module, asked, keys, values, None, **options)[0])
     rows += [rows[0]] * (query.shape[0] - count)
     return torch.cat(rows), None
 
