@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
-from kuleshov import __version__, conversation, graph, people, prompts
+from kuleshov import __version__, conversation, graph, people, prompts, strategy
 from kuleshov.crew import Crew
 from kuleshov.settings import Settings
 from kuleshov.tools import faces as face_tools
@@ -77,9 +77,9 @@ class Agent:
             faces=faces,
             settings=settings,
             labels=labels,
-            strategy=_strategy(settings, labels, faces, mllm),
+            strategy=strategy.choose(settings, labels, faces, mllm, family),
             context_weight=weight,
-            writer=conversation.Writer(family, mllm.info),
+            writer=conversation.Writer(family, mllm.info, labels),
             provenance={
                 "kuleshov": __version__,
                 "mllm": mllm.info.model_dump(mode="json"),
@@ -290,34 +290,6 @@ def _untraced() -> AbstractContextManager[Any]:
     from langsmith import tracing_context
 
     return tracing_context(enabled=False)
-
-
-def _strategy(settings: Settings, labels: LabelSet, faces: FaceTool, mllm: Mllm) -> str:
-    """The fusion strategy that `auto` stands for here, or the one asked for if it can be done."""
-    if labels.mode == "free" and mllm.info.taught_labels is not None:
-        raise KuleshovError(
-            f"{mllm.info.id} was taught a fixed list of labels and cannot choose its own; "
-            "use --labels ekman-6, ekman-7 or ekman-8, or another model."
-        )
-    taught = mllm.info.taught_labels
-    unknown = [name for name in labels.names if taught is not None and name not in taught]
-    if unknown:
-        raise KuleshovError(
-            f"{mllm.info.id} was not taught {', '.join(unknown)}: not measured by this model; "
-            "use --labels ekman-6, ekman-7 or ekman-8, or another model."
-        )
-    covered = labels.mode != "free" and set(labels.names) <= set(faces.info.expressions)
-    if settings.fusion == "auto":
-        return "bayes" if covered else "text"
-    if settings.fusion in ("bayes", "face") and not covered:
-        raise KuleshovError(
-            f"fusion {settings.fusion!r} needs a face tool that scores every label of "
-            f"{labels.name}; {faces.info.name} scores "
-            f"{', '.join(faces.info.expressions) or 'none'}: use --fusion text."
-        )
-    if settings.fusion == "context" and labels.mode == "free":
-        raise KuleshovError("fusion 'context' needs a list of labels: use --labels ekman-7.")
-    return settings.fusion
 
 
 def versions() -> dict[str, str]:

@@ -116,11 +116,8 @@ class _Card:
         self.wrapped(view.clean(inference.caveat), style="dim italic")
 
     def person(self, inference: Inference, person: Person) -> None:
-        top = ""
-        if person.emotions is not None:
-            label = person.emotions.top
-            top = f"{view.clean(label)} {view.percent(person.emotions.probabilities[label])}"
-        self.heading(f"Person {person.id}", top or "unanswered")
+        top = "unanswered" if person.emotions is None else view.headline(person.emotions)
+        self.heading(f"Person {person.id}", top)
         face = person.face
         if face is None:
             self.wrapped("no face was found for this person", 2, style="dim")

@@ -14,7 +14,7 @@ from typing import Any
 from kuleshov import prompts
 from kuleshov.state import Picture
 from kuleshov.tools.mllm.base import Conversation, MllmInfo, Turn
-from kuleshov.tools.types import Face
+from kuleshov.tools.types import Face, LabelSet
 from kuleshov.types import Evidence
 
 CONTENT_FREE = "N/A"  # Zhao et al. 2021, Calibrate Before Use (ICML): the content-free input
@@ -70,9 +70,27 @@ def blank() -> Any:
 class Writer:
     """Writes the conversations of one prompt family for one model."""
 
-    def __init__(self, family: str, info: MllmInfo) -> None:
+    def __init__(self, family: str, info: MllmInfo, labels: LabelSet | None = None) -> None:
+        """Args: labels: how the model is asked for them follows from their mode."""
         self.family = family
         self.several = info.many_images
+        self.each = labels is not None and labels.mode == "multi"
+        self.stated = not info.scores_labels
+        self.definitions = labels.definitions if labels else {}
+
+    def _about(self, labels: Sequence[str], *, expression: bool = False) -> dict[str, Any]:
+        """What a question about labels is rendered with."""
+        known = {label: self.definitions[label] for label in labels if label in self.definitions}
+        return {
+            "labels": labels,
+            "definitions": known,
+            "each": self.each,
+            "expression": expression,
+        }
+
+    def _asked(self, node: str) -> str:
+        """The template: a yes or no for each label, or numbers, instead of one label."""
+        return "stated" if self.stated else "each" if self.each else node
 
     def scene(self, pictures: Sequence[Any]) -> Conversation:
         text = prompts.render(self.family, "scene")
@@ -120,17 +138,25 @@ class Writer:
         labels: Sequence[str],
     ) -> Conversation:
         """Asks for one label straight from the evidence."""
-        return self._evidence("direct", whole, crop, number, evidence, labels=labels)
+        return self._evidence(
+            self._asked("direct"), whole, crop, number, evidence, **self._about(labels)
+        )
 
     def expression(self, face: Any, labels: Sequence[str]) -> Conversation:
         """Asks for the expression of one face and nothing else."""
-        return [user(face, prompts.render(self.family, "expression", labels=labels))]
+        about = self._about(labels, expression=True)
+        text = prompts.render(
+            self.family, self._asked("expression"), evidence=None, person=None, **about
+        )
+        return [user(face, text)]
 
     def label(
         self, before: Conversation, answer: str, number: int | None, labels: Sequence[str]
     ) -> Conversation:
         """Asks for one label after the explanation `answer`."""
-        text = prompts.render(self.family, "label", labels=labels, person=number)
+        text = prompts.render(
+            self.family, self._asked("label"), evidence=None, person=number, **self._about(labels)
+        )
         return [*before, assistant(answer), user(text)]
 
     def repair(
@@ -138,6 +164,34 @@ class Writer:
     ) -> Conversation:
         text = prompts.render(self.family, "repair", complaints=complaints, unreadable=unreadable)
         return [*before, assistant(answer), user(text)]
+
+
+def each_answers(labels: Sequence[str]) -> list[str]:
+    """Yes and no for every label, in turn: what is scored where labels do not exclude another."""
+    return [f"{label}: {word}" for label in labels for word in ("yes", "no")]
+
+
+def stated_schema(labels: Sequence[str]) -> dict[str, Any]:
+    """The JSON that stated numbers follow: one in 0-100 for every label."""
+    number = {"type": "integer", "minimum": 0, "maximum": 100}
+    return {
+        "type": "object",
+        "properties": dict.fromkeys(labels, number),
+        "required": list(labels),
+        "additionalProperties": False,
+    }
+
+
+def stated_numbers(answer: str, labels: Sequence[str]) -> list[float]:
+    """Read stated numbers, 0-1, in the order of the labels.
+
+    Raises ValueError, KeyError or TypeError if one is missing or not a number in 0-100.
+    """
+    told = json.loads(answer)
+    numbers = [told[label] for label in labels]
+    if any(isinstance(n, bool) or not 0 <= n <= 100 for n in numbers):
+        raise ValueError("not in 0-100")
+    return [n / 100 for n in numbers]
 
 
 def content_free() -> list[Evidence]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from kuleshov.tools import mappings
 from kuleshov.tools.types import EmotionScores, LabelSet
 
 WORTH_SAYING = 0.05  # share of a distribution whose leaving out deserves a warning
@@ -17,7 +18,7 @@ FLOOR = 1e-6  # keeps a label that one source rules out from being ruled out by 
 
 
 def softmax(logs: Sequence[float], temperature: float = 1.0) -> list[float]:
-    """Log-likelihoods in nats to probabilities that sum to 1."""
+    """Log-likelihoods in nats, divided by the temperature, to probabilities that sum to 1."""
     top = max(logs)
     weights = [math.exp((value - top) / temperature) for value in logs]
     total = sum(weights)
@@ -32,26 +33,39 @@ def normalised(weights: Mapping[str, float]) -> dict[str, float]:
 def onto(scores: EmotionScores, labels: LabelSet) -> tuple[EmotionScores | None, str | None]:
     """The same distribution over `labels`, and a note on what that left out.
 
-    Only labels of the same name correspond. Labels that `labels` lacks are left out and the rest
-    is scaled to 1 (the distribution given that it is one of these); a label that `scores` lacks
-    is unknown, not 0, so that there is no such distribution: (None, why). The method names what
-    was left out; there is a note if that was 5 % or more.
+    Labels correspond by a published table between the two sets, else by the same name. Labels to
+    which nothing in `labels` corresponds are left out and the rest is scaled to 1 (the
+    distribution given that it is one of these); a label to which nothing in `scores` corresponds
+    is unknown, not 0, so that there is no such distribution: (None, why). The method names the
+    table and what was left out; there is a note if that was 5 % or more.
     """
-    missing = [name for name in labels.names if name not in scores.probabilities]
-    if missing or not labels.names:
+    if "multi" in (labels.mode, scores.mode):
+        return None, (
+            f"the labels of {labels.name if labels.mode == 'multi' else scores.labels} do not "
+            "exclude one another, so a distribution does not carry over"
+        )
+    pairs, table = mappings.correspondence(scores.labels, tuple(scores.probabilities), labels)
+    if pairs is None:
+        missing = [name for name in labels.names if name not in scores.probabilities]
         return None, f"the face tool does not score {', '.join(missing) or 'free words'}"
-    kept = {name: scores.probabilities[name] for name in labels.names}
+    kept = {
+        name: sum(scores.probabilities[word] for word in words) for name, words in pairs.items()
+    }
     total = sum(kept.values())
     if total < 1e-3:
         return None, f"all the face tool's weight lies outside {labels.name}"
-    gone = [name for name in scores.probabilities if name not in kept]
+    used = {word for words in pairs.values() for word in words}
+    gone = [name for name in scores.probabilities if name not in used]
+    by_table = f", from {scores.labels} by {table.source}" if table else ""
     without = f", without {', '.join(gone)}" if gone else ""
     note = None
     if 1 - total >= WORTH_SAYING:
         note = f"{', '.join(gone)} ({100 * (1 - total):.0f} %) is not in {labels.name}: left out"
     return (
         EmotionScores(
-            labels=labels.name, probabilities=normalised(kept), method=scores.method + without
+            labels=labels.name,
+            probabilities=normalised(kept),
+            method=scores.method + by_table + without,
         ),
         note,
     )
@@ -70,6 +84,8 @@ def bayes(
         prior: p(e); None is uniform, as it is after the content-free correction.
         weight: 0 leaves the face alone, 1 is full cue integration.
     """
+    if "multi" in (face.mode, context.mode):
+        raise ValueError("cue integration needs labels that exclude one another")
     if set(face.probabilities) != set(context.probabilities):
         raise ValueError("face and context must be distributions over the same labels")
     fused = {}

@@ -1,13 +1,19 @@
-"""From what the model would say to a distribution: label log-likelihoods, the prior divided out."""
+"""From what the model would say to probabilities: label log-likelihoods, the prior divided out.
+
+A model that cannot score labels is asked for numbers instead; the method says so.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from kuleshov import conversation, fusion
 from kuleshov.crew import Crew
 from kuleshov.tools.mllm.base import Conversation
-from kuleshov.tools.types import EmotionScores
+from kuleshov.tools.types import EmotionScores, KuleshovError
+
+STATED_TOKENS = 16  # a label, which is a few tokens, its number, and what JSON puts around them
 
 
 class Likelihood:
@@ -19,28 +25,73 @@ class Likelihood:
     def scores(self, talk: Conversation, labels: Sequence[str], asked: str) -> EmotionScores:
         """p(label | conversation).
 
+        Labels that exclude one another are scored as whole answers; of others, yes and no are
+        scored for each ("joy: yes", "joy: no"), and its probability is the share of yes.
+
         Args:
             talk: ends with a question that one of the labels answers.
             labels: the set's, or in free mode the model's own words.
             asked: how: "explained", "direct" or "expression"; each has a prior of its own.
+
+        Raises:
+            KuleshovError: numbers were asked for and could not be read.
         """
         crew = self.crew
-        logs = crew.mllm.score(talk, labels)
-        method = "likelihood"
+        mode: Literal["single", "multi"] = "multi" if crew.labels.mode == "multi" else "single"
+        if not crew.mllm.info.scores_labels:
+            numbers, method = self._stated(talk, labels, mode), "stated"
+        else:
+            numbers, method = self._likely(talk, labels, asked, mode)
         if crew.labels.mode == "free":
-            method = "likelihood over the model's own words"
-        elif crew.settings.prior_correction:
-            prior = self._prior(asked, tuple(labels))
-            logs = [value - base for value, base in zip(logs, prior, strict=True)]
-            method = "likelihood, content-free prior removed"
+            method += " over the model's own words"
         return EmotionScores(
             labels=crew.labels.name,
-            probabilities=dict(zip(labels, fusion.softmax(logs), strict=True)),
+            mode=mode,
+            probabilities=dict(zip(labels, numbers, strict=True)),
             method=method,
         )
 
-    def _prior(self, asked: str, labels: tuple[str, ...]) -> list[float]:
-        """Label log-likelihoods for content-free evidence; computed once for a label set."""
+    def _likely(
+        self, talk: Conversation, labels: Sequence[str], asked: str, mode: str
+    ) -> tuple[list[float], str]:
+        crew = self.crew
+        logs = crew.mllm.score(talk, _answers(labels, mode))
+        method = crew.mllm.info.scores_by
+        if mode == "multi":
+            method += " of yes against no"
+        if crew.settings.prior_correction and crew.labels.mode != "free":
+            prior = self._prior(asked, tuple(labels), mode)
+            logs = [value - base for value, base in zip(logs, prior, strict=True)]
+            method += ", content-free prior removed"
+        if mode == "multi":
+            pairs = zip(logs[::2], logs[1::2], strict=True)
+            return [fusion.softmax(pair)[0] for pair in pairs], method
+        return fusion.softmax(logs), method
+
+    def _stated(self, talk: Conversation, labels: Sequence[str], mode: str) -> list[float]:
+        """The numbers that the model writes, in mode single scaled to sum to 1."""
+        settings = self.crew.settings
+        answer = self.crew.mllm.generate(
+            talk,
+            schema=conversation.stated_schema(labels),
+            max_new_tokens=max(settings.max_new_tokens, STATED_TOKENS * len(labels)),
+            temperature=settings.temperature,
+            seed=settings.seed,
+        )
+        try:
+            numbers = conversation.stated_numbers(answer.text, labels)
+        except (ValueError, KeyError, TypeError):
+            raise KuleshovError(
+                "the numbers that the model states could not be read: unanswered"
+            ) from None
+        if mode == "multi":
+            return numbers
+        if not sum(numbers):
+            raise KuleshovError("the model states 0 for every label: unanswered")
+        return [number / sum(numbers) for number in numbers]
+
+    def _prior(self, asked: str, labels: tuple[str, ...], mode: str) -> list[float]:
+        """Answers' log-likelihoods for content-free evidence; computed once for a label set."""
         crew = self.crew
         with crew.lock:
             if (asked, labels) not in crew.priors:
@@ -55,5 +106,9 @@ class Likelihood:
                     talk = writer.expression(blank, labels)
                 else:
                     talk = writer.direct(blank, None, None, nothing, labels)
-                crew.priors[asked, labels] = crew.mllm.score(talk, labels)
+                crew.priors[asked, labels] = crew.mllm.score(talk, _answers(labels, mode))
             return crew.priors[asked, labels]
+
+
+def _answers(labels: Sequence[str], mode: str) -> Sequence[str]:
+    return conversation.each_answers(labels) if mode == "multi" else labels

@@ -61,7 +61,7 @@ class PictureNodes:
         shown = [conversation.image(picture) for picture in self.scene_pictures(state["key"])]
         try:
             scene = self._described(shown, config)
-            if scene.people_present is None:
+            if scene.people_present is None and mllm.info.scores_labels:
                 yes, no = mllm.score(writer.probe(shown, "a person"), ["yes", "no"])
                 scene = scene.model_copy(update={"people_present": yes > no})
         except Exception as error:

@@ -295,9 +295,7 @@ def _shots(number: int, inference: Inference, images: Sequence[Rgb] | None) -> l
 
 
 def _top(scores: EmotionScores | None) -> str | None:
-    if scores is None:
-        return None
-    return f"{view.clean(scores.top)} {view.percent(scores.probabilities[scores.top])}"
+    return None if scores is None else view.headline(scores)
 
 
 def _reading(
@@ -372,7 +370,9 @@ def _person(
         "around": _around(person.box_xyxy, inference.media.size) if shot else None,
         "box": person.box_xyxy,
         "heat": None if heat is None else _heat(heat, picture, person.box_xyxy),
-        "heat_label": _top(person.face.expression) if person.face else None,
+        "heat_label": view.top(person.face.expression)
+        if person.face and person.face.expression
+        else None,
         "distribution": _distribution(person.emotions),
         "labels": person.emotions.labels if person.emotions else None,
         "method": person.emotions.method if person.emotions else None,

@@ -106,11 +106,33 @@ def brief(scores: EmotionScores, most: int = 3) -> str:
     return ", ".join(f"{clean(label)} {percent(p)}" for label, p in ranked or scores.ranked()[:1])
 
 
+def top(scores: EmotionScores) -> str:
+    """`happiness 81%`: the most probable label alone."""
+    return f"{clean(scores.top)} {percent(scores.probabilities[scores.top])}"
+
+
+def headline(scores: EmotionScores, most: int = 3) -> str:
+    """`happiness 81%`; `anger 51%, disgust 49%` where others come near: at least half as likely.
+
+    Of labels that do not exclude one another: those more likely than not.
+    """
+    ranked = scores.ranked()
+    least = 0.5 if scores.mode == "multi" else ranked[0][1] / 2
+    near = [(label, p) for label, p in ranked if p >= least][:most]
+    if not near:
+        return f"none likely ({clean(ranked[0][0])} {percent(ranked[0][1])})"
+    return ", ".join(f"{clean(label)} {percent(p)}" for label, p in near)
+
+
 def fusion(scores: FusedScores) -> str:
     """How the distribution came about, in words."""
     words = FUSIONS.get(scores.fusion, clean(scores.fusion))
     if scores.context_weight is not None:
         words += f", context weight {scores.context_weight:g}"
+    if scores.mode == "multi":
+        words += "; each label on its own, so they do not sum to 100%"
+    if "stated" in scores.method:
+        words += "; the numbers are those that the model states"
     return words
 
 

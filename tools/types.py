@@ -104,22 +104,34 @@ class ActionUnit(Record):
 
 
 class EmotionScores(Record):
-    """A distribution over the labels of one label set."""
+    """Probabilities over the labels of one label set.
+
+    `single`: the labels exclude one another, a distribution. `multi`: each label holds or does
+    not, whatever the others do.
+    """
 
     labels: str = Field(description="name of the label set, e.g. ekman-7")
-    probabilities: dict[str, float] = Field(description="label to probability; sums to 1")
-    method: str = Field(description="where the numbers come from, e.g. softmax, likelihood")
+    mode: Literal["single", "multi"] = "single"
+    probabilities: dict[str, float] = Field(
+        description="label to probability; in mode single they sum to 1"
+    )
+    method: str = Field(description="where the numbers come from, e.g. softmax, likelihood, stated")
 
     @field_validator("probabilities")
     @classmethod
-    def _is_distribution(cls, value: dict[str, float]) -> dict[str, float]:
+    def _are_probabilities(cls, value: dict[str, float]) -> dict[str, float]:
         if not value:
             raise ValueError("a distribution needs at least one label but got none")
         if any(not 0 <= p <= 1 + 1e-6 for p in value.values()):
             raise ValueError(f"probabilities must lie in 0-1 but got {value}")
-        if not math.isclose(sum(value.values()), 1, abs_tol=1e-3):
-            raise ValueError(f"probabilities must sum to 1 but sum to {sum(value.values()):.4f}")
         return value
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> EmotionScores:
+        total = sum(self.probabilities.values())
+        if self.mode == "single" and not math.isclose(total, 1, abs_tol=1e-3):
+            raise ValueError(f"probabilities must sum to 1 but sum to {total:.4f}")
+        return self
 
     @property
     def top(self) -> str:
@@ -183,19 +195,27 @@ class Face(Record):
 
 
 class Label(Record):
-    name: str
+    """One word of a label set, what else stands for it, what it means, where it is anchored."""
+
+    name: str = Field(min_length=1)
     synonyms: tuple[str, ...] = ()
-    definition: str = ""
+    definition: str = Field("", description="what the word means here; shown to large models")
     valence: float | None = Field(None, ge=-1, le=1)
     arousal: float | None = Field(None, ge=-1, le=1)
 
 
 class LabelSet(Record):
-    """Labels that a reading is spread over. `free`: the model names the feelings itself."""
+    """Labels that a reading is spread over.
+
+    `single`: one of them holds, `multi`: each holds or does not, `free`: the model names the
+    feelings itself.
+    """
 
     name: str
     source: str = Field(description="publication or origin of the labels")
     mode: Literal["single", "multi", "free"] = "single"
+    anchors: str | None = Field(None, description="source of the labels' valence and arousal")
+    note: str | None = Field(None, description="what a user should know before choosing it")
     labels: tuple[Label, ...] = ()
 
     @model_validator(mode="after")
@@ -218,6 +238,19 @@ class LabelSet(Record):
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(label.name for label in self.labels)
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """Label to its definition, of those that have one."""
+        return {label.name: label.definition for label in self.labels if label.definition}
+
+    def find(self, word: str) -> str | None:
+        """The label that a word names or is a synonym of, whatever its case; None: no label."""
+        wanted = word.strip().lower()
+        for label in self.labels:
+            if wanted in (label.name.lower(), *(synonym.lower() for synonym in label.synonyms)):
+                return label.name
+        return None
 
     @classmethod
     @cache
@@ -249,7 +282,7 @@ def shipped_label_sets() -> list[str]:
     return sorted(
         item.name.removesuffix(".toml")
         for item in (files("kuleshov.tools") / "labels").iterdir()
-        if item.name.endswith(".toml")
+        if item.name.endswith(".toml") and item.name != "mappings.toml"
     )
 
 

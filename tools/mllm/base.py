@@ -35,6 +35,7 @@ class MllmInfo(Record):
     prompts: Literal["brief", "full"] = "full"
     many_images: bool = True
     scores_labels: bool = True
+    scores_by: str = "likelihood"  # what `score` rests on; "top log-probabilities" of an endpoint
     taught_labels: tuple[str, ...] | None = None  # None: open vocabulary
     context_weight: float = 1.0  # what its reading of a scene weighs in fusion, by default
     context_tokens: int | None = None
