@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 
 from kuleshov import view
-from kuleshov.card import Lines
+from kuleshov.lines import Lines
 from kuleshov.tools.mappings import Mapping
 from kuleshov.tools.types import Label, LabelSet
 
@@ -59,7 +59,5 @@ def _meaning(label: Label) -> str:
     if label.synonyms:
         parts.append("also: " + ", ".join(view.clean(word) for word in label.synonyms))
     if label.valence is not None and label.arousal is not None:
-        parts.append(
-            f"valence {view.signed(label.valence)}, arousal {view.signed(label.arousal)}"
-        )
+        parts.append(f"valence {view.signed(label.valence)}, arousal {view.signed(label.arousal)}")
     return "; ".join(parts)

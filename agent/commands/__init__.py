@@ -13,6 +13,7 @@ COMMANDS = (
     "annotate",
     "agree",
     "facs",
+    "labels",
     "models",
     "doctor",
     "graph",

@@ -41,7 +41,7 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
     command.add_argument("--model", help="Hub id, local folder, or 'pocket' (bundled)")
     if "--faces" not in without:
         command.add_argument("--faces", help="face tool: pyfeat, pyfeat-v1, pocket")
-    command.add_argument("--labels", help="label set: ekman-6, ekman-7, ekman-8, free, or a .toml")
+    command.add_argument("--labels", help="label set, see `kuleshov labels`, or a .toml")
     command.add_argument("--fusion", help="auto, bayes, text, face, context or mllm")
     command.add_argument(
         "--context-weight", type=float, metavar="0-1", help="weight of the scene in bayes"
