@@ -88,6 +88,8 @@ def test_formats(tmp_path: Path, suffix: str, form: str, exact: bool) -> None:
         "notes": (),
         "duration_s": None,
         "frames": (),
+        "read": None,
+        "cuts_s": (),
     }
     import hashlib
 

@@ -78,6 +78,20 @@ class ActionUnit(Record):
         return "presence" if self.presence is not None else None
 
     @property
+    def steps(self) -> tuple[float, float, float] | None:
+        """Values from which the unit counts as slight, clear, strong; None where not defined."""
+        if self.intensity is not None:
+            return (0.5, 1.5, 3.5)
+        if self.probability is not None:
+            return (0.3, 0.5, 0.8)
+        if self.activation is not None:
+            return self.thresholds
+        if self.log_odds is not None:
+            slight, clear, strong = (math.log10(p / (1 - p)) for p in (0.3, 0.5, 0.8))
+            return slight, clear, strong
+        return None if self.presence is None else (0.5, 0.5, 1.5)
+
+    @property
     def shown(self) -> Shown | None:
         """How clearly the unit is shown, or None if the tool could not tell.
 
@@ -85,22 +99,13 @@ class ActionUnit(Record):
         Log-odds: the same three as odds. Activation: the tool's own `thresholds`, else None.
         Presence: clear or absent.
         """
-        if self.intensity is not None:
-            steps: tuple[float, ...] = (0.5, 1.5, 3.5)
-        elif self.probability is not None:
-            steps = (0.3, 0.5, 0.8)
-        elif self.activation is not None:
-            if self.thresholds is None:
-                return None
-            steps = self.thresholds
-        elif self.log_odds is not None:
-            steps = tuple(math.log10(p / (1 - p)) for p in (0.3, 0.5, 0.8))
-        elif self.presence is not None:
+        steps = self.steps
+        if self.scale == "presence":
             return "clear" if self.presence else "absent"
-        else:
+        if steps is None or self.value is None:
             return None
         words: tuple[Shown, ...] = ("absent", "slight", "clear", "strong")
-        return words[sum(self.value >= step for step in steps)]  # type: ignore[operator]
+        return words[sum(self.value >= step for step in steps)]
 
 
 class EmotionScores(Record):

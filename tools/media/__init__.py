@@ -21,6 +21,7 @@ import numpy as np
 from kuleshov.tools.media import pictures
 from kuleshov.tools.media.clips import Clip
 from kuleshov.tools.media.sniff import sniff
+from kuleshov.tools.media.stream import ClipStream, Sample, Sampling
 from kuleshov.tools.media.types import (
     CLIP_SUFFIXES,
     IMAGE_SUFFIXES,
@@ -38,12 +39,16 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "SUPPORTED",
+    "ClipStream",
     "Frame",
     "Media",
     "MediaError",
     "Opened",
     "Rgb",
+    "Sample",
+    "Sampling",
     "expand",
+    "open_clip",
     "open_media",
 ]
 
@@ -105,6 +110,43 @@ def open_media(source: Any, *, max_pixels: int = MAX_PIXELS, frames: int = 8) ->
     return Opened(media, [rgb])
 
 
+def open_clip(source: Any, *, max_pixels: int = MAX_PIXELS) -> ClipStream | None:
+    """A clip ready to be streamed, or None where the source is a still picture.
+
+    Args:
+        source: a path or a file's bytes; anything else is a picture.
+        max_pixels: a clip whose frames have more pixels is refused.
+
+    Raises:
+        MediaError: as `open_media`.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        file: IO[bytes] = io.BytesIO(source)
+        name, path = "the data", None
+    elif isinstance(source, (str, os.PathLike)):
+        name = path = os.fsdecode(source)
+        _check_path(name)
+        try:
+            file = open(name, "rb")  # noqa: SIM115 (the stream closes it)
+        except OSError as error:
+            raise _unreadable(name, error) from None
+    else:
+        return None
+    try:
+        kind, form = _kind(file, name, path)
+        if kind == "clip":
+            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            return ClipStream(Clip(file, name, max_pixels), file, _writable(path), digest, form)
+    except OSError as error:
+        file.close()
+        raise _unreadable(name, error) from None
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return None
+
+
 def expand(paths: Sequence[str]) -> list[str]:
     """Files that paths and glob patterns (`*`, `?`, `[…]`, `**`) name, each once.
 
@@ -151,9 +193,8 @@ def _unreadable(name: str, error: Exception) -> MediaError:
     return MediaError(f"{name} cannot be read: {why[:1].lower()}{why[1:]}.")
 
 
-def _open_file(
-    file: IO[bytes], name: str, path: str | None, *, max_pixels: int, frames: int
-) -> Opened:
+def _kind(file: IO[bytes], name: str, path: str | None) -> tuple[str, str]:
+    """Kind (image or clip) and format, the file rewound. Raises MediaError."""
     head = file.read(4096)
     if not head:
         raise MediaError(f"{name} is empty (0 bytes).")
@@ -173,10 +214,21 @@ def _open_file(
             f"{name} is not a picture: it holds a clip ({form}); give it the right suffix."
         )
     file.seek(0)
+    return kind, form
+
+
+def _writable(path: str | None) -> str | None:
+    """A name that is not UTF-8 could not be written as JSON."""
+    return None if path is None else os.fsencode(path).decode("utf-8", "replace")
+
+
+def _open_file(
+    file: IO[bytes], name: str, path: str | None, *, max_pixels: int, frames: int
+) -> Opened:
+    kind, form = _kind(file, name, path)
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     file.seek(0)
-    if path is not None:  # a name that is not UTF-8 could not be written as JSON
-        path = os.fsencode(path).decode("utf-8", "replace")
+    path = _writable(path)
     if kind == "clip":
         clip = Clip(file, name, max_pixels)
         images = clip.sample(frames)

@@ -15,6 +15,8 @@ from kuleshov.tools.media.types import Frame, MediaError, Rgb, check_pixels
 _DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 # Between the end a clip's header promises and its last packet: rounding and audio padding, seconds
 _END_TOLERANCE_S = 0.25
+LONGEST_SIDE = 1920
+"""Larger frames are scaled down to this as they are decoded, pixels: an 8K frame has 100 MB."""
 
 
 class _SeekError(Exception):
@@ -33,7 +35,9 @@ class Clip:
         self.frames: list[Frame] = []
         self.duration_s: float | None = None
         self._times = array("q")
+        self._keys = array("q")
         self._counts = False
+        self._start_s = self._tick = self._one_s = 0.0
 
     def open(self) -> tuple[Any, Any]:
         """A fresh container and its video stream."""
@@ -72,53 +76,97 @@ class Clip:
         video.thread_type = "AUTO"
         return container, video
 
-    def sample(self, count: int) -> list[Rgb]:
+    def probe(self) -> None:
+        """Read the packets: times of all frames, where the clip really ends. Raises MediaError."""
         container, video = self.open()
         with container:
             # AVI holds no presentation times, and what FFmpeg makes up for it is out of order
             # with B-frames: there the n-th decoded frame is the n-th in time
             self._counts = container.format.name == "avi"
-            times, keys, end_s = self._scan(container, video)
+            times, self._keys, end_s = self._scan(container, video)
             self._times = times
-            start_s = (container.start_time or 0) / 1e6
+            self._start_s = start_s = (container.start_time or 0) / 1e6
             declared_s = None if container.duration is None else container.duration / 1e6
-            tick = float(video.time_base)
+            self._tick = float(video.time_base)
             rate = float(video.average_rate or 0)
             if self._counts and rate and video.frames:
                 declared_s = video.frames / rate  # FFmpeg shrinks the duration of a cut-off AVI
+            width, height = video.width, video.height
         if not times:
             raise self._no_frames()
-        one_s = 1 / rate if rate else 0.0
-        last_s = times[-1] * tick - start_s + one_s
+        self._one_s = 1 / rate if rate else 0.0
+        last_s = times[-1] * self._tick - start_s + self._one_s
         self.duration_s = round(max(0.0, last_s), 6)
-        if declared_s is not None and end_s - start_s < declared_s - _END_TOLERANCE_S - one_s:
+        if declared_s is not None and end_s - start_s < declared_s - _END_TOLERANCE_S - self._one_s:
             self.notes.append(
                 f"the clip is cut off: it ends at {self.duration_s:.2f} s of {declared_s:.2f} s"
             )
-        first, span = times[0], times[-1] + one_s / tick - times[0]
-        wanted = sorted(
-            {  # the frame that is on the screen at the middle of each part
+        if max(width, height) > LONGEST_SIDE:
+            scale = LONGEST_SIDE / max(width, height)
+            self.notes.append(
+                f"read at {round(width * scale)}×{round(height * scale)} of {width}×{height} pixels"
+            )
+
+    def times_of(self, count: int) -> list[int]:
+        """Times in ticks of the frames on the screen at the middles of `count` equal parts."""
+        times = self._times
+        first, span = times[0], times[-1] + self._one_s / self._tick - times[0]
+        return sorted(
+            {
                 times[max(0, bisect_right(times, first + span * (part + 0.5) / count) - 1)]
                 for part in range(count)
             }
         )
+
+    def frame(self, time: int) -> Frame:
+        """The record of the frame at `time`, in ticks."""
+        return Frame(
+            index=min(bisect_left(self._times, time), len(self._times) - 1),
+            time_s=round(max(0.0, time * self._tick - self._start_s), 6),
+        )
+
+    def sample(self, count: int) -> list[Rgb]:
+        self.probe()
+        wanted = self.times_of(count)
         try:
             # where frames are counted, nothing tells whether a seek came to the right one
-            found = self._decode(wanted, None if self._counts else keys)
+            found = self._decode(wanted, None if self._counts else self._keys)
         except _SeekError:  # a file without a good index; streaming always works
             found = self._decode(wanted, None)
         if not found:
             raise self._no_frames()
         if len(found) < len(wanted):
             self.notes.append(f"{len(wanted) - len(found)} of {len(wanted)} frames are damaged")
-        self.frames = [
-            Frame(
-                index=min(bisect_left(times, time), len(times) - 1),
-                time_s=round(max(0.0, time * tick - start_s), 6),
-            )
-            for time in sorted(found)
-        ]
+        self.frames = [self.frame(time) for time in sorted(found)]
         return [found[time] for time in sorted(found)]
+
+    def decoded(self) -> Iterator[tuple[int, Any, Any]]:
+        """Every frame once, in order of time: time in ticks, PyAV's frame, its stream.
+
+        Frames whose timestamps run backwards are left out, and a note says how many; so does
+        one for damaged frames. Call `probe` first.
+        """
+        container, video = self.open()
+        last: int | None = None
+        backwards = seen = 0
+        with container:
+            for time, frame in self._stream(container, video, self._times[0]):
+                if last is not None and time <= last:
+                    backwards += 1
+                    continue
+                last = time
+                seen += 1
+                yield time, frame, video
+        if not seen:
+            raise self._no_frames()
+        if backwards:
+            self.notes.append(
+                f"the timestamps run backwards: {backwards} of {seen + backwards} frames were "
+                "left out"
+            )
+        lost = len(self._times) - seen - backwards
+        if lost > 0:
+            self.notes.append(f"{lost} of {len(self._times)} frames are damaged")
 
     def _no_frames(self) -> MediaError:
         return MediaError(f"{self.name} has a video stream but no frame that can be read.")
@@ -172,7 +220,7 @@ class Clip:
                         raise _SeekError
                     at, frame = step
                 if at not in found:
-                    found[at] = _upright(frame, video)
+                    found[at] = upright(frame, video)
         return found
 
     def _stream(self, container: Any, video: Any, start: int) -> Iterator[tuple[int, Any]]:
@@ -205,11 +253,17 @@ class Clip:
                 return
 
 
-def _upright(frame: Any, video: Any) -> Rgb:
-    """The frame as a player shows it: square pixels, turned and mirrored as the file says."""
+def upright(frame: Any, video: Any) -> Rgb:
+    """The frame as a player shows it: square pixels, turned and mirrored as the file says.
+
+    Its longer side is at most `LONGEST_SIDE`.
+    """
     aspect = float(video.sample_aspect_ratio or 1)
     width = frame.width if 0.99 < aspect < 1.01 else max(1, round(frame.width * aspect))
-    rgb = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+    scale = min(1.0, LONGEST_SIDE / max(width, frame.height))
+    rgb = frame.to_ndarray(
+        format="rgb24", width=round(width * scale), height=round(frame.height * scale)
+    )
     side = frame.side_data.get("DISPLAYMATRIX")
     if side is not None:
         # FFmpeg's libavutil/display.h: x' = a·x + c·y, y' = b·x + d·y, rows (a b u) (c d v)

@@ -47,7 +47,11 @@ class Media(Record):
     format: str | None = None
     notes: tuple[str, ...] = Field((), description="what was changed or left out in reading")
     duration_s: float | None = Field(None, ge=0, description="clips: seconds that can be read")
-    frames: tuple[Frame, ...] = Field((), description="clips: the sampled frames, in order of time")
+    frames: tuple[Frame, ...] = Field(
+        (), description="clips: the frames kept as pictures, in order of time"
+    )
+    read: int | None = Field(None, ge=0, description="clips: frames looked at for faces")
+    cuts_s: tuple[float, ...] = Field((), description="clips: where a new shot begins, seconds")
 
 
 @dataclass(frozen=True)
