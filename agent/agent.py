@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -129,6 +130,8 @@ class Agent:
         who: str | Mapping[int, str] | None = None,
         boxes: Sequence[Sequence[float]] = (),
         influence: bool | None = None,
+        progress: Callable[[float, float], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> Inference:
         """Read one picture or clip.
 
@@ -141,12 +144,18 @@ class Agent:
             boxes: the people to judge, each (x0, y0, x1, y1) in pixels of the upright picture,
                 numbered as given; none: everybody who is found.
             influence: read face alone, context alone and both; None: as the settings say.
+            progress: told of a clip how many seconds of how many have been read.
+            stop: once set, a clip is read no further and nothing more is asked of the model;
+                what has been read is kept, and the record says where it stopped.
 
         Raises:
             MediaError: the source cannot be opened; its text is one sentence.
         """
         with self._laid_out(source) as key, _untraced():
-            state = self.graph.invoke(self._start(key, context, said, who, boxes, influence))
+            state = self.graph.invoke(
+                self._start(key, context, said, who, boxes, influence),
+                {"configurable": {"progress": progress, "stop": stop}},
+            )
         return Inference.model_validate(state["inference"])
 
     def stream(

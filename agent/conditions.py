@@ -74,7 +74,11 @@ class Shown:
             return self.evidence
         if condition == "face":
             return [item for item in self.evidence if item.source.startswith("faces:")]
-        told = [item for item in self.evidence if item.source in ("user", "transcript")]
+        told = [
+            item
+            for item in self.evidence
+            if item.source in ("user", "transcript") or item.kind == "before"
+        ]
         if self.crew.writer.family == "full":
             return told
         if self.covered is not None:
@@ -114,21 +118,18 @@ class Shown:
     def pictures(self, condition: Condition) -> tuple[Any, Any | None]:
         """The whole picture, and the person in a numbered red box where the model takes both."""
         writer, crew = self.crew.writer, self.crew
-        places = len(crew.desk.pictures(self._key))
-        shots = [crew.middle_picture(self._key)]
-        where = [places // 2]
-        if self.face is not None and writer.several and writer.family == "full":
-            shots.append(self._picture())
-            where.append(self._target["picture"])
-        if condition == "context":
-            shots = [
-                covered(shot, self._faces_at(place))
-                for shot, place in zip(shots, where, strict=True)
-            ]
-        whole = conversation.image(shots[0])
-        if len(shots) == 1 or self.face is None:
+
+        def seen(picture: Picture, place: int) -> Picture:
+            if condition != "context":
+                return picture
+            return covered(picture, self._faces_at(place))
+
+        place = self._target["picture"]
+        whole = crew.whole(self._key, place, seen)
+        if self.face is None or not writer.several or writer.family != "full":
             return whole, None
-        return whole, conversation.person_crop(shots[1], self.face, self.number)
+        shot = seen(self._picture(), place)
+        return whole, conversation.person_crop(shot, self.face, self.number)
 
     def _picture(self) -> Picture:
         """The picture, or the frame of a clip, that the face was found in."""

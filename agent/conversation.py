@@ -7,6 +7,7 @@ reuse what the model has already read.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from kuleshov.tools.mllm.base import Conversation, MllmInfo, Turn
 from kuleshov.tools.types import Face, LabelSet
 from kuleshov.types import Evidence
 
+SHEET_PX = 1344  # longest side of a sheet of frames: four tiles of 336 pixels, LLaVA's input
 CONTENT_FREE = "N/A"  # Zhao et al. 2021, Calibrate Before Use (ICML): the content-free input
 
 
@@ -58,6 +60,28 @@ def person_crop(picture: Picture, face: Face, number: int) -> Any:
     font = ImageFont.load_default(size=max(12, round(reach / 5)))
     draw.text((x0 - left + line, y0 - top + line), str(number), fill=(255, 0, 0), font=font)
     return crop
+
+
+def sheet(pictures: Sequence[Picture], times_s: Sequence[float], most: int = 9) -> Any:
+    """At most `most` frames of a clip as one image, in rows, each with its time on it."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    step = max(1, -(-len(pictures) // most))
+    shown = list(zip(pictures, times_s, strict=True))[::step]
+    columns = math.ceil(math.sqrt(len(shown)))
+    height, width = shown[0][0].shape[:2]
+    scale = min(1.0, SHEET_PX / (columns * max(width, height)))
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    whole = Image.new("RGB", (columns * wide, -(-len(shown) // columns) * high), (255, 255, 255))
+    font = ImageFont.load_default(size=max(12, high // 12))
+    for i, (picture, time_s) in enumerate(shown):
+        tile = image(picture).resize((wide, high))
+        draw = ImageDraw.Draw(tile)
+        text = f"{i + 1}: {time_s:.1f} s"
+        draw.rectangle((0, 0, *draw.textbbox((6, 3), text, font=font)[2:]), fill=(0, 0, 0))
+        draw.text((3, 1), text, fill=(255, 255, 255), font=font)
+        whole.paste(tile, (i % columns * wide, i // columns * high))
+    return whole
 
 
 def blank() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm
 from kuleshov.tools.types import KuleshovError, LabelSet
 from kuleshov.types import Gap
+
+MOST_SHOTS = 4  # described one by one
 
 log = logging.getLogger("kuleshov")
 
@@ -50,6 +53,7 @@ class Crew:
     ) -> Generation:
         """Ask the MLLM; its tokens go to the stream when somebody listens."""
         settings = self.settings
+        check_stop(config)
         on_token: Callable[[str], None] | None = None
         if config.get("configurable", {}).get("streaming"):
             write = get_stream_writer()
@@ -66,10 +70,49 @@ class Crew:
             on_token=on_token,
         )
 
+    def whole(
+        self,
+        key: str,
+        place: int | None = None,
+        change: Callable[[Picture, int], Picture] | None = None,
+    ) -> Any:
+        """What the model is shown of the picture or clip: an image, or a clip's frames in one.
+
+        A still is its picture. Of a clip, a small model sees the one frame at `place` (None: the
+        middle one); others see all kept frames on a sheet with their times. `change` is applied
+        to each picture, which it is given with its place.
+        """
+        pictures, times = self.desk.pictures(key), self.desk.times_s(key)
+        sheet = bool(times) and self.writer.family == "full"
+        middle = len(pictures) // 2
+        places = range(len(pictures)) if sheet else [middle if place is None else place]
+        shots = [change(pictures[i], i) if change else pictures[i] for i in places]
+        return conversation.sheet(shots, times) if sheet else conversation.image(shots[0])
+
+    def views(self, key: str, cuts_s: Sequence[float] = ()) -> list[tuple[float, Any]]:
+        """What is described: (time, image); one a shot where the model sees one frame at a time."""
+        times = self.desk.times_s(key)
+        if not times or not cuts_s or self.writer.family == "full":
+            return [(times[0] if times else 0.0, self.whole(key))]
+        begins = [0.0, *cuts_s, float("inf")]
+        found = []
+        for begin, end in itertools.pairwise(begins):
+            within = [i for i, time in enumerate(times) if begin <= time < end]
+            if within:
+                found.append((begin, self.whole(key, within[len(within) // 2])))
+        return found[:MOST_SHOTS]
+
     def middle_picture(self, key: str) -> Picture:
         """The picture; of a clip the middle one of its sampled frames."""
         pictures = self.desk.pictures(key)
         return pictures[len(pictures) // 2]
+
+
+def check_stop(config: RunnableConfig) -> None:
+    """Raises KuleshovError once the user has asked to stop: it becomes the gap of the step."""
+    stop = config.get("configurable", {}).get("stop")
+    if stop is not None and stop.is_set():
+        raise KuleshovError("stopped by the user")
 
 
 def gap(step: str, error: Exception) -> Plain:

@@ -45,9 +45,7 @@ def run(path: str, console: Console) -> int:
         inference = agent.infer(example)
         card.print_card(inference, console)
         inferences.append(inference)
-        pictures[inference.media.sha256] = media.open_media(
-            example, frames=agent.settings.frames
-        ).images
+        pictures[inference.media.sha256] = media.pictures_of(example, inference.media)
     report.write_report(path, inferences, pictures)
     console.print(
         f"\nReport with pictures and evidence, for the browser: [bold]{escape(path)}[/bold]"

@@ -6,7 +6,7 @@ trained on, so an explanation can point to them by number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from kuleshov.tools.faces import facs, reverse
 from kuleshov.tools.types import ActionUnit, Face
@@ -146,29 +146,3 @@ def told(
             }
         )
     return [Evidence.model_validate({"n": first + i, **item}) for i, item in enumerate(items)]
-
-
-def over_time(faces: Sequence[Face], *, person: int, first: int) -> list[Evidence]:
-    """How the expression of one tracked face changes: one line, a word for each change.
-
-    `over time: sadness 0.0 s, neutral 6.3 s, happiness 12.5 s`: the top label from that time on.
-    """
-    changes: list[str] = []
-    last = None
-    for face in faces:
-        if face.expression is None or face.time_s is None:
-            continue
-        if face.expression.top != last:
-            last = face.expression.top
-            changes.append(f"{last} {face.time_s:.1f} s")
-    if not changes:
-        return []
-    return [
-        Evidence(
-            n=first,
-            source=f"faces:{faces[0].tool}",
-            kind="expression",
-            person=person,
-            text="over time: " + ", ".join(changes),
-        )
-    ]

@@ -29,23 +29,34 @@ def person_graph(crew: Crew) -> Any:
 
 
 def build(crew: Crew, checkpointer: Any = None) -> Any:
-    """The compiled graph: faces and scene side by side, then each person, then the record."""
+    """The compiled graph: faces and scene side by side, then each person, then the record.
+
+    Of a clip, faces are followed first: they and the cuts say which frames show the scene. Its
+    moments are read beside its people.
+    """
     nodes = PictureNodes(crew)
     graph = StateGraph(State)
     graph.add_node("open_media", nodes.open_media)
     graph.add_node("observe_faces", nodes.observe_faces)
     graph.add_node("describe_scene", nodes.describe_scene)
-    graph.add_node("gather", nodes.gather)
+    graph.add_node("follow_faces", nodes.clips.follow_faces)
+    # deferred: after a still's two branches as well as after a clip's one
+    graph.add_node("gather", nodes.gather, defer=True)
     graph.add_node("cover_faces", nodes.cover_faces)
     graph.add_node("person", person_graph(crew))
+    graph.add_node("read_moment", nodes.clips.read_moment)
     graph.add_node("finish", nodes.finish)
     graph.add_edge(START, "open_media")
-    graph.add_edge("open_media", "observe_faces")
-    graph.add_edge("open_media", "describe_scene")
-    graph.add_edge(["observe_faces", "describe_scene"], "gather")
+    graph.add_conditional_edges(
+        "open_media", nodes.after_open, ["observe_faces", "describe_scene", "follow_faces"]
+    )
+    graph.add_edge("follow_faces", "describe_scene")
+    graph.add_edge("observe_faces", "gather")
+    graph.add_edge("describe_scene", "gather")
     graph.add_edge("gather", "cover_faces")
-    graph.add_conditional_edges("cover_faces", nodes.to_people, ["person", "finish"])
+    graph.add_conditional_edges("cover_faces", nodes.to_people, ["person", "read_moment", "finish"])
     graph.add_edge("person", "finish")
+    graph.add_edge("read_moment", "finish")
     graph.add_edge("finish", END)
     return graph.compile(checkpointer=checkpointer)
 

@@ -35,6 +35,16 @@ WORDS: dict[str, tuple[int, ...]] = {
     r"pressed lips|lips (?:are )?pressed": (24,),
     r"closed eyes|eyes (?:are )?closed": (43,),
 }
+MEASURED = (
+    "expression",
+    "action_unit",
+    "absent_units",
+    "affect",
+    "event",
+    "blinks",
+    "speech_movement",
+    "missing",
+)
 NEGATION = re.compile(
     r"\b(?:no|not|without|lack\w*|absen\w+|isn't|aren't|doesn't|never|neither|nor)\b[^,.;]*$", re.I
 )
@@ -110,14 +120,16 @@ def check(text: str, cited: Evidence, face: Face | None) -> Cue:
     """
     made = claims(text)
     if not made:
-        own = cited.kind in ("expression", "action_unit", "absent_units", "affect")
+        own = cited.kind in MEASURED
         return Cue(evidence=cited.n, text=text, status="confirmed" if own else "unconfirmed")
     verdicts = []
     for claim in made:
-        known = measured(face, claim.units, claim.side)
+        # a movement that was measured at its own time is not undone by the face of another
+        moved = cited.kind == "event" and cited.unit in claim.units
+        known = True if moved else measured(face, claim.units, claim.side)
         verdicts.append(None if known is None else known == claim.shown)
     named = {unit for claim in made for unit in claim.units}
-    told = {cited.unit} if cited.kind == "action_unit" else set(cited.units)
+    told = {cited.unit} if cited.kind in ("action_unit", "event") else set(cited.units)
     # an expression or a clip's summary stands for the face as a whole
     elsewhere = cited.kind not in ("expression", "affect") and not named & told
     status: Status = "confirmed"

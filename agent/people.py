@@ -1,66 +1,18 @@
-"""From faces to people: who is judged, in which order, and one face followed over a clip.
-
-Within one clip only, and by position alone: ids say nothing about who a person is.
-"""
+"""From faces to people: who is judged, in which order. Ids say nothing about who a person is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from kuleshov.tools.types import EmotionScores, Face, KuleshovError
+from kuleshov.moments import mean_expression
+from kuleshov.state import Plain
+from kuleshov.tools.media import Frame
+from kuleshov.tools.tracks import Track
+from kuleshov.tools.types import Face, KuleshovError
 
 SMALL_FACE_PX = 24  # narrower than half of the pocket net's 48 px input: mostly interpolation
-
-
-def overlap(a: Face, b: Face) -> float:
-    """Intersection over union of two boxes, 0-1."""
-    x0, y0 = max(a.xyxy[0], b.xyxy[0]), max(a.xyxy[1], b.xyxy[1])
-    x1, y1 = min(a.xyxy[2], b.xyxy[2]), min(a.xyxy[3], b.xyxy[3])
-    common = max(0.0, x1 - x0) * max(0.0, y1 - y0)
-    return common / (a.area + b.area - common)
-
-
-def linked(frames: Sequence[Sequence[Face]]) -> list[list[Face]]:
-    """Faces of a clip's frames as one list a person.
-
-    Each face joins the person whose last box it overlaps most (at least 0.2), best pairs first;
-    no person gets two faces of one frame.
-    """
-    people: list[list[Face]] = []
-    for faces in frames:
-        pairs = sorted(
-            (
-                (overlap(person[-1], face), i, j)
-                for i, person in enumerate(people)
-                for j, face in enumerate(faces)
-            ),
-            reverse=True,
-        )
-        taken_people: set[int] = set()
-        taken_faces: set[int] = set()
-        for score, i, j in pairs:
-            if score < 0.2 or i in taken_people or j in taken_faces:
-                continue
-            people[i].append(faces[j])
-            taken_people.add(i)
-            taken_faces.add(j)
-        people.extend([face] for j, face in enumerate(faces) if j not in taken_faces)
-    return people
-
-
-def mean_expression(faces: Sequence[Face]) -> EmotionScores | None:
-    """The mean distribution over the frames in which one was measured, or None."""
-    measured = [face.expression for face in faces if face.expression is not None]
-    if not measured:
-        return None
-    labels = measured[0].probabilities
-    mean = {
-        label: sum(scores.probabilities[label] for scores in measured) / len(measured)
-        for label in labels
-    }
-    method = measured[0].method if len(measured) == 1 else f"{measured[0].method}, mean over time"
-    return EmotionScores(labels=measured[0].labels, probabilities=mean, method=method)
+BRIEF = 3  # frames: a track of fewer is more often a false find than a person
 
 
 def apex(faces: Sequence[Face]) -> Face:
@@ -74,38 +26,27 @@ def apex(faces: Sequence[Face]) -> Face:
     return max(faces, key=strength)
 
 
-def targets(frames: Sequence[Sequence[Face]], most: int) -> tuple[list[dict[str, Any]], int]:
-    """The people to judge, numbered from left to right, and how many were left out.
+def targets(faces: Sequence[Face], most: int) -> tuple[list[Plain], int]:
+    """The people of a still to judge, numbered from left to right, and how many were left out.
 
-    Each is {"id", "face", "picture", "timeline", "expression"} in plain values; "picture" is the
-    place of the frame that the face was found in. Where there are more than
-    `most`, the largest are kept (in a clip: the longest seen, then the largest).
+    Each is {"id", "face", "picture", "timeline", "expression"} in plain values. Where there are
+    more than `most`, the largest are kept.
     """
-    tracks = linked(frames)
-    kept = sorted(tracks, key=lambda faces: (-len(faces), -max(f.area for f in faces)))[:most]
-    kept.sort(key=lambda faces: faces[0].xyxy[0])
+    kept = sorted(faces, key=lambda face: -face.area)[:most]
+    kept.sort(key=lambda face: face.xyxy[0])
     people = []
-    for number, faces in enumerate(kept, start=1):
-        mean = mean_expression(faces)
-        clip = faces[0].time_s is not None
-        best = apex(faces)
+    for number, face in enumerate(kept, start=1):
+        scores = face.expression
         people.append(
             {
                 "id": number,
-                "face": best.model_copy(update={"track": number if clip else None}).model_dump(
-                    mode="json"
-                ),
-                "picture": next(i for i, seen in enumerate(frames) if best in seen),
-                "expression": mean.model_dump(mode="json") if mean else None,
-                "timeline": [
-                    face.model_copy(update={"track": number}).model_dump(mode="json")
-                    for face in faces
-                ]
-                if clip
-                else [],
+                "face": face.model_dump(mode="json"),
+                "picture": 0,
+                "expression": scores.model_dump(mode="json") if scores else None,
+                "timeline": [],
             }
         )
-    return people, len(tracks) - len(kept)
+    return people, len(faces) - len(kept)
 
 
 def checked_box(box: Sequence[float]) -> list[float]:
@@ -144,3 +85,61 @@ def in_boxes(
                 break
         people.append({**target, "id": number, "box": [x0, y0, x1, y1]})
     return people
+
+
+def followed(
+    tracks: Sequence[Track], frames: Sequence[Frame], most: int
+) -> tuple[list[Plain], list[Track]]:
+    """The people of a clip to judge, as `targets` and with their "track", and the tracks left out.
+
+    Kept are the tracks seen longest, then the largest; numbered in order of appearance, then from
+    left to right. A track of fewer than `BRIEF` frames beside a longer one is left out.
+    """
+    longest = max((len(track.times_s) for track in tracks), default=0)
+    least = min(BRIEF, longest)
+
+    def size(track: Track) -> float:
+        return max((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in track.boxes_xyxy)
+
+    lasting = [track for track in tracks if len(track.times_s) >= least]
+    kept = sorted(lasting, key=lambda track: (-len(track.times_s), -size(track)))[:most]
+    kept.sort(key=lambda track: (track.times_s[0], track.boxes_xyxy[0][0]))
+    people = []
+    for number, track in enumerate(kept, start=1):
+        own = track.model_copy(update={"id": number})
+        places = {frame: i for i, frame in enumerate(own.frames)}
+        shown = [
+            (picture, own.face(places[frame.index]))
+            for picture, frame in enumerate(frames)
+            if frame.index in places
+        ]
+        if not shown:  # never in a kept frame: the picture nearest in time stands for it
+            face = own.face(len(own.times_s) // 2)
+            picture = min(
+                range(len(frames)), key=lambda i: abs(frames[i].time_s - (face.time_s or 0))
+            )
+        else:
+            face = apex([face for _, face in shown])
+            picture = next(place for place, other in shown if other is face)
+        mean = mean_expression(own)
+        people.append(
+            {
+                "id": number,
+                "face": face.model_dump(mode="json"),
+                "picture": picture,
+                "expression": mean.model_dump(mode="json") if mean else None,
+                "timeline": [face.model_dump(mode="json") for _, face in shown],
+                "track": own.model_dump(mode="json"),
+            }
+        )
+    ids = {id(track) for track in kept}
+    return people, [track for track in tracks if id(track) not in ids]
+
+
+def left_out_text(tracks: Sequence[Track]) -> str:
+    """What was left out, with its times: never in silence."""
+    count = len(tracks)
+    times = ", ".join(f"{t.times_s[0]:.1f}-{t.times_s[-1]:.1f} s" for t in tracks[:6])
+    more = f" and {count - 6} more" if count > 6 else ""
+    faces = "1 face was" if count == 1 else f"{count} faces were"
+    return f"{faces} seen too briefly or too small to be read: {times}{more}"

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Send
 
-from kuleshov import conditions, conversation, evidence, people
+from kuleshov import clip, conditions, conversation, evidence, over_time, people
 from kuleshov.crew import Crew, gap, plain
-from kuleshov.state import Picture, State
+from kuleshov.state import Plain, State
 from kuleshov.tools import media
 from kuleshov.tools.faces import observe
 from kuleshov.tools.media import Media
+from kuleshov.tools.tracks import Track
 from kuleshov.tools.types import Face, KuleshovError
 from kuleshov.types import Evidence, Gap, Inference, Scene
 
@@ -28,19 +30,31 @@ class PictureNodes:
 
     def __init__(self, crew: Crew) -> None:
         self.crew = crew
+        self.clips = clip.ClipNodes(crew)
 
     def open_media(self, state: State) -> State:
         """Open the source. A source that cannot be opened ends the run with its MediaError."""
         begun = time.perf_counter()
         settings, desk = self.crew.settings, self.crew.desk
-        opened = media.open_media(
-            desk.source(state["key"]), max_pixels=settings.max_pixels, frames=settings.frames
-        )
-        desk.lay_out(state["key"], opened.images)
+        source, key = desk.source(state["key"]), state["key"]
+        stream = media.open_clip(source, max_pixels=settings.max_pixels)
+        if stream is not None:
+            desk.put_clip(key, stream)
+            opened = stream.media()
+        else:
+            picture = media.open_media(source, max_pixels=settings.max_pixels)
+            desk.lay_out(key, picture.images)
+            opened = picture.media
         return {
-            "media": opened.media.model_dump(mode="json"),
+            "media": opened.model_dump(mode="json"),
             "seconds": {"open": time.perf_counter() - begun},
         }
+
+    def after_open(self, state: State) -> list[str]:
+        """A still: faces and scene side by side. A clip: its faces first, which choose frames."""
+        if state["media"]["kind"] == "clip":
+            return ["follow_faces"]
+        return ["observe_faces", "describe_scene"]
 
     def observe_faces(self, state: State) -> State:
         begun = time.perf_counter()
@@ -56,20 +70,35 @@ class PictureNodes:
         }
 
     def describe_scene(self, state: State, config: RunnableConfig) -> State:
+        """The situation in words; of a clip, one description of all shots or one a shot."""
         begun = time.perf_counter()
-        mllm, writer = self.crew.mllm, self.crew.writer
-        shown = [conversation.image(picture) for picture in self.scene_pictures(state["key"])]
         try:
-            scene = self._described(shown, config)
-            if scene.people_present is None and mllm.info.scores_labels:
-                yes, no = mllm.score(writer.probe(shown, "a person"), ["yes", "no"])
-                scene = scene.model_copy(update={"people_present": yes > no})
+            views = self.crew.views(state["key"], state["media"].get("cuts_s", ()))
+            scenes = [self._seen(shown, config) for _, shown in views]
         except Exception as error:
             return {"scene": None, "gaps": [gap("scene", error)]}
+        scene = scenes[0]
+        if len(scenes) > 1:
+            times = [time_s for time_s, _ in views]
+            told = [f"{at:.1f} s: {s.description}" for at, s in zip(times, scenes, strict=True)]
+            logs = [s.mean_logprob for s in scenes if s.mean_logprob is not None]
+            scene = Scene(
+                description="; ".join(told),
+                people_present=_any(s.people_present for s in scenes),
+                mean_logprob=sum(logs) / len(logs) if logs else None,
+            )
         return {
             "scene": scene.model_dump(mode="json"),
             "seconds": {"scene": time.perf_counter() - begun},
         }
+
+    def _seen(self, shown: Any, config: RunnableConfig) -> Scene:
+        scene = self._described([shown], config)
+        if scene.people_present is None and self.crew.mllm.info.scores_labels:
+            talk = self.crew.writer.probe([shown], "a person")
+            yes, no = self.crew.mllm.score(talk, ["yes", "no"])
+            scene = scene.model_copy(update={"people_present": yes > no})
+        return scene
 
     def _described(self, shown: list[Any], config: RunnableConfig) -> Scene:
         """The scene of the pictures, in words; the small families say no more than a sentence."""
@@ -114,9 +143,17 @@ class PictureNodes:
     def gather(self, state: State) -> State:
         """Number the people and all evidence about them and their situation."""
         settings = self.crew.settings
-        frames = [[Face.model_validate(face) for face in faces] for faces in state["faces"]]
         boxes = state.get("boxes", [])
-        found, left_out = people.targets(frames, 10_000 if boxes else settings.max_people)
+        most = 10_000 if boxes else settings.max_people
+        others: list[Track] = []
+        left_out = 0
+        if state["media"]["kind"] == "clip":
+            tracks = [Track.model_validate(track) for track in state["tracks"]]
+            frames = Media.model_validate(state["media"]).frames
+            found, others = people.followed(tracks, frames, most)
+        else:
+            faces = [Face.model_validate(face) for face in state["faces"][0]]
+            found, left_out = people.targets(faces, most)
         if boxes:
             found = people.in_boxes(found, boxes)
         scene = Scene.model_validate(state["scene"]) if state.get("scene") else None
@@ -132,8 +169,11 @@ class PictureNodes:
                     f"person {target['id']}: no face was found in the box given: judged from "
                     "context alone"
                 )
+        if others:
+            warnings.append(people.left_out_text(others))
         if not found and scene is not None and scene.people_present:
-            found = [{"id": 1, "face": None, "picture": 0, "expression": None, "timeline": []}]
+            middle = len(state["media"]["frames"]) // 2
+            found = [{"id": 1, "face": None, "picture": middle, "expression": None, "timeline": []}]
             warnings.append("no face was found: the person is judged from context alone")
         items: list[Evidence] = []
         for target in found:
@@ -141,9 +181,10 @@ class PictureNodes:
             if face is None:
                 continue
             items += evidence.collect(face, None, person=target["id"], first=len(items) + 1)
-            if target["timeline"]:
-                track = [Face.model_validate(face) for face in target["timeline"]]
-                items += evidence.over_time(track, person=target["id"], first=len(items) + 1)
+            if target.get("track"):
+                track = Track.model_validate(target["track"])
+                items += over_time.collect(track, person=target["id"], first=len(items) + 1)
+                warnings += [f"person {target['id']}: {text}" for text in track.untold]
             if face.width < people.SMALL_FACE_PX:
                 warnings.append(
                     f"person {target['id']}: the face is {face.width:.0f} px wide, too small to "
@@ -166,6 +207,7 @@ class PictureNodes:
             ],
             first=len(items) + 1,
         )
+        items += over_time.words(state.get("words", []), first=len(items) + 1)
         return {"targets": found, "evidence": plain(items), "warnings": warnings}
 
     def to_people(self, state: State) -> list[Send] | str:
@@ -191,7 +233,38 @@ class PictureNodes:
                         },
                     )
                 )
+            if target.get("track"):
+                sends += self._moments(state, target)
         return sends or "finish"
+
+    def _moments(self, state: State, target: Plain) -> list[Send]:
+        sends = []
+        for moment in self.clips.moments_of(target, state["media"]["frames"]):
+            about = [
+                e
+                for e in state["evidence"]
+                if e["person"] is None or (e["person"] == target["id"] and e["source"] == "user")
+            ]
+            sends.append(
+                Send(
+                    "read_moment",
+                    {
+                        "key": state["key"],
+                        "target": {
+                            "id": target["id"],
+                            "face": moment["face"],
+                            "picture": moment["picture"],
+                        },
+                        "moment": moment,
+                        "evidence": about,
+                        "faces": state["faces"],
+                        "covered": state["covered"]["description"]
+                        if state.get("covered")
+                        else None,
+                    },
+                )
+            )
+        return sends
 
     def finish(self, state: State) -> State:
         known = {key: state[key] for key in ("media", "scene", "evidence") if key in state}
@@ -205,7 +278,7 @@ class PictureNodes:
         inference = Inference.model_validate(
             {
                 **known,
-                "people": sorted(state.get("people", []), key=lambda person: person["id"]),
+                "people": self._people(state),
                 "gaps": state.get("gaps", []),
                 "warnings": warnings,
                 "provenance": {
@@ -216,10 +289,23 @@ class PictureNodes:
         )
         return {"inference": inference.model_dump(mode="json", by_alias=True)}
 
-    def scene_pictures(self, key: str) -> list[Picture]:
-        """What the scene step sees: up to four frames of a clip where the model takes several."""
-        pictures = self.crew.desk.pictures(key)
-        if len(pictures) == 1 or not self.crew.mllm.info.many_images:
-            return [self.crew.middle_picture(key)]
-        step = max(1, -(-len(pictures) // 4))
-        return list(pictures[::step])
+    def _people(self, state: State) -> list[Plain]:
+        """The people in order, each with the track and the moments that belong to it."""
+        tracks = {t["id"]: t["track"] for t in state.get("targets", []) if t.get("track")}
+        read = state.get("moments", [])
+        found = []
+        for person in sorted(state.get("people", []), key=lambda person: person["id"]):
+            own = [m["moment"] for m in read if m["person"] == person["id"]]
+            track = tracks.get(person["id"])
+            if track and self.crew.settings.sampling == "moments":
+                track = clip.thinned(track)
+            found.append(
+                {**person, "track": track, "moments": sorted(own, key=lambda m: m["time_s"])}
+            )
+        return found
+
+
+def _any(told: Iterable[bool | None]) -> bool | None:
+    """True if one is, None if none is and one is not known."""
+    known = list(told)
+    return True if True in known else None if None in known else False

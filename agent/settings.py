@@ -65,7 +65,16 @@ class Settings(BaseSettings):
     max_people: int = Field(
         20, ge=1, description="most people judged in one picture, largest first"
     )
-    frames: int = Field(8, ge=1, le=512, description="frames sampled from a clip")
+    sampling: Literal["rate", "count", "cuts", "moments"] = Field(
+        "rate",
+        description="clips: frames looked at; moments: as rate, kept only where units peak",
+    )
+    rate: float = Field(5.0, gt=0, le=240, description="clips: frames a second looked at")
+    frames: int = Field(8, ge=1, le=512, description="frames of a clip kept as pictures")
+    moments: int = Field(
+        6, ge=0, le=100, description="clips: moments of each person read on their own"
+    )
+    start_s: float = Field(0.0, ge=0, description="clips: read from this time on, seconds")
     max_pixels: int = Field(100_000_000, ge=1)
 
     @field_validator("context_weight", mode="before")

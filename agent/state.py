@@ -13,6 +13,8 @@ from typing import Annotated, Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from kuleshov.tools.media import ClipStream
+
 Picture = NDArray[np.uint8]
 Plain = dict[str, Any]
 
@@ -34,15 +36,29 @@ class State(TypedDict, total=False):
     notes: dict[int, str]
     media: Plain
     faces: list[list[Plain]]
+    tracks: list[Plain]
+    words: list[Plain]
     scene: Plain | None
     covered: Plain | None
     evidence: list[Plain]
     targets: list[Plain]
     people: Annotated[list[Plain], add]
+    moments: Annotated[list[Plain], add]
     gaps: Annotated[list[Plain], add]
     warnings: Annotated[list[str], add]
     seconds: Annotated[dict[str, float], merge]
     inference: Plain
+
+
+class MomentState(TypedDict, total=False):
+    """One moment of a clip on its way to a reading."""
+
+    key: str
+    target: Plain
+    moment: Plain
+    evidence: list[Plain]
+    faces: list[list[Plain]]
+    covered: str | None
 
 
 class PersonState(TypedDict, total=False):
@@ -81,6 +97,8 @@ class Desk:
     def __init__(self) -> None:
         self._sources: dict[str, Any] = {}
         self._pictures: dict[str, Sequence[Picture]] = {}
+        self._clips: dict[str, ClipStream] = {}
+        self._times: dict[str, Sequence[float]] = {}
         self._lock = threading.Lock()
 
     def put(self, key: str, source: Any) -> None:
@@ -90,15 +108,31 @@ class Desk:
     def source(self, key: str) -> Any:
         return self._sources[key]
 
-    def lay_out(self, key: str, pictures: Sequence[Picture]) -> None:
+    def lay_out(self, key: str, pictures: Sequence[Picture], times_s: Sequence[float] = ()) -> None:
         with self._lock:
             self._pictures[key] = pictures
+            self._times[key] = times_s
+
+    def times_s(self, key: str) -> Sequence[float]:
+        """The times of a clip's pictures, seconds; empty for a still."""
+        return self._times[key]
 
     def pictures(self, key: str) -> Sequence[Picture]:
         """Pictures (H, W, 3) RGB uint8: one of an image, several of a clip in order of time."""
         return self._pictures[key]
 
+    def put_clip(self, key: str, clip: ClipStream) -> None:
+        with self._lock:
+            self._clips[key] = clip
+
+    def clip(self, key: str) -> ClipStream:
+        return self._clips[key]
+
     def clear(self, key: str) -> None:
         with self._lock:
             self._sources.pop(key, None)
             self._pictures.pop(key, None)
+            self._times.pop(key, None)
+            clip = self._clips.pop(key, None)
+        if clip is not None:
+            clip.close()

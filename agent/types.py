@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from kuleshov.tools.media import Media
+from kuleshov.tools.tracks import Track
 from kuleshov.tools.types import EmotionScores, Face, Record
 
 SCHEMA = "kuleshov/inference@1"
@@ -52,6 +53,11 @@ class Evidence(Record):
         "context",
         "transcript",
         "person_note",
+        "event",
+        "blinks",
+        "speech_movement",
+        "missing",
+        "before",
     ]
     person: int | None = Field(None, description="None: holds for the whole picture")
     text: str
@@ -62,6 +68,9 @@ class Evidence(Record):
     probability: float | None = None
     activation: float | None = None
     log_odds: float | None = None
+    start_s: float | None = Field(None, ge=0, description="clips: from when on, seconds")
+    apex_s: float | None = Field(None, ge=0, description="clips: when it was strongest, seconds")
+    end_s: float | None = Field(None, ge=0, description="clips: until when, seconds")
 
 
 class Cue(Record):
@@ -140,6 +149,22 @@ class FusedScores(EmotionScores):
     context_weight: float | None = Field(None, ge=0, le=1)
 
 
+class Moment(Record):
+    """One person in one stretch of a clip, read at its most telling time."""
+
+    time_s: float = Field(ge=0)
+    start_s: float = Field(ge=0)
+    end_s: float = Field(ge=0)
+    frame: int | None = Field(None, description="the picture it was read from; see media.frames")
+    expression: str | None = Field(
+        None, description="label that leads on the face over the stretch"
+    )
+    emotions: FusedScores | None = None
+    unanswered: str | None = Field(None, description="why there is no distribution")
+    judgements: tuple[Judgement, ...] = ()
+    evidence: tuple[str, ...] = Field((), description="lines that the reading rests on")
+
+
 class Person(Record):
     """One person: where, what the face shows, what was inferred and why."""
 
@@ -156,7 +181,9 @@ class Person(Record):
     incongruence: tuple[Incongruence, ...] | None = Field(
         None, description="None: face and context were not read apart, so it cannot be told"
     )
-    timeline: tuple[Face, ...] = Field((), description="clips: the same face over time")
+    timeline: tuple[Face, ...] = Field((), description="clips: the same face in the kept frames")
+    track: Track | None = Field(None, description="clips: the face in all frames looked at")
+    moments: tuple[Moment, ...] = Field((), description="clips: readings of its stretches")
 
 
 class Gap(Record):

@@ -2,7 +2,7 @@ from kuleshov import evidence
 from kuleshov.tools.types import ActionUnit
 from kuleshov.types import Scene
 
-from parts import NO_FROWN, SMILE, face, scores
+from parts import NO_FROWN, SMILE, face
 
 
 def lines(items) -> list[str]:
@@ -38,14 +38,3 @@ def test_the_whole_list():
 
 def test_nothing_known_is_no_evidence():
     assert evidence.collect(None, None) == []
-
-
-def test_over_time_names_each_change_once():
-    track = [
-        face(expression=scores(sadness=0.9), time_s=0.0),
-        face(expression=scores(sadness=0.8), time_s=1.0),
-        face(expression=None, time_s=2.0),
-        face(expression=scores(happiness=0.9), time_s=3.04),
-    ]
-    items = evidence.over_time(track, person=1, first=2)
-    assert lines(items) == ["2. [faces:hand] over time: sadness 0.0 s, happiness 3.0 s"]

@@ -1,9 +1,14 @@
+import numpy as np
 import pytest
 
 from kuleshov import people
+from kuleshov.tools.faces.tracking import Tracker
+from kuleshov.tools.media import Frame
 from kuleshov.tools.types import Face
 
 from parts import face, scores
+
+GREY = np.full((200, 400, 3), 127, np.uint8)
 
 
 def at(x: float, **changes) -> Face:
@@ -11,7 +16,7 @@ def at(x: float, **changes) -> Face:
 
 
 def test_people_are_numbered_from_left_to_right():
-    found, left_out = people.targets([[at(200), at(0), at(100)]], most=9)
+    found, left_out = people.targets([at(200), at(0), at(100)], most=9)
     assert [(p["id"], p["face"]["xyxy"][0]) for p in found] == [(1, 0), (2, 100), (3, 200)]
     assert left_out == 0
     assert found[0]["timeline"] == []
@@ -19,31 +24,44 @@ def test_people_are_numbered_from_left_to_right():
 
 def test_of_too_many_the_largest_are_kept():
     big = face(box=(300, 0, 400, 100))
-    found, left_out = people.targets([[at(0), at(100), big]], most=1)
+    found, left_out = people.targets([at(0), at(100), big], most=1)
     assert [p["face"]["xyxy"] for p in found] == [[300, 0, 400, 100]]
     assert left_out == 2
 
 
-def test_a_face_is_followed_over_frames_and_never_merged_with_another():
-    frames = [
-        [at(0, frame=0, time_s=0.0), at(100, frame=0, time_s=0.0)],
-        [at(104, frame=9, time_s=1.0), at(6, frame=9, time_s=1.0)],
-        [at(110, frame=18, time_s=2.0)],
-    ]
-    tracks = people.linked(frames)
-    assert [[f.xyxy[0] for f in track] for track in tracks] == [[0, 6], [100, 104, 110]]
+def followed(frames, most=9, shown=None):
+    tracker = Tracker()
+    for k, faces in enumerate(frames):
+        tracker.add(faces, GREY, 10 * k, float(k), cut=False)
+    shown = range(len(frames)) if shown is None else shown
+    pictures = [Frame(index=10 * k, time_s=float(k)) for k in shown]
+    return people.followed(tracker.tracks(float(len(frames))), pictures, most)
 
 
-def test_the_apex_is_the_least_neutral_face_and_the_mean_is_over_time():
-    calm = at(0, expression=scores(neutral=0.94), time_s=0.0)
-    glad = at(0, expression=scores(happiness=0.94), time_s=1.0)
-    found, _ = people.targets([[calm], [], [glad]], most=9)
-    assert found[0]["picture"] == 2
-    assert found[0]["face"]["time_s"] == 1.0
+def test_of_a_clip_the_apex_is_the_least_neutral_face_and_the_mean_is_over_time():
+    calm = at(0, expression=scores(neutral=0.94))
+    glad = at(0, expression=scores(happiness=0.94))
+    found, left_out = followed([[calm], [], [glad]])
+    assert (found[0]["picture"], found[0]["face"]["time_s"]) == (2, 2.0)
     assert found[0]["expression"]["probabilities"]["happiness"] == pytest.approx(0.475)
     assert found[0]["expression"]["method"] == "made by hand, mean over time"
-    assert [f["track"] for f in found[0]["timeline"]] == [1, 1]
+    assert [(f["track"], f["frame"]) for f in found[0]["timeline"]] == [(1, 0), (1, 20)]
+    assert found[0]["track"]["missing"] == [{"start_s": 1.0, "end_s": 2.0}]
+    assert left_out == []
+
+
+def test_a_face_in_no_kept_picture_is_still_a_person():
+    found, _ = followed([[at(0)], [at(1)], [at(2)], []], shown=[3])
+    assert (found[0]["picture"], found[0]["timeline"], found[0]["face"]["frame"]) == (0, [], 10)
+
+
+def test_a_face_seen_too_briefly_is_left_out_and_said():
+    found, left_out = followed([[at(0)], [at(1), at(300)], [at(2)], [at(3)]])
+    assert [p["id"] for p in found] == [1]
+    assert people.left_out_text(left_out) == (
+        "1 face was seen too briefly or too small to be read: 1.0-1.0 s"
+    )
 
 
 def test_without_scores_there_is_no_mean():
-    assert people.mean_expression([at(0, expression=None)]) is None
+    assert followed([[at(0, expression=None)]])[0][0]["expression"] is None

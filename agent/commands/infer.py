@@ -123,12 +123,10 @@ def _write_report(
     pictures: dict[str, Any] = {}
     heatmaps: dict[tuple[str, int], Any] = {}
     for inference, source in done:
-        opened = media.open_media(
-            source, max_pixels=agent.settings.max_pixels, frames=agent.settings.frames
-        )
-        pictures[inference.media.sha256] = opened.images
+        images = media.pictures_of(source, inference.media, max_pixels=agent.settings.max_pixels)
+        pictures[inference.media.sha256] = images
         if heatmap:
-            heatmaps.update(_heatmaps(agent, inference, opened.images))
+            heatmaps.update(_heatmaps(agent, inference, images))
     report.write_report(path, [inference for inference, _ in done], pictures, heatmaps=heatmaps)
 
 

@@ -28,6 +28,10 @@ CHOICES = (
     "seed",
     "temperature",
     "frames",
+    "sampling",
+    "rate",
+    "moments",
+    "start_s",
     "max_people",
     "context_weight",
 )
@@ -52,7 +56,13 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
     command.add_argument("--quantization", help="none, 4bit or 8bit (bitsandbytes)")
     command.add_argument("--temperature", type=float, help="0 (default) is greedy")
     command.add_argument("--seed", type=int)
-    command.add_argument("--frames", type=int, help="frames sampled from a clip")
+    command.add_argument(
+        "--sampling", help="clips: frames looked at, by rate (default), count, cuts or moments"
+    )
+    command.add_argument("--rate", type=float, help="clips: frames a second looked at (5)")
+    command.add_argument("--frames", type=int, help="clips: frames kept as pictures (8)")
+    command.add_argument("--moments", type=int, help="clips: moments read on their own (6)")
+    command.add_argument("--start-s", type=float, metavar="SECONDS", help="clips: read from here")
     command.add_argument("--max-people", type=int, help="most people judged in one picture")
     command.add_argument("--settings", metavar="FILE.toml", help="a settings file")
 

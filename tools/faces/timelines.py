@@ -169,10 +169,11 @@ def _swings(values: NDArray[Any], times: NDArray[Any], least: float) -> list[Str
 def _kind(
     event: UnitEvent, track: Track, speech: Sequence[Stretch]
 ) -> Literal["expression", "blink", "speech"]:
-    if event.unit in CLOSURES and event.onset_seen and event.offset_seen:
-        # it may have begun and ended anywhere up to the neighbouring frames
-        if event.offset_s - event.onset_s + 2 * track.interval_s <= BLINK_S:
-            return "blink"
+    # it may have begun and ended anywhere up to the neighbouring frames
+    longest = event.offset_s - event.onset_s + 2 * track.interval_s
+    whole = event.onset_seen and event.offset_seen
+    if event.unit in CLOSURES and whole and longest <= BLINK_S:
+        return "blink"
     if event.unit in MOUTH:
         length = event.offset_s - event.onset_s + track.interval_s
         within = sum(

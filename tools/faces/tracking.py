@@ -212,7 +212,7 @@ def _track(
         units.append(
             UnitSeries(
                 unit=int(unit),
-                side=side,  # type: ignore[arg-type]
+                side=side,
                 scale=made.scale if made else None,
                 thresholds=made.thresholds if made else None,
                 weak=made.weak if made else False,

@@ -50,6 +50,7 @@ __all__ = [
     "expand",
     "open_clip",
     "open_media",
+    "pictures_of",
 ]
 
 
@@ -145,6 +146,23 @@ def open_clip(source: Any, *, max_pixels: int = MAX_PIXELS) -> ClipStream | None
         raise
     file.close()
     return None
+
+
+def pictures_of(source: Any, media: Media, *, max_pixels: int = MAX_PIXELS) -> list[Rgb]:
+    """The pictures of a record again: the still, or a clip's frames as in `media.frames`.
+
+    Raises:
+        MediaError: as `open_media`, and if the source is no longer what was recorded.
+    """
+    stream = open_clip(source, max_pixels=max_pixels)
+    if stream is None:
+        return open_media(source, max_pixels=max_pixels).images
+    try:
+        if stream.sha256 != media.sha256:
+            raise MediaError(f"{stream.clip.name} has changed since it was read.")
+        return stream.clip.at([frame.index for frame in media.frames])
+    finally:
+        stream.close()
 
 
 def expand(paths: Sequence[str]) -> list[str]:

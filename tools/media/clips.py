@@ -128,17 +128,35 @@ class Clip:
     def sample(self, count: int) -> list[Rgb]:
         self.probe()
         wanted = self.times_of(count)
-        try:
-            # where frames are counted, nothing tells whether a seek came to the right one
-            found = self._decode(wanted, None if self._counts else self._keys)
-        except _SeekError:  # a file without a good index; streaming always works
-            found = self._decode(wanted, None)
+        found = self._found(wanted)
         if not found:
             raise self._no_frames()
         if len(found) < len(wanted):
             self.notes.append(f"{len(wanted) - len(found)} of {len(wanted)} frames are damaged")
         self.frames = [self.frame(time) for time in sorted(found)]
         return [found[time] for time in sorted(found)]
+
+    def at(self, places: Sequence[int]) -> list[Rgb]:
+        """The frames at these places in order of time; call `probe` first.
+
+        In place of a damaged frame stands the next good one. Raises MediaError.
+        """
+        wanted = sorted({self._times[place] for place in places})
+        found = self._found(wanted)
+        times = sorted(found)
+        if not times:
+            raise self._no_frames()
+        return [
+            found[times[min(bisect_left(times, self._times[place]), len(times) - 1)]]
+            for place in places
+        ]
+
+    def _found(self, wanted: Sequence[int]) -> dict[int, Rgb]:
+        try:
+            # where frames are counted, nothing tells whether a seek came to the right one
+            return self._decode(wanted, None if self._counts else self._keys)
+        except _SeekError:  # a file without a good index; streaming always works
+            return self._decode(wanted, None)
 
     def decoded(self) -> Iterator[tuple[int, Any, Any]]:
         """Every frame once, in order of time: time in ticks, PyAV's frame, its stream.

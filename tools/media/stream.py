@@ -68,7 +68,12 @@ class ClipStream:
         )
 
     def samples(
-        self, sampling: Sampling = "rate", *, rate: float = 5.0, count: int = 8
+        self,
+        sampling: Sampling = "rate",
+        *,
+        rate: float = 5.0,
+        count: int = 8,
+        start_s: float = 0.0,
     ) -> Iterator[Sample]:
         """The sampled frames in order of time.
 
@@ -78,15 +83,18 @@ class ClipStream:
                 one more every ten seconds of a long one.
             rate: frames a second.
             count: how many, for `count`.
+            start_s: frames before this time are passed over.
 
         Raises:
             MediaError: no frame can be decoded.
         """
         wanted = set(self.clip.times_of(count)) if sampling == "count" else set()
         shots = Shots()
-        due, pending = 0.0, False
+        due, pending = start_s, False
         for time, raw, video in self.clip.decoded():
             frame = self.clip.frame(time)
+            if frame.time_s < start_s - 1e-6:
+                continue
             if shots.begins(raw, frame.time_s):
                 self.cuts_s.append(frame.time_s)
                 pending = True

@@ -1,0 +1,247 @@
+"""The nodes that only a clip needs: follow its faces as it streams past, read its moments."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+
+from kuleshov import evidence, fusion, moments, over_time
+from kuleshov.conditions import Shown
+from kuleshov.crew import Crew, check_stop, gap
+from kuleshov.key_frames import KeyFrames
+from kuleshov.person import PersonNodes
+from kuleshov.state import MomentState, Plain, State
+from kuleshov.tools.faces import observe, timelines
+from kuleshov.tools.faces.tracking import Tracker
+from kuleshov.tools.media import Sample
+from kuleshov.tools.tracks import Track
+from kuleshov.tools.types import Face, KuleshovError
+from kuleshov.types import Evidence, Gap, Judgement, Moment
+
+AT_ONCE = 8  # frames given to the face tool together: 50 MB at 1080p
+
+
+class ClipNodes:
+    """Bound to a crew."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+        self.persons = PersonNodes(crew)
+
+    def follow_faces(self, state: State, config: RunnableConfig) -> State:
+        """Stream the clip once: faces in every sampled frame, tracks, units over time, key frames.
+
+        A face tool that fails leaves a gap, and the rest streams on for its pictures. Stopped by
+        the user, what was read until then is kept.
+        """
+        begun = time.perf_counter()
+        settings, key = self.crew.settings, state["key"]
+        stream = self.crew.desk.clip(key)
+        options = config.get("configurable", {})
+        tracker, keys = Tracker(), KeyFrames(settings.frames)
+        gaps: list[Plain] = []
+        reasons: dict[str, None] = {}
+        broken = False
+        samples = stream.samples(
+            settings.sampling, rate=settings.rate, count=settings.frames, start_s=settings.start_s
+        )
+        read_s = 0.0
+        for batch in _batches(samples, AT_ONCE):
+            faces: list[list[Face]] = [[] for _ in batch]
+            if not broken:
+                try:
+                    seen = observe(
+                        self.crew.faces,
+                        [sample.image for sample in batch],
+                        stream.media(),
+                        [sample.frame for sample in batch],
+                    )
+                    faces = seen.faces
+                    reasons |= dict.fromkeys(seen.gaps)
+                except Exception as error:
+                    broken = True
+                    gaps.append(gap("faces", error))
+            for sample, found in zip(batch, faces, strict=True):
+                tracker.add(
+                    found, sample.image, sample.frame.index, sample.frame.time_s, sample.cut
+                )
+                keys.add(sample, found)
+            read_s = batch[-1].frame.time_s
+            if options.get("progress"):
+                options["progress"](read_s, stream.duration_s)
+            if options.get("stop") is not None and options["stop"].is_set():
+                gaps.append(
+                    Gap(
+                        step="clip",
+                        reason=f"stopped by the user at {read_s:.1f} s of "
+                        f"{stream.duration_s:.1f} s; go on with --start-s {read_s:.1f}",
+                    ).model_dump()
+                )
+                break
+        if not keys.kept:
+            raise KuleshovError(
+                f"{stream.clip.name} has no frame from {settings.start_s:g} s on: it ends at "
+                f"{stream.duration_s:.1f} s."
+            )
+        tracks = [timelines.analysed(track) for track in tracker.tracks(read_s)]
+        wanted = [0.0, *stream.cuts_s[: settings.frames]]
+        for track in sorted(tracks, key=lambda t: -len(t.times_s))[: settings.max_people]:
+            wanted += [track.times_s[s.peak] for s in moments.choose(track, settings.moments)]
+        kept = keys.choose(wanted)
+        self.crew.desk.lay_out(key, [one.image for one in kept], [one.frame.time_s for one in kept])
+        return {
+            "media": stream.media(tuple(one.frame for one in kept)).model_dump(mode="json"),
+            "faces": [
+                [
+                    track.face(track.frames.index(one.frame.index)).model_dump(mode="json")
+                    for track in tracks
+                    if one.frame.index in track.frames
+                ]
+                for one in kept
+            ],
+            "tracks": [track.model_dump(mode="json") for track in tracks],
+            "gaps": [*gaps, *(Gap(step="faces", reason=r).model_dump() for r in reasons)],
+            "seconds": {"faces": time.perf_counter() - begun},
+        }
+
+    def moments_of(self, target: Plain, frames: list[Plain]) -> list[Plain]:
+        """The moments of one person that are to be read, in order of time."""
+        track = Track.model_validate(target["track"])
+        course = moments.expression_course(track)
+        found: list[Plain] = []
+        for segment in moments.choose(track, self.crew.settings.moments):
+            place = nearest_picture(frames, track.times_s[segment.peak])
+            shown = frames[place]["index"]
+            face = track.face(segment.peak).model_copy(update={"expression": course[segment.peak]})
+            if shown in track.frames:  # the box is that of the picture which is shown
+                box = track.boxes_xyxy[track.frames.index(shown)]
+                face = face.model_copy(update={"xyxy": box})
+            found.append(
+                {
+                    "picture": place,
+                    "frame": shown,
+                    "time_s": track.times_s[segment.peak],
+                    "start_s": track.times_s[segment.first],
+                    "end_s": track.times_s[segment.last],
+                    "label": segment.label,
+                    "face": face.model_dump(mode="json"),
+                    "before": over_time.before_text(track, track.times_s[segment.first]),
+                    "events": [
+                        over_time.event_text(event)
+                        for event in over_time.going_on(track, track.times_s[segment.peak])
+                    ],
+                }
+            )
+        return found
+
+    def read_moment(self, state: MomentState, config: RunnableConfig) -> State:
+        """One distribution for one moment: the face then, the scene, what came before.
+
+        By the strategy of the whole reading; one label scoring, no explanation.
+        """
+        begun = time.perf_counter()
+        crew, told = self.crew, state["moment"]
+        face = Face.model_validate(told["face"])
+        items = [Evidence.model_validate(item) for item in state["evidence"]]
+        around = [item for item in items if item.start_s is None or item.start_s <= told["end_s"]]
+        before = (
+            [Evidence(n=1, source=f"faces:{face.tool}", kind="before", text=told["before"])]
+            if told["before"]
+            else []
+        )
+        measured = evidence.collect(face, None, person=state["target"]["id"])
+        judgements: dict[str, Judgement] = {}
+        gaps: list[Plain] = []
+        if face.expression is not None and crew.labels.mode != "free":
+            scores, note = fusion.onto(face.expression, crew.labels)
+            judgements["face"] = Judgement(
+                condition="face",
+                source=f"faces:{face.tool}",
+                emotions=scores,
+                unanswered=None if scores else note,
+            )
+        shown = Shown(crew, {**state, "evidence": [*measured, *before, *around]})
+        name = {"text": "both", "mllm": "mllm"}.get(crew.strategy, "context")
+        if crew.labels.mode != "free" and crew.strategy != "face":
+            try:
+                check_stop(config)
+                labels = crew.labels.names
+                asked = (
+                    shown.expression(labels) if name == "mllm" else shown.conversation(name, labels)  # type: ignore[arg-type]
+                )
+                if asked:
+                    kind = "expression" if name == "mllm" else "direct"
+                    judgements[name] = Judgement(
+                        condition="face" if name == "mllm" else name,  # type: ignore[arg-type]
+                        source="mllm",
+                        emotions=self.persons.likelihood.scores(asked, labels, kind),
+                    )
+            except Exception as error:
+                gaps.append(gap("moment", error))
+        fused, lacking = self.persons._fuse(judgements, has_face=True)
+        if lacking:
+            gaps.append(Gap(step="moment", reason=lacking).model_dump())
+        why = "no source gave a distribution over these labels"
+        if crew.labels.mode == "free":
+            why = "the model's own words are asked for the whole clip only"
+        moment = Moment(
+            time_s=told["time_s"],
+            start_s=told["start_s"],
+            end_s=told["end_s"],
+            frame=told["frame"],
+            expression=told["label"],
+            emotions=fused,
+            unanswered=None if fused else why,
+            judgements=tuple(judgements.values()),
+            evidence=(*(item.text for item in shown.evidence), *told["events"]),
+        )
+        return {
+            "moments": [
+                {"person": state["target"]["id"], "moment": moment.model_dump(mode="json")}
+            ],
+            "gaps": gaps,
+            "seconds": {"moments": time.perf_counter() - begun},
+        }
+
+
+def _batches(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
+    while batch := list(itertools.islice(samples, size)):
+        yield batch
+
+
+def nearest_picture(frames: list[Plain], time_s: float) -> int:
+    return min(range(len(frames)), key=lambda i: abs(frames[i]["time_s"] - time_s))
+
+
+def thinned(track: Plain) -> Plain:
+    """The track with the frames alone in which its units begin, peak or end, or its box is new.
+
+    For the sampling `moments`: a small record of a long clip.
+    """
+    whole = Track.model_validate(track)
+    times = {0.0, whole.times_s[0], whole.times_s[-1]}
+    for event in whole.events:
+        times |= {event.onset_s, event.apex_s, event.offset_s}
+    for segment in moments.segments(whole):
+        times |= {whole.times_s[p] for p in (segment.first, segment.peak, segment.last)}
+    places = sorted({whole.nearest(time) or 0 for time in times})
+    change: dict[str, Any] = {
+        name: tuple(getattr(whole, name)[p] for p in places)
+        for name in (
+            "times_s", "frames", "boxes_xyxy", "scores", "valence", "arousal", "pitch", "yaw",
+            "roll",
+        )
+        if getattr(whole, name)
+    }  # fmt: skip
+    change["units"] = tuple(
+        unit.model_copy(update={"values": tuple(unit.values[p] for p in places)})
+        for unit in whole.units
+    )
+    change["expression"] = {
+        label: tuple(column[p] for p in places) for label, column in whole.expression.items()
+    }
+    return whole.model_copy(update=change).model_dump(mode="json")
