@@ -20,6 +20,8 @@ from kuleshov.tools import faces as face_tools
 from kuleshov.tools import mllm as models
 from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.mllm.base import Mllm
+from kuleshov.tools.mllm.openai_endpoint import Limits
+from kuleshov.tools.mllm.usage import metered
 from kuleshov.tools.types import KuleshovError, LabelSet
 from kuleshov.types import Inference
 
@@ -110,7 +112,12 @@ class Agent:
         # what is quick to find wrong is looked at before anything is loaded
         LabelSet.load(chosen.labels)
         tool = face_tools.entry(chosen.faces, chosen.paths, chosen.tool_timeout_s)
-        models.check(chosen.model, device=chosen.device, quantization=chosen.quantization)
+        models.check(
+            chosen.model,
+            device=chosen.device,
+            quantization=chosen.quantization,
+            allow_remote=chosen.allow_remote,
+        )
         faces = tool.load(device=chosen.device)
         model = models.load(
             chosen.model,
@@ -118,6 +125,13 @@ class Agent:
             dtype=chosen.dtype,
             quantization=chosen.quantization,
             device_map=chosen.device_map,
+            allow_remote=chosen.allow_remote,
+            limits=Limits(
+                concurrency=chosen.concurrency,
+                requests_per_minute=chosen.requests_per_minute,
+                price_in=chosen.price_in,
+                price_out=chosen.price_out,
+            ),
         )
         return cls(model, faces, chosen)
 
@@ -151,7 +165,7 @@ class Agent:
         Raises:
             MediaError: the source cannot be opened; its text is one sentence.
         """
-        with self._laid_out(source) as key, _untraced():
+        with self._laid_out(source) as key, _untraced(), metered():
             state = self.graph.invoke(
                 self._start(key, context, said, who, boxes, influence),
                 {"configurable": {"progress": progress, "stop": stop}},
@@ -172,7 +186,7 @@ class Agent:
 
         The last event carries the inference.
         """
-        with self._laid_out(source) as key, _untraced():
+        with self._laid_out(source) as key, _untraced(), metered():
             events = self.graph.stream(
                 self._start(key, context, said, who, boxes, influence),
                 {"configurable": {"streaming": True}},

@@ -99,7 +99,9 @@ class Writer:
         self.family = family
         self.several = info.many_images
         self.each = labels is not None and labels.mode == "multi"
-        self.stated = not info.scores_labels
+        # the first word of an answer does not tell "joy: yes" from "joy: no"
+        by_first_word = self.each and info.scores_by != "likelihood"
+        self.stated = not info.scores_labels or by_first_word
         self.definitions = labels.definitions if labels else {}
 
     def _about(self, labels: Sequence[str], *, expression: bool = False) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Likelihood:
         """
         crew = self.crew
         mode: Literal["single", "multi"] = "multi" if crew.labels.mode == "multi" else "single"
-        if not crew.mllm.info.scores_labels:
+        if crew.writer.stated:
             numbers, method = self._stated(talk, labels, mode), "stated"
         else:
             numbers, method = self._likely(talk, labels, asked, mode)

@@ -20,6 +20,7 @@ from kuleshov.state import Plain, State
 from kuleshov.tools import media
 from kuleshov.tools.faces import observe
 from kuleshov.tools.media import Media
+from kuleshov.tools.mllm import usage
 from kuleshov.tools.tracks import Track
 from kuleshov.tools.types import Face, KuleshovError
 from kuleshov.types import Evidence, Gap, Inference, Scene
@@ -284,6 +285,7 @@ class PictureNodes:
                 "provenance": {
                     **self.crew.provenance,
                     "seconds": {step: round(value, 4) for step, value in seconds.items()},
+                    "usage": meter.to_dict() if (meter := usage.current()) else {},
                 },
             }
         )

@@ -76,6 +76,11 @@ class Settings(BaseSettings):
     )
     start_s: float = Field(0.0, ge=0, description="clips: read from this time on, seconds")
     max_pixels: int = Field(100_000_000, ge=1)
+    allow_remote: bool = Field(False, description="a model server may be another machine")
+    concurrency: int = Field(8, ge=1, le=1024, description="requests to a model server at once")
+    requests_per_minute: float | None = Field(None, gt=0, description="to a model server")
+    price_in: float | None = Field(None, ge=0, description="of a million tokens read")
+    price_out: float | None = Field(None, ge=0, description="of a million tokens written")
 
     @field_validator("context_weight", mode="before")
     @classmethod

@@ -218,6 +218,9 @@ class Provenance(Record):
     seed: int = 0
     versions: dict[str, str] = {}
     seconds: dict[str, float] = Field({}, description="by step; total: start to end")
+    usage: dict[str, float | None] = Field(
+        {}, description="asked of a model server: requests, retries, tokens in and out, cost"
+    )
 
 
 class Inference(Record):

@@ -19,6 +19,9 @@ from kuleshov.types import Inference
 
 Agent = Any  # the floor above imports this file; its `infer` and `crew` are used
 
+PACE = ("allow_remote", "concurrency", "requests_per_minute", "price_in", "price_out")
+"""Settings that change how fast a run is or what it costs, not what its records say."""
+
 log = logging.getLogger("kuleshov")
 
 
@@ -64,8 +67,12 @@ class Answer:
 
 def plan(agent: Agent, source: Any, context: Sequence[str]) -> dict[str, Any]:
     """All that decides what the records of a run say."""
+    provenance = dict(agent.crew.provenance)
+    provenance["settings"] = {
+        name: value for name, value in provenance["settings"].items() if name not in PACE
+    }
     named = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "paths given by name"
-    return {"input": named, "context": list(context), **agent.crew.provenance}
+    return {"input": named, "context": list(context), **provenance}
 
 
 def read_one(agent: Agent, work: Work, context: Sequence[str]) -> Answer:

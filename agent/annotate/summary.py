@@ -45,6 +45,8 @@ class Summary:
             "labels": dict(self.labels.most_common()),
             "gaps": dict(self.gaps.most_common()),
             "failures": dict(self.failures.most_common(50)),
+            "tokens": dict(self.tokens),
+            "cost": None if self.cost is None else round(self.cost, 6),
             "mean_seconds": round(self.seconds / self.items, 3) if self.items else None,
             "slowest": [{"id": key, "seconds": round(s, 3)} for s, key in self.slowest],
         }
@@ -71,6 +73,12 @@ def summarise(folder: str | Path) -> Summary:
             found.gaps[f"{gap['step']}: {_alike(gap['reason'])}"] += 1
         seconds = record["provenance"]["seconds"].get("total", 0.0)
         found.seconds += seconds
+        used = record["provenance"].get("usage") or {}
+        for name in ("tokens_in", "tokens_out", "requests"):
+            if name in used:
+                found.tokens[name] += used[name]
+        if used.get("cost") is not None:
+            found.cost = (found.cost or 0.0) + used["cost"]
         entry = (seconds, record["item"]["id"])
         if len(slow) < SLOWEST:
             heapq.heappush(slow, entry)
@@ -120,6 +128,12 @@ def print_summary(found: Summary, console: Any) -> None:
                 console.print(f"  {count:,} × {escape(reason)}")
             if len(counted) > FEW:
                 console.print(f"  and {len(counted) - FEW} other reasons")
+    if found.tokens:
+        cost = "" if found.cost is None else f", cost {found.cost:.4f}"
+        console.print(
+            f"{found.tokens['requests']:,} requests, {found.tokens['tokens_in']:,} tokens in, "
+            f"{found.tokens['tokens_out']:,} out{cost}"
+        )
     if found.slowest:
         console.print(
             f"mean {found.seconds / found.items:.2f} s an item, start to end; slowest: "

@@ -34,6 +34,8 @@ CHOICES = (
     "start_s",
     "max_people",
     "context_weight",
+    "allow_remote",
+    "requests_per_minute",
 )
 
 
@@ -42,7 +44,11 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
 
     `without`: options that the command uses for something else.
     """
-    command.add_argument("--model", help="Hub id, local folder, or 'pocket' (bundled)")
+    command.add_argument(
+        "--model",
+        help="Hub id, local folder, 'pocket' (bundled), or an OpenAI-compatible server: "
+        "http://127.0.0.1:8000/v1#NAME",
+    )
     if "--faces" not in without:
         command.add_argument("--faces", help="face tool: pyfeat, pyfeat-v1, pocket")
     command.add_argument("--labels", help="label set, see `kuleshov labels`, or a .toml")
@@ -64,6 +70,15 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
     command.add_argument("--moments", type=int, help="clips: moments read on their own (6)")
     command.add_argument("--start-s", type=float, metavar="SECONDS", help="clips: read from here")
     command.add_argument("--max-people", type=int, help="most people judged in one picture")
+    command.add_argument(
+        "--allow-remote",
+        action="store_true",
+        default=None,
+        help="the model server may be another machine: faces leave this one",
+    )
+    command.add_argument(
+        "--requests-per-minute", type=float, metavar="N", help="most requests to a model server"
+    )
     command.add_argument("--settings", metavar="FILE.toml", help="a settings file")
 
 

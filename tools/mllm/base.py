@@ -20,6 +20,10 @@ class MllmError(KuleshovError):
     """A model is missing, cannot load, ran out of memory or answered with an error."""
 
 
+class CannotScoreError(MllmError):
+    """This model gives no likelihoods of answers; it may be asked for numbers in words."""
+
+
 class MllmInfo(Record):
     """What a model is and how it is run; goes into the provenance of every record."""
 

@@ -1,0 +1,61 @@
+"""What one reading asked of a model server: requests, tokens, cost; summed over its threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Usage:
+    """Sums; `cost` is None where no price is known."""
+
+    requests: int = 0
+    retries: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, *, retries: int, tokens_in: int, tokens_out: int, cost: float | None) -> None:
+        with self.lock:
+            self.requests += 1
+            self.retries += retries
+            self.tokens_in += tokens_in
+            self.tokens_out += tokens_out
+            if cost is not None:
+                self.cost = (self.cost or 0.0) + cost
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in a record; empty if no server was asked."""
+        if not self.requests:
+            return {}
+        return {
+            "requests": self.requests,
+            "retries": self.retries,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "cost": None if self.cost is None else round(self.cost, 8),
+        }
+
+
+_current: ContextVar[Usage | None] = ContextVar("kuleshov_usage", default=None)
+
+
+@contextmanager
+def metered() -> Iterator[Usage]:
+    """Requests made within, also by threads that were given this context, are summed here."""
+    usage = Usage()
+    token = _current.set(usage)
+    try:
+        yield usage
+    finally:
+        _current.reset(token)
+
+
+def current() -> Usage | None:
+    return _current.get()
