@@ -11,6 +11,8 @@ COMMANDS = (
     "influence",
     "contrast",
     "annotate",
+    "export",
+    "corrections",
     "agree",
     "facs",
     "labels",

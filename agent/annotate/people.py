@@ -1,0 +1,141 @@
+"""Where machine and people disagree: Krippendorff's α, the confusion of labels, the cases."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from kuleshov.annotate import store
+from kuleshov.tools.types import KuleshovError
+
+MACHINE = "machine"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far machine and people agree on the people read by both.
+
+    alpha: Krippendorff's α for nominal data over machine and all annotators; alpha_people: among
+    the annotators alone; None where it is not defined (one rater, or one label throughout).
+    confusion: rows what people said, columns what the machine said, both in the order of `labels`.
+    """
+
+    people: int
+    annotators: int
+    agree: float
+    alpha: float | None
+    alpha_people: float | None
+    labels: list[str]
+    confusion: list[list[int]]
+    taken_away: int
+    disagreements: list[dict[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+def machine_labels(run: Path) -> dict[tuple[str, int], str]:
+    """The most probable label of each person read, by item and number."""
+    found = {}
+    for line in store.lines(run):
+        record = orjson.loads(line)
+        for person in record["people"]:
+            if person["emotions"]:
+                chances = person["emotions"]["probabilities"]
+                top = max(chances, key=chances.__getitem__)
+                found[record["item"]["id"], person["id"]] = top
+    return found
+
+
+def manifest_labels(run: Path) -> Iterable[tuple[str, int, str, str | None]]:
+    """The manifest's labels, of pictures with one person: it says nothing of which one else."""
+    for line in store.lines(run):
+        record = orjson.loads(line)
+        label = record["item"]["label"]
+        if isinstance(label, dict):
+            label = max(label, key=label.__getitem__) if label else None
+        if label is not None and len(record["people"]) == 1:
+            yield record["item"]["id"], record["people"][0]["id"], "manifest", label
+
+
+def agreement(
+    run: Path, said: Iterable[tuple[str, int, str, str | None]], most: int = 200
+) -> Agreement:
+    """Compare a run with what people said: (item, person, annotator, label) each.
+
+    Raises:
+        KuleshovError: nothing to compare, or a library is missing.
+    """
+    try:
+        from sklearn.metrics import confusion_matrix
+    except ImportError:
+        raise KuleshovError(
+            "agreement needs scikit-learn and krippendorff: run `pip install 'kuleshov[data]'`."
+        ) from None
+    machine = machine_labels(run)
+    answers: dict[tuple[str, int], dict[str, str]] = defaultdict(dict)
+    away = 0
+    for item, person, annotator, label in said:
+        if (item, person) not in machine:
+            continue
+        if label is None:
+            away += 1
+        else:
+            answers[item, person][annotator] = label
+    if not answers:
+        raise KuleshovError(
+            "people and machine have read nobody in common: no label of people belongs to a "
+            "person of this run."
+        )
+    annotators = sorted({name for told in answers.values() for name in told})
+    pairs = [(told[name], machine[key]) for key, told in answers.items() for name in sorted(told)]
+    labels = sorted({label for pair in pairs for label in pair})
+    raters = {name: {key: told.get(name) for key, told in answers.items()} for name in annotators}
+    own = {key: machine[key] for key in answers}
+    different: list[dict[str, Any]] = [
+        {"item": key[0], "person": key[1], "machine": machine[key], "people": dict(told)}
+        for key, told in answers.items()
+        if any(label != machine[key] for label in told.values())
+    ]
+    different.sort(key=lambda case: -max(Counter(case["people"].values()).values()))
+    return Agreement(
+        people=len(answers),
+        annotators=len(annotators),
+        agree=sum(a == b for a, b in pairs) / len(pairs),
+        alpha=_alpha([own, *raters.values()], labels),
+        alpha_people=_alpha(list(raters.values()), labels),
+        labels=labels,
+        confusion=confusion_matrix(
+            [a for a, _ in pairs], [b for _, b in pairs], labels=labels
+        ).tolist(),
+        taken_away=away,
+        disagreements=different[:most],
+    )
+
+
+def _alpha(raters: list[dict[Any, str | None]], labels: list[str]) -> float | None:
+    try:
+        import krippendorff
+    except ImportError:
+        raise KuleshovError(
+            "agreement needs scikit-learn and krippendorff: run `pip install 'kuleshov[data]'`."
+        ) from None
+    numbers = {label: float(n) for n, label in enumerate(labels)}
+    data = [[math.nan if v is None else numbers[v] for v in rater.values()] for rater in raters]
+    both = [sum(not math.isnan(v) for v in unit) > 1 for unit in zip(*data, strict=True)]
+    used = {v for row in data for v, ok in zip(row, both, strict=True) if ok and not math.isnan(v)}
+    if len(raters) < 2 or len(used) < 2:
+        return None
+    return float(
+        krippendorff.alpha(
+            reliability_data=data,
+            level_of_measurement="nominal",
+            value_domain=list(numbers.values()),
+        )
+    )

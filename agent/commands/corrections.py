@@ -1,0 +1,78 @@
+"""`kuleshov corrections`: where people disagree with a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from kuleshov.commands.terminal import OK, Commands, console
+
+
+def add(commands: Commands) -> None:
+    corrections = commands.add_parser(
+        "corrections", help="compare a run with people: Krippendorff's alpha, confusion, cases"
+    )
+    corrections.add_argument("run", metavar="RUN/")
+    corrections.add_argument(
+        "file",
+        nargs="?",
+        metavar="EXPORT.json",
+        help="Label Studio's JSON export of corrected tasks; without it the manifest's labels",
+    )
+    corrections.add_argument("--json", action="store_true")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov.annotate import people, store
+    from kuleshov.exports import label_studio
+
+    store.read_description(arguments.run)
+    folder = Path(arguments.run)
+    said: Any
+    if arguments.file:
+        said = (
+            (told.item, told.person, told.annotator, told.label)
+            for told in label_studio.corrections(Path(arguments.file))
+        )
+    else:
+        said = people.manifest_labels(folder)
+    found = people.agreement(folder, said)
+    if arguments.json:
+        sys.stdout.write(json.dumps(found.to_dict(), ensure_ascii=False) + "\n")
+    else:
+        _show(found, console())
+    return OK
+
+
+def _show(found: Any, terminal: Any) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    terminal.print(
+        f"{found.people:,} people, {found.annotators} annotator"
+        f"{'s' if found.annotators > 1 else ''}: machine and people agree in "
+        f"{100 * found.agree:.1f} % of the answers"
+    )
+    for name, alpha in (
+        ("machine and people", found.alpha),
+        ("people alone", found.alpha_people),
+    ):
+        told = "not defined" if alpha is None else f"{alpha:.3f}"
+        terminal.print(f"Krippendorff's alpha, {name}: {told}")
+    if found.taken_away:
+        terminal.print(f"{found.taken_away:,} boxes were taken away by people")
+    table = Table(title="rows: people, columns: machine", title_justify="left")
+    table.add_column("")
+    for label in found.labels:
+        table.add_column(escape(label), justify="right")
+    for label, row in zip(found.labels, found.confusion, strict=True):
+        table.add_row(escape(label), *(str(count) if count else "·" for count in row))
+    terminal.print(table)
+    for case in found.disagreements[:10]:
+        said = ", ".join(f"{who}: {label}" for who, label in case["people"].items())
+        terminal.print(
+            escape(f"  {case['item']}, person {case['person']}: machine {case['machine']}; {said}")
+        )
