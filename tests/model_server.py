@@ -31,14 +31,14 @@ class ModelServer:
     script(number of the chat request, its body) says what goes wrong: None: nothing; an int: that
     status; (status, headers, text); "cut": the connection ends in mid-answer; "slow": it takes
     half a second longer than a client of 0.3 s waits; "html": a page in place of JSON; "empty": no
-    text in the answer.
+    text in the answer. logprobs: whether they are listed, or "refused".
     """
 
     def __init__(
         self,
         script: Callable[[int, dict], Any] | None = None,
         *,
-        logprobs: bool = True,
+        logprobs: bool | str = True,
         models: tuple[str, ...] = ("tiny-vl",),
     ) -> None:
         self.script, self.logprobs, self.models = script, logprobs, models
@@ -62,6 +62,9 @@ class ModelServer:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                if body["messages"][0]["content"] == "Say yes.":  # asked once, at the beginning
+                    outer.answer(self, -1, body)
+                    return
                 with outer.lock:
                     number = len(outer.bodies)
                     outer.bodies.append(body)
@@ -97,7 +100,10 @@ class ModelServer:
         self.thread.join()
 
     def answer(self, handler: Any, number: int, body: dict) -> None:
-        wrong = self.script(number, body) if self.script else None
+        if body.get("logprobs") and self.logprobs == "refused":
+            said = {"error": {"message": "logprobs is not supported"}}
+            return handler.reply(400, json.dumps(said))
+        wrong = self.script(number, body) if self.script and number >= 0 else None
         if isinstance(wrong, int):
             wrong = (wrong, {}, json.dumps({"error": {"message": f"told to say {wrong}"}}))
         if isinstance(wrong, tuple):
@@ -127,7 +133,8 @@ class ModelServer:
 
     def text(self, body: dict) -> str:
         """An answer to what is asked, after looking at the pictures."""
-        for part in body["messages"][-1]["content"]:
+        asked = body["messages"][-1]["content"]
+        for part in asked if isinstance(asked, list) else []:
             if part["type"] == "image_url":
                 data = part["image_url"]["url"].removeprefix("data:image/jpeg;base64,")
                 Image.open(io.BytesIO(base64.b64decode(data))).load()

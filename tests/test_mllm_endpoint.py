@@ -139,19 +139,19 @@ def test_labels_by_the_first_word_listed():
     )
 
 
-@pytest.mark.parametrize("way", ["missing", "refused"])
-def test_without_log_probabilities_it_says_so_once(way):
-    def script(_, body):
-        if way == "refused" and "logprobs" in body:
-            return (400, {}, json.dumps({"error": {"message": "logprobs is not supported"}}))
-        return None
-
-    with ModelServer(script, logprobs=False) as server:
+@pytest.mark.parametrize("logprobs", [False, "refused"])
+def test_without_log_probabilities_it_says_so(logprobs):
+    with ModelServer(logprobs=logprobs) as server:
         model = endpoint(server)
-        for _ in range(3):
-            with pytest.raises(CannotScoreError):
-                model.score(TALK, LABELS)
-    assert len(server.bodies) == 1
+        assert not model.info.scores_labels
+        with pytest.raises(CannotScoreError):
+            model.score(TALK, LABELS)
+    assert not server.bodies
+
+
+def test_answers_that_are_not_listed_are_unanswered():
+    with ModelServer() as server, pytest.raises(CannotScoreError, match="lists none of relief"):
+        endpoint(server).score(TALK, ["relief", "pride"])
 
 
 def test_a_server_that_knows_no_schemas_is_asked_for_any_json():
@@ -216,7 +216,9 @@ def test_a_server_of_several_models_wants_a_name():
 
 
 def agent_of(server: ModelServer, **settings) -> Agent:
-    chosen = Settings.load(model=server.url, labels="ekman-7", fusion="text", **settings)
+    chosen = Settings.load(
+        model=server.url, labels="ekman-7", fusion="text", prior_correction=False, **settings
+    )
     limits = Limits(attempts=3, timeout_s=5, wait_s=0.2, price_in=2.0, price_out=8.0)
     return Agent(endpoint(server, limits), HandFaces(face(SMILE, NO_FROWN)), chosen)
 
@@ -224,8 +226,8 @@ def agent_of(server: ModelServer, **settings) -> Agent:
 @pytest.mark.parametrize(
     ("logprobs", "top", "method"),
     [
-        (True, "happiness", "top log-probabilities of the answer's first word"),
-        (False, "fear", "stated by the model"),
+        (True, "happiness", "top log-probabilities"),
+        (False, "fear", "stated"),
     ],
 )
 def test_a_reading_through_a_server(logprobs, top, method, tmp_path):
@@ -238,6 +240,17 @@ def test_a_reading_through_a_server(logprobs, top, method, tmp_path):
     assert used["requests"] == len(server.bodies)
     assert used["tokens_in"] == 100 * len(server.bodies)
     assert used["cost"] == pytest.approx(len(server.bodies) * (100 * 2 + 10 * 8) / 1e6)
+
+
+def test_many_labels_are_asked_for_as_numbers(tmp_path):
+    """The first word of an answer does not tell "joy: yes" from "joy: no"."""
+    picture(3, (200, 100)).save(tmp_path / "p.png")
+    with ModelServer() as server:
+        settings = Settings.load(model=server.url, labels="emotic-26", fusion="text")
+        inference = Agent(endpoint(server), HandFaces(face(SMILE)), settings).infer(
+            tmp_path / "p.png"
+        )
+    assert inference.people[0].emotions.method == "stated"
 
 
 def test_a_run_through_a_server_that_fails_now_and_then_and_then_dies(tmp_path):
