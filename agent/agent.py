@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
-from kuleshov import __version__, conversation, graph, people, prompts, strategy
+from kuleshov import __version__, conversation, examples, graph, people, prompts, strategy
 from kuleshov.crew import Crew
+from kuleshov.examples import Examples
 from kuleshov.settings import Settings
 from kuleshov.tools import faces as face_tools
 from kuleshov.tools import mllm as models
@@ -75,6 +76,10 @@ class Agent:
         if weight is None:
             weight = mllm.info.context_weight
         self.settings = settings
+        shots = None
+        if settings.examples is not None:
+            _check_examples(settings, labels, family)
+            shots = Examples(settings.examples, settings, labels, faces, mllm)
         self.crew = Crew(
             mllm=mllm,
             faces=faces,
@@ -90,10 +95,16 @@ class Agent:
                 "prompts": prompts.digests(family),
                 "settings": {**settings.model_dump(mode="json"), "prompts": family},
                 "label_set": labels.model_dump(mode="json"),
+                "examples": shots.provenance() if shots else None,
                 "seed": settings.seed,
                 "versions": versions(),
             },
+            examples=shots,
         )
+        if shots is not None and settings.shot_selection in ("fixed", "balanced"):
+            pin = getattr(mllm, "pin", None)
+            if pin is not None:
+                pin(self.crew.writer.shots(shots.choose(None, None), labels.names))
         self.graph = graph.build(self.crew)
         self._keys = itertools.count()
 
@@ -110,7 +121,9 @@ class Agent:
         """
         chosen = Settings.load(settings, **overrides)
         # what is quick to find wrong is looked at before anything is loaded
-        LabelSet.load(chosen.labels)
+        labels = LabelSet.load(chosen.labels)
+        if chosen.examples is not None:
+            examples.read(chosen.examples, labels)
         tool = face_tools.entry(chosen.faces, chosen.paths, chosen.tool_timeout_s)
         models.check(
             chosen.model,
@@ -313,6 +326,16 @@ def _untraced() -> AbstractContextManager[Any]:
     from langsmith import tracing_context
 
     return tracing_context(enabled=False)
+
+
+def _check_examples(settings: Settings, labels: LabelSet, family: str) -> None:
+    if labels.mode != "single":
+        raise KuleshovError(
+            f"examples need labels that exclude one another, and {labels.name} are not; use "
+            "--labels ekman-7 or another such set."
+        )
+    if family == "review":
+        raise KuleshovError("the review's prompts take no examples; use --prompts full or brief.")
 
 
 def versions() -> dict[str, str]:

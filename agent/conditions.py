@@ -11,46 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from kuleshov import conversation
 from kuleshov.crew import Crew
+from kuleshov.crops import covered, face_alone
+from kuleshov.examples import Example
 from kuleshov.state import Picture, Plain
 from kuleshov.tools.mllm.base import Conversation
 from kuleshov.tools.types import Face
 from kuleshov.types import Condition, Evidence
-
-GREY = 127
-FACE_MARGIN = 0.25  # of the box's longer side: brows, chin and some hair
-COVER_MARGIN = 0.15
-
-
-def covered(picture: Picture, faces: Sequence[Face]) -> Picture:
-    """The picture (H, W, 3) with every face under a grey rectangle, 15 % larger than its box."""
-    copy = picture.copy()
-    for face in faces:
-        left, top, right, bottom = _grown(face, COVER_MARGIN, picture)
-        copy[top:bottom, left:right] = GREY
-    return copy
-
-
-def face_alone(picture: Picture, face: Face) -> Picture:
-    """The face cut out of the picture, square where the picture's edges allow."""
-    left, top, right, bottom = _grown(face, FACE_MARGIN, picture)
-    return np.ascontiguousarray(picture[top:bottom, left:right])
-
-
-def _grown(face: Face, margin: float, picture: Picture) -> tuple[int, int, int, int]:
-    height, width = picture.shape[:2]
-    x0, y0, x1, y1 = face.xyxy
-    half = max(x1 - x0, y1 - y0) * (0.5 + margin)
-    x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    return (
-        max(0, int(x - half)),
-        max(0, int(y - half)),
-        min(width, int(x + half) + 1),
-        min(height, int(y + half) + 1),
-    )
 
 
 class Shown:
@@ -67,6 +35,9 @@ class Shown:
         self.covered: str | None = state.get("covered")
         self._target, self._key = state["target"], state["key"]
         self._faces: list[list[Plain]] = state.get("faces", [])
+        self.shots: list[Example] = []
+        if crew.examples is not None:
+            self.shots = [crew.examples.by_id[name] for name in state.get("shots", [])]
 
     def items(self, condition: Condition) -> list[Evidence]:
         """The evidence that counts under a condition, with the record's numbers."""
@@ -94,26 +65,32 @@ class Shown:
             if self.face is None:
                 return None
             picture = conversation.image(face_alone(self._picture(), self.face))
-            return writer.direct(picture, None, None, local, labels)
+            return self._after_shots(writer.direct(picture, None, None, local, labels))
         if not local and writer.family != "full":
             return None
         whole, crop = self.pictures(condition)
-        return writer.direct(whole, crop, self.number if crop is not None else None, local, labels)
+        number = self.number if crop is not None else None
+        return self._after_shots(writer.direct(whole, crop, number, local, labels))
 
     def expression(self, labels: Sequence[str]) -> Conversation | None:
         """The model as a facial-expression tool: the face alone and no evidence."""
         if self.face is None:
             return None
         picture = conversation.image(face_alone(self._picture(), self.face))
-        return self.crew.writer.expression(picture, labels)
+        before = self.crew.writer.expression_shots(self.shots, labels)
+        return [*before, *self.crew.writer.expression(picture, labels)]
 
-    def judge(self) -> Conversation:
-        """Asks for the explanation, from everything."""
+    def judge(self, *, shots: bool = True) -> Conversation:
+        """Asks for the explanation, from everything; `shots`: after the examples."""
         local, _ = conversation.numbered(self.evidence)
         whole, crop = self.pictures("both")
-        return self.crew.writer.judge(
+        talk = self.crew.writer.judge(
             whole, crop, self.number, local, self.crew.labels.mode == "free"
         )
+        return self._after_shots(talk) if shots else talk
+
+    def _after_shots(self, talk: Conversation) -> Conversation:
+        return [*self.crew.writer.shots(self.shots, self.crew.labels.names), *talk]
 
     def pictures(self, condition: Condition) -> tuple[Any, Any | None]:
         """The whole picture, and the person in a numbered red box where the model takes both."""

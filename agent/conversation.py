@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kuleshov import prompts
+from kuleshov import crops, prompts
+from kuleshov.examples import Example
 from kuleshov.state import Picture
 from kuleshov.tools.mllm.base import Conversation, MllmInfo, Turn
 from kuleshov.tools.types import Face, LabelSet
@@ -167,6 +168,34 @@ class Writer:
         return self._evidence(
             self._asked("direct"), whole, crop, number, evidence, **self._about(labels)
         )
+
+    def shots(self, examples: Sequence[Example], labels: Sequence[str]) -> Conversation:
+        """The examples as turns that were had: what was seen, and the label that people gave.
+
+        A model of one picture is told of them in words alone.
+        """
+        turns: Conversation = []
+        for number, example in enumerate(examples):
+            local, _ = numbered(example.evidence)
+            text = prompts.render(self.family, "direct", evidence=local, person=None, labels=labels)
+            parts: list[Any] = [text]
+            if self.several:
+                shown = example.picture
+                cut = image(shown) if example.face is None else person_crop(shown, example.face, 1)
+                parts = [cut, text]
+            if self.family == "full" and number == 0:
+                parts.insert(0, prompts.render(self.family, "judge_instructions"))
+            turns += [user(*parts), assistant(example.labelled.label)]
+        return turns
+
+    def expression_shots(self, examples: Sequence[Example], labels: Sequence[str]) -> Conversation:
+        """The examples' faces alone; nothing for a model of one picture."""
+        turns: Conversation = []
+        for example in examples if self.several else ():
+            if example.face is not None:
+                cut = image(crops.face_alone(example.picture, example.face))
+                turns += [*self.expression(cut, labels), assistant(example.labelled.label)]
+        return turns
 
     def expression(self, face: Any, labels: Sequence[str]) -> Conversation:
         """Asks for the expression of one face and nothing else."""

@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
 
 from kuleshov import conversation
+from kuleshov.examples import Examples
 from kuleshov.settings import Settings
 from kuleshov.state import Desk, Picture, Plain
 from kuleshov.tools.faces.base import FaceTool
@@ -37,8 +38,9 @@ class Crew:
     context_weight: float
     writer: conversation.Writer
     provenance: Plain
+    examples: Examples | None = None
     desk: Desk = field(default_factory=Desk)
-    priors: dict[tuple[str, tuple[str, ...]], list[float]] = field(default_factory=dict)
+    priors: dict[tuple[tuple[str, ...], ...], list[float]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(

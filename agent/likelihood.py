@@ -10,6 +10,7 @@ from typing import Literal
 
 from kuleshov import conversation, fusion
 from kuleshov.crew import Crew
+from kuleshov.examples import Example
 from kuleshov.tools.mllm.base import Conversation
 from kuleshov.tools.types import EmotionScores, KuleshovError
 
@@ -22,7 +23,13 @@ class Likelihood:
     def __init__(self, crew: Crew) -> None:
         self.crew = crew
 
-    def scores(self, talk: Conversation, labels: Sequence[str], asked: str) -> EmotionScores:
+    def scores(
+        self,
+        talk: Conversation,
+        labels: Sequence[str],
+        asked: str,
+        shots: Sequence[Example] = (),
+    ) -> EmotionScores:
         """p(label | conversation).
 
         Labels that exclude one another are scored as whole answers; of others, yes and no are
@@ -32,6 +39,7 @@ class Likelihood:
             talk: ends with a question that one of the labels answers.
             labels: the set's, or in free mode the model's own words.
             asked: how: "explained", "direct" or "expression"; each has a prior of its own.
+            shots: the examples that the conversation begins with; the prior is taken after them.
 
         Raises:
             KuleshovError: numbers were asked for and could not be read.
@@ -41,7 +49,7 @@ class Likelihood:
         if crew.writer.stated:
             numbers, method = self._stated(talk, labels, mode), "stated"
         else:
-            numbers, method = self._likely(talk, labels, asked, mode)
+            numbers, method = self._likely(talk, labels, asked, mode, shots)
         if crew.labels.mode == "free":
             method += " over the model's own words"
         return EmotionScores(
@@ -52,7 +60,12 @@ class Likelihood:
         )
 
     def _likely(
-        self, talk: Conversation, labels: Sequence[str], asked: str, mode: str
+        self,
+        talk: Conversation,
+        labels: Sequence[str],
+        asked: str,
+        mode: str,
+        shots: Sequence[Example],
     ) -> tuple[list[float], str]:
         crew = self.crew
         logs = crew.mllm.score(talk, _answers(labels, mode))
@@ -60,7 +73,7 @@ class Likelihood:
         if mode == "multi":
             method += " of yes against no"
         if crew.settings.prior_correction and crew.labels.mode != "free":
-            prior = self._prior(asked, tuple(labels), mode)
+            prior = self._prior(asked, tuple(labels), mode, shots)
             logs = [value - base for value, base in zip(logs, prior, strict=True)]
             method += ", content-free prior removed"
         if mode == "multi":
@@ -90,13 +103,17 @@ class Likelihood:
             raise KuleshovError("the model states 0 for every label: unanswered")
         return [number / sum(numbers) for number in numbers]
 
-    def _prior(self, asked: str, labels: tuple[str, ...], mode: str) -> list[float]:
+    def _prior(
+        self, asked: str, labels: tuple[str, ...], mode: str, shots: Sequence[Example]
+    ) -> list[float]:
         """Answers' log-likelihoods for content-free evidence; computed once for a label set."""
         crew = self.crew
+        key = ((asked,), labels, tuple(example.id for example in shots))
         with crew.lock:
-            if (asked, labels) not in crew.priors:
+            if key not in crew.priors:
                 writer, blank = crew.writer, conversation.blank()
                 nothing = conversation.content_free()
+                before_all = writer.shots(shots, labels)
                 if asked == "explained":
                     before = writer.judge(blank, None, None, nothing, False)
                     talk = writer.label(
@@ -104,10 +121,11 @@ class Likelihood:
                     )
                 elif asked == "expression":
                     talk = writer.expression(blank, labels)
+                    before_all = writer.expression_shots(shots, labels)
                 else:
                     talk = writer.direct(blank, None, None, nothing, labels)
-                crew.priors[asked, labels] = crew.mllm.score(talk, _answers(labels, mode))
-            return crew.priors[asked, labels]
+                crew.priors[key] = crew.mllm.score([*before_all, *talk], _answers(labels, mode))
+            return crew.priors[key]
 
 
 def _answers(labels: Sequence[str], mode: str) -> Sequence[str]:

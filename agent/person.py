@@ -14,6 +14,7 @@ from kuleshov.conditions import Shown
 from kuleshov.crew import Crew, gap
 from kuleshov.likelihood import Likelihood
 from kuleshov.state import PersonState, Plain
+from kuleshov.tools.mllm.base import Conversation
 from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import (
     Condition,
@@ -47,17 +48,43 @@ class PersonNodes:
     def judge(self, state: PersonState, config: RunnableConfig) -> PersonState:
         """The MLLM weighs the evidence in words, citing it by number."""
         begun = time.perf_counter()
+        state = {**state, "shots": self._shots(state)}
         try:
             answer = self.crew.ask(
-                Shown(self.crew, state).judge(),
+                self._asked(state),
                 config,
                 step="judge",
                 person=state["target"]["id"],
                 schema=self._schema(state),
             )
         except Exception as error:
-            return {"answer": "", "tries": 1, "gaps": [gap("judge", error)]}
-        return {"answer": answer.text, "seconds": {"judge": time.perf_counter() - begun}}
+            return {
+                "answer": "",
+                "tries": 1,
+                "shots": state["shots"],
+                "gaps": [gap("judge", error)],
+            }
+        return {
+            "answer": answer.text,
+            "shots": state["shots"],
+            "seconds": {"judge": time.perf_counter() - begun},
+        }
+
+    def _asked(self, state: PersonState) -> Conversation:
+        """The conversation that asks for the explanation.
+
+        A model that was never taught with examples takes their words over into its own.
+        """
+        return Shown(self.crew, state).judge(shots=self.crew.mllm.info.taught_examples)
+
+    def _shots(self, state: PersonState) -> list[str]:
+        """The ids of the examples for this person."""
+        examples = self.crew.examples
+        if examples is None:
+            return []
+        pictures = self.crew.desk.pictures(state["key"])
+        chosen = examples.choose(self._face(state), pictures[state["target"]["picture"]])
+        return [example.id for example in chosen]
 
     def ground(self, state: PersonState) -> PersonState:
         """Check each cue against what was measured; note what the explanation left out."""
@@ -102,7 +129,7 @@ class PersonNodes:
     def repair(self, state: PersonState, config: RunnableConfig) -> PersonState:
         begun = time.perf_counter()
         talk = self.crew.writer.repair(
-            Shown(self.crew, state).judge(),
+            self._asked(state),
             state["answer"],
             state["complaints"],
             state["unreadable"],
@@ -177,6 +204,7 @@ class PersonNodes:
             explanation=Explanation.model_validate(state["explanation"])
             if state["explanation"]
             else None,
+            examples=tuple(state["shots"]),
             influence=moved,
             incongruence=candidates,
             timeline=tuple(Face.model_validate(face) for face in target["timeline"]),
@@ -246,12 +274,14 @@ class PersonNodes:
             if words is None or state["explanation"] is None:
                 return None
             talk = self.crew.writer.label(shown.judge(), state["answer"], shown.number, words)
-            return self.likelihood.scores(talk, words, "explained")
+            return self.likelihood.scores(talk, words, "explained", shown.shots)
         if name == "mllm":
             asked = shown.expression(labels)
-            return self.likelihood.scores(asked, labels, "expression") if asked else None
+            return (
+                self.likelihood.scores(asked, labels, "expression", shown.shots) if asked else None
+            )
         asked = shown.conversation("both" if name == "direct" else name, labels)
-        return self.likelihood.scores(asked, labels, "direct") if asked else None
+        return self.likelihood.scores(asked, labels, "direct", shown.shots) if asked else None
 
     def _fuse(
         self, judgements: dict[str, Judgement], has_face: bool

@@ -14,7 +14,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Send
 
-from kuleshov import clip, conditions, conversation, evidence, over_time, people
+from kuleshov import clip, conversation, crops, evidence, over_time, people
 from kuleshov.crew import Crew, gap, plain
 from kuleshov.state import Plain, State
 from kuleshov.tools import media
@@ -131,7 +131,7 @@ class PictureNodes:
         if crew.writer.family == "full" or not apart or not found or not state.get("scene"):
             return {"covered": None}
         begun = time.perf_counter()
-        shown = [conversation.image(conditions.covered(picture[middle], found))]
+        shown = [conversation.image(crops.covered(picture[middle], found))]
         try:
             scene = self._described(shown, config)
         except Exception as error:
@@ -275,6 +275,11 @@ class PictureNodes:
         for caveat in (self.crew.mllm.info.caveat, self.crew.faces.info.caveat):
             if caveat and caveat not in warnings:
                 warnings.append(caveat)
+        if self.crew.examples is not None and not self.crew.mllm.info.taught_examples:
+            warnings.append(
+                f"{self.crew.mllm.info.id} was never taught with examples: they move its answers, "
+                "and nothing says that they better them"
+            )
         seconds = {**state.get("seconds", {}), "total": time.perf_counter() - state["begun"]}
         inference = Inference.model_validate(
             {

@@ -49,6 +49,14 @@ class Settings(BaseSettings):
     prompts: Literal["auto", "brief", "full", "review"] = Field(
         "auto", description="auto: by model"
     )
+    examples: str | None = Field(
+        None, description="few-shot examples: a folder per label, or a manifest with labels"
+    )
+    shots: int = Field(4, ge=1, le=64, description="examples shown for each person")
+    shot_selection: Literal["fixed", "balanced", "nearest-units", "nearest-features"] = "balanced"
+    shot_seed: int | None = Field(
+        None, ge=0, description="shuffles the order of the examples; None: as selected"
+    )
     influence: bool = Field(
         False, description="read face alone, context alone and both, and how far they part"
     )

@@ -71,6 +71,7 @@ class PersonState(TypedDict, total=False):
     covered: str | None
     apart: bool
     several: bool
+    shots: list[str]
     answer: str
     explanation: Plain | None
     complaints: list[str]

@@ -177,6 +177,7 @@ class Person(Record):
     valence: float | None = Field(None, ge=-1, le=1)
     arousal: float | None = Field(None, ge=-1, le=1)
     explanation: Explanation | None = None
+    examples: tuple[str, ...] = Field((), description="ids of the examples shown, in order")
     influence: Influence | None = Field(None, description="None: not asked for")
     incongruence: tuple[Incongruence, ...] | None = Field(
         None, description="None: face and context were not read apart, so it cannot be told"
@@ -215,6 +216,7 @@ class Provenance(Record):
     prompts: dict[str, str] = Field({}, description="template to the SHA-256 of its text")
     settings: dict[str, Any] = {}
     label_set: dict[str, Any] = {}
+    examples: dict[str, Any] | None = Field(None, description="the set that examples are from")
     seed: int = 0
     versions: dict[str, str] = {}
     seconds: dict[str, float] = Field({}, description="by step; total: start to end")

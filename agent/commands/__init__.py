@@ -10,6 +10,7 @@ COMMANDS = (
     "infer",
     "influence",
     "contrast",
+    "match",
     "annotate",
     "export",
     "corrections",

@@ -36,6 +36,11 @@ def add(commands: Commands) -> None:
     )
 
 
+def _seeds(text: str) -> list[int]:
+    """`0,1,2` as numbers."""
+    return [int(part) for part in text.split(",")]
+
+
 def add_options(infer: argparse.ArgumentParser) -> None:
     """The options of a command that reads pictures and clips."""
     infer.add_argument("paths", nargs="+", metavar="PATH", help="pictures, clips or globs")
@@ -47,6 +52,12 @@ def add_options(infer: argparse.ArgumentParser) -> None:
         "--heatmap",
         action="store_true",
         help="in the report: what the expression rested on (--faces pocket)",
+    )
+    infer.add_argument(
+        "--shuffle-seeds",
+        type=_seeds,
+        metavar="0,1,2",
+        help="read under several orders of the examples, and say how far the readings part",
     )
     infer.add_argument("--stream", action="store_true", help="show the model's words as they come")
 
@@ -77,17 +88,20 @@ def run(arguments: argparse.Namespace) -> int:
     done: list[tuple[Inference, str]] = []
     for path in paths:
         try:
-            inference = _read(agent, path, arguments)
+            inference, *others = _read(agent, path, arguments)
         except KuleshovError as error:
             say(f"kuleshov: {error}")
             failed += 1
             continue
         done.append((inference, path))
         if arguments.json:
-            sys.stdout.write(inference.to_json() + "\n")
+            for reading in (inference, *others):
+                sys.stdout.write(reading.to_json() + "\n")
             sys.stdout.flush()
         else:
             card.print_card(inference, terminal)
+        if others:
+            _tell_orders([inference, *others])
     if arguments.report and done:
         _write_report(agent, arguments.report, done, heatmap=arguments.heatmap)
         say(f"report: {arguments.report}")
@@ -96,9 +110,32 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILED if failed else OK
 
 
-def _read(agent: Agent, path: str, arguments: argparse.Namespace) -> Inference:
+def _tell_orders(readings: Sequence[Inference]) -> None:
+    from kuleshov import orders, view
+
+    for person in orders.spread(readings):
+        wide = sorted(person.most, key=lambda name: person.least[name] - person.most[name])[:3]
+        ranges = ", ".join(
+            f"{view.clean(name)} {view.percent(person.least[name])}-"
+            f"{view.percent(person.most[name])}"
+            for name in wide
+        )
+        say(
+            f"person {person.person}, {person.orders} orders of the examples: "
+            f"{', '.join(person.tops)}; {ranges}; {person.mean_js:.3f} bits apart on average, "
+            f"{person.most_js:.3f} at most"
+        )
+
+
+def _read(agent: Agent, path: str, arguments: argparse.Namespace) -> list[Inference]:
+    """One inference; with --shuffle-seeds one for each order of the examples."""
+    if arguments.shuffle_seeds:
+        from kuleshov import orders
+
+        given = {**words(arguments), "influence": arguments.influence}
+        return orders.under_orders(agent, path, arguments.shuffle_seeds, **given)
     if not arguments.stream:
-        return agent.infer(path, **words(arguments), influence=arguments.influence)
+        return [agent.infer(path, **words(arguments), influence=arguments.influence)]
 
     inference: Inference | None = None
     for event in agent.stream(path, **words(arguments), influence=arguments.influence):
@@ -111,7 +148,7 @@ def _read(agent: Agent, path: str, arguments: argparse.Namespace) -> Inference:
         sys.stderr.flush()
     sys.stderr.write("\n")
     assert inference is not None
-    return inference
+    return [inference]
 
 
 def _write_report(

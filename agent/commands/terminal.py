@@ -36,6 +36,10 @@ CHOICES = (
     "context_weight",
     "allow_remote",
     "requests_per_minute",
+    "examples",
+    "shots",
+    "shot_selection",
+    "shot_seed",
 )
 
 
@@ -56,6 +60,8 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
     command.add_argument(
         "--context-weight", type=float, metavar="0-1", help="weight of the scene in bayes"
     )
+    if "--examples" not in without:
+        _add_examples(command)
     command.add_argument("--prompts", help="auto, brief, full or review")
     command.add_argument("--device", help="cpu, cuda, cuda:1, mps")
     command.add_argument("--dtype", help="float32, bfloat16, float16")
@@ -80,6 +86,17 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
         "--requests-per-minute", type=float, metavar="N", help="most requests to a model server"
     )
     command.add_argument("--settings", metavar="FILE.toml", help="a settings file")
+
+
+def _add_examples(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--examples", metavar="SHOTS", help="few-shot examples: a folder per label, or a manifest"
+    )
+    command.add_argument("--shots", type=int, metavar="K", help="examples shown for each person")
+    command.add_argument(
+        "--shot-selection", help="fixed, balanced, nearest-units or nearest-features"
+    )
+    command.add_argument("--shot-seed", type=int, help="shuffles the order of the examples")
 
 
 def add_words(command: argparse.ArgumentParser) -> None:
@@ -122,7 +139,7 @@ def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
     """The agent of the options that `add_choices` declared; `overrides` go before them."""
     from kuleshov.agent import Agent
 
-    given = {name: getattr(arguments, name) for name in CHOICES}
+    given = {name: getattr(arguments, name, None) for name in CHOICES}
     return Agent.load(arguments.settings, **{**given, **overrides})
 
 

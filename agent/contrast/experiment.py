@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kuleshov import conditions, conversation, evidence, fusion
+from kuleshov import conversation, crops, evidence, fusion
 from kuleshov.agent import Agent
 from kuleshov.contrast.types import Context, ContextAlone, Contrast, FaceAlone, Pair, effects
 from kuleshov.crew import Crew
@@ -50,6 +50,8 @@ class Experiment:
         self.likelihood = Likelihood(crew)
         self.gaps: list[Gap] = []
         self.cuts: dict[str, Picture] = {}
+        # the same examples for every reading, or they would be part of what differs
+        self.shots = crew.examples.choose(None, None) if crew.examples is not None else []
 
     def run(
         self,
@@ -112,7 +114,7 @@ class Experiment:
             if not found:
                 raise KuleshovError(f"{path}: no face was found.")
             face = max(found, key=lambda face: face.area)
-            cut = conditions.face_alone(picture, face)
+            cut = crops.face_alone(picture, face)
             scores = self._alone(face, cut)
         except KuleshovError as error:
             self.gaps.append(Gap(step="face", reason=str(error)))
@@ -137,7 +139,7 @@ class Experiment:
             picture = self._opened(context.picture)
             # whoever is in the scene: their faces are not part of the context
             found = self.crew.faces.observe([picture])[0]
-            picture = conditions.covered(picture, found)
+            picture = crops.covered(picture, found)
             words = ""
             if not self._sees_both():
                 told = self.crew.mllm.generate(
@@ -200,7 +202,8 @@ class Experiment:
             list(items),
             labels,
         )
-        return self.likelihood.scores(talk, labels, "direct")
+        talk = [*self.crew.writer.shots(self.shots, labels), *talk]
+        return self.likelihood.scores(talk, labels, "direct", self.shots)
 
     def _opened(self, path: str) -> Picture:
         opened = media.open_media(path, max_pixels=self.crew.settings.max_pixels, frames=1)

@@ -124,6 +124,7 @@ def _pocket_facts(folder: Path | None) -> dict[str, Any]:
         "sha256": weights.check(folder / "model.safetensors", "llava/model.safetensors"),
         "caveat": pocket.CAVEAT,
         "taught_labels": LabelSet.load("ekman-8").names,
+        "taught_examples": False,
         "context_weight": pocket.CONTEXT_WEIGHT,
         "many_images": False,
         "licence": hub.POCKET_LICENCE,

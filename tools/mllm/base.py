@@ -41,6 +41,7 @@ class MllmInfo(Record):
     scores_labels: bool = True
     scores_by: str = "likelihood"  # what `score` rests on; "top log-probabilities" of an endpoint
     taught_labels: tuple[str, ...] | None = None  # None: open vocabulary
+    taught_examples: bool = True  # False: was never shown few-shot examples in training
     context_weight: float = 1.0  # what its reading of a scene weighs in fusion, by default
     context_tokens: int | None = None
     batch: int | None = None  # answers written at once, where that may change them; None: it cannot

@@ -119,6 +119,10 @@ class BatchedMllm:
         most = min(max_new_tokens, self.inner._room(encoded))
         return self._ask(Request(encoded, pieces(encoded), schema=schema, most=most))
 
+    def features(self, images: Sequence[Any]) -> Any:
+        """What the model's own vision makes of pictures; see `TransformersMllm.features`."""
+        return self._alone(lambda: self.inner.features(images))
+
     def score(self, conversation: Conversation, answers: Sequence[str]) -> list[float]:
         """See `TransformersMllm.score`."""
         if not answers:

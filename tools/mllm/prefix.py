@@ -79,6 +79,7 @@ class PrefixStore:
         self.text_config = text_config
         self.size = size
         self.entries: list[Entry] = []
+        self.pinned: Entry | None = None
 
     def fork(self, encoded: Encoded) -> tuple[Any | None, int, int]:
         """The longest kept start that ends where an image ends: its cache, its tokens, its images.
@@ -88,15 +89,16 @@ class PrefixStore:
         if encoded.images is None:
             return None, 0, 0
         best, length = None, 0
-        for entry in self.entries:
+        for entry in (*self.entries, *((self.pinned,) if self.pinned else ())):
             held = common(entry, encoded.ids, encoded.images)
             held = max((i.end for i in encoded.images if i.end <= held), default=0)
             if held > length:
                 best, length = entry, held
         if best is None:
             return None, 0, 0
-        self.entries.remove(best)
-        self.entries.append(best)
+        if best is not self.pinned:
+            self.entries.remove(best)
+            self.entries.append(best)
         read = sum(image.end <= length for image in encoded.images)
         return fork(best.cache, length, self.text_config), length, read
 
@@ -116,5 +118,14 @@ class PrefixStore:
         self.entries.append(Entry(ids, held, cache))
         del self.entries[: -self.size]
 
+    def pin(self, encoded: Encoded) -> None:
+        """Keep for good what is held of this conversation; one such start is kept."""
+        for entry in self.entries:
+            if encoded.images and entry.images == encoded.images:
+                self.pinned = entry
+        if self.pinned in self.entries:
+            self.entries.remove(self.pinned)
+
     def clear(self) -> None:
         self.entries.clear()
+        self.pinned = None

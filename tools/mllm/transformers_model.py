@@ -18,10 +18,12 @@ from kuleshov.tools.mllm.encode import (
     defuse,
     encode,
     from_image,
+    rgb,
 )
 from kuleshov.tools.mllm.grammar import Grammars
 from kuleshov.tools.mllm.prefix import PrefixStore, can_fork, fork
 
+BLANK = {"type": "text", "text": "."}  # a turn to close what is pinned
 LONG_TAIL = 1024
 """Tokens from which a conversation is read before its answers are scored: the tree mask grows
 with their square."""
@@ -151,6 +153,51 @@ class TransformersMllm:
                 return scoring.plain_scores(self.model, self._to_device(encoded.inputs), ids)
             cache, tail = self._read_most(encoded)
             return scoring.tree_scores(self.model, tail, ids, cache)
+
+    def features(self, images: Sequence[Any]) -> Any:
+        """What the model's own vision tower makes of pictures: (N, D) float32, each of length 1.
+
+        The mean over the patches of the tower's last hidden states, for the picture as a whole
+        (of a model that cuts pictures into tiles, the first tile, which shows all of it).
+
+        Args:
+            images: PIL images, or arrays (H, W, 3) uint8 RGB.
+
+        Raises:
+            MllmError: out of memory, or a model whose vision tower cannot be asked by itself.
+        """
+        import torch
+
+        tower = getattr(self.model.model, "vision_tower", None)
+        if tower is None:
+            raise MllmError(f"{self.info.id} has no vision tower that can be asked by itself.")
+        found = []
+        for image in images:
+            picture = rgb(image)
+            with self.lock, loading.quiet():
+                pixels = self.processor.image_processor(picture, return_tensors="pt")[
+                    "pixel_values"
+                ]
+            with self._running():
+                tile = pixels.reshape(-1, *pixels.shape[-3:])[:1]
+                states = tower(tile.to(self.model.device, self.model.dtype)).last_hidden_state
+                found.append(states[0].float().mean(0).cpu())
+        rows = torch.stack(found)
+        return (rows / rows.norm(dim=1, keepdim=True)).numpy()
+
+    def pin(self, conversation: Conversation) -> None:
+        """Read the images of a conversation and keep them for good: what every reading begins with.
+
+        Replaces what was pinned before. Without effect where nothing is reused.
+        """
+        if self.prefixes is None:
+            return
+        encoded = self._encode([*conversation, {"role": "user", "content": [BLANK]}])
+        if not encoded.images:
+            return
+        with self._running():
+            self._read_images(encoded)
+            self.prefixes.pin(encoded)
 
     # ---------------------------------------------------------------- before the model
 
