@@ -177,7 +177,13 @@ class Writer:
         turns: Conversation = []
         for number, example in enumerate(examples):
             local, _ = numbered(example.evidence)
-            text = prompts.render(self.family, "direct", evidence=local, person=None, labels=labels)
+            text = prompts.render(
+                self.family,
+                self._asked("direct"),
+                evidence=local,
+                person=None,
+                **self._about(labels),
+            )
             parts: list[Any] = [text]
             if self.several:
                 shown = example.picture
@@ -185,7 +191,7 @@ class Writer:
                 parts = [cut, text]
             if self.family == "full" and number == 0:
                 parts.insert(0, prompts.render(self.family, "judge_instructions"))
-            turns += [user(*parts), assistant(example.labelled.label)]
+            turns += [user(*parts), assistant(self._given(example, labels))]
         return turns
 
     def expression_shots(self, examples: Sequence[Example], labels: Sequence[str]) -> Conversation:
@@ -194,8 +200,15 @@ class Writer:
         for example in examples if self.several else ():
             if example.face is not None:
                 cut = image(crops.face_alone(example.picture, example.face))
-                turns += [*self.expression(cut, labels), assistant(example.labelled.label)]
+                turns += [*self.expression(cut, labels), assistant(self._given(example, labels))]
         return turns
+
+    def _given(self, example: Example, labels: Sequence[str]) -> str:
+        """What people answered: the label, or their votes where numbers are asked for."""
+        if not self.stated:
+            return example.labelled.label
+        votes = example.labelled.votes or {example.labelled.label: 1.0}
+        return json.dumps({label: round(100 * votes.get(label, 0.0)) for label in labels})
 
     def expression(self, face: Any, labels: Sequence[str]) -> Conversation:
         """Asks for the expression of one face and nothing else."""
