@@ -19,10 +19,12 @@ from kuleshov.examples import Examples
 from kuleshov.settings import Settings
 from kuleshov.tools import faces as face_tools
 from kuleshov.tools import mllm as models
+from kuleshov.tools import transcript as transcripts
 from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.mllm.base import Mllm
 from kuleshov.tools.mllm.openai_endpoint import Limits
 from kuleshov.tools.mllm.usage import metered
+from kuleshov.tools.transcript import Cue
 from kuleshov.tools.types import KuleshovError, LabelSet
 from kuleshov.types import Inference
 
@@ -157,6 +159,7 @@ class Agent:
         who: str | Mapping[int, str] | None = None,
         boxes: Sequence[Sequence[float]] = (),
         influence: bool | None = None,
+        transcript: str | os.PathLike[str] | Sequence[Cue] | None = None,
         progress: Callable[[float, float], None] | None = None,
         stop: threading.Event | None = None,
     ) -> Inference:
@@ -171,6 +174,7 @@ class Agent:
             boxes: the people to judge, each (x0, y0, x1, y1) in pixels of the upright picture,
                 numbered as given; none: everybody who is found.
             influence: read face alone, context alone and both; None: as the settings say.
+            transcript: what is said in a clip with its times: a .srt, .vtt or .txt file, or cues.
             progress: told of a clip how many seconds of how many have been read.
             stop: once set, a clip is read no further and nothing more is asked of the model;
                 what has been read is kept, and the record says where it stopped.
@@ -180,7 +184,8 @@ class Agent:
         """
         with self._laid_out(source) as key, _untraced(), metered():
             state = self.graph.invoke(
-                self._start(key, context, said, who, boxes, influence),
+                self._start(key, context, said, who, boxes, influence)
+                | {"words": _cues(transcript)},
                 {"configurable": {"progress": progress, "stop": stop}},
             )
         return Inference.model_validate(state["inference"])
@@ -319,6 +324,13 @@ def _texts(given: str | Sequence[str], what: str) -> list[str]:
                 f"{what} has {len(text):,} characters; at most {LONGEST_TEXT:,} can be read."
             )
     return [text for text in texts if text.strip()]
+
+
+def _cues(given: str | os.PathLike[str] | Sequence[Cue] | None) -> list[dict[str, Any]]:
+    if given is None:
+        return []
+    cues = transcripts.read(given) if isinstance(given, (str, os.PathLike)) else list(given)
+    return [cue.model_dump(mode="json") for cue in cues]
 
 
 def _untraced() -> AbstractContextManager[Any]:

@@ -17,11 +17,12 @@ from langgraph.types import Send
 from kuleshov import clip, conversation, crops, evidence, over_time, people
 from kuleshov.crew import Crew, gap, plain
 from kuleshov.state import Plain, State
-from kuleshov.tools import media
+from kuleshov.tools import media, transcript
 from kuleshov.tools.faces import observe
 from kuleshov.tools.media import Media
 from kuleshov.tools.mllm import usage
 from kuleshov.tools.tracks import Track
+from kuleshov.tools.transcript import Cue
 from kuleshov.tools.types import Face, KuleshovError
 from kuleshov.types import Evidence, Gap, Inference, Scene
 
@@ -208,7 +209,18 @@ class PictureNodes:
             ],
             first=len(items) + 1,
         )
-        items += over_time.words(state.get("words", []), first=len(items) + 1)
+        cues = [Cue.model_validate(cue) for cue in state.get("words", [])]
+        if cues:
+            cues, late = transcript.within(cues, state["media"]["duration_s"] or float("inf"))
+            if late:
+                warnings.append(f"{late} lines of the transcript begin after the clip's end")
+            if len(cues) > transcript.MOST_LINES:
+                warnings.append(
+                    f"the {len(cues)} lines of the transcript were joined into "
+                    f"{transcript.MOST_LINES}, long ones cut"
+                )
+        said = plain(transcript.condensed(cues))
+        items += over_time.words(said, first=len(items) + 1)
         return {"targets": found, "evidence": plain(items), "warnings": warnings}
 
     def to_people(self, state: State) -> list[Send] | str:

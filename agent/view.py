@@ -203,11 +203,24 @@ class Moment:
     missing: str | None
 
 
+MOST_MOMENTS = 400  # of a track, in a plot
+
+
 def moments(inference: Inference, person: Person) -> list[Moment]:
     """A person's expression at every sampled time; empty for a still picture.
 
     A sampled frame in which the person was not found is a moment without an expression.
     """
+    track = person.track
+    if track is not None and track.times_s:
+        found = []
+        for place in thinned(range(len(track.times_s)), MOST_MOMENTS):
+            scores = track.scores_at(place)
+            missing = None if scores else "expression not measured"
+            found.append(Moment(track.times_s[place], scores, missing))
+        for stretch in track.missing:
+            found.append(Moment(stretch.start_s, None, "face not found"))
+        return sorted(found, key=lambda moment: moment.time_s)
     seen = {face.time_s: face for face in person.timeline if face.time_s is not None}
     if not seen:
         return []

@@ -10,7 +10,9 @@ from kuleshov.commands.terminal import OK, Commands, say
 def add(commands: Commands) -> None:
     export = commands.add_parser("export", help="write a run as CSV, Parquet and other forms")
     export.add_argument("run", metavar="RUN/", help="as `kuleshov annotate` leaves it")
-    export.add_argument("--to", required=True, help="csv, parquet, datasets, fex or label-studio")
+    export.add_argument(
+        "--to", required=True, help="csv, parquet, datasets, fex, clips or label-studio"
+    )
     export.add_argument("--out", metavar="PATH", help="default: a file in RUN/")
 
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import shlex
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kuleshov.commands.terminal import (
@@ -19,6 +25,8 @@ from kuleshov.commands.terminal import (
     say,
     words,
 )
+
+INTERRUPTED = 130
 
 if TYPE_CHECKING:
     from kuleshov.agent import Agent
@@ -59,12 +67,20 @@ def add_options(infer: argparse.ArgumentParser) -> None:
         metavar="0,1,2",
         help="read under several orders of the examples, and say how far the readings part",
     )
+    infer.add_argument(
+        "--transcript", metavar="FILE", help="clips: what is said, .srt, .vtt or .txt"
+    )
+    infer.add_argument(
+        "--export",
+        metavar="FOLDER",
+        help="clips: tables (Fex, events, moments), ELAN, BORIS and WebVTT files",
+    )
     infer.add_argument("--stream", action="store_true", help="show the model's words as they come")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from kuleshov import card
-    from kuleshov.tools import media
+    from kuleshov.tools import media, transcript
     from kuleshov.tools.types import KuleshovError
 
     failed = 0
@@ -81,14 +97,23 @@ def run(arguments: argparse.Namespace) -> int:
         from kuleshov import report
 
         report.check_path(arguments.report)
+    if getattr(arguments, "transcript", None):
+        if arguments.stream or arguments.shuffle_seeds:
+            raise KuleshovError("--transcript goes with neither --stream nor --shuffle-seeds.")
+        transcript.read(arguments.transcript)  # a mistake is found before anything is loaded
     agent = load_agent(arguments)
     if arguments.heatmap and not hasattr(agent.crew.faces, "heatmap"):
         raise KuleshovError("--heatmap needs a face tool that offers it: use --faces pocket.")
     terminal = console()
     done: list[tuple[Inference, str]] = []
-    for path in paths:
+    stop = threading.Event()
+    for place, path in enumerate(paths):
+        if stop.is_set():
+            rest = " ".join(shlex.quote(other) for other in paths[place:])
+            say(f"not read: {rest}; what was read before is kept")
+            break
         try:
-            inference, *others = _read(agent, path, arguments)
+            inference, *others = _read(agent, path, arguments, stop)
         except KuleshovError as error:
             say(f"kuleshov: {error}")
             failed += 1
@@ -102,9 +127,16 @@ def run(arguments: argparse.Namespace) -> int:
             card.print_card(inference, terminal)
         if others:
             _tell_orders([inference, *others])
+        if getattr(arguments, "export", None) and inference.media.kind == "clip":
+            from kuleshov.exports import clip as exports
+
+            for written in exports.write_all(inference, Path(arguments.export)):
+                say(f"written: {written}")
     if arguments.report and done:
         _write_report(agent, arguments.report, done, heatmap=arguments.heatmap)
         say(f"report: {arguments.report}")
+    if stop.is_set():
+        return INTERRUPTED
     if not done:
         return USAGE if len(paths) == 1 and failed == 1 else FAILED
     return FAILED if failed else OK
@@ -127,7 +159,9 @@ def _tell_orders(readings: Sequence[Inference]) -> None:
         )
 
 
-def _read(agent: Agent, path: str, arguments: argparse.Namespace) -> list[Inference]:
+def _read(
+    agent: Agent, path: str, arguments: argparse.Namespace, stop: threading.Event
+) -> list[Inference]:
     """One inference; with --shuffle-seeds one for each order of the examples."""
     if arguments.shuffle_seeds:
         from kuleshov import orders
@@ -135,7 +169,16 @@ def _read(agent: Agent, path: str, arguments: argparse.Namespace) -> list[Infere
         given = {**words(arguments), "influence": arguments.influence}
         return orders.under_orders(agent, path, arguments.shuffle_seeds, **given)
     if not arguments.stream:
-        return [agent.infer(path, **words(arguments), influence=arguments.influence)]
+        with _watched(path, stop) as progress:
+            inference = agent.infer(
+                path,
+                **words(arguments),
+                influence=arguments.influence,
+                transcript=getattr(arguments, "transcript", None),
+                progress=progress,
+                stop=stop,
+            )
+        return [inference]
 
     inference: Inference | None = None
     for event in agent.stream(path, **words(arguments), influence=arguments.influence):
@@ -149,6 +192,37 @@ def _read(agent: Agent, path: str, arguments: argparse.Namespace) -> list[Infere
     sys.stderr.write("\n")
     assert inference is not None
     return [inference]
+
+
+@contextlib.contextmanager
+def _watched(path: str, stop: threading.Event) -> Iterator[Callable[[float, float], None] | None]:
+    """Of a clip: progress on a terminal, and the first Ctrl-C ends it with what has been read."""
+    from kuleshov.tools.media import CLIP_SUFFIXES
+
+    if not path.lower().endswith(CLIP_SUFFIXES):
+        yield None
+        return
+
+    def first(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        say("\nkuleshov: stopping; what was read is kept. Ctrl-C again to leave at once.")
+
+    before = signal.signal(signal.SIGINT, first)
+    begun = time.monotonic()
+
+    def progress(done_s: float, whole_s: float) -> None:
+        if sys.stderr.isatty() and done_s > 0:
+            left = (time.monotonic() - begun) * (whole_s - done_s) / done_s
+            sys.stderr.write(f"\r{done_s:.0f} of {whole_s:.0f} s read, {left:.0f} s left ")
+            sys.stderr.flush()
+
+    try:
+        yield progress
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
 
 
 def _write_report(

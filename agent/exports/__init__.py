@@ -18,6 +18,7 @@ FORMATS = {
     "parquet": ("table", "annotations.parquet"),
     "datasets": ("hf_dataset", "dataset"),
     "fex": ("fex", "fex.csv"),
+    "clips": ("clip", "clips"),
     "label-studio": ("label_studio", "label-studio.json"),
 }
 """Format to its module and what it writes in the run directory where nothing else is said."""

@@ -1,0 +1,176 @@
+"""What a read clip is written to, read back by the libraries of the field."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tracks import write_clip
+
+from kuleshov import Agent, Inference, Settings
+from kuleshov.exports import clip as exports
+from kuleshov.tools import transcript
+from kuleshov.tools.mllm import ScriptedMllm
+from kuleshov.tools.types import KuleshovError
+
+from parts import HandFaces, face, scores
+
+SRT = """1
+00:00:00,200 --> 00:00:00,900
+You won't <i>believe</i> it.
+
+2
+00:00:09,000 --> 00:00:10,000
+Long after the end.
+"""
+
+
+class Smiling(HandFaces):
+    calls = 0
+
+    def observe(self, images):
+        found = []
+        for _ in images:
+            self.calls += 1
+            unit = SMILE.model_copy(update={"probability": 0.9 if 8 <= self.calls < 14 else 0.05})
+            glad = scores(happiness=0.9) if self.calls >= 8 else scores(sadness=0.9)
+            one = face(expression=glad).model_copy(update={"action_units": (unit,)})
+            found.append([] if self.calls in (3, 4) else [one])
+        return found
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Inference:
+    pytest.importorskip("pysubs2")
+    still = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    clip = write_clip(tmp_path / "talk.mp4", [np.roll(still, k, 1) for k in range(20)])
+    words = tmp_path / "talk.srt"
+    words.write_text(SRT)
+
+    def answer(call):
+        return "" if call.schema else "A room."
+
+    mllm = ScriptedMllm(answer, lambda call: [0.0] * len(call.answers))
+    agent = Agent(mllm, Smiling(), Settings.load(rate=10))
+    return agent.infer(clip, transcript=words)
+
+
+def test_words_are_evidence_with_times_and_the_late_ones_are_said(read: Inference) -> None:
+    (said,) = [item for item in read.evidence if item.kind == "transcript"]
+    assert (said.text, said.start_s, said.end_s) == (
+        'said 0.2-0.9 s: "You won\'t believe it."',
+        0.2,
+        0.9,
+    )
+    assert "1 lines of the transcript begin after the clip's end" in read.warnings
+
+
+def test_elan_reads_the_tiers(read: Inference, tmp_path: Path) -> None:
+    elan = pytest.importorskip("pympi").Elan
+    exports.write_all(read, tmp_path / "out")
+    document = elan.Eaf(str(tmp_path / "out" / "talk.eaf"))
+    assert {"person 1 AU12", "person 1 emotion", "person 1 not seen", "words"} <= set(
+        document.get_tier_names()
+    )
+    (unit,) = document.get_annotation_data_for_tier("person 1 AU12")
+    (event,) = read.people[0].track.events
+    assert unit[:2] == (round(1000 * event.onset_s), round(1000 * event.offset_s))
+    assert document.get_annotation_data_for_tier("person 1 not seen") == [
+        (200, 400, "face not seen")
+    ]
+    assert document.get_annotation_data_for_tier("words")[0][:2] == (200, 900)
+
+
+def test_the_tables_and_the_captions(read: Inference, tmp_path: Path) -> None:
+    exports.write_all(read, tmp_path / "out")
+    from feat.utils.io import read_feat
+
+    fex = read_feat(str(tmp_path / "out" / "talk.fex.csv"))
+    assert len(fex) == 18  # of 20 frames two were without the face
+    assert list(fex["frame"])[:4] == [0, 1, 4, 5]
+    assert fex["AU12"].max() == pytest.approx(0.9)
+    with (tmp_path / "out" / "talk.events.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["unit"], row["kind"], row["scale"]) == ("12", "expression", "probability")
+    with (tmp_path / "out" / "talk.moments.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["top"] for row in rows] == ["sadness", "happiness"]
+    with (tmp_path / "out" / "talk.boris.tsv").open() as file:
+        boris = list(csv.DictReader(file, delimiter="\t"))
+    assert {row["Behavior"] for row in boris} == {"AU12", "emotion", "not seen", "words"}
+    import pysubs2
+
+    captions = pysubs2.load(str(tmp_path / "out" / "talk.vtt"))
+    assert [event.text.split(" 0.")[0] for event in captions] == [
+        "person 1: sadness",
+        "person 1: happiness",
+    ]
+
+
+def test_transcripts_that_cannot_be_read(tmp_path: Path) -> None:
+    pytest.importorskip("pysubs2")
+    for name, data, sentence in (
+        ("empty.srt", b"", "is not a subtitle file that can be read"),
+        ("latin.srt", b"caf\xe9", "is not UTF-8"),
+        ("blank.txt", b"\n \n", "holds no words"),
+    ):
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(KuleshovError, match=sentence):
+            transcript.read(path)
+    with pytest.raises(KuleshovError, match="cannot read the transcript"):
+        transcript.read(tmp_path / "gone.srt")
+
+
+def test_long_transcripts_are_joined() -> None:
+    cues = [transcript.Cue(start_s=k, end_s=k + 1, text=f"line {k}") for k in range(100)]
+    joined = transcript.condensed(cues)
+    assert len(joined) <= transcript.MOST_LINES
+    assert (joined[0].start_s, joined[-1].end_s) == (0, 100)
+    assert sum(cue.text.count("line") for cue in joined) == 100
+
+
+def test_ctrl_c_keeps_what_was_read(feat_data: Path, tmp_path: Path) -> None:
+    """A real process, a real SIGINT."""
+    out, errors = tmp_path / "out.json", tmp_path / "err.txt"
+    clip = str(feat_data / "WolfgangLanger_Pexels.mp4")
+    command = [
+        sys.executable, "-m", "kuleshov.cli", "infer", clip, clip, "--json", "--rate", "24",
+        "--model", "pocket", "--faces", "pocket",
+    ]  # fmt: skip
+    with out.open("w") as stdout, errors.open("w") as stderr:
+        process = subprocess.Popen(
+            command, stdout=stdout, stderr=stderr, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        try:
+            # the clip is open once its reading has begun
+            for _ in range(600):
+                time.sleep(0.1)
+                links = Path(f"/proc/{process.pid}/fd")
+                if not links.is_dir():
+                    pytest.skip("open files of a process cannot be seen here")
+                if any(
+                    os.path.realpath(link) == os.path.realpath(clip) for link in links.iterdir()
+                ):
+                    break
+            time.sleep(1.5)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(120) == 130
+        finally:
+            process.kill()
+    told = errors.read_text()
+    assert "stopping; what was read is kept" in told
+    assert "Traceback" not in told
+    assert f"not read: {clip}" in told
+    (line,) = out.read_text().splitlines()
+    kept = Inference.from_json(line)
+    assert kept.gaps[0].reason.startswith("stopped by the user at ")
+    assert 0 < kept.media.read < 472
+    assert kept.people[0].emotions is not None
