@@ -20,7 +20,7 @@ from kuleshov.tools import transcript
 from kuleshov.tools.mllm import ScriptedMllm
 from kuleshov.tools.types import KuleshovError
 
-from parts import HandFaces, face, scores
+from parts import SMILE, HandFaces, face, scores
 
 SRT = """1
 00:00:00,200 --> 00:00:00,900
