@@ -176,7 +176,7 @@ class ClipNodes:
                 if asked:
                     kind = "expression" if name == "mllm" else "direct"
                     judgements[name] = Judgement(
-                        condition="face" if name == "mllm" else name,  # type: ignore[arg-type]
+                        condition="face" if name == "mllm" else name,
                         source="mllm",
                         emotions=self.persons.likelihood.scores(asked, labels, kind),
                     )

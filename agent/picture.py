@@ -271,9 +271,7 @@ class PictureNodes:
                         "moment": moment,
                         "evidence": about,
                         "faces": state["faces"],
-                        "covered": state["covered"]["description"]
-                        if state.get("covered")
-                        else None,
+                        "covered": (state.get("covered") or {}).get("description"),
                     },
                 )
             )

@@ -388,6 +388,7 @@ def _person(
         "incongruence": person.incongruence or (),
         "units": _units(person.face) if person.face else None,
         "stream": _stream(inference, person),
+        "moments": _moments(inference, person, shots),
         "explanation": told,
         "words": _words(told.text, told.cues, known) if told else [],
         "known": known,
@@ -542,6 +543,22 @@ def _flat(values: Any, name: str = "") -> list[tuple[str, str]]:
 
 
 # ------------------------------------------------------------------------------- over time
+
+
+def _moments(
+    inference: Inference, person: Person, shots: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The readings of a clip's moments, each with the key frame it was read from."""
+    places = {frame.index: place for place, frame in enumerate(inference.media.frames)}
+    known = {shot["place"]: shot["id"] for shot in shots}
+    return [
+        {
+            "shot": known.get(places.get(moment.frame, -1)) if moment.frame is not None else None,
+            "time": f"{moment.start_s:.1f}–{moment.end_s:.1f} s",
+            "text": view.brief(moment.emotions, 2) if moment.emotions else "unanswered",
+        }
+        for moment in person.moments
+    ]
 
 
 def _stream(inference: Inference, person: Person) -> dict[str, Any] | None:

@@ -86,7 +86,9 @@ def facts(inference: Inference) -> list[str]:
         found.append(clean(media.format))
     if media.kind == "clip":
         found.append("clip" if media.duration_s is None else f"clip of {seconds(media.duration_s)}")
-        if media.frames:
+        if media.read:
+            found.append(f"{media.read} frames looked at, {len(media.frames)} kept")
+        elif media.frames:
             found.append(f"{len(media.frames)} frames sampled")
     count = len(inference.people)
     found.append("nobody read" if not count else "1 person" if count == 1 else f"{count} people")

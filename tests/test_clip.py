@@ -20,7 +20,7 @@ from parts import HandFaces, face, scores
 
 @pytest.fixture(scope="module")
 def crying(feat_data: Path) -> Inference:
-    """A man from crying to laughing, read with the bundled models."""
+    """A person from crying to laughing, read with the bundled models."""
     agent = Agent.load(model="pocket", faces="pocket", rate=2.5)
     return agent.infer(feat_data / "WolfgangLanger_Pexels.mp4")
 
@@ -108,7 +108,7 @@ def scripted(faces: Any = None, **settings: Any) -> tuple[Agent, ScriptedMllm]:
 
 def test_moments_rest_on_the_face_then_and_on_what_came_before(tmp_path: Path) -> None:
     agent, mllm = scripted(fusion="text")
-    read = agent.infer(moving(tmp_path), context="He reads a letter.")
+    read = agent.infer(moving(tmp_path), context="A letter has come.")
     (person,) = read.people
     assert [m.expression for m in person.moments] == ["sadness", "happiness"]
     assert person.track is not None
@@ -117,7 +117,7 @@ def test_moments_rest_on_the_face_then_and_on_what_came_before(tmp_path: Path) -
     asked = [c.text for c in mllm.calls if c.kind == "score" and "before: sadness" in c.text]
     assert len(asked) == 1
     assert "before: sadness 0.0-0.3 s" in asked[0]
-    assert "He reads a letter." in asked[0]
+    assert "A letter has come." in asked[0]
     assert "expression: happiness" in asked[0]
     assert read.gaps == ()
 

@@ -170,7 +170,7 @@ def _read(
         return orders.under_orders(agent, path, arguments.shuffle_seeds, **given)
     if not arguments.stream:
         with _watched(path, stop) as progress:
-            inference = agent.infer(
+            whole = agent.infer(
                 path,
                 **words(arguments),
                 influence=arguments.influence,
@@ -178,7 +178,7 @@ def _read(
                 progress=progress,
                 stop=stop,
             )
-        return [inference]
+        return [whole]
 
     inference: Inference | None = None
     for event in agent.stream(path, **words(arguments), influence=arguments.influence):
