@@ -44,12 +44,31 @@ def run(command: list[str], folder: Path) -> str:
 
 
 def test_the_shell_block(folder: Path):
-    (block,) = [block for block in blocks("sh") if "kuleshov infer" in block]
+    block = next(block for block in blocks("sh") if "kuleshov doctor" in block)
     out = run(["bash", "-euc", block], folder)
     assert 'context: "She has just been told the news."' in out
     (record,) = [json.loads(line) for line in (folder / "readings.jsonl").read_text().splitlines()]
     assert record["people"]
     assert "<html" in (folder / "reading.html").read_text("utf-8")
+
+
+def test_the_block_on_face_and_context(folder: Path, feat_data: Path, monkeypatch):
+    files = {
+        "faces": ["15-f13-anc-ph.jpg"],
+        "shots/happiness": ["0-f15-hao-ph.jpg"],
+        "shots/surprise": ["0-f1-su-ph.jpg"],
+    }
+    for place, names in files.items():
+        (folder / place).mkdir(parents=True)
+        for name in names:
+            shutil.copy(feat_data / name, folder / place)
+    (folder / "contexts.toml").write_text('[[contexts]]\nname = "soup"\ntext = "Soup."\n')
+    monkeypatch.setenv("KULESHOV_MODEL", "pocket")
+    monkeypatch.setenv("KULESHOV_FACES", "pocket")
+    block = next(block for block in blocks("sh") if "kuleshov contrast" in block)
+    out = run(["bash", "-euc", block], folder)
+    assert "Influence of the context" in out
+    assert (folder / "kuleshov-effect" / "contrast.html").is_file()
 
 
 @pytest.mark.parametrize("block", blocks("python"))
