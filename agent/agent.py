@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -267,6 +268,10 @@ class Agent:
             retry_failed=retry_failed,
             watch=watch,
         )
+
+    def again(self) -> Callable[[], Agent]:
+        """What makes the same agent anew, in another process."""
+        return partial(Agent.load, **self.settings.model_dump())
 
     def with_model(self, mllm: Mllm) -> Agent:
         """The same agent with another way to the model."""

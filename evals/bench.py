@@ -102,4 +102,11 @@ def agent() -> Result:
     return agent_cost.measure()
 
 
-BENCHES: dict[str, Callable[[], Result]] = {"start": start, "agent": agent}
+def annotate() -> Result:
+    """Annotation against the plain loop of a model card; faces beside the model; the store."""
+    from kuleshov.evals import annotate_cost
+
+    return annotate_cost.measure()
+
+
+BENCHES: dict[str, Callable[[], Result]] = {"start": start, "agent": agent, "annotate": annotate}

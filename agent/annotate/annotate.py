@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from kuleshov.annotate import engine as local
-from kuleshov.annotate import items
+from kuleshov.annotate import items, ray_engine
 from kuleshov.annotate.engine import Progress, Watcher
 from kuleshov.annotate.store import RunDirectory, now
 from kuleshov.tools.mllm.batching import BatchedMllm, batched
@@ -35,7 +35,8 @@ def annotate(
     found = items.read(source)  # what is wrong with the data set is said before a run is begun
     progress = Progress(total=items.count(source))
     begun = now()
-    mllm = batched(agent.crew.mllm, batch)
+    on_ray = engine == "ray"
+    mllm = agent.crew.mllm if on_ray else batched(agent.crew.mllm, batch)
     own_queue = mllm is not agent.crew.mllm
     if own_queue:
         agent = agent.with_model(mllm)
@@ -45,15 +46,28 @@ def annotate(
         ) as run:
             end = "interrupted"
             try:
-                local.run_locally(
-                    agent,
-                    run,
-                    found,
-                    progress,
-                    context=context,
-                    workers=workers or 2 * getattr(mllm, "batch", 4),
-                    watch=watch,
-                )
+                if on_ray:
+                    ray_engine.run_on_ray(
+                        agent.again(),
+                        run,
+                        found,
+                        progress,
+                        context=context,
+                        workers=workers,
+                        batch=batch,
+                        gpu=mllm.info.device.startswith("cuda"),
+                        watch=watch,
+                    )
+                else:
+                    local.run_locally(
+                        agent,
+                        run,
+                        found,
+                        progress,
+                        context=context,
+                        workers=workers or 2 * getattr(mllm, "batch", 4),
+                        watch=watch,
+                    )
                 end = "complete"
             finally:
                 try:

@@ -71,6 +71,9 @@ def plan(agent: Agent, source: Any, context: Sequence[str]) -> dict[str, Any]:
     provenance["settings"] = {
         name: value for name, value in provenance["settings"].items() if name not in PACE
     }
+    provenance["mllm"] = {
+        name: value for name, value in provenance["mllm"].items() if name != "batch"
+    }
     named = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "paths given by name"
     return {"input": named, "context": list(context), **provenance}
 

@@ -28,6 +28,7 @@ ANNOTATIONS, FAILURES, RUN = "annotations.jsonl", "failures.jsonl", "run.json"
 SYNC_S = 2.0  # a power cut costs at most the work of so many seconds
 UNSYNCED_BYTES = 64 << 20  # more than is written between two syncs: this much is parsed in full
 HEAD = re.compile(rb'^\{"schema":"[^"]+","item":\{"id":("(?:[^"\\]|\\.)*")')
+DONE = 1 << 32  # counts from here are of items that had a line when the run was opened
 FAILURE_HEAD = re.compile(rb'^\{"key":("(?:[^"\\]|\\.)*")')
 
 
@@ -108,9 +109,14 @@ class RunDirectory:
         self._write_description()
         if retry_failed:
             (self.folder / FAILURES).unlink(missing_ok=True)
-        self._index = _Index()
-        self.done = self._recover(ANNOTATIONS, HEAD)
-        self.failed = self._recover(FAILURES, FAILURE_HEAD)
+        for careful in (False, True):  # one by one only where a line is there twice
+            self._index = _Index()
+            done = self._recover(ANNOTATIONS, HEAD, careful)
+            failed = None if done is None else self._recover(FAILURES, FAILURE_HEAD, careful)
+            if done is not None and failed is not None:
+                self.done, self.failed = done, failed
+                break
+            self._index.close()
         for name in (ANNOTATIONS, FAILURES):
             self._files[name] = _Appender(self.folder / name)
         _sync_folder(self.folder)
@@ -173,24 +179,36 @@ class RunDirectory:
 
     # ------------------------------------------------------------------------ recovery
 
-    def _recover(self, name: str, head: re.Pattern[bytes]) -> int:
-        """Index the whole lines of a file and cut off or cut out what is damaged."""
+    def _recover(self, name: str, head: re.Pattern[bytes], careful: bool) -> int | None:
+        """Index the whole lines of a file and cut off or cut out what is damaged.
+
+        None, and nothing is cut, where a line is there twice and `careful` is not set.
+        """
         path = self.folder / name
         if not path.exists():
             return 0
         assert self._index is not None
+        index, keys = self._index, list[str]()
         count, good, damaged = 0, 0, []
         size = path.stat().st_size
         with path.open("rb", buffering=1 << 20) as file:
             for line in file:
                 key = _key(line, head, whole=good > size - UNSYNCED_BYTES)
                 end = good + len(line)
-                if key is None or not self._index.put(key):
+                if key is None or (careful and not index.put(key)):
                     damaged.append((good, end))
                 else:
                     count += 1
+                    if not careful:
+                        keys.append(key)
+                    if len(keys) == 5000:
+                        if not index.put_all(keys):
+                            return None
+                        keys.clear()
                 good = end
-        self._index.commit()
+        if not careful and not index.put_all(keys):
+            return None
+        index.commit()
         if damaged:
             self._cut(path, damaged, size)
             lines = "1 line" if len(damaged) == 1 else f"{len(damaged)} lines"
@@ -285,18 +303,23 @@ class _Index:
         """Note a line that is there; False if there was one with its key."""
         return bool(
             self.database.execute(
-                "insert or ignore into known values (?, 0)", (_digest(key),)
+                "insert or ignore into known values (?, ?)", (_digest(key), DONE)
             ).rowcount
         )
 
+    def put_all(self, keys: list[str]) -> bool:
+        """Note many lines at once; False if not all of their keys were new."""
+        done = self.database.executemany(
+            "insert or ignore into known values (?, ?)", [(_digest(key), DONE) for key in keys]
+        )
+        return done.rowcount == len(keys)
+
     def meet(self, key: str) -> str:
-        digest = _digest(key)
-        if self.database.execute("insert or ignore into known values (?, 1)", (digest,)).rowcount:
-            return "new"
-        first = self.database.execute(
-            "update known set met = 1 where key = ? and met = 0", (digest,)
-        ).rowcount
-        return "done" if first else "again"
+        ((met,),) = self.database.execute(
+            "insert into known values (?, 1) on conflict do update set met = met + 1 returning met",
+            (_digest(key),),
+        ).fetchall()
+        return {1: "new", DONE + 1: "done"}.get(met, "again")
 
     def commit(self) -> None:
         self.database.execute("commit")

@@ -50,6 +50,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from kuleshov import exports
     from kuleshov.annotate import items, progress, summary
 
     items.read(arguments.input)  # a mistake in its name is told before models are loaded
@@ -72,8 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.flush()
         os._exit(130)  # items in hand would be waited for at a normal exit
     found = summary.summarise(arguments.out)
+    (page,) = exports.export(arguments.out, "html")
     if kind == "json":
         sys.stderr.write(json.dumps({"event": "summary", **found.to_dict()}) + "\n")
     elif kind == "bar":
         summary.print_summary(found, console(stderr=True))
+        say(f"to browse: {page}")
     return FAILED if found.failed else OK

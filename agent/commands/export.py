@@ -11,7 +11,9 @@ def add(commands: Commands) -> None:
     export = commands.add_parser("export", help="write a run as CSV, Parquet and other forms")
     export.add_argument("run", metavar="RUN/", help="as `kuleshov annotate` leaves it")
     export.add_argument(
-        "--to", required=True, help="csv, parquet, datasets, fex, clips or label-studio"
+        "--to",
+        required=True,
+        help="csv, parquet, datasets, fex, clips (eaf, BORIS, WebVTT, tables), html, label-studio",
     )
     export.add_argument("--out", metavar="PATH", help="default: a file in RUN/")
 

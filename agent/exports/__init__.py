@@ -19,6 +19,8 @@ FORMATS = {
     "datasets": ("hf_dataset", "dataset"),
     "fex": ("fex", "fex.csv"),
     "clips": ("clip", "clips"),
+    "eaf": ("clip", "clips"),  # ELAN's form is among those of a clip
+    "html": ("page", "index.html"),
     "label-studio": ("label_studio", "label-studio.json"),
 }
 """Format to its module and what it writes in the run directory where nothing else is said."""
