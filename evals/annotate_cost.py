@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def measure() -> Result:
         queue = BatchedMllm(mllm, batch=ITEMS)
         begun = time.perf_counter()
         with ThreadPoolExecutor(2 * ITEMS) as pool:
-            found = list(pool.map(lambda call: _queued(queue, *call), calls))
+            found = list(pool.map(partial(_queued, queue), *zip(*calls, strict=True)))
         queue_s.append(time.perf_counter() - begun)
         queue.close()
         words = sum(a == b for a, b in zip(loop, found, strict=True) if a is not None)

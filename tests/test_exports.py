@@ -189,3 +189,51 @@ def test_labels_of_a_manifest_need_a_person_they_belong_to(run: Path, tmp_path, 
     agent().annotate(tmp_path / "one.csv", tmp_path / "other")
     found = people.agreement(tmp_path / "other", people.manifest_labels(tmp_path / "other"))
     assert (found.people, found.agree, found.alpha_people) == (1, 0.0, None)
+
+
+def test_the_page_holds_every_item_and_runs_no_words(run: Path, tmp_path: Path):
+    import re
+
+    for name in ("annotations.jsonl", "failures.jsonl"):
+        text = (run / name).read_text()
+        (run / name).write_text(text.replace("The smile fits", "</script><script>alert(1)<"))
+    exports.export(run, "html")
+    page = (run / "index.html").read_text("utf-8")
+    assert page.count("<script") == 2
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+    items = json.loads(data[1])
+    assert {item["i"] for item in items} == {"a.jpg", "=1+1.jpg", "@c.jpg"}
+    assert all(len(item["p"]) == 2 for item in items)
+    assert "</script><script>alert(1)<" in items[0]["p"][0]["w"]
+    for item in items:
+        from urllib.parse import unquote
+
+        assert (run / unquote(item["f"])).resolve().is_file()
+    assert "default-src 'none'" in page
+
+
+def test_the_page_in_a_browser(run: Path):
+    webdriver = pytest.importorskip("selenium.webdriver")
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium here")
+    from selenium.webdriver.common.by import By
+
+    (page,) = exports.export(run, "html")
+    assert page.endswith("3 items")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    try:
+        driver.get((run / "index.html").as_uri())
+        assert len(driver.find_elements(By.CSS_SELECTOR, "#items li")) == 3
+        driver.find_element(By.CSS_SELECTOR, ".bar").click()
+        assert driver.find_element(By.ID, "count").text == "3 of 3 items"
+        driver.execute_script("document.getElementById('show').value = 'failed'; choose()")
+        assert driver.find_element(By.ID, "count").text == "0 of 3 items"
+        assert driver.get_log("browser") == []
+    finally:
+        driver.quit()

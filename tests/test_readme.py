@@ -71,6 +71,15 @@ def test_the_block_on_face_and_context(folder: Path, feat_data: Path, monkeypatc
     assert (folder / "kuleshov-effect" / "contrast.html").is_file()
 
 
+def test_the_block_about_data_sets(folder: Path):
+    (block,) = [block for block in blocks("sh") if "kuleshov annotate" in block]
+    run(["bash", "-euc", block], folder)
+    head, row = (folder / "run" / "annotations.csv").read_text("utf-8-sig").splitlines()
+    assert head.startswith("item,path,person,")
+    assert row.startswith("one.jpg,photos/one.jpg,1,")
+    assert "<html" in (folder / "run" / "index.html").read_text("utf-8")
+
+
 @pytest.mark.parametrize("block", blocks("python"))
 def test_a_python_block(block: str, folder: Path):
     assert run([sys.executable, "-c", block], folder).strip()

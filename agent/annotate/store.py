@@ -28,7 +28,10 @@ ANNOTATIONS, FAILURES, RUN = "annotations.jsonl", "failures.jsonl", "run.json"
 SYNC_S = 2.0  # a power cut costs at most the work of so many seconds
 UNSYNCED_BYTES = 64 << 20  # more than is written between two syncs: this much is parsed in full
 HEAD = re.compile(rb'^\{"schema":"[^"]+","item":\{"id":("(?:[^"\\]|\\.)*")')
-DONE = 1 << 32  # counts from here are of items that had a line when the run was opened
+MEET = {
+    "new": "insert or ignore into known values (?, 1)",
+    "done": "update known set met = 1 where key = ? and met = 0",
+}
 FAILURE_HEAD = re.compile(rb'^\{"key":("(?:[^"\\]|\\.)*")')
 
 
@@ -270,10 +273,10 @@ class _Appender:
         self.end = os.fstat(self.fd).st_size
 
     def write(self, data: bytes) -> None:
-        left = memoryview(data)
         try:
-            while left:
-                left = left[os.write(self.fd, left) :]
+            written = os.write(self.fd, data)
+            while written < len(data):
+                written += os.write(self.fd, memoryview(data)[written:])
         except OSError:
             os.ftruncate(self.fd, self.end)
             raise
@@ -292,6 +295,7 @@ class _Index:
     """Which items are known, in a private SQLite file: memory stays flat, the system removes it."""
 
     def __init__(self) -> None:
+        self.last = "new"
         self.database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self.database.execute("pragma cache_size = -32768")
         self.database.execute("pragma synchronous = off")
@@ -303,23 +307,25 @@ class _Index:
         """Note a line that is there; False if there was one with its key."""
         return bool(
             self.database.execute(
-                "insert or ignore into known values (?, ?)", (_digest(key), DONE)
+                "insert or ignore into known values (?, 0)", (_digest(key),)
             ).rowcount
         )
 
     def put_all(self, keys: list[str]) -> bool:
         """Note many lines at once; False if not all of their keys were new."""
         done = self.database.executemany(
-            "insert or ignore into known values (?, ?)", [(_digest(key), DONE) for key in keys]
+            "insert or ignore into known values (?, 0)", [(_digest(key),) for key in keys]
         )
         return done.rowcount == len(keys)
 
     def meet(self, key: str) -> str:
-        ((met,),) = self.database.execute(
-            "insert into known values (?, 1) on conflict do update set met = met + 1 returning met",
-            (_digest(key),),
-        ).fetchall()
-        return {1: "new", DONE + 1: "done"}.get(met, "again")
+        digest = _digest(key)
+        # runs of finished and of new items follow one another: what held last is tried first
+        for state in (self.last, "new" if self.last == "done" else "done"):
+            if self.database.execute(MEET[state], (digest,)).rowcount:
+                self.last = state
+                return state
+        return "again"
 
     def commit(self) -> None:
         self.database.execute("commit")
@@ -343,7 +349,8 @@ def _key(line: bytes, head: re.Pattern[bytes], *, whole: bool) -> str | None:
             import orjson
 
             orjson.loads(line)
-        return str(json.loads(match[1]))
+        quoted = match[1]
+        return str(json.loads(quoted)) if b"\\" in quoted else quoted[1:-1].decode("utf-8")
     except ValueError:
         return None
 
