@@ -42,6 +42,7 @@ class MllmInfo(Record):
     scores_by: str = "likelihood"  # what `score` rests on; "top log-probabilities" of an endpoint
     taught_labels: tuple[str, ...] | None = None  # None: open vocabulary
     taught_examples: bool = True  # False: was never shown few-shot examples in training
+    taught_probes: tuple[str, ...] | None = None  # None: any question about a picture
     context_weight: float = 1.0  # what its reading of a scene weighs in fusion, by default
     context_tokens: int | None = None
     batch: int | None = None  # answers written at once, where that may change them; None: it cannot
@@ -64,7 +65,11 @@ class Generation:
 
 
 class Mllm(Protocol):
-    """A local LLaVA, another image-text-to-text model, an endpoint, or a scripted fake."""
+    """A local LLaVA, another image-text-to-text model, an endpoint, or a scripted fake.
+
+    One that can answer many questions about a picture at once also has `score_many`; ask through
+    `packing.score_many`, which does without where it must.
+    """
 
     info: MllmInfo
 

@@ -18,6 +18,7 @@ from typing import Any
 from kuleshov.tools.mllm import hardware, loading, scoring
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, MllmInfo
 from kuleshov.tools.mllm.encode import Encoded, clean, defuse
+from kuleshov.tools.mllm.packing import Question
 from kuleshov.tools.mllm.segments import Piece, PieceStore, cache_of, pieces
 from kuleshov.tools.mllm.slots import Layers, SlotCache, step
 from kuleshov.tools.mllm.transformers_model import LONG_TAIL, TransformersMllm, mean
@@ -141,6 +142,10 @@ class BatchedMllm:
             ]
         inner._room(encoded, at_least=max(map(len, ids)))
         return self._ask(Request(encoded, pieces(encoded), answers=ids))
+
+    def score_many(self, questions: Sequence[Question]) -> list[list[float]]:
+        """See `TransformersMllm.score_many`; its rows are full, so it has the model to itself."""
+        return self._alone(lambda: self.inner.score_many(questions))
 
     def close(self) -> None:
         """End the queue; requests that wait are answered with an MllmError."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kuleshov.tools.mllm import hardware, loading, scoring
+from kuleshov.tools.mllm import hardware, loading, packing, scoring
 from kuleshov.tools.mllm.base import Conversation, Generation, MllmError, MllmInfo
 from kuleshov.tools.mllm.encode import (
     Encoded,
@@ -21,6 +21,7 @@ from kuleshov.tools.mllm.encode import (
     rgb,
 )
 from kuleshov.tools.mllm.grammar import Grammars
+from kuleshov.tools.mllm.packing import Question
 from kuleshov.tools.mllm.prefix import PrefixStore, can_fork, fork
 
 BLANK = {"type": "text", "text": "."}  # a turn to close what is pinned
@@ -198,6 +199,19 @@ class TransformersMllm:
         with self._running():
             self._read_images(encoded)
             self.prefixes.pin(encoded)
+
+    def score_many(self, questions: Sequence[Question]) -> list[list[float]]:
+        """Log-likelihoods of the answers of many questions about the same pictures.
+
+        The pictures are read once and the questions packed into a few forwards; where that
+        cannot be done (other models, other pictures), one question at a time.
+
+        Raises:
+            MllmError: out of memory, or a prompt longer than the model's context.
+        """
+        if len(questions) < 2 or not self.tree or self.prefixes is None:
+            return [self.score(conversation, answers) for conversation, answers in questions]
+        return packing.packed_scores(self, questions)
 
     # ---------------------------------------------------------------- before the model
 
