@@ -15,6 +15,8 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
 from kuleshov import __version__, conversation, examples, graph, people, prompts, strategy
+from kuleshov.context.candidates import Situation
+from kuleshov.context.scheme import Scheme
 from kuleshov.crew import Crew
 from kuleshov.examples import Examples
 from kuleshov.settings import Settings
@@ -74,6 +76,7 @@ class Agent:
         """
         settings = settings or Settings.load()
         labels = LabelSet.load(settings.labels)
+        scheme = Scheme.load(settings.scheme) if settings.scheme else None
         family = mllm.info.prompts if settings.prompts == "auto" else settings.prompts
         weight = settings.context_weight
         if weight is None:
@@ -91,6 +94,7 @@ class Agent:
             strategy=strategy.choose(settings, labels, faces, mllm, family),
             context_weight=weight,
             writer=conversation.Writer(family, mllm.info, labels),
+            scheme=scheme,
             provenance={
                 "kuleshov": __version__,
                 "mllm": mllm.info.model_dump(mode="json"),
@@ -99,6 +103,7 @@ class Agent:
                 "settings": {**settings.model_dump(mode="json"), "prompts": family},
                 "label_set": labels.model_dump(mode="json"),
                 "examples": shots.provenance() if shots else None,
+                "scheme": scheme.facts if scheme else None,
                 "seed": settings.seed,
                 "versions": versions(),
             },
@@ -109,6 +114,7 @@ class Agent:
             if pin is not None:
                 pin(self.crew.writer.shots(shots.choose(None, None), labels.names))
         self.graph = graph.build(self.crew)
+        self._back: dict[tuple[Situation, ...], Any] = {}
         self._keys = itertools.count()
 
     @classmethod
@@ -127,6 +133,8 @@ class Agent:
         labels = LabelSet.load(chosen.labels)
         if chosen.examples is not None:
             examples.read(chosen.examples, labels)
+        if chosen.scheme:
+            Scheme.load(chosen.scheme)
         tool = face_tools.entry(chosen.faces, chosen.paths, chosen.tool_timeout_s)
         models.check(
             chosen.model,
@@ -224,6 +232,54 @@ class Agent:
                         yield Event("inference", step=step, inference=inference)
                     elif step != "person":
                         yield Event("step", step=step, change=change)
+
+    def code(
+        self,
+        source: Any,
+        *,
+        said: str | Sequence[str] = (),
+        boxes: Sequence[Sequence[float]] = (),
+        wordings: Mapping[str, tuple[str, bool]] | None = None,
+    ) -> Inference:
+        """Code the context of one picture or clip by the scheme of the settings; nobody is judged.
+
+        Args:
+            source: as for `infer`.
+            said: words that are heard, a line each, for the variables that ask about them.
+            boxes: the people to code, as for `infer`.
+            wordings: by variable's name another question, and whether its options are listed in
+                reverse order.
+
+        Raises:
+            KuleshovError: there is no scheme in the settings; the source cannot be opened.
+        """
+        if self.crew.scheme is None:
+            raise KuleshovError("coding needs a scheme: scheme='default', or a .toml of your own.")
+        with self._laid_out(source) as key, _untraced():
+            coding = graph.coding_graph(self.crew)
+            start = {**self._start(key, said=said, boxes=boxes), "wordings": dict(wordings or {})}
+            state = coding.invoke(start)
+        return Inference.model_validate(state["inference"])
+
+    def contexts(self, source: Any, situations: Sequence[Situation]) -> Inference:
+        """In which of the candidate situations does each face belong? Nobody is judged.
+
+        Args:
+            source: as for `infer`.
+            situations: the candidates, see `kuleshov.context.candidates.load`; at least two.
+
+        Returns:
+            a record whose people carry `contexts`.
+
+        Raises:
+            KuleshovError: the source cannot be opened.
+        """
+        asked = tuple(situations)
+        if asked not in self._back:  # what does not depend on the face is asked once
+            self._back[asked] = graph.back_graph(self.crew, asked)
+        with self._laid_out(source) as key, _untraced():
+            state = self._back[asked].invoke(self._start(key))
+        return Inference.model_validate(state["inference"])
 
     def annotate(
         self,

@@ -9,6 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from kuleshov import view
+from kuleshov.context import shown
 from kuleshov.lines import BAR_WIDTH, Lines
 from kuleshov.tools.types import EmotionScores
 
@@ -27,6 +28,31 @@ def print_card(inference: Inference, console: Console) -> None:
     """Print the whole inference; colour and line-drawing only where the console has both."""
     card = _Card(console)
     card.inference(inference)
+    card.end()
+
+
+def print_coded(inference: Inference, console: Console) -> None:
+    """Print the coded variables of one picture or clip, and nothing else of it."""
+    card = _Card(console)
+    card.title(inference)
+    card.coded(inference)
+    card.notes("Gaps", [f"{gap.step}: {gap.reason}" for gap in inference.gaps])
+    card.notes("Warnings", inference.warnings)
+    card.end()
+
+
+def print_contexts(inference: Inference, console: Console) -> None:
+    """Print for each face the situations that it belongs in, and the evidence cited."""
+    card = _Card(console)
+    card.title(inference)
+    if not inference.people:
+        card.wrapped("no face was found", 2, style="italic")
+    for person in inference.people:
+        if person.contexts is not None:
+            card.contexts(person)
+    card.evidence(inference)
+    card.notes("Gaps", [f"{gap.step}: {gap.reason}" for gap in inference.gaps])
+    card.notes("Warnings", inference.warnings)
     card.end()
 
 
@@ -75,11 +101,14 @@ def print_models(rows: Iterable[ModelStatus], console: Console) -> None:
 class _Card(Lines):
     """The parts of the card."""
 
-    def inference(self, inference: Inference) -> None:
+    def title(self, inference: Inference) -> None:
         name = view.title(inference.media)
         self.line((name, "bold"))
         if not self.console.is_terminal:  # no bold: mark where one card of many begins
             self.line("=" * min(cell_len(name), self.width))
+
+    def inference(self, inference: Inference) -> None:
+        self.title(inference)
         self.wrapped(" · ".join(view.facts(inference)), style="dim")
         self.heading("Scene")
         if inference.scene is None:
@@ -90,6 +119,8 @@ class _Card(Lines):
                 self.field(name, text, 10)
         for person in inference.people:
             self.person(inference, person)
+        if inference.coded is not None:
+            self.coded(inference)
         self.evidence(inference)
         self.notes("Gaps", [f"{gap.step}: {gap.reason}" for gap in inference.gaps])
         self.notes("Warnings", inference.warnings)
@@ -261,11 +292,39 @@ class _Card(Lines):
                     name = "Whole clip"
                 self.line((f"  {name}", "dim"))
             for item in view.evidence_of(inference, person):
+                if item.kind == "coded":  # stands under Context as data, with its number
+                    continue
                 mark = f"[{item.n}]"
                 head = f"  {mark:>{number}} {view.clean(item.source):<{source}}  "
                 self.wrapped(
                     Text.assemble((head, "cyan"), view.clean(item.text)), hang=number + 5 + source
                 )
+
+    def contexts(self, person: Person) -> None:
+        found = person.contexts
+        assert found is not None
+        self.heading(f"Person {person.id}", "situations that this face belongs in")
+        if found.situations is not None:
+            probabilities = found.situations
+            self.distribution(EmotionScores(labels="", probabilities=probabilities, method=""))
+        self.line()
+        for name, text in shown.belongs(found):
+            self.field(name, text, 14)
+
+    def coded(self, inference: Inference) -> None:
+        self.heading("Context as data", view.clean((inference.provenance.scheme or {})["name"]))
+        for group in shown.groups(inference):
+            self.line((f"  {group.title}", "dim"))
+            column = self.column(row.name for row in group.rows)
+            for row in group.rows:
+                mark = "" if row.evidence is None else f"[{row.evidence}]"
+                note = f" ({row.note})" if row.note else ""
+                head = f"  {mark:>5} {set_cell_size(row.name, column)}  "
+                self.wrapped(
+                    Text.assemble((head, "cyan"), row.answer, (note, "dim")), hang=column + 10
+                )
+            for reason, names in group.missing:
+                self.wrapped(f"{reason}: {', '.join(names)}", 8, "dim")
 
     def notes(self, name: str, texts: Sequence[str]) -> None:
         if texts:

@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
 
 from kuleshov import conversation
+from kuleshov.context.scheme import Scheme
 from kuleshov.examples import Examples
 from kuleshov.settings import Settings
 from kuleshov.state import Desk, Picture, Plain
@@ -39,6 +40,7 @@ class Crew:
     writer: conversation.Writer
     provenance: Plain
     examples: Examples | None = None
+    scheme: Scheme | None = None
     desk: Desk = field(default_factory=Desk)
     priors: dict[tuple[tuple[str, ...], ...], list[float]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)

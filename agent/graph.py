@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 
+from kuleshov.context.candidates import Situation
+from kuleshov.context.nodes import ContextNodes
 from kuleshov.crew import Crew
 from kuleshov.person import PersonNodes
 from kuleshov.picture import PictureNodes
@@ -34,7 +37,7 @@ def build(crew: Crew, checkpointer: Any = None) -> Any:
     Of a clip, faces are followed first: they and the cuts say which frames show the scene. Its
     moments are read beside its people.
     """
-    nodes = PictureNodes(crew)
+    nodes, context = PictureNodes(crew), ContextNodes(crew)
     graph = StateGraph(State)
     graph.add_node("open_media", nodes.open_media)
     graph.add_node("observe_faces", nodes.observe_faces)
@@ -42,6 +45,7 @@ def build(crew: Crew, checkpointer: Any = None) -> Any:
     graph.add_node("follow_faces", nodes.clips.follow_faces)
     # deferred: after a still's two branches as well as after a clip's one
     graph.add_node("gather", nodes.gather, defer=True)
+    graph.add_node("code_context", context.code_context)
     graph.add_node("cover_faces", nodes.cover_faces)
     graph.add_node("person", person_graph(crew))
     graph.add_node("read_moment", nodes.clips.read_moment)
@@ -53,12 +57,50 @@ def build(crew: Crew, checkpointer: Any = None) -> Any:
     graph.add_edge("follow_faces", "describe_scene")
     graph.add_edge("observe_faces", "gather")
     graph.add_edge("describe_scene", "gather")
-    graph.add_edge("gather", "cover_faces")
+    graph.add_edge("gather", "code_context")
+    graph.add_edge("code_context", "cover_faces")
     graph.add_conditional_edges("cover_faces", nodes.to_people, ["person", "read_moment", "finish"])
     graph.add_edge("person", "finish")
     graph.add_edge("read_moment", "finish")
     graph.add_edge("finish", END)
     return graph.compile(checkpointer=checkpointer)
+
+
+def coding_graph(crew: Crew) -> Any:
+    """Faces are found and the context is coded; nobody is judged."""
+    context = ContextNodes(crew)
+    return _faces_then(crew, {"code_context": context.code_context, "people": context.name_people})
+
+
+def back_graph(crew: Crew, situations: Sequence[Situation]) -> Any:
+    """Faces are found and each is weighed against the situations; nobody is judged."""
+    context = ContextNodes(crew, situations)
+    return _faces_then(crew, {"go_back": context.go_back})
+
+
+def _faces_then(crew: Crew, steps: Mapping[str, Any]) -> Any:
+    """Open, find or follow the faces, gather, the steps one after another, finish."""
+    nodes = PictureNodes(crew)
+    graph = StateGraph(State)
+    graph.add_node("open_media", nodes.open_media)
+    graph.add_node("observe_faces", nodes.observe_faces)
+    graph.add_node("follow_faces", nodes.clips.follow_faces)
+    graph.add_edge(START, "open_media")
+    graph.add_conditional_edges(
+        "open_media",
+        lambda state: nodes.after_open(state)[0],
+        ["observe_faces", "follow_faces"],
+    )
+    last = "gather"
+    graph.add_node(last, nodes.gather)
+    graph.add_edge("observe_faces", last)
+    graph.add_edge("follow_faces", last)
+    for name, step in {**steps, "finish": nodes.finish}.items():
+        graph.add_node(name, step)
+        graph.add_edge(last, name)
+        last = name
+    graph.add_edge(last, END)
+    return graph.compile()
 
 
 def mermaid() -> str:

@@ -278,7 +278,10 @@ class PictureNodes:
         return sends
 
     def finish(self, state: State) -> State:
-        known = {key: state[key] for key in ("media", "scene", "evidence") if key in state}
+        told = ("media", "scene", "evidence")
+        known: dict[str, Any] = {key: state[key] for key in told if key in state}
+        if self.crew.scheme is not None:
+            known["coded"] = state.get("coded", [])
         if state.get("covered"):
             known["covered_scene"] = state["covered"]
         warnings = [*state.get("warnings", [])]

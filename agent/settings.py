@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     shot_seed: int | None = Field(
         None, ge=0, description="shuffles the order of the examples; None: as selected"
     )
+    scheme: str | None = Field(
+        None, description="coding scheme of the context: default, appraisals, situations, a .toml"
+    )
     influence: bool = Field(
         False, description="read face alone, context alone and both, and how far they part"
     )

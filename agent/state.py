@@ -40,6 +40,8 @@ class State(TypedDict, total=False):
     words: list[Plain]
     scene: Plain | None
     covered: Plain | None
+    coded: list[Plain]
+    wordings: dict[str, tuple[str, bool]]
     evidence: list[Plain]
     targets: list[Plain]
     people: Annotated[list[Plain], add]

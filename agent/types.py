@@ -58,6 +58,7 @@ class Evidence(Record):
         "speech_movement",
         "missing",
         "before",
+        "coded",
     ]
     person: int | None = Field(None, description="None: holds for the whole picture")
     text: str
@@ -144,6 +145,55 @@ class Incongruence(Record):
     source: str = Field(description="publication of the pattern")
 
 
+class CodedVariable(Record):
+    """One variable of the context, asked of one picture, person or pair of people.
+
+    Closed questions (yes/no, category, ordinal) are answered by the likelihood of every option;
+    counts and texts are written by the model under a grammar. None is never "no" and never 0.
+    """
+
+    name: str
+    scheme: str = Field(description="name of the coding scheme")
+    type: Literal["yes/no", "category", "count", "ordinal", "text"]
+    scope: Literal["scene", "person", "pair"] = "scene"
+    people: tuple[int, ...] = Field((), description="ids: one of a person, two of a pair")
+    question: str
+    value: str | int | float | None = Field(
+        None,
+        description="likeliest option of yes/no and category, mean step of an ordinal, count, text",
+    )
+    probabilities: dict[str, float] | None = Field(
+        None, description="option to probability; None for counts, texts and where unanswered"
+    )
+    method: str | None = None
+    blank_js: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Jensen-Shannon divergence, base 2, from the answer to a blank picture",
+    )
+    like_blank: bool | None = Field(
+        None, description="the same answer as to a blank picture; None: not compared"
+    )
+    unanswered: str | None = Field(None, description="why there is no value")
+    evidence: int | None = Field(None, description="number of its line of evidence")
+
+
+class FaceContexts(Record):
+    """From the face back to its context: the situations in which this face belongs."""
+
+    situations: dict[str, float] | None = Field(
+        None, description="candidate to probability; sums to 1"
+    )
+    method: str | None = None
+    unanswered: str | None = Field(None, description="why there are no probabilities")
+    before: str | None = Field(None, description="what could have happened just before")
+    before_evidence: tuple[int, ...] = ()
+    after: str | None = Field(None, description="what may follow")
+    after_evidence: tuple[int, ...] = ()
+    untold: str | None = Field(None, description="why before and after are missing")
+
+
 class FusedScores(EmotionScores):
     fusion: str = Field(description="strategy: text, bayes, face, context or mllm")
     context_weight: float | None = Field(None, ge=0, le=1)
@@ -182,6 +232,9 @@ class Person(Record):
     incongruence: tuple[Incongruence, ...] | None = Field(
         None, description="None: face and context were not read apart, so it cannot be told"
     )
+    contexts: FaceContexts | None = Field(
+        None, description="situations that the face belongs in; None: not asked for"
+    )
     timeline: tuple[Face, ...] = Field((), description="clips: the same face in the kept frames")
     track: Track | None = Field(None, description="clips: the face in all frames looked at")
     moments: tuple[Moment, ...] = Field((), description="clips: readings of its stretches")
@@ -217,6 +270,9 @@ class Provenance(Record):
     settings: dict[str, Any] = {}
     label_set: dict[str, Any] = {}
     examples: dict[str, Any] | None = Field(None, description="the set that examples are from")
+    scheme: dict[str, Any] | None = Field(
+        None, description="coding scheme: name, version, source, SHA-256; None: nothing coded"
+    )
     seed: int = 0
     versions: dict[str, str] = {}
     seconds: dict[str, float] = Field({}, description="by step; total: start to end")
@@ -234,6 +290,9 @@ class Inference(Record):
     scene: Scene | None = None
     covered_scene: Scene | None = Field(
         None, description="the scene described once more with every face covered"
+    )
+    coded: tuple[CodedVariable, ...] | None = Field(
+        None, description="context as data, by the coding scheme; None: not asked for"
     )
     evidence: tuple[Evidence, ...] = ()
     people: tuple[Person, ...] = ()

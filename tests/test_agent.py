@@ -330,6 +330,7 @@ def test_stream_tells_steps_words_and_the_same_inference():
         "observe_faces",
         "describe_scene",
         "gather",
+        "code_context",
         "cover_faces",
         "judge",
         "ground",

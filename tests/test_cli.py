@@ -196,6 +196,7 @@ def test_schema_is_a_json_schema_with_stable_names(capsys):
         "media",
         "scene",
         "covered_scene",
+        "coded",
         "evidence",
         "people",
         "gaps",

@@ -14,6 +14,8 @@ COMMANDS = (
     "annotate",
     "export",
     "corrections",
+    "code",
+    "contexts",
     "agree",
     "facs",
     "labels",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,11 @@ def add(commands: Commands) -> None:
         "that explanations name with those measured",
     )
     agree.add_argument("b", metavar="B", nargs="?", help="another toolbox's file")
+    agree.add_argument(
+        "--codes",
+        metavar="FILE.csv",
+        help="people's codes (media, variable, code; person, coder): agreement of coded variables",
+    )
     agree.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -31,6 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     from kuleshov import agreement
     from kuleshov.tools.types import KuleshovError
 
+    if arguments.codes:
+        return _with_people(arguments)
     if arguments.b is None:
         if not arguments.a.endswith(".jsonl") or not Path(arguments.a).is_file():
             raise KuleshovError(
@@ -47,6 +55,22 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(result.model_dump_json() + "\n")
     else:
         _print(result)
+    return OK
+
+
+def _with_people(arguments: argparse.Namespace) -> int:
+    from kuleshov import agreement
+    from kuleshov.context import printed, reliability
+    from kuleshov.tools.types import KuleshovError
+
+    if arguments.b is not None or not Path(arguments.a).is_file():
+        raise KuleshovError("with --codes give one file of records (.jsonl, from code --json).")
+    human = reliability.read_human(arguments.codes)
+    rows = reliability.with_people(agreement.records(Path(arguments.a)), human)
+    if arguments.json:
+        sys.stdout.write(json.dumps([row.model_dump() for row in rows]) + "\n")
+    else:
+        printed.with_people(rows, console())
     return OK
 
 

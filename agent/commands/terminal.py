@@ -20,6 +20,7 @@ CHOICES = (
     "model",
     "faces",
     "labels",
+    "scheme",
     "fusion",
     "prompts",
     "device",
@@ -56,6 +57,9 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
     if "--faces" not in without:
         command.add_argument("--faces", help="face tool: pyfeat, pyfeat-v1, pocket")
     command.add_argument("--labels", help="label set, see `kuleshov labels`, or a .toml")
+    command.add_argument(
+        "--scheme", help="also code the context: default, appraisals, situations, or a .toml"
+    )
     command.add_argument("--fusion", help="auto, bayes, text, face, context or mllm")
     command.add_argument(
         "--context-weight", type=float, metavar="0-1", help="weight of the scene in bayes"

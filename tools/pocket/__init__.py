@@ -11,6 +11,28 @@ CAVEAT = "pocket models: for demonstration, see the card (`kuleshov models card 
 CONTEXT_WEIGHT = 0.25
 """What the bundled LLaVA's reading of a scene weighs in fusion: it must not drive an emotion."""
 
+TAUGHT_PROBES = (
+    "a person",
+    "a dog",
+    "a group of people",
+    "water",
+    "snow",
+    "grass",
+    "a ball",
+    "a bike",
+    "a car",
+    "a beach",
+    "a building",
+    "a tree",
+    "a rock",
+    "a skateboard",
+    "a horse",
+    "a hat",
+    "a street",
+)
+"""What the bundled LLaVA was taught to answer "Is there … in the picture?" about. (It was also
+taught "a child", which is not asked: no guessing of age.)"""
+
 
 def folder() -> Path:
     """Where the bundled weights lie."""

@@ -1,0 +1,1 @@
+"""Context as data: coding schemes, coded variables, and the way back from face to context."""

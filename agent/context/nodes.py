@@ -1,0 +1,118 @@
+"""The node that codes the context, and what a run of coding alone needs besides."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from kuleshov.context.back import WayBack
+from kuleshov.context.candidates import Situation
+from kuleshov.context.coder import Coder
+from kuleshov.crew import Crew, plain
+from kuleshov.evidence import quoted
+from kuleshov.state import Plain, State
+from kuleshov.tools.types import Face
+from kuleshov.types import CodedVariable, Evidence, FaceContexts, Person
+
+
+class ContextNodes:
+    """Bound to a crew, and for the way back to candidate situations."""
+
+    def __init__(self, crew: Crew, situations: Sequence[Situation] = ()) -> None:
+        self.crew = crew
+        self.way = WayBack(crew, situations) if situations else None
+
+    def code_context(self, state: State) -> State:
+        """Answer the scheme's questions; each answer becomes a numbered line of evidence."""
+        crew = self.crew
+        if crew.scheme is None:
+            return {}
+        begun = time.perf_counter()
+        done = Coder(crew, crew.scheme).code(
+            crew.whole(state["key"]),
+            crew.desk.pictures(state["key"]),
+            state["targets"],
+            [*state.get("said", []), *(cue["text"] for cue in state.get("words", []))],
+            state.get("wordings"),
+        )
+        coded, lines = numbered(done.variables, len(state["evidence"]) + 1)
+        return {
+            "coded": plain(coded),
+            "evidence": [*state["evidence"], *plain(lines)],
+            "gaps": done.gaps,
+            "warnings": [*state.get("warnings", []), *done.warnings],
+            "seconds": {"code_context": time.perf_counter() - begun},
+        }
+
+    def name_people(self, state: State) -> State:
+        """Whoever was found, not judged."""
+        return {"people": plain([self._person(target) for target in state["targets"]])}
+
+    def go_back(self, state: State) -> State:
+        """Weigh each face that was found against the candidate situations."""
+        begun = time.perf_counter()
+        assert self.way is not None
+        people = []
+        for target in state["targets"]:
+            person = self._person(target)
+            own = [
+                Evidence.model_validate(item)
+                for item in state["evidence"]
+                if item["person"] == person.id and item["source"].startswith("faces:")
+            ]
+            found = FaceContexts(unanswered="no face was found", untold="no face was found")
+            if person.face is not None:
+                picture = self.crew.desk.pictures(state["key"])[target["picture"]]
+                found = self.way.of(picture, person.face, own)
+            people.append(person.model_copy(update={"contexts": found}))
+        return {"people": plain(people), "seconds": {"go_back": time.perf_counter() - begun}}
+
+    def _person(self, target: Plain) -> Person:
+        face = Face.model_validate(target["face"]) if target["face"] else None
+        return Person(
+            id=target["id"],
+            box_xyxy=face.xyxy if face else target.get("box"),
+            face=face,
+            unanswered="not judged: nobody asked for it",
+        )
+
+
+def numbered(
+    coded: Sequence[CodedVariable], first: int
+) -> tuple[list[CodedVariable], list[Evidence]]:
+    """The variables with the numbers of their lines, and the lines; the unanswered have none.
+
+    A line about one person belongs to that person; one about a pair, as the scene's, to all.
+    """
+    found, lines = [], []
+    for variable in coded:
+        if variable.value is None:
+            found.append(variable)
+            continue
+        number = first + len(lines)
+        share = (variable.probabilities or {}).get(str(variable.value))
+        lines.append(
+            Evidence(
+                n=number,
+                source="mllm",
+                kind="coded",
+                person=variable.people[0] if variable.scope == "person" else None,
+                text=line(variable),
+                probability=share,
+            )
+        )
+        found.append(variable.model_copy(update={"evidence": number}))
+    return found, lines
+
+
+def line(variable: CodedVariable) -> str:
+    """`coded: light 3.4 of 5`, `coded: place home 62%`, `coded: mutual gaze of 1 and 2 yes 80%`."""
+    about = variable.name.replace("_", " ")
+    if variable.scope == "pair":
+        about += f" of {variable.people[0]} and {variable.people[1]}"
+    if variable.type == "ordinal":
+        return f"coded: {about} {variable.value:.1f} of {len(variable.probabilities or {})}"
+    if variable.type == "text":
+        return f"coded: {about} {quoted(str(variable.value))}"
+    share = (variable.probabilities or {}).get(str(variable.value))
+    return f"coded: {about} {variable.value}" + ("" if share is None else f" {round(100 * share)}%")
