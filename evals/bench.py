@@ -109,4 +109,16 @@ def annotate() -> Result:
     return annotate_cost.measure()
 
 
-BENCHES: dict[str, Callable[[], Result]] = {"start": start, "agent": agent, "annotate": annotate}
+def context() -> Result:
+    """What 40 coded variables cost against describing the scene, packed and one by one."""
+    from kuleshov.evals import context_cost
+
+    return context_cost.measure()
+
+
+BENCHES: dict[str, Callable[[], Result]] = {
+    "start": start,
+    "agent": agent,
+    "annotate": annotate,
+    "context": context,
+}

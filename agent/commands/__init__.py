@@ -16,6 +16,7 @@ COMMANDS = (
     "corrections",
     "code",
     "contexts",
+    "associations",
     "agree",
     "facs",
     "labels",
