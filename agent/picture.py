@@ -226,6 +226,7 @@ class PictureNodes:
     def to_people(self, state: State) -> list[Send] | str:
         """Each person to a judgement of their own; nobody: straight to the end."""
         sends = []
+        covered = state.get("covered")
         for target in state["targets"]:
             own = [e for e in state["evidence"] if e["person"] in (None, target["id"])]
             if own:
@@ -237,9 +238,7 @@ class PictureNodes:
                             "target": target,
                             "evidence": own,
                             "faces": state["faces"],
-                            "covered": state["covered"]["description"]
-                            if state.get("covered")
-                            else None,
+                            "covered": covered["description"] if covered else None,
                             "apart": bool(state.get("apart")),
                             "several": len(state["targets"]) > 1,
                             "tries": 0,
@@ -279,7 +278,7 @@ class PictureNodes:
 
     def finish(self, state: State) -> State:
         told = ("media", "scene", "evidence")
-        known: dict[str, Any] = {key: state[key] for key in told if key in state}
+        known: dict[str, Any] = {key: value for key, value in state.items() if key in told}
         if self.crew.scheme is not None:
             known["coded"] = state.get("coded", [])
         if state.get("covered"):

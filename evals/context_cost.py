@@ -23,13 +23,13 @@ class OneByOne:
     def __init__(self, mllm: Mllm, forget: Callable[[], None]) -> None:
         self.mllm, self.info, self.forget = mllm, mllm.info, forget
 
-    def generate(self, talk: Any, **options: Any) -> Any:
+    def generate(self, conversation: Any, **options: Any) -> Any:
         self.forget()
-        return self.mllm.generate(talk, **options)
+        return self.mllm.generate(conversation, **options)
 
-    def score(self, talk: Any, answers: Any) -> Any:
+    def score(self, conversation: Any, answers: Any) -> Any:
         self.forget()
-        return self.mllm.score(talk, answers)
+        return self.mllm.score(conversation, answers)
 
 
 def forty() -> Scheme:

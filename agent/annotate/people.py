@@ -97,7 +97,7 @@ def agreement(
     pairs = [(told[name], machine[key]) for key, told in answers.items() for name in sorted(told)]
     labels = sorted({label for pair in pairs for label in pair})
     raters = {name: {key: told.get(name) for key, told in answers.items()} for name in annotators}
-    own = {key: machine[key] for key in answers}
+    own: dict[Any, str | None] = {key: machine[key] for key in answers}
     different: list[dict[str, Any]] = [
         {"item": key[0], "person": key[1], "machine": machine[key], "people": dict(told)}
         for key, told in answers.items()

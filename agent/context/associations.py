@@ -86,7 +86,9 @@ def frame(
             shown = _outcomes(person, outcomes)
             contexts |= dict.fromkeys(seen)
             results |= dict.fromkeys(shown)
-            rows.append({"group": name, **{("c", k): v for k, v in seen.items()}, **shown})
+            row: dict[Any, Any] = {"group": name, **shown}
+            row.update({("c", key): value for key, value in seen.items()})
+            rows.append(row)
     if not coded:
         raise KuleshovError(
             "the run has no coded context: annotate with --scheme default (or one of your own)."

@@ -84,7 +84,8 @@ def numbered(
 
     A line about one person belongs to that person; one about a pair, as the scene's, to all.
     """
-    found, lines = [], []
+    found: list[CodedVariable] = []
+    lines: list[Evidence] = []
     for variable in coded:
         if variable.value is None:
             found.append(variable)

@@ -202,8 +202,8 @@ def _variable(table: tables.Table, where: str) -> Variable:
     try:
         return Variable(**values)
     except ValidationError as error:
-        key = _key(error)
-        raise KuleshovError(f"{where}, line {table.at(key)}: {_plain(error)}.") from None
+        wrong = _key(error)
+        raise KuleshovError(f"{where}, line {table.at(wrong)}: {_plain(error)}.") from None
 
 
 def _key(error: ValidationError) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from kuleshov.annotate import store
 from kuleshov.exports import table
 from kuleshov.tools.faces.fex import SCALES, FexRow, write_fex
+from kuleshov.tools.types import Face
 from kuleshov.types import Inference
 
 
@@ -19,7 +20,7 @@ def export(run: Path, out: Path) -> list[str]:
         for line in store.lines(run):
             inference = Inference.model_validate_json(line)
             name = inference.media.path or (inference.item.id if inference.item else "")
-            seen = [
+            seen: list[Face | None] = [
                 face
                 for person in inference.people
                 for face in (person.timeline or ([person.face] if person.face else []))

@@ -177,7 +177,7 @@ class Entry:
 
     name: str
     load: Callable[..., Any]
-    status: Callable[[], ToolStatus]
+    status: Callable[..., ToolStatus]
     finds: bool = True
     measures: bool = False
     program: bool = False

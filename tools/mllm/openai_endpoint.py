@@ -391,7 +391,7 @@ def messages(conversation: Conversation) -> list[dict[str, Any]]:
         made.append(
             {
                 "role": turn["role"],
-                "content": "\n".join(part["text"] for part in parts) if alone else parts,
+                "content": "\n".join(str(part["text"]) for part in parts) if alone else parts,
             }
         )
     return made

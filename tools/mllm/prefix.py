@@ -88,7 +88,8 @@ class PrefixStore:
         """
         if encoded.images is None:
             return None, 0, 0
-        best, length = None, 0
+        best: Entry | None = None
+        length = 0
         for entry in (*self.entries, *((self.pinned,) if self.pinned else ())):
             held = common(entry, encoded.ids, encoded.images)
             held = max((i.end for i in encoded.images if i.end <= held), default=0)
