@@ -116,9 +116,17 @@ def context() -> Result:
     return context_cost.measure()
 
 
+def reasoning() -> Result:
+    """All labels of a set scored at once, against reading the question alone."""
+    from kuleshov.evals import reasoning
+
+    return reasoning.measure()
+
+
 BENCHES: dict[str, Callable[[], Result]] = {
     "start": start,
     "agent": agent,
     "annotate": annotate,
     "context": context,
+    "reasoning": reasoning,
 }

@@ -10,9 +10,11 @@ import pytest
 import torch
 from tiny_models import KINDS, assistant, picture, user
 
+from kuleshov.conversation import each_answers
 from kuleshov.tools.mllm import scoring
 from kuleshov.tools.mllm.base import MllmError
 from kuleshov.tools.mllm.transformers_model import TransformersMllm
+from kuleshov.tools.types import LabelSet
 
 LABELS = ["happiness", "sadness", "surprise", "fear", "anger", "disgust", "neutral", "no", "no no"]
 
@@ -195,13 +197,30 @@ def test_the_longest_answer_must_fit(tiny_llava: Folder) -> None:
 
 
 def test_the_mask_is_a_tree() -> None:
-    mask, positions = scoring.tree_mask(2, 2, [1, 2], torch.float32)
+    tree = scoring.Tree.of([[5, 0], [6, 7, 0], [6, 8, 0]])
+    assert (tree.tokens, tree.parents) == ([5, 6, 7, 8], [-1, -1, 1, 1])
+    assert tree.paths == [[0], [1, 2], [1, 3]]
+    mask, positions = scoring.tree_mask(2, 2, tree, torch.float32)
     seen = (mask[0, 0] == 0).int().tolist()
     assert seen == [
-        [1, 1, 1, 0, 0, 0, 0],
-        [1, 1, 1, 1, 0, 0, 0],
-        [1, 1, 1, 1, 1, 0, 0],
-        [1, 1, 1, 1, 0, 1, 0],
-        [1, 1, 1, 1, 0, 1, 1],
+        [1, 1, 1, 0, 0, 0, 0, 0],
+        [1, 1, 1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 1, 1, 0, 0, 0],
+        [1, 1, 1, 1, 0, 1, 0, 0],
+        [1, 1, 1, 1, 0, 1, 1, 0],
+        [1, 1, 1, 1, 0, 1, 0, 1],
     ]
-    assert positions == [2, 3, 4, 4, 5]
+    assert positions == [2, 3, 4, 4, 5, 5]
+
+
+def test_26_labels_of_several_tokens_and_yes_and_no_for_each(mllm: TransformersMllm) -> None:
+    names = LabelSet.load("emotic-26").names
+    conversation = [user(picture(1), "which emotion does the person show?")]
+    for answers in (names, each_answers(names)):
+        ids = mllm.answer_ids(answers)
+        assert max(map(len, ids)) > 4
+        tree = scoring.Tree.of(ids)
+        assert len(tree.tokens) < sum(len(answer) - 1 for answer in ids)  # some begin alike
+        expected = [by_hand(mllm, conversation, answer) for answer in answers]
+        assert mllm.score(conversation, answers) == pytest.approx(expected, abs=1e-4)
+    assert len(each_answers(names)) == 52

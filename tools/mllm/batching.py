@@ -17,7 +17,7 @@ from typing import Any
 
 from kuleshov.tools.mllm import hardware, loading, scoring
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, MllmInfo
-from kuleshov.tools.mllm.encode import Encoded, clean, defuse
+from kuleshov.tools.mllm.encode import Encoded
 from kuleshov.tools.mllm.packing import Question
 from kuleshov.tools.mllm.segments import Piece, PieceStore, cache_of, pieces
 from kuleshov.tools.mllm.slots import Layers, SlotCache, step
@@ -132,14 +132,7 @@ class BatchedMllm:
         encoded = inner._encode(conversation)
         if not self._takes(encoded):
             return self._alone(lambda: inner.score(conversation, answers))
-        with inner.lock:
-            asked = clean(conversation[-1:], inner.controls)
-            ids = [
-                scoring.answer_ids(
-                    inner.processor, asked, defuse(answer, inner.controls), inner.ends
-                )
-                for answer in answers
-            ]
+        ids = inner.answer_ids(answers)
         inner._room(encoded, at_least=max(map(len, ids)))
         return self._ask(Request(encoded, pieces(encoded), answers=ids))
 

@@ -106,18 +106,6 @@ def rgb(picture: Any) -> Any:
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
-def without_images(conversation: Conversation) -> Conversation:
-    """The conversation's text alone."""
-    return [
-        {
-            "role": turn["role"],
-            "content": [part for part in turn["content"] if part["type"] == "text"]
-            or [{"type": "text", "text": ""}],
-        }
-        for turn in conversation
-    ]
-
-
 def encode(processor: Any, conversation: Conversation, *, trace_images: bool) -> Encoded:
     """Token ids and tensors of a cleaned conversation, ready for the model's answer.
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kuleshov.tools.mllm import loading, scoring
+from kuleshov.tools.mllm import loading
 from kuleshov.tools.mllm.base import Conversation, Mllm
-from kuleshov.tools.mllm.encode import Encoded, clean, defuse
+from kuleshov.tools.mllm.encode import Encoded, clean
 from kuleshov.tools.mllm.prefix import fork
 
 Question = tuple[Conversation, Sequence[str]]
@@ -39,21 +39,14 @@ def packed_scores(mllm: Any, questions: Sequence[Question]) -> list[list[float]]
     """What `TransformersMllm.score_many` does, for a model whose caches can be forked."""
     talks = [clean(conversation, mllm.controls) for conversation, _ in questions]
     first = mllm._encode(talks[0])
-    known: dict[str, list[int]] = {}
     with mllm.lock, loading.quiet():  # a fast tokenizer cannot be used by two threads
         asked = tails(mllm.processor, talks, first)
-        for talk, (_, answers) in zip(talks, questions, strict=True):
-            for answer in answers:
-                if answer not in known:
-                    known[answer] = scoring.answer_ids(
-                        mllm.processor, talk[-1:], defuse(answer, mllm.controls), mllm.ends
-                    )
     if asked is None:
         return [mllm.score(conversation, answers) for conversation, answers in questions]
-    ids = [[known[answer] for answer in answers] for _, answers in questions]
+    ids = [mllm.answer_ids(answers) for _, answers in questions]
     longest = max(asked, key=len)
     room = Encoded([*first.ids[: len(first.ids) - len(asked[0])], *longest], {}, None)
-    mllm._room(room, at_least=max(map(len, known.values()), default=1))
+    mllm._room(room, at_least=max((len(said) for options in ids for said in options), default=1))
     scores: list[list[float]] = []
     with mllm._running():
         kept, held, _ = mllm._read_images(first)

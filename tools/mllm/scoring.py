@@ -1,22 +1,24 @@
 """Log-likelihoods of closed answers, all in one forward under a tree attention mask.
 
 Every answer sees what was said before and itself, none sees another, and each takes up the
-position ids where the conversation ends: the numbers are those of one forward an answer.
+position ids where the conversation ends: the numbers are those of one forward an answer. What
+answers begin with alike is read once.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kuleshov.tools.mllm.base import Conversation
-from kuleshov.tools.mllm.encode import without_images
+
+ASKED: Conversation = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
+"""Any question: an answer's tokens depend on how the template asks for it, not on what is asked."""
 
 
-def answer_ids(
-    processor: Any, conversation: Conversation, answer: str, ends: Sequence[int]
-) -> list[int]:
+def answer_ids(processor: Any, answer: str, ends: Sequence[int]) -> list[int]:
     """Tokens of the answer as the next assistant turn, its end token last.
 
     Taken from the model's own template: the turn written out against the prompt for it. Where
@@ -26,14 +28,12 @@ def answer_ids(
 
     Args:
         processor: the model's.
-        conversation: cleaned; only the text of its last turn is looked at.
         answer: cleaned text.
         ends: ids of the tokens that end a turn.
     """
     tokenizer = processor.tokenizer
-    asked = without_images(conversation[-1:])
-    told = [*asked, {"role": "assistant", "content": [{"type": "text", "text": answer}]}]
-    prompt = _ids(processor, asked, prompt=True)
+    told = [*ASKED, {"role": "assistant", "content": [{"type": "text", "text": answer}]}]
+    prompt = _ids(processor, ASKED, prompt=True)
     whole = _ids(processor, told, prompt=False)
     shared = 0
     while shared < min(len(prompt), len(whole)) and prompt[shared] == whole[shared]:
@@ -63,33 +63,66 @@ def _ids(processor: Any, conversation: Conversation, *, prompt: bool) -> list[in
     return features["input_ids"][0].tolist()
 
 
-def tree_mask(kept: int, tail: int, lengths: Sequence[int], dtype: Any) -> tuple[Any, list[int]]:
-    """The additive mask and the position ids of a row of `tail` tokens and all answers.
+@dataclass(frozen=True)
+class Tree:
+    """Answers with what they begin with alike held once.
+
+    tokens: of the nodes, every one after its parent.
+    parents: the node before each, -1 for the conversation's last token.
+    paths: of each answer, its nodes in order; its last token, which is predicted but never read,
+        is no node.
+    """
+
+    tokens: list[int]
+    parents: list[int]
+    paths: list[list[int]]
+
+    @classmethod
+    def of(cls, answers: Sequence[Sequence[int]]) -> Tree:
+        tokens: list[int] = []
+        parents: list[int] = []
+        paths = []
+        nodes: dict[tuple[int, int], int] = {}
+        for ids in answers:
+            node, path = -1, []
+            for token in ids[:-1]:
+                if (node, token) not in nodes:
+                    nodes[node, token] = len(tokens)
+                    tokens.append(token)
+                    parents.append(node)
+                node = nodes[node, token]
+                path.append(node)
+            paths.append(path)
+        return cls(tokens, parents, paths)
+
+
+def tree_mask(kept: int, tail: int, tree: Tree, dtype: Any) -> tuple[Any, list[int]]:
+    """The additive mask and the position ids of a row of `tail` tokens and a tree.
 
     Args:
         kept: tokens in the cache, which all see.
         tail: tokens of the conversation that are not in the cache.
-        lengths: tokens of each answer.
+        tree: every node sees the conversation, the nodes that lead to it, and itself.
         dtype: floating, the model's.
 
     Returns:
-        mask (1, 1, tail + sum(lengths), kept + tail + sum(lengths)), and as many positions as
-        the row has tokens.
+        mask (1, 1, tail + nodes, kept + tail + nodes), and as many positions as the row has
+        tokens.
     """
     import torch
 
-    row = tail + sum(lengths)
+    row, depths = tail + len(tree.tokens), []
     allowed = torch.zeros(row, kept + row, dtype=torch.bool)
     allowed[:, :kept] = True
     allowed[:tail, kept : kept + tail] = torch.ones(tail, tail).tril().bool()
     allowed[tail:, kept : kept + tail] = True
-    positions, start = list(range(kept, kept + tail)), tail
-    for length in lengths:
-        block = torch.ones(length, length).tril().bool()
-        allowed[start : start + length, kept + start : kept + start + length] = block
-        positions += range(kept + tail, kept + tail + length)
-        start += length
+    for node, parent in enumerate(tree.parents):
+        if parent >= 0:
+            allowed[tail + node] = allowed[tail + parent]
+        allowed[tail + node, kept + tail + node] = True
+        depths.append(depths[parent] + 1 if parent >= 0 else 0)
     mask = torch.zeros(1, 1, row, kept + row, dtype=dtype)
+    positions = [*range(kept, kept + tail), *(kept + tail + depth for depth in depths)]
     return mask.masked_fill(~allowed, torch.finfo(dtype).min), positions
 
 
@@ -106,12 +139,9 @@ def tree_scores(
     """
     import torch
 
-    # an answer's last token is predicted but never read
-    read = [ids[:-1] for ids in answers]
-    mask, positions = tree_mask(
-        cache.get_seq_length(), len(tail), [len(ids) for ids in read], model.dtype
-    )
-    row = [*tail, *(token for ids in read for token in ids)]
+    tree = Tree.of(answers)
+    mask, positions = tree_mask(cache.get_seq_length(), len(tail), tree, model.dtype)
+    row = [*tail, *tree.tokens]
     device = model.device
     logits = model(
         input_ids=torch.tensor([row], device=device),
@@ -120,13 +150,14 @@ def tree_scores(
         past_key_values=cache,
         logits_to_keep=torch.arange(len(tail) - 1, len(row), device=device),
     ).logits[0]
-    logs = logits.float().log_softmax(-1).cpu()
-    scores, start = [], 1  # row 0 is the conversation's last token: it predicts every first token
-    for ids in answers:
-        rows = [0, *range(start, start + len(ids) - 1)]
-        scores.append(float(logs[rows, list(ids)].double().sum()))
-        start += len(ids) - 1
-    return scores
+    # row 0 is the conversation's last token, which predicts every first token
+    rows = [[0, *(node + 1 for node in path)] for path in tree.paths]
+    said = torch.tensor([i for places in rows for i in places], device=device)
+    tokens = torch.tensor([token for ids in answers for token in ids], device=device)
+    # the distribution over the vocabulary is never written out: its normaliser is enough
+    total = torch.stack([part.float().logsumexp(-1) for part in logits])
+    logs = (logits[said, tokens].float() - total[said]).double().cpu()
+    return [float(part.sum()) for part in logs.split([len(places) for places in rows])]
 
 
 def plain_scores(

@@ -29,6 +29,8 @@ LONG_TAIL = 1024
 """Tokens from which a conversation is read before its answers are scored: the tree mask grows
 with their square."""
 
+KEPT_ANSWERS = 4096
+
 
 class TransformersMllm:
     """A model that is loaded once and called from any thread; calls wait for one another.
@@ -57,6 +59,7 @@ class TransformersMllm:
         self.text_config = text
         self.lock = threading.RLock()
         self._grammars: Grammars | None = None
+        self._answers: dict[str, list[int]] = {}
 
     @classmethod
     def load_folder(
@@ -142,12 +145,7 @@ class TransformersMllm:
         if not answers:
             return []
         encoded = self._encode(conversation)
-        with self.lock:
-            asked = clean(conversation[-1:], self.controls)
-            ids = [
-                scoring.answer_ids(self.processor, asked, defuse(answer, self.controls), self.ends)
-                for answer in answers
-            ]
+        ids = self.answer_ids(answers)
         self._room(encoded, at_least=max(map(len, ids)))
         with self._running():
             if not self.tree:
@@ -212,6 +210,17 @@ class TransformersMllm:
         if len(questions) < 2 or not self.tree or self.prefixes is None:
             return [self.score(conversation, answers) for conversation, answers in questions]
         return packing.packed_scores(self, questions)
+
+    def answer_ids(self, answers: Sequence[str]) -> list[list[int]]:
+        """Tokens of each answer as the next turn, its end token last; kept for the next time."""
+        with self.lock:
+            if len(self._answers) > KEPT_ANSWERS:
+                self._answers.clear()
+            for answer in answers:
+                if answer not in self._answers:
+                    said = defuse(answer, self.controls)
+                    self._answers[answer] = scoring.answer_ids(self.processor, said, self.ends)
+            return [self._answers[answer] for answer in answers]
 
     # ---------------------------------------------------------------- before the model
 
