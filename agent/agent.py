@@ -14,7 +14,16 @@ from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
-from kuleshov import __version__, conversation, examples, graph, people, prompts, strategy
+from kuleshov import (
+    __version__,
+    calibration,
+    conversation,
+    examples,
+    graph,
+    people,
+    prompts,
+    strategy,
+)
 from kuleshov.context.candidates import Situation
 from kuleshov.context.scheme import Scheme
 from kuleshov.crew import Crew
@@ -72,7 +81,8 @@ class Agent:
         """Bind the parts.
 
         Raises:
-            KuleshovError: an unknown label set, or a fusion strategy that these parts cannot do.
+            KuleshovError: an unknown label set, a fusion strategy that these parts cannot do, or a
+                calibration that was fitted for others.
         """
         settings = settings or Settings.load()
         labels = LabelSet.load(settings.labels)
@@ -81,6 +91,11 @@ class Agent:
         weight = settings.context_weight
         if weight is None:
             weight = mllm.info.context_weight
+        fitted = calibration.load(settings.calibration) if settings.calibration else None
+        if fitted is not None:
+            fitted.check(
+                mllm.info, labels, family, settings.prior_correction, settings.calibration or ""
+            )
         self.settings = settings
         shots = None
         if settings.examples is not None:
@@ -95,6 +110,7 @@ class Agent:
             context_weight=weight,
             writer=conversation.Writer(family, mllm.info, labels),
             scheme=scheme,
+            temperatures=fitted.temperatures() if fitted else {},
             provenance={
                 "kuleshov": __version__,
                 "mllm": mllm.info.model_dump(mode="json"),
@@ -104,6 +120,7 @@ class Agent:
                 "label_set": labels.model_dump(mode="json"),
                 "examples": shots.provenance() if shots else None,
                 "scheme": scheme.facts if scheme else None,
+                "calibration": fitted.model_dump(mode="json", by_alias=True) if fitted else None,
                 "seed": settings.seed,
                 "versions": versions(),
             },
@@ -135,6 +152,8 @@ class Agent:
             examples.read(chosen.examples, labels)
         if chosen.scheme:
             Scheme.load(chosen.scheme)
+        if chosen.calibration:
+            calibration.load(chosen.calibration).check_labels(labels, chosen.calibration)
         tool = face_tools.entry(chosen.faces, chosen.paths, chosen.tool_timeout_s)
         models.check(
             chosen.model,

@@ -41,6 +41,7 @@ class Crew:
     provenance: Plain
     examples: Examples | None = None
     scheme: Scheme | None = None
+    temperatures: dict[str, float] = field(default_factory=dict)
     desk: Desk = field(default_factory=Desk)
     priors: dict[tuple[tuple[str, ...], ...], list[float]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -76,10 +76,13 @@ class Likelihood:
             prior = self._prior(asked, tuple(labels), mode, shots)
             logs = [value - base for value, base in zip(logs, prior, strict=True)]
             method += ", content-free prior removed"
+        temperature = crew.temperatures.get(asked, 1.0)
+        if asked in crew.temperatures:
+            method += f", temperature {temperature:.3g}"
         if mode == "multi":
             pairs = zip(logs[::2], logs[1::2], strict=True)
-            return [fusion.softmax(pair)[0] for pair in pairs], method
-        return fusion.softmax(logs), method
+            return [fusion.softmax(pair, temperature)[0] for pair in pairs], method
+        return fusion.softmax(logs, temperature), method
 
     def _stated(self, talk: Conversation, labels: Sequence[str], mode: str) -> list[float]:
         """The numbers that the model writes, in mode single scaled to sum to 1."""

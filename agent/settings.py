@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     prior_correction: bool = Field(
         True, description="divide by the content-free prior of the labels"
     )
+    calibration: str | None = Field(
+        None, description="temperatures of the label likelihoods, from `kuleshov calibrate`"
+    )
     max_people: int = Field(
         20, ge=1, description="most people judged in one picture, largest first"
     )

@@ -20,6 +20,7 @@ COMMANDS = (
     "agree",
     "facs",
     "labels",
+    "calibrate",
     "models",
     "doctor",
     "graph",
