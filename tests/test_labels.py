@@ -313,18 +313,53 @@ def test_every_family_asks_for_each_label_and_for_numbers():
 # ------------------------------------------------------------------------- mixed readings
 
 
-def test_a_mixed_reading_stays_mixed_to_card_page_and_record():
+@pytest.mark.parametrize("strategy", ["text", "context", "mllm"])
+def test_a_mixed_reading_stays_mixed_to_card_page_and_record(strategy):
     mllm = script(
         label=lambda call: [
             {"anger": np.log(0.51), "disgust": np.log(0.49)}.get(a, -30.0) for a in call.answers
         ]
     )
-    inference = reader(mllm, labels="ekman-6", fusion="text").infer(PICTURE)
+    inference = reader(mllm, labels="ekman-6", fusion=strategy).infer(PICTURE)
     found = json.loads(inference.to_json())["people"][0]["emotions"]["probabilities"]
     assert found["anger"] == pytest.approx(0.51, abs=1e-9)
     assert found["disgust"] == pytest.approx(0.49, abs=1e-9)
     assert "Person 1: anger 51%, disgust 49%" in card_of(inference)
     assert "anger 51%, disgust 49%" in report.report_html([inference], {})
+
+
+@pytest.mark.parametrize(
+    ("strategy", "conditions"),
+    [
+        ("text", ["both"]),
+        ("context", ["context"]),
+        ("mllm", ["face"]),
+        ("bayes", ["context", "both"]),
+    ],
+)
+def test_every_reading_has_a_prior_of_its_own_divided_out_and_asked_once(strategy, conditions):
+    def score(call: Call) -> list[float]:
+        # without evidence the model leans to anger, after an explanation to fear; with it as well
+        lean = "fear" if len(call.conversation) > 1 else "anger"
+        told = 0.0 if content_free(call) else 1.0
+        return [5.0 * (a == lean) + told * (a == "surprise") for a in call.answers]
+
+    mllm = ScriptedMllm(script()._answers, score, info=INFO)
+    agent = reader(mllm, fusion=strategy)
+    for _ in range(2):
+        (person,) = agent.infer(PICTURE).people
+    own = [j for j in person.judgements if j.source == "mllm"]
+    assert [j.condition for j in own] == conditions
+    for judgement in own:
+        assert judgement.emotions.top == "surprise"
+        assert judgement.emotions.probabilities["anger"] == pytest.approx(1 / (6 + np.e))
+        assert judgement.emotions.method == "likelihood, content-free prior removed"
+    asked = [c for c in mllm.calls if c.kind == "score" and content_free(c)]
+    assert len(asked) == len(conditions)
+    raw = reader(mllm, fusion=strategy, prior_correction=False).infer(PICTURE)
+    for judgement in raw.people[0].judgements:
+        if judgement.source == "mllm":
+            assert judgement.emotions.top in ("anger", "fear")
 
 
 # ------------------------------------------------------------------------- what cannot be
