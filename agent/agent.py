@@ -92,10 +92,6 @@ class Agent:
         if weight is None:
             weight = mllm.info.context_weight
         fitted = calibration.load(settings.calibration) if settings.calibration else None
-        if fitted is not None:
-            fitted.check(
-                mllm.info, labels, family, settings.prior_correction, settings.calibration or ""
-            )
         self.settings = settings
         shots = None
         if settings.examples is not None:
@@ -126,6 +122,9 @@ class Agent:
             },
             examples=shots,
         )
+        if fitted is not None:
+            fitted.check_labels(labels, settings.calibration or "")
+            fitted.check(self.crew.provenance, settings.calibration or "")
         if shots is not None and settings.shot_selection in ("fixed", "balanced"):
             pin = getattr(mllm, "pin", None)
             if pin is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kuleshov import fusion
+from kuleshov import calibration, fusion
 from kuleshov.annotate import items
 from kuleshov.calibration import Calibration, Figure, Fit
 from kuleshov.tools import mappings, media
@@ -159,7 +159,7 @@ def calibrate(
             people.append((max(inference.people, key=_area), example.label))
         if watch:
             watch(done, len(sample))
-    info, labels = crew.mllm.info, crew.labels
+    labels = crew.labels
     fits: dict[str, Fit] = {}
     fused = None
     for asked in sorted({key for person, _ in people for key in readings(person)}):
@@ -192,13 +192,9 @@ def calibrate(
     if not fits:
         raise KuleshovError("the model gave no reading of any item of the sample.")
     return Calibration(
-        model=info.id,
-        revision=info.revision,
-        sha256=info.sha256,
+        **calibration.basis(crew.provenance),
         labels=labels.name,
         names=labels.names,
-        prompts=crew.writer.family,
-        prior_correction=agent.settings.prior_correction,
         fusion=crew.strategy,
         counts=dict(Counter(example.label for example in sample)),
         folds=FOLDS,

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from kuleshov.tools.mllm.base import MllmInfo
 from kuleshov.tools.types import KuleshovError, LabelSet, Record, first_line
 
 SCHEMA = "kuleshov/calibration@1"
@@ -54,11 +54,13 @@ class Calibration(Record):
     schema_: str = Field(SCHEMA, alias="schema")
     model: str
     revision: str | None = None
-    sha256: str | None = None
+    weights: str | None = Field(None, description="SHA-256 of the model's weights, where known")
+    faces: str = Field(description="the face tool, whose measurements the model is told")
+    prompts: str
+    examples: str | None = Field(None, description="the few-shot examples and their choice")
+    prior_correction: bool
     labels: str
     names: tuple[str, ...]
-    prompts: str
-    prior_correction: bool
     fusion: str
     counts: dict[str, int] = Field(description="items of the sample by label")
     folds: int
@@ -69,19 +71,10 @@ class Calibration(Record):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    def check(
-        self, info: MllmInfo, labels: LabelSet, family: str, prior_correction: bool, path: str
-    ) -> None:
-        """Raises KuleshovError where it was fitted for something else."""
-        theirs = {
-            "model": (self.model, info.id),
-            "revision": (self.revision, info.revision),
-            "weights": (self.sha256, info.sha256),
-            "prompts": (self.prompts, family),
-            "prior_correction": (self.prior_correction, prior_correction),
-        }
-        self.check_labels(labels, path)
-        for name, (then, now) in theirs.items():
+    def check(self, provenance: Mapping[str, Any], path: str) -> None:
+        """Raises KuleshovError where it was fitted for something else than is at work."""
+        for name, now in basis(provenance).items():
+            then = getattr(self, name)
             if then != now:
                 raise KuleshovError(
                     f"{path} was fitted with {name} {then}, and this is {now}: run "
@@ -114,6 +107,22 @@ class Calibration(Record):
         for name, fit in fits.items():
             lines += ["", f"[{name}]", *(f"{k} = {_value(v)}" for k, v in fit.items())]
         return "\n".join(lines) + "\n"
+
+
+def basis(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What a temperature depends on, from the provenance of a record."""
+    model, settings = provenance["mllm"], provenance["settings"]
+    shots = provenance.get("examples")
+    return {
+        "model": model["id"],
+        "revision": model.get("revision"),
+        "weights": model.get("sha256"),
+        "faces": provenance["faces"]["name"],
+        "prompts": settings["prompts"],
+        "examples": shots
+        and f"{shots['sha256'][:16]}, {settings['shots']} {settings['shot_selection']}",
+        "prior_correction": settings["prior_correction"],
+    }
 
 
 def load(path: str | os.PathLike[str]) -> Calibration:
