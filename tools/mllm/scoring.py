@@ -111,7 +111,8 @@ def tree_mask(kept: int, tail: int, tree: Tree, dtype: Any) -> tuple[Any, list[i
     """
     import torch
 
-    row, depths = tail + len(tree.tokens), []
+    row = tail + len(tree.tokens)
+    depths: list[int] = []
     allowed = torch.zeros(row, kept + row, dtype=torch.bool)
     allowed[:, :kept] = True
     allowed[:tail, kept : kept + tail] = torch.ones(tail, tail).tril().bool()
