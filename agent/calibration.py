@@ -58,6 +58,7 @@ class Calibration(Record):
     faces: str = Field(description="the face tool, whose measurements the model is told")
     prompts: str
     examples: str | None = Field(None, description="the few-shot examples and their choice")
+    scheme: str | None = Field(None, description="the coding scheme, whose codes are evidence")
     prior_correction: bool
     labels: str
     names: tuple[str, ...]
@@ -112,7 +113,7 @@ class Calibration(Record):
 def basis(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """What a temperature depends on, from the provenance of a record."""
     model, settings = provenance["mllm"], provenance["settings"]
-    shots = provenance.get("examples")
+    shots, scheme = provenance.get("examples"), provenance.get("scheme")
     return {
         "model": model["id"],
         "revision": model.get("revision"),
@@ -121,6 +122,7 @@ def basis(provenance: Mapping[str, Any]) -> dict[str, Any]:
         "prompts": settings["prompts"],
         "examples": shots
         and f"{shots['sha256'][:16]}, {settings['shots']} {settings['shot_selection']}",
+        "scheme": scheme and f"{scheme['name']}, {scheme['sha256'][:16]}",
         "prior_correction": settings["prior_correction"],
     }
 

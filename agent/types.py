@@ -272,6 +272,7 @@ class Provenance(Record):
     examples: dict[str, Any] | None = Field(None, description="the set that examples are from")
     scheme: dict[str, Any] | None = Field(
         None, description="coding scheme: name, version, source, SHA-256; None: nothing coded"
+    )
     calibration: dict[str, Any] | None = Field(
         None, description="the fitted temperatures and what they were fitted on"
     )

@@ -60,6 +60,8 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
     command.add_argument("--labels", help="label set, see `kuleshov labels`, or a .toml")
     command.add_argument(
         "--scheme", help="also code the context: default, appraisals, situations, or a .toml"
+    )
+    command.add_argument(
         "--calibration", metavar="FILE.toml", help="temperatures from `kuleshov calibrate`"
     )
     command.add_argument("--fusion", help="auto, bayes, text, face, context or mllm")
