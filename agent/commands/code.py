@@ -13,6 +13,7 @@ from kuleshov.commands.terminal import (
     Commands,
     add_choices,
     console,
+    expanded,
     load_agent,
     say,
 )
@@ -43,17 +44,9 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from kuleshov import card
     from kuleshov.context import printed, reliability, table
-    from kuleshov.tools import media
     from kuleshov.tools.types import KuleshovError
 
-    failed = 0
-    paths: list[str] = []
-    for pattern in arguments.paths:
-        try:
-            paths += media.expand([pattern])
-        except KuleshovError as error:
-            say(f"kuleshov: {error}")
-            failed += 1
+    paths, failed = expanded(arguments.paths)
     if not paths:
         return USAGE
     # before the model is loaded: a table that cannot be written would cost all that was coded

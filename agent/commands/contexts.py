@@ -12,6 +12,7 @@ from kuleshov.commands.terminal import (
     Commands,
     add_choices,
     console,
+    expanded,
     load_agent,
     say,
 )
@@ -35,18 +36,10 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from kuleshov import card
     from kuleshov.context import candidates
-    from kuleshov.tools import media
     from kuleshov.tools.types import KuleshovError
 
     situations = candidates.load(arguments.candidates)
-    failed = 0
-    paths: list[str] = []
-    for pattern in arguments.paths:
-        try:
-            paths += media.expand([pattern])
-        except KuleshovError as error:
-            say(f"kuleshov: {error}")
-            failed += 1
+    paths, failed = expanded(arguments.paths)
     if not paths:
         return USAGE
     agent = load_agent(arguments)

@@ -21,6 +21,7 @@ from kuleshov.commands.terminal import (
     add_choices,
     add_words,
     console,
+    expanded,
     load_agent,
     say,
     words,
@@ -80,17 +81,10 @@ def add_options(infer: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from kuleshov import card
-    from kuleshov.tools import media, transcript
+    from kuleshov.tools import transcript
     from kuleshov.tools.types import KuleshovError
 
-    failed = 0
-    paths: list[str] = []
-    for pattern in arguments.paths:
-        try:
-            paths += media.expand([pattern])
-        except KuleshovError as error:
-            say(f"kuleshov: {error}")
-            failed += 1
+    paths, failed = expanded(arguments.paths)
     if not paths:
         return USAGE
     if arguments.report:

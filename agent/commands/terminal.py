@@ -143,6 +143,22 @@ def words(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"context": arguments.context, "said": arguments.said, "who": notes}
 
 
+def expanded(patterns: Sequence[str]) -> tuple[list[str], int]:
+    """The files that paths and globs name, and how many of them name none, which is said."""
+    from kuleshov.tools import media
+    from kuleshov.tools.types import KuleshovError
+
+    paths: list[str] = []
+    failed = 0
+    for pattern in patterns:
+        try:
+            paths += media.expand([pattern])
+        except KuleshovError as error:
+            say(f"kuleshov: {error}")
+            failed += 1
+    return paths, failed
+
+
 def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
     """The agent of the options that `add_choices` declared; `overrides` go before them."""
     from kuleshov.agent import Agent

@@ -15,33 +15,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kuleshov.tools.faces import facs
 from kuleshov.tools.pocket.face_net import EXPRESSIONS, FACE_SIZE, standardise
 
 FACES = "ferplus48.npz"
 BLENDSHAPES = "ferplus_blendshapes.npz"
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 
-BLENDSHAPES_OF_UNIT: dict[int, tuple[str, ...]] = {
-    1: ("browInnerUp",),
-    2: ("browOuterUpLeft", "browOuterUpRight"),
-    4: ("browDownLeft", "browDownRight"),
-    5: ("eyeWideLeft", "eyeWideRight"),
-    7: ("eyeSquintLeft", "eyeSquintRight"),
-    10: ("mouthUpperUpLeft", "mouthUpperUpRight"),
-    12: ("mouthSmileLeft", "mouthSmileRight"),
-    14: ("mouthDimpleLeft", "mouthDimpleRight"),
-    15: ("mouthFrownLeft", "mouthFrownRight"),
-    16: ("mouthLowerDownLeft", "mouthLowerDownRight"),
-    17: ("mouthShrugLower",),
-    18: ("mouthPucker",),
-    20: ("mouthStretchLeft", "mouthStretchRight"),
-    22: ("mouthFunnel",),
-    24: ("mouthPressLeft", "mouthPressRight"),
-    26: ("jawOpen",),
-    28: ("mouthRollLower", "mouthRollUpper"),
-    45: ("eyeBlinkLeft", "eyeBlinkRight"),
-}
-"""Action unit → blendshapes averaged for it (Py-Feat's AU reference, after ARKit-to-FACS).
+UNITS = (1, 2, 4, 5, 7, 10, 12, 14, 15, 16, 17, 18, 20, 22, 24, 26, 28, 45)
+BLENDSHAPES_OF_UNIT = {unit: facs.BLENDSHAPES[unit] for unit in UNITS}
+"""Action unit → blendshapes averaged for it.
 
 Units 6, 9 and 34 are left out: MediaPipe's cheekSquint, noseSneer and cheekPuff stay at zero.
 """
