@@ -117,10 +117,15 @@ def context() -> Result:
 
 
 def reasoning() -> Result:
-    """All labels of a set scored at once, against reading the question alone."""
-    from kuleshov.evals import reasoning
+    """All labels of a set scored at once; face alone, context alone and both in one inference."""
+    from kuleshov.evals import influence_cost, reasoning
 
-    return reasoning.measure()
+    labels, influence = reasoning.measure(), influence_cost.measure()
+    return Result(
+        figures={**labels.figures, **influence.figures},
+        meaning={**labels.meaning, **influence.meaning},
+        settings={**labels.settings, **influence.settings},
+    )
 
 
 BENCHES: dict[str, Callable[[], Result]] = {

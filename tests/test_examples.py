@@ -194,6 +194,31 @@ def test_the_examples_are_read_by_the_model_once_for_many_items(
         assert len(seen) - before == 3
 
 
+def test_examples_in_words_are_read_once_too(
+    shots, pocket_faces, feat_data, tiny_llava: Callable[..., Path], monkeypatch
+):
+    folder = tiny_llava("llava", max_position_embeddings=16384)
+    mllm = TransformersMllm.load_folder(folder, name="tiny", device="cpu", many_images=False)
+    widths: list[int] = []
+    real = mllm._read
+
+    def count(inputs: Any, ids: Any, cache: Any) -> None:
+        widths.append(ids.shape[1])
+        real(inputs, ids, cache)
+
+    monkeypatch.setattr(mllm, "_read", count)
+    options: dict[str, Any] = {"shots": 3, "fusion": "context", "prompts": "full"}
+    options |= {"max_new_tokens": 16, "prior_correction": False}
+    reader = agent(mllm, pocket_faces, shots, **options)
+    read = [reader.infer(feat_data / name) for name in ("single_face.jpg", "0-f1-su-ph.jpg")]
+    assert [one.provenance.examples["shown_as"] for one in read] == ["text only"] * 2
+    opening = max(widths)
+    assert widths.count(opening) == 1
+    fresh = TransformersMllm(mllm.model, mllm.processor, mllm.info)
+    alone = agent(fresh, pocket_faces, shots, **options).infer(feat_data / "0-f1-su-ph.jpg")
+    assert alone.people == read[1].people  # to the bit
+
+
 def test_nearest_features_come_from_the_models_own_vision(
     shots, pocket_faces, feat_data, tiny_llava: Callable[..., Path]
 ):

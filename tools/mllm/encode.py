@@ -26,12 +26,21 @@ class ImageSpan:
 class Encoded:
     """A conversation as token ids and tensors.
 
-    `images` is None where the processor does not say which tokens belong to which image.
+    `images` is None where the processor does not say which tokens belong to which image. `opening`
+    counts the tokens of past turns without an image that a conversation with images begins with
+    (examples in words), 0 if there are none.
     """
 
     ids: list[int]
     inputs: dict[str, Any]
     images: list[ImageSpan] | None
+    opening: int = 0
+
+    @property
+    def ends(self) -> list[int]:
+        """Where the pieces end in which a conversation is read: its opening, then each image."""
+        found = [image.end for image in self.images or []]
+        return [self.opening, *found] if found and self.opening else found
 
 
 def control_tokens(processor: Any) -> tuple[str, ...]:
@@ -134,7 +143,22 @@ def encode(processor: Any, conversation: Conversation, *, trace_images: bool) ->
         if part["type"] == "image"
     ]
     images = _spans(processor, ids, pictures, offsets) if trace_images else None
-    return Encoded(ids, features, images)
+    return Encoded(ids, features, images, _opening(processor, conversation, ids) if images else 0)
+
+
+def _opening(processor: Any, conversation: Conversation, ids: list[int]) -> int:
+    """Tokens that past turns without an image share with the conversation that they open."""
+    shown = [any(part["type"] == "image" for part in turn["content"]) for turn in conversation]
+    turns = shown.index(True) if True in shown else 0
+    if turns < 2:  # a question and its answer at least
+        return 0
+    alone = processor.apply_chat_template(
+        conversation[:turns], tokenize=True, return_dict=True, return_tensors="pt"
+    )["input_ids"][0].tolist()
+    shared = 0
+    while shared < min(len(alone), len(ids)) and alone[shared] == ids[shared]:
+        shared += 1
+    return shared
 
 
 def _spans(

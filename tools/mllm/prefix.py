@@ -1,6 +1,7 @@
 """Pictures that the model has already read are not read again: caches of recent conversations.
 
-A conversation is read in pieces that end where an image ends. What two conversations share up to
+A conversation is read in pieces that end where an image ends; examples in words that it opens with
+are a piece too. What two conversations share up to
 such an end is read once; and because every piece is read by itself, whether now or earlier, the
 same products are formed either way: what the model was asked before does not change a bit of its
 answers.
@@ -82,7 +83,7 @@ class PrefixStore:
         self.pinned: Entry | None = None
 
     def fork(self, encoded: Encoded) -> tuple[Any | None, int, int]:
-        """The longest kept start that ends where an image ends: its cache, its tokens, its images.
+        """The longest kept start that ends where a piece ends: its cache, its tokens, its images.
 
         (None, 0, 0) if nothing of it is kept.
         """
@@ -92,7 +93,7 @@ class PrefixStore:
         length = 0
         for entry in (*self.entries, *((self.pinned,) if self.pinned else ())):
             held = common(entry, encoded.ids, encoded.images)
-            held = max((i.end for i in encoded.images if i.end <= held), default=0)
+            held = max((end for end in encoded.ends if end <= held), default=0)
             if held > length:
                 best, length = entry, held
         if best is None:

@@ -21,12 +21,13 @@ from kuleshov.tools.mllm.slots import Layers
 class Piece:
     """Tokens `start` ≤ i < `end` of a conversation, the last of them those of one image.
 
-    image: its number; key: by content and all that comes before, for the store.
+    image: its number, None for the opening, which has none; key: by content and all that comes
+    before, for the store.
     """
 
     start: int
     end: int
-    image: int
+    image: int | None
     key: bytes
 
 
@@ -34,6 +35,10 @@ def pieces(encoded: Encoded) -> list[Piece]:
     """The pieces of a conversation up to the end of its last image."""
     found: list[Piece] = []
     at, before = 0, b""
+    if encoded.opening and encoded.images:
+        at = encoded.opening
+        before = _key(before, encoded.ids[:at], b"")
+        found.append(Piece(0, at, None, before))
     for number, image in enumerate(encoded.images or []):
         before = _key(before, encoded.ids[at : image.end], image.digest)
         found.append(Piece(at, image.end, number, before))
@@ -85,7 +90,9 @@ class PieceStore:
 
     def _compute(self, piece: Piece, before: Layers, encoded: Encoded, read: Any) -> Layers:
         cache = cache_of(before, self.text_config)
-        picture = from_image(encoded.inputs, piece.image, piece.image + 1)
+        picture: dict[str, Any] = {}
+        if piece.image is not None:
+            picture = from_image(encoded.inputs, piece.image, piece.image + 1)
         read(picture, encoded.inputs["input_ids"][:, piece.start : piece.end], cache)
         return layers_of(cache, piece.start)
 

@@ -323,10 +323,13 @@ class TransformersMllm:
         cache, held, read = self.prefixes.fork(encoded)
         if cache is None:
             cache = DynamicCache(config=self.text_config)
-        for image in encoded.images[read:]:
-            piece = from_image(encoded.inputs, read, read + 1)
-            self._read(piece, encoded.inputs["input_ids"][:, held : image.end], cache)
-            held, read = image.end, read + 1
+        for end in encoded.ends:
+            if end <= held:
+                continue
+            seen = sum(image.end <= end for image in encoded.images)
+            piece = from_image(encoded.inputs, read, seen) if seen > read else {}
+            self._read(piece, encoded.inputs["input_ids"][:, held:end], cache)
+            held, read = end, seen
         self.prefixes.keep(encoded, cache)
         # what follows grows the cache it is given; the one that is kept stays as it is
         return fork(cache, held, self.text_config), held, from_image(encoded.inputs, read)
