@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import tiny_models
-import tiny_pyfeat
+from kuleshov.evals import tiny_pyfeat
 
 from kuleshov import Agent, Settings
 from kuleshov.tools.faces.pyfeat import PyFeat

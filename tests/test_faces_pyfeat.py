@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_pyfeat
+from kuleshov.evals import tiny_pyfeat
 
 from kuleshov.tools.faces import ToolError, entry, pyfeat
 from kuleshov.tools.faces.pyfeat import UNITS, PyFeat, from_fex

@@ -199,7 +199,7 @@ format_readers: dict[str, FormatReader] = {}
 def register(
     name: str,
     load: Callable[..., Any],
-    status: Callable[[], ToolStatus],
+    status: Callable[..., ToolStatus],
     *,
     finds: bool = True,
     measures: bool = False,
