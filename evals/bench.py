@@ -128,10 +128,18 @@ def reasoning() -> Result:
     )
 
 
+def faces() -> Result:
+    """Faces per second against Py-Feat's own `detect`, tiny weights in both."""
+    from kuleshov.evals import face_speed
+
+    return face_speed.measure()
+
+
 BENCHES: dict[str, Callable[[], Result]] = {
     "start": start,
     "agent": agent,
     "annotate": annotate,
     "context": context,
     "reasoning": reasoning,
+    "faces": faces,
 }

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import tiny_models
-from kuleshov.evals import tiny_pyfeat
 
 from kuleshov import Agent, Settings
+from kuleshov.evals import tiny_pyfeat
 from kuleshov.tools.faces.pyfeat import PyFeat
 from kuleshov.tools.mllm.transformers_model import TransformersMllm
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kuleshov.evals import tiny_pyfeat
 
+from kuleshov.evals import tiny_pyfeat
 from kuleshov.tools.faces import ToolError, entry, pyfeat
 from kuleshov.tools.faces.pyfeat import UNITS, PyFeat, from_fex
 from kuleshov.tools.media import open_media

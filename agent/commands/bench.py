@@ -10,7 +10,7 @@ from kuleshov.commands.terminal import Commands
 
 def add(commands: Commands) -> None:
     bench = commands.add_parser("bench", help="measure speed as ratios within one run")
-    bench.add_argument("name", help="start, agent, annotate or reasoning")
+    bench.add_argument("name", help="start, agent, annotate, context, reasoning or faces")
     bench.add_argument("--json", action="store_true")
 
 
