@@ -67,7 +67,10 @@ class Parted:
     def numbers(self, *units: int) -> tuple[int, ...]:
         """Evidence of these units, and all that the context consists of."""
         return tuple(
-            item.n for item in self.evidence if item.unit in units or item.source != self._face_tool
+            item.n
+            for item in self.evidence
+            # coded variables would be cited by the dozen
+            if item.unit in units or (item.source != self._face_tool and item.kind != "coded")
         )
 
     @property

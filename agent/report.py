@@ -21,6 +21,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from kuleshov import view
+from kuleshov.context import shown
 from kuleshov.tools.media import Frame
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face, KuleshovError
 from kuleshov.types import Condition, Cue, Inference, Judgement, Person
@@ -325,6 +326,8 @@ def _reading(
         "main": shots[len(shots) // 2],
         "scene": inference.scene,
         "details": view.scene_details(inference),
+        "scheme": view.clean((inference.provenance.scheme or {}).get("name", "")),
+        "coded": shown.groups(inference),
         "told": [e for e in inference.evidence if e.kind in ("context", "transcript")],
         "people": people,
         "evidence": [_evidence(f"r{number}", item) for item in unshown],

@@ -304,3 +304,23 @@ def test_the_table_is_tidy(scheme):
         "sitting",
         "close",
     }
+
+
+def test_page_and_card_show_what_was_coded_and_what_was_not(scheme, capsys):
+    from rich.console import Console
+
+    from kuleshov import card, report
+
+    inference = agent(scheme).infer(PICTURE)
+    page = report.report_html([inference], {inference.media.sha256: [PICTURE]})
+    assert "Context as data: mine" in page
+    assert "no words were given: tone" in page
+    assert "as for a blank picture" in page
+    assert 'place <span class="ref">[' in page
+    card.print_card(inference, Console(width=100, force_terminal=False))
+    told = capsys.readouterr().out
+    assert "Context as data: mine" in told
+    assert "street 84%, sea 11%" in told
+    assert told.count("place") == 1  # not once more under Evidence
+    without = report.report_html([agent(None).infer(PICTURE)], {})
+    assert "Context as data" not in without

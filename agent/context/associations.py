@@ -86,9 +86,7 @@ def frame(
             shown = _outcomes(person, outcomes)
             contexts |= dict.fromkeys(seen)
             results |= dict.fromkeys(shown)
-            row: dict[Any, Any] = {"group": name, **shown}
-            row.update({("c", key): value for key, value in seen.items()})
-            rows.append(row)
+            rows.append({"group": name, **{f"context: {k}": v for k, v in seen.items()}, **shown})
     if not coded:
         raise KuleshovError(
             "the run has no coded context: annotate with --scheme default (or one of your own)."
@@ -100,7 +98,6 @@ def frame(
             f"the run has no person with {'a coded variable' if not contexts else 'an outcome'}."
         )
     data = pandas.DataFrame(rows).dropna(subset=["group"])
-    data = data.rename(columns={("c", name): f"context: {name}" for name in contexts})
     return data, [f"context: {name}" for name in contexts], list(results)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, median_low
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kuleshov.context.coder import PROBED
 from kuleshov.context.questions import Wording
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from kuleshov.agent import Agent
 
-LEVELS = {
+Level = Literal["nominal", "ordinal", "interval", "ratio"]
+LEVELS: dict[str, Level] = {
     "yes/no": "nominal",
     "category": "nominal",
     "ordinal": "ordinal",
@@ -159,7 +160,7 @@ def equal(codes: Sequence[Sequence[Code]]) -> float | None:
     return fmean(pairs) if pairs else None
 
 
-def alpha(codes: Sequence[Sequence[Code]], level: str) -> tuple[float | None, str | None]:
+def alpha(codes: Sequence[Sequence[Code]], level: Level) -> tuple[float | None, str | None]:
     """Krippendorff's alpha of units with one code a coder, or None and why.
 
     Args:
