@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kuleshov import prompts
@@ -39,7 +40,7 @@ TEMPLATE = (
 )
 
 
-def half_billion(seed: int = 0) -> TransformersMllm:
+def half_billion(seed: int = 0, also: Sequence[str] = ()) -> TransformersMllm:
     """A 0.5B-class LLaVA on the CPU in float32 (2.3 GB), made in memory.
 
     Its tokenizer is a byte-level BPE trained on the project's prompts and label sets, so that they
@@ -57,7 +58,7 @@ def half_billion(seed: int = 0) -> TransformersMllm:
         Qwen2Config,
     )
 
-    words = tokenizer()
+    words = tokenizer(also)
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**TOWER),
         text_config=Qwen2Config(**TEXT, eos_token_id=words.eos_token_id),
@@ -94,8 +95,8 @@ def half_billion(seed: int = 0) -> TransformersMllm:
     return TransformersMllm(model, processor, info)
 
 
-def tokenizer() -> Any:
-    """A byte-level BPE trained on the prompts and label sets themselves."""
+def tokenizer(also: Sequence[str] = ()) -> Any:
+    """A byte-level BPE trained on the prompts, the label sets and `also`, what is to be asked."""
     from importlib.resources import files
 
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -107,6 +108,7 @@ def tokenizer() -> Any:
         for item in (files("kuleshov.prompts") / family).iterdir()
     ] * 3
     texts += [LabelSet.load(name).model_dump_json() for name in shipped_label_sets()]
+    texts += [*also] * 3
     words = Tokenizer(models.BPE())
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words.decoder = decoders.ByteLevel()
@@ -114,7 +116,7 @@ def tokenizer() -> Any:
     words.train_from_iterator(
         texts,
         trainers.BpeTrainer(
-            vocab_size=1000,
+            vocab_size=2500 if also else 1000,
             special_tokens=special,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
