@@ -52,6 +52,9 @@ def run(path: str, console: Console) -> int:
     )
     console.print("Your own picture:   kuleshov infer PHOTO.jpg --model pocket --faces pocket")
     console.print(
+        "Other contexts:     kuleshov influence PHOTO.jpg --context TEXT; kuleshov contrast --help"
+    )
+    console.print(
         "A real LLaVA:       kuleshov models pull llava-hf/llava-onevision-qwen2-0.5b-ov-hf"
     )
     console.print("What is installed:  kuleshov doctor")
