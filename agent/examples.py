@@ -19,6 +19,7 @@ import numpy as np
 from kuleshov import crops, evidence
 from kuleshov.settings import Settings
 from kuleshov.state import Picture
+from kuleshov.tools import faces as face_tools
 from kuleshov.tools import media
 from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.mllm.base import Mllm
@@ -246,8 +247,9 @@ def _opened(example: Labelled, settings: Settings, faces: FaceTool) -> Example:
         opened = media.open_media(example.path, max_pixels=settings.max_pixels, frames=3)
     except KuleshovError as error:
         raise KuleshovError(f"example {example.id}: {error}") from None
-    picture = opened.images[len(opened.images) // 2]
-    face = _face(faces.observe([picture])[0], example.box)
+    middle = len(opened.images) // 2
+    picture = opened.images[middle]
+    face = _face(_seen(faces, picture, opened, middle), example.box)
     items = evidence.collect(face, None, example.context)
     if example.rationale:
         items.append(
@@ -259,6 +261,11 @@ def _opened(example: Labelled, settings: Settings, faces: FaceTool) -> Example:
             )
         )
     return Example(example, opened.media.sha256, picture, face, tuple(items))
+
+
+def _seen(faces: FaceTool, picture: Picture, opened: media.Opened, place: int) -> list[Face]:
+    frames = opened.media.frames[place : place + 1]
+    return face_tools.observe(faces, [picture], opened.media, frames).faces[0]
 
 
 def _face(found: Sequence[Face], box: tuple[float, float, float, float] | None) -> Face | None:

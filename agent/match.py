@@ -14,6 +14,7 @@ from kuleshov.annotate import items
 from kuleshov.examples import unit_distance
 from kuleshov.influence import divergence
 from kuleshov.state import Picture
+from kuleshov.tools import faces as face_tools
 from kuleshov.tools import media
 from kuleshov.tools.types import Face, KuleshovError, Record
 
@@ -93,7 +94,7 @@ class Matcher:
                     work.source, max_pixels=self.agent.settings.max_pixels, frames=1
                 )
                 picture = opened.images[0]
-                found = self.agent.crew.faces.observe([picture])[0]
+                found = face_tools.observe(self.agent.crew.faces, [picture], opened.media).faces[0]
                 if not found:
                     raise KuleshovError(f"{work.key}: no face was found.")
             except KuleshovError as error:

@@ -16,6 +16,7 @@ from kuleshov.crew import Crew
 from kuleshov.influence import influence
 from kuleshov.likelihood import Likelihood
 from kuleshov.state import Picture
+from kuleshov.tools import faces as face_tools
 from kuleshov.tools import media
 from kuleshov.tools.types import EmotionScores, Face, KuleshovError
 from kuleshov.types import Evidence, Gap
@@ -109,8 +110,9 @@ class Experiment:
     def _face(self, named: tuple[str, str]) -> tuple[FaceAlone, Picture] | None:
         name, path = named
         try:
-            picture = self._opened(path)
-            found = self.crew.faces.observe([picture])[0]
+            opened = self._opened(path)
+            picture = opened.images[0]
+            found = self._faces_in(picture, opened)
             if not found:
                 raise KuleshovError(f"{path}: no face was found.")
             face = max(found, key=lambda face: face.area)
@@ -136,9 +138,10 @@ class Experiment:
         if context.picture is None:
             return _Seen(context, None, context.text or "")
         try:
-            picture = self._opened(context.picture)
+            opened = self._opened(context.picture)
+            picture = opened.images[0]
             # whoever is in the scene: their faces are not part of the context
-            found = self.crew.faces.observe([picture])[0]
+            found = self._faces_in(picture, opened)
             picture = crops.covered(picture, found)
             words = ""
             if not self._sees_both():
@@ -205,9 +208,11 @@ class Experiment:
         talk = [*self.crew.writer.shots(self.shots, labels), *talk]
         return self.likelihood.scores(talk, labels, "direct", self.shots)
 
-    def _opened(self, path: str) -> Picture:
-        opened = media.open_media(path, max_pixels=self.crew.settings.max_pixels, frames=1)
-        return opened.images[0]
+    def _opened(self, path: str) -> media.Opened:
+        return media.open_media(path, max_pixels=self.crew.settings.max_pixels, frames=1)
+
+    def _faces_in(self, picture: Picture, opened: media.Opened) -> list[Face]:
+        return face_tools.observe(self.crew.faces, [picture], opened.media).faces[0]
 
 
 def described(text: str, crew: Crew) -> str:
