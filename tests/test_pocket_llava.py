@@ -198,7 +198,7 @@ def test_through_the_product_an_explanation_cites_only_evidence_there_is() -> No
         numbers = [item.n for item in evidence]
         answer = model.generate(
             writer.judge(photo, None, None, evidence, free=False),
-            schema=conversation.judge_schema(numbers, free=False),
+            schema=conversation.judge_schema("brief", numbers, free=False),
             max_new_tokens=200,
         )
         assert answer.finished
