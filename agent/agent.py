@@ -226,15 +226,20 @@ class Agent:
         who: str | Mapping[int, str] | None = None,
         boxes: Sequence[Sequence[float]] = (),
         influence: bool | None = None,
+        transcript: str | os.PathLike[str] | Sequence[Cue] | None = None,
+        progress: Callable[[float, float], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[Event]:
         """As `infer`, yielding each step as it ends and the model's words as it writes them.
 
-        The last event carries the inference.
+        The last event carries the inference. Once `stop` is set, an answer that is being written
+        ends there too.
         """
         with self._laid_out(source) as key, _untraced(), metered():
             events = self.graph.stream(
-                self._start(key, context, said, who, boxes, influence),
-                {"configurable": {"streaming": True}},
+                self._start(key, context, said, who, boxes, influence)
+                | {"words": _cues(transcript)},
+                {"configurable": {"streaming": True, "progress": progress, "stop": stop}},
                 stream_mode=["updates", "custom"],
                 subgraphs=True,
             )

@@ -64,6 +64,7 @@ class Crew:
             write = get_stream_writer()
 
             def on_token(text: str) -> None:
+                check_stop(config)  # an answer that never ends can be stopped too
                 write({"token": text, "step": step, "person": person})
 
         return self.mllm.generate(

@@ -402,6 +402,22 @@ def test_text_that_gives_orders_stays_quoted_data():
     assert inference.people[0].emotions.labels == "ekman-7"
 
 
+def test_an_answer_that_never_ends_can_be_stopped():
+    """A million words would follow: the stop cuts them off, and the record says so."""
+    stop = threading.Event()
+    mllm = ScriptedMllm(lambda call: "on and " * 500_000, lambda call: [0.0] * len(call.answers))
+    written = []
+    for event in agent(mllm).stream(PICTURE, stop=stop):
+        if event.kind == "token":
+            written.append(event.text)
+            stop.set()
+        elif event.kind == "inference":
+            read = event.inference
+    assert len(written) < 500_000
+    assert {gap.reason for gap in read.gaps} == {"stopped by the user"}
+    assert read.people[0].explanation is None
+
+
 @pytest.mark.parametrize("read", ["infer", "stream"])
 def test_nothing_is_traced_to_langsmith_even_where_it_is_set(read, monkeypatch):
     from langsmith.utils import tracing_is_enabled
