@@ -13,7 +13,7 @@ def test_both_sides_find_the_same_faces(monkeypatch: pytest.MonkeyPatch) -> None
     result = face_speed.measure()
     assert list(result.figures)[:2] == ["ratio_batch1", "ratio_batch32"]
     assert set(result.meaning) == set(result.figures)
-    assert result.settings["threads"] == 1
+    assert result.settings["threads_pyfeat"] == 1
     ratio = result.figures["ours_batch1_per_s"] / result.figures["pyfeat_batch1_per_s"]
     assert result.figures["ratio_batch1"] == pytest.approx(ratio, abs=0.01)
 
