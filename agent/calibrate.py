@@ -16,6 +16,7 @@ from kuleshov import calibration, fusion
 from kuleshov.annotate import items
 from kuleshov.calibration import Calibration, Figure, Fit
 from kuleshov.tools import mappings, media
+from kuleshov.tools.statistics import ece
 from kuleshov.tools.types import EmotionScores, KuleshovError, LabelSet, nearest
 from kuleshov.types import Person
 
@@ -28,7 +29,6 @@ Probabilities = NDArray[np.float64]
 FEWEST = 5  # items of a label: as many as there are folds
 FOLDS = 5
 RESAMPLES = 1000
-BINS = 10  # of equal width, as in Guo et al. 2017
 COLDEST, HOTTEST = 0.05, 50.0  # temperatures that are searched
 ASKED = {"both": "explained", "context": "direct", "face": "expression"}
 """How the model was asked for its reading under a condition."""
@@ -258,21 +258,6 @@ def tempered(given: Probabilities, temperature: float) -> Probabilities:
 def nll(given: Probabilities, truth: NDArray[np.intp]) -> Probabilities:
     """Negative log-likelihood of each item's label, nats, (items,)."""
     return -np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-300))
-
-
-def ece(given: Probabilities, truth: NDArray[np.intp], bins: int = BINS) -> float:
-    """Expected calibration error of the first label, 0-1 (Naeini, Cooper & Hauskrecht 2015, AAAI).
-
-    Items are grouped by the probability of their first label into `bins` of equal width; the mean
-    distance, weighted by size, of each group's share of hits from its mean probability.
-    """
-    sure, hit = given.max(axis=1), given.argmax(axis=1) == truth
-    group = np.minimum((sure * bins).astype(int), bins - 1)
-    gaps = [
-        abs(hit[group == b].mean() - sure[group == b].mean()) * (group == b).mean()
-        for b in np.unique(group)
-    ]
-    return float(sum(gaps))
 
 
 def fit(given: Probabilities, truth: NDArray[np.intp]) -> tuple[float, bool]:

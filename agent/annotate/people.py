@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from kuleshov.annotate import store
+from kuleshov.tools.statistics import alpha
 from kuleshov.tools.types import KuleshovError
 
 MACHINE = "machine"
@@ -96,7 +97,7 @@ def agreement(
     annotators = sorted({name for told in answers.values() for name in told})
     pairs = [(told[name], machine[key]) for key, told in answers.items() for name in sorted(told)]
     labels = sorted({label for pair in pairs for label in pair})
-    raters = {name: {key: told.get(name) for key, told in answers.items()} for name in annotators}
+    raters = [{key: told.get(name) for key, told in answers.items()} for name in annotators]
     own: dict[Any, str | None] = {key: machine[key] for key in answers}
     different: list[dict[str, Any]] = [
         {"item": key[0], "person": key[1], "machine": machine[key], "people": dict(told)}
@@ -108,8 +109,8 @@ def agreement(
         people=len(answers),
         annotators=len(annotators),
         agree=sum(a == b for a, b in pairs) / len(pairs),
-        alpha=_alpha([own, *raters.values()], labels),
-        alpha_people=_alpha(list(raters.values()), labels),
+        alpha=_alpha([own, *raters]),
+        alpha_people=_alpha(raters) if len(raters) > 1 else None,
         labels=labels,
         confusion=confusion_matrix(
             [a for a, _ in pairs], [b for _, b in pairs], labels=labels
@@ -119,23 +120,6 @@ def agreement(
     )
 
 
-def _alpha(raters: list[dict[Any, str | None]], labels: list[str]) -> float | None:
-    try:
-        import krippendorff
-    except ImportError:
-        raise KuleshovError(
-            "agreement needs scikit-learn and krippendorff: run `pip install 'kuleshov[data]'`."
-        ) from None
-    numbers = {label: float(n) for n, label in enumerate(labels)}
-    data = [[math.nan if v is None else numbers[v] for v in rater.values()] for rater in raters]
-    both = [sum(not math.isnan(v) for v in unit) > 1 for unit in zip(*data, strict=True)]
-    used = {v for row in data for v, ok in zip(row, both, strict=True) if ok and not math.isnan(v)}
-    if len(raters) < 2 or len(used) < 2:
-        return None
-    return float(
-        krippendorff.alpha(
-            reliability_data=data,
-            level_of_measurement="nominal",
-            value_domain=list(numbers.values()),
-        )
-    )
+def _alpha(raters: list[dict[Any, str | None]]) -> float | None:
+    units = zip(*(rater.values() for rater in raters), strict=True)
+    return alpha([[math.nan if v is None else v for v in unit] for unit in units], "nominal")[0]

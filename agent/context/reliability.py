@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, median_low
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from kuleshov.context.coder import PROBED
 from kuleshov.context.questions import Wording
 from kuleshov.context.scheme import Scheme, Variable
 from kuleshov.context.tables import read_text
 from kuleshov.influence import divergence
+from kuleshov.tools.statistics import Code, Level, alpha
 from kuleshov.tools.types import KuleshovError, Record
 from kuleshov.types import CodedVariable, Inference
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from kuleshov.agent import Agent
 
-Level = Literal["nominal", "ordinal", "interval", "ratio"]
 LEVELS: dict[str, Level] = {
     "yes/no": "nominal",
     "category": "nominal",
@@ -38,7 +38,6 @@ LEVELS: dict[str, Level] = {
     "count": "ratio",
     "text": "nominal",
 }
-Code = str | float
 Unit = tuple[str, tuple[int, ...]]
 """What was coded: the picture, and the people in it that the variable is about."""
 
@@ -158,39 +157,6 @@ def equal(codes: Sequence[Sequence[Code]]) -> float | None:
     """Share of pairs of codes of one unit that are equal; None without a pair."""
     pairs = [a == b for unit in codes for a, b in combinations(unit, 2)]
     return fmean(pairs) if pairs else None
-
-
-def alpha(codes: Sequence[Sequence[Code]], level: Level) -> tuple[float | None, str | None]:
-    """Krippendorff's alpha of units with one code a coder, or None and why.
-
-    Args:
-        codes: a list for each unit, in the coders' order; NaN where a coder gave none.
-        level: nominal, ordinal, interval or ratio.
-    """
-    try:
-        import krippendorff
-        import numpy as np
-    except ImportError:
-        raise KuleshovError(
-            "agreement needs the package krippendorff: run `pip install 'kuleshov[analysis]'`."
-        ) from None
-    known = [c for unit in codes for c in unit if not _missing(c)]
-    if len(codes) < 2:
-        return None, "alpha needs at least two units"
-    if len(set(known)) < 2:
-        return None, "all codes are the same"
-    width = max(map(len, codes))
-    place = {c: i for i, c in enumerate(sorted({c for c in known if isinstance(c, str)}))}
-    table = np.full((width, len(codes)), np.nan)
-    for column, unit in enumerate(codes):
-        for row, c in enumerate(unit):
-            if not _missing(c):
-                table[row, column] = place[c] if isinstance(c, str) else c
-    return float(krippendorff.alpha(reliability_data=table, level_of_measurement=level)), None
-
-
-def _missing(c: Code) -> bool:
-    return isinstance(c, float) and math.isnan(c)
 
 
 # ------------------------------------------------------------------------- people's codes

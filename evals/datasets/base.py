@@ -69,6 +69,7 @@ class Answer:
     probabilities: label to probability, over the task's labels.
     label, labels: as of `Target`; where they are None they follow from the probabilities: the
         most probable label, those above 0.5.
+    judged: metric to the score that a judge gave, see `kuleshov.evals.metrics.judge`.
     """
 
     probabilities: Mapping[str, float] | None = None
@@ -77,6 +78,7 @@ class Answer:
     valence: float | None = None
     arousal: float | None = None
     text: str | None = None
+    judged: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def top(self) -> str | None:
@@ -142,7 +144,7 @@ class Task:
         kind: how people answered; what a system must answer.
         labels: name of a shipped label set, a set of the data set's own, or None where there is
             none (valence and arousal, free words, texts, a user's own manifest).
-        metrics: names in `kuleshov.evals.metrics.METRICS`, the one that papers report first.
+        metrics: names in `kuleshov.evals.metrics.registry`, the one that papers report first.
         splits: names that `read` takes; `split` is the one that published results are for.
         unit: what one sample is: picture, person, clip or frame.
         layout: the folder as published, shown in error messages.

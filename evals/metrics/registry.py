@@ -1,0 +1,60 @@
+"""Every metric by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kuleshov.evals.metrics import affect, classes, judge, several, votes, words
+from kuleshov.evals.metrics.base import Metric
+from kuleshov.evals.metrics.words import Wheels
+from kuleshov.tools.types import KuleshovError, nearest
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        classes.ACCURACY,
+        classes.WAR,
+        classes.UAR,
+        classes.WEIGHTED_F1,
+        classes.MACRO_F1,
+        classes.ALPHA,
+        classes.ECE,
+        several.MAP,
+        several.MULTI_MACRO_F1,
+        several.MULTI_MICRO_F1,
+        *affect.METRICS,
+        votes.SOFT_CROSS_ENTROPY,
+        votes.JS_DIVERGENCE,
+        words.SET_F_WORDS,
+        words.HIT_RATE,
+        judge.CLUE_OVERLAP,
+        judge.LABEL_OVERLAP,
+    )
+}
+
+ON_WHEELS = {"set_f": words.set_f, "wheel_hit_rate": words.wheel_hit_rate}
+"""Metrics that need the emotion wheels, which are not shipped."""
+
+
+def find(name: str, wheels: Wheels | str | Path | None = None) -> Metric:
+    """The metric of that name.
+
+    Args:
+        wheels: the emotion wheels or their folder, for the metrics that rest on them.
+
+    Raises:
+        KuleshovError: there is no such metric, or it needs the wheels.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    if name in ON_WHEELS:
+        if wheels is None:
+            raise KuleshovError(
+                f"the metric {name} needs the emotion wheels of AffectGPT: give the folder "
+                "emotion_wheel of github.com/zeroQiaoba/AffectGPT."
+            )
+        return ON_WHEELS[name](wheels if isinstance(wheels, Wheels) else Wheels.load(wheels))
+    known = [*METRICS, *ON_WHEELS]
+    raise KuleshovError(
+        f"there is no metric {name!r}{nearest(name, known)}; known: {', '.join(known)}."
+    )
