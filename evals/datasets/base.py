@@ -7,8 +7,7 @@ an `Answer`; `kuleshov.evals.metrics` compares the two.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -192,86 +191,8 @@ class Task:
         return self.reader(folder, wanted)
 
 
-# ---------------------------------------------------------------------------------- for readers
-
-
 def rescaled(value: float, low: float, high: float) -> float:
     """A rating on a scale from `low` to `high`, on −1…1."""
     if not low <= value <= high:
-        raise ValueError(f"{value} lies outside the scale {low:g}–{high:g}")
+        raise ValueError(f"{value:g} lies outside the scale {low:g}–{high:g}")
     return 2 * (value - low) / (high - low) - 1
-
-
-def expect_level(root: Path, markers: Sequence[str], name: str, layout: str) -> Path:
-    """`root` itself if it holds every marker, else an error that says where the right level is.
-
-    Args:
-        markers: files or folders that lie directly in the data set's folder.
-    """
-    if not root.is_dir():
-        raise KuleshovError(f"{root} is a file, and {name} is a folder: {_one_line(layout)}.")
-    if all((root / marker).exists() for marker in markers):
-        return root
-    for other in (*root.resolve().parents[:3], *_below(root, 2)):
-        if other != Path(other.anchor) and all((other / marker).exists() for marker in markers):
-            raise KuleshovError(
-                f"{root} is the wrong level of {name}: it lacks {markers[0]}, and {other} has it; "
-                f"give that folder."
-            )
-    there = sorted(entry.name for entry in root.iterdir())
-    missing = [marker for marker in markers if not (root / marker).exists()]
-    raise KuleshovError(
-        f"{root} is not {name}: there is no {listed(missing)} in it; it holds "
-        f"{listed(there) or 'nothing'}; expected {_one_line(layout)}."
-    )
-
-
-def _below(root: Path, depth: int) -> Iterator[Path]:
-    """Folders down to a depth; at most 200 of a folder, for a folder of pictures has no more."""
-    if depth == 0:
-        return
-    folders = sorted(entry for entry in root.iterdir() if entry.is_dir())[:200]
-    yield from folders
-    for folder in folders:
-        yield from _below(folder, depth - 1)
-
-
-def _one_line(layout: str) -> str:
-    return re.sub(r"\s*\n\s*", " · ", layout.strip()).rstrip(".")
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """'a, b, c and 4 more'."""
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
-
-
-def complain_of_missing(missing: Sequence[str | Path], total: int, name: str, what: str) -> None:
-    """KuleshovError that counts and names the files that a half download lacks, if any."""
-    if missing:
-        names = listed([str(path) for path in missing], 3)
-        raise KuleshovError(
-            f"{len(missing)} of {total} {what} of {name} are missing: {names}; finish the "
-            "download, or leave their rows out of the annotations."
-        )
-
-
-def expect_columns(path: Path, found: Sequence[str], wanted: Sequence[str], name: str) -> None:
-    """KuleshovError if the table lacks a column: it is of another version or another file."""
-    lacking = [column for column in wanted if column not in found]
-    if lacking:
-        raise KuleshovError(
-            f"{path} is not the annotation file of {name} that is read here: it lacks the column "
-            f"{listed(lacking)}; found {listed(list(found), 12) or 'none'}; expected "
-            f"{listed(list(wanted), 12)}."
-        )
-
-
-def expect_labels(found: Sequence[str], known: Sequence[str], name: str, where: str) -> None:
-    """KuleshovError if a label occurs that the data set does not have."""
-    strange = sorted(set(found) - set(known))
-    if strange:
-        raise KuleshovError(
-            f"{where} has {len(strange)} class{'es' if len(strange) > 1 else ''} that {name} does "
-            f"not have: {listed(strange)}; expected {listed(list(known), 12)}."
-        )

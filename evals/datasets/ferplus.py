@@ -12,7 +12,7 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kuleshov.evals.datasets import base
+from kuleshov.evals.datasets import layout
 from kuleshov.evals.datasets.base import Published, Sample, Target, Task
 from kuleshov.tools.types import KuleshovError
 
@@ -75,7 +75,7 @@ def read(root: Path, split: str) -> Iterator[Sample]:
         there = [folder for folder in FOLDERS.values() if (root / folder).is_dir()]
         raise KuleshovError(
             f"{root} lacks {FOLDERS[split]}, which holds {split} of FER+; it has "
-            f"{base.listed(there)}."
+            f"{layout.listed(there)}."
         )
     if (root / "label.csv").is_file():
         raise KuleshovError(f"{root} is the wrong level of FER+: give {root.resolve().parent}.")
@@ -83,7 +83,7 @@ def read(root: Path, split: str) -> Iterator[Sample]:
         raise KuleshovError(
             f"{root} has the votes ({LABELS}) but not the pictures: put Kaggle's {PIXELS} there."
         )
-    base.expect_level(root, [LABELS, PIXELS], "FER+", LAYOUT)
+    layout.expect_level(root, [LABELS, PIXELS], "FER+", LAYOUT)
     return _from_csv(root, split)
 
 
@@ -122,7 +122,7 @@ def _from_folder(folder: Path, split: str) -> Iterator[Sample]:
             found.append((row[0].strip(), answer))
     there = {path.name for path in folder.iterdir()}
     missing = [name for name, _ in found if name not in there]
-    base.complain_of_missing(missing, len(found), "FER+", f"pictures of {folder.name}")
+    layout.complain_of_missing(missing, len(found), "FER+", f"pictures of {folder.name}")
     return (Sample(name, folder / name, answer, split) for name, answer in found)
 
 
@@ -133,7 +133,7 @@ def _from_table(path: Path, split: str) -> Iterator[Sample]:
         table = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise KuleshovError(f"{path} cannot be read: {error}.") from None
-    base.expect_columns(path, table.files, ["images", "votes", "usage", "names"], "FER+")
+    layout.expect_columns(path, table.files, ["images", "votes", "usage", "names"], "FER+")
     order = tuple(map(str, table["vote_names"])) if "vote_names" in table.files else VOTES
     if order != VOTES:
         raise KuleshovError(
@@ -161,10 +161,10 @@ def _from_csv(root: Path, split: str) -> Iterator[Sample]:
     with (root / LABELS).open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
         head = next(rows, [])
-        base.expect_columns(root / LABELS, head, wanted, "FER+")
+        layout.expect_columns(root / LABELS, head, wanted, "FER+")
         votes = [row for row in rows if row]
     with (root / PIXELS).open(encoding="utf-8", newline="") as file:
-        base.expect_columns(
+        layout.expect_columns(
             root / PIXELS, next(csv.reader(file), []), ["emotion", "pixels", "Usage"], "FER2013"
         )
         count = sum(1 for line in file if line.strip())

@@ -15,7 +15,8 @@ from typing import Any
 
 from kuleshov.annotate import items
 from kuleshov.annotate.items import Work
-from kuleshov.evals.datasets.base import Kind, Sample, Target, Task, listed
+from kuleshov.evals.datasets.base import Kind, Sample, Target, Task
+from kuleshov.evals.datasets.layout import listed
 from kuleshov.tools.types import KuleshovError
 
 GROUPS = ("group", "subject", "video")

@@ -4,11 +4,45 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kuleshov.evals.datasets import ferplus, manifest
+from kuleshov.evals.datasets import (
+    affectnet,
+    bah,
+    caers,
+    dfew,
+    emer,
+    emotic,
+    ferplus,
+    manifest,
+    mer2023,
+    oasis,
+    ovmer,
+    raer,
+    rafdb,
+    veatic,
+)
 from kuleshov.evals.datasets.base import Task
 from kuleshov.tools.types import KuleshovError, nearest
 
-TASKS: dict[str, Task] = {task.name: task for task in (ferplus.TASK, manifest.TASK)}
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        emotic.TASK,
+        caers.TASK,
+        affectnet.TASK,
+        affectnet.TASK_SEVEN,
+        rafdb.TASK,
+        ferplus.TASK,
+        dfew.TASK,
+        mer2023.TASK,
+        emer.TASK,
+        ovmer.TASK,
+        oasis.TASK,
+        veatic.TASK,
+        raer.TASK,
+        bah.TASK,
+        manifest.TASK,
+    )
+}
 
 
 def find(name: str, root: str | Path | None = None) -> Task:

@@ -91,6 +91,13 @@ def _ece(rows: Numbers, names: Names) -> float:
     return statistics.ece(rows[:, 1:], rows[:, 0].astype(int))
 
 
+def _ap_positive(rows: Numbers, names: Names) -> float:
+    from sklearn.metrics import average_precision_score
+
+    truth = rows[:, 0] == 0
+    return float(average_precision_score(truth, rows[:, 1])) if truth.any() else math.nan
+
+
 ACCURACY = Metric(
     "accuracy",
     "Accuracy",
@@ -153,6 +160,14 @@ ECE = Metric(
     _ece_row,
     _ece,
     best="lower",
+)
+AP_POSITIVE = Metric(
+    "ap_positive",
+    "AP of the positive class",
+    "average precision of the first label of the set (scikit-learn)",
+    has_label,
+    _ece_row,
+    _ap_positive,
 )
 
 

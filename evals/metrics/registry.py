@@ -19,6 +19,7 @@ METRICS: dict[str, Metric] = {
         classes.MACRO_F1,
         classes.ALPHA,
         classes.ECE,
+        classes.AP_POSITIVE,
         several.MAP,
         several.MULTI_MACRO_F1,
         several.MULTI_MICRO_F1,

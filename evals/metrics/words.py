@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kuleshov.evals.datasets.base import Answer, Target, expect_columns, listed
+from kuleshov.evals.datasets.base import Answer, Target
+from kuleshov.evals.datasets.layout import expect_columns, listed
 from kuleshov.evals.metrics.base import Metric, Names, Numbers
 from kuleshov.tools.types import KuleshovError
 

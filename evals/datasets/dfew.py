@@ -1,0 +1,111 @@
+"""DFEW: clips of films, seven classes, five folds.
+
+Split files and class numbers were checked against public code that reads them; that the clips
+before cropping lie below `Clip/original` is from memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from kuleshov.evals.datasets import layout
+from kuleshov.evals.datasets.base import Published, Sample, Target, Task
+from kuleshov.tools.types import KuleshovError
+
+CLASSES = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
+SPLITS = "EmoLabel_DataSplit"
+FOLDS = ("fold1", "fold2", "fold3", "fold4", "fold5")
+FRAMES = ("clip_224x224_16f", "clip_224x224")
+LAYOUT = f"""
+{SPLITS}/test(single-labeled)/set_1.csv … set_5.csv (video_name,label)
+Clip/original/…/<number>.mp4, or frames in Clip/clip_224x224_16f/<5 digits>/
+"""
+
+
+def read(root: Path, split: str) -> Iterator[Sample]:
+    layout.expect_level(root, [SPLITS, "Clip"], "DFEW", LAYOUT)
+    clips = {
+        int(stem): path
+        for stem, path in layout.clips_below(root / "Clip").items()
+        if re.fullmatch(r"\d+", stem)
+    }
+    frames = {
+        int(entry.name): entry
+        for name in reversed(FRAMES)
+        if (root / "Clip" / name).is_dir()
+        for entry in (root / "Clip" / name).iterdir()
+        if entry.name.isdigit() and entry.is_dir()
+    }
+    found = []
+    for fold in FOLDS if split == "all" else (split,):
+        path = root / SPLITS / "test(single-labeled)" / f"set_{fold[-1]}.csv"
+        for number, row in enumerate(layout.rows(path, ["video_name", "label"], "DFEW"), 2):
+            name, label = row["video_name"], row["label"]
+            if not name.isdigit() or not label.isdigit() or not 1 <= int(label) <= len(CLASSES):
+                raise KuleshovError(
+                    f"{path}, line {number}: expected a clip's number and a class 1-7 but found "
+                    f"{name!r}, {label!r}."
+                )
+            found.append((fold, int(name), CLASSES[int(label) - 1]))
+    missing = [f"{n:05d}" for _, n, _ in found if n not in clips and n not in frames]
+    layout.complain_of_missing(missing, len(found), "DFEW", f"clips of {split}")
+    return (
+        Sample(
+            id=f"{fold}/{n:05d}",
+            source=clips.get(n) or frames[n],
+            target=Target(label=label),
+            split=fold,
+        )
+        for fold, n, label in found
+    )
+
+
+TASK = Task(
+    name="dfew",
+    title="DFEW",
+    licence="research, on request",
+    source="Jiang et al. (2020), DFEW: A large-scale database for recognizing dynamic facial "
+    "expressions in the wild, ACM Multimedia 2020",
+    kind="single",
+    labels="ekman-7",
+    unit="clip",
+    metrics=("war", "uar", "weighted_f1", "macro_f1"),
+    protocol="The clips with one label, in the five test folds; published figures are the mean of "
+    "WAR and of UAR over the folds (`all` reads every fold's test clips, each once; a sample's "
+    "split is its fold). Whole clips are read where there are any, else the cropped faces.",
+    splits=(*FOLDS, "all"),
+    split="fold1",
+    layout=LAYOUT,
+    reader=read,
+    published=(
+        Published(
+            "HumanOmni", "war", 0.8246, "Zhao et al. (2025), HumanOmni, arXiv 2501.15111", "trained"
+        ),
+        Published(
+            "HumanOmni", "uar", 0.7486, "Zhao et al. (2025), HumanOmni, arXiv 2501.15111", "trained"
+        ),
+        Published(
+            "Emotion-LLaMA, zero-shot",
+            "war",
+            0.5937,
+            "Cheng et al. (2024), Emotion-LLaMA, NeurIPS 2024",
+            "users who repeated it report 0.353",
+        ),
+        Published(
+            "Emotion-LLaMA, zero-shot",
+            "uar",
+            0.4559,
+            "Cheng et al. (2024), Emotion-LLaMA, NeurIPS 2024",
+            "users who repeated it report 0.273",
+        ),
+        Published(
+            "GPT-4o", "war", 0.5719, "as compared by Zhao et al. (2025) [from memory]", "zero-shot"
+        ),
+        Published(
+            "GPT-4o", "uar", 0.5057, "as compared by Zhao et al. (2025) [from memory]", "zero-shot"
+        ),
+    ),
+    from_memory="The place of the uncropped clips; where the figures of GPT-4o stand.",
+)

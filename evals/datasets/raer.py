@@ -1,0 +1,124 @@
+"""RAER: students at work on their own, five academic emotions.
+
+Lists, the numbers of the classes and the form of the boxes were checked against the authors' public
+code (github.com/zgsfer/CLIP-CAER); the places of the files against public code that uses a copy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kuleshov.evals.datasets import layout
+from kuleshov.evals.datasets.base import Box, Sample, Target, Task
+from kuleshov.tools.types import KuleshovError
+
+CLASSES = ("neutrality", "enjoyment", "confusion", "fatigue", "distraction")
+LAYOUT = """
+annotation/train.txt and annotation/test.txt (path, number of frames, class 1-5)
+the clips by these paths, as files or as folders of frames
+if wanted bounding_box/body.json and bounding_box/face.json
+"""
+
+
+def read(root: Path, split: str) -> Iterator[Sample]:
+    layout.expect_level(root, [f"annotation/{split}.txt"], "RAER", LAYOUT)
+    path = root / "annotation" / f"{split}.txt"
+    found: list[tuple[str, str]] = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        parts = line.strip().rsplit(" ", 2)
+        if len(parts) != 3 or not all(part.isdigit() for part in parts[1:]):
+            raise KuleshovError(
+                f"{path}, line {number}: expected path, number of frames and class but found "
+                f"{line.strip()!r}."
+            )
+        if not 1 <= int(parts[2]) <= len(CLASSES):
+            raise KuleshovError(
+                f"{path}, line {number}: the class {parts[2]}; RAER's are 1 (neutrality) to 5 "
+                "(distraction)."
+            )
+        found.append((parts[0].replace("\\", "/"), CLASSES[int(parts[2]) - 1]))
+    places = {name: _place(root, name) for name, _ in found}
+    missing = [name for name, place in places.items() if place is None]
+    layout.complain_of_missing(missing, len(found), "RAER", f"clips of {split}")
+    boxes = _boxes(root / "bounding_box")
+    return (
+        Sample(
+            id=name,
+            source=places[name] or Path(),
+            target=Target(label=label),
+            split=split,
+            box_xyxy=_box_of(name, boxes),
+        )
+        for name, label in found
+    )
+
+
+def _place(root: Path, name: str) -> Path | None:
+    """The clip of a path that was written for the authors' disk: the longest end that is here."""
+    parts = PurePosixPath(name).parts
+    for start in range(len(parts)):
+        here = root.joinpath(*(part for part in parts[start:] if part not in ("/", "..")))
+        if here.exists() and here != root:
+            return here
+    return None
+
+
+def _boxes(folder: Path) -> dict[str, Any]:
+    """By clip: the body's box, else the boxes of the face by frame."""
+    found: dict[str, Any] = {}
+    for name in ("face.json", "body.json"):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            table = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise KuleshovError(f"{path} is not JSON: {error}.") from None
+        if not isinstance(table, dict):
+            raise KuleshovError(f"{path}: expected boxes by clip, as RAER has them.")
+        for clip, box in table.items():
+            if box:
+                found[_end(clip)] = box
+    return found
+
+
+def _end(name: str) -> str:
+    """Clip and class folder: paths begin differently on every disk."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return "/".join([*path.parts[-2:-1], path.stem])
+
+
+def _box_of(name: str, boxes: Mapping[str, Any]) -> Box | None:
+    given = boxes.get(_end(name))
+    if isinstance(given, dict):  # a face, frame by frame: the first frame that has one
+        given = next((box for _, box in sorted(given.items()) if box), None)
+    if given is None or len(given) != 4:
+        return None
+    x0, y0, x1, y1 = map(float, given)
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+TASK = Task(
+    name="raer",
+    title="RAER",
+    licence="research, on request",
+    source="Zhao, Xuan, Lou, Yu & Yang (2025), Context-aware academic emotion dataset and "
+    "benchmark, ICCV 2025",
+    kind="single",
+    labels="academic-5",
+    unit="clip",
+    metrics=("war", "uar", "weighted_f1", "macro_f1"),
+    protocol="WAR and UAR over the test list. Emotion recognition in education is prohibited in "
+    "the EU, with exceptions (AI Act, Article 5(1)(f)).",
+    splits=("train", "test"),
+    split="test",
+    layout=LAYOUT,
+    reader=read,
+    published=(),
+    from_memory="The places of lists and boxes within the download.",
+)

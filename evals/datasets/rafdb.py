@@ -1,0 +1,104 @@
+"""RAF-DB, basic emotions: faces of the web, labelled by about forty people each.
+
+Label file and class numbers were checked against public code that reads them. The files of
+`Annotation/manual` (gender, race, age as annotated) are read from memory of their form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from kuleshov.evals.datasets import layout
+from kuleshov.evals.datasets.base import Published, Sample, Target, Task
+from kuleshov.tools.types import KuleshovError
+
+CLASSES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+LABELS = "EmoLabel/list_patition_label.txt"
+LAYOUT = f"""
+basic/{LABELS}
+basic/Image/aligned/<name>_aligned.jpg or basic/Image/original/<name>.jpg
+"""
+ATTRIBUTES = (
+    ("gender", ("male", "female", "unsure")),
+    ("race", ("Caucasian", "African-American", "Asian")),
+    ("age", ("0-3", "4-19", "20-39", "40-69", "70+")),
+)
+
+
+def read(root: Path, split: str) -> Iterator[Sample]:
+    base = layout.expect_level(root, [f"basic/{LABELS}"], "RAF-DB", LAYOUT) / "basic"
+    path = base / LABELS
+    wanted = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        name, _, label = line.strip().rpartition(" ")
+        if not name or not label.isdigit() or not 1 <= int(label) <= len(CLASSES):
+            raise KuleshovError(
+                f"{path}, line {number}: expected a name and a class 1-7 but found {line!r}."
+            )
+        if name.startswith(f"{split}_"):
+            wanted.append((name, CLASSES[int(label) - 1]))
+    if not wanted:
+        raise KuleshovError(f"{path} lists no picture of {split} (names beginning {split}_).")
+    aligned = layout.names_in(base / "Image" / "aligned")
+    original = layout.names_in(base / "Image" / "original")
+    places = {name: _place(base, name, aligned, original) for name, _ in wanted}
+    missing = [name for name, place in places.items() if place is None]
+    layout.complain_of_missing(missing, len(wanted), "RAF-DB", f"pictures of {split}")
+    return (
+        Sample(
+            id=name,
+            source=places[name] or Path(),
+            target=Target(label=label),
+            split=split,
+            slices=_slices(base, name),
+        )
+        for name, label in wanted
+    )
+
+
+def _place(base: Path, name: str, aligned: set[str], original: set[str]) -> Path | None:
+    face = f"{Path(name).stem}_aligned.jpg"
+    if face in aligned:
+        return base / "Image" / "aligned" / face
+    return base / "Image" / "original" / name if name in original else None
+
+
+def _slices(base: Path, name: str) -> dict[str, str]:
+    """Five lines of landmarks, then numbers of gender, race and age."""
+    path = base / "Annotation" / "manual" / f"{Path(name).stem}_manu_attri.txt"
+    if not path.is_file():
+        return {}
+    numbers = path.read_text("utf-8").split("\n")[5:8]
+    return {
+        what: words[int(number)]
+        for (what, words), number in zip(ATTRIBUTES, numbers, strict=False)
+        if number.strip().isdigit() and int(number) < len(words)
+    }
+
+
+TASK = Task(
+    name="raf-db",
+    title="RAF-DB, basic",
+    licence="research, non-commercial, on request",
+    source="Li, Deng & Du (2017), Reliable crowdsourcing and deep locality-preserving learning for "
+    "expression recognition in the wild, CVPR 2017",
+    kind="single",
+    labels="ekman-7",
+    metrics=("accuracy", "uar", "macro_f1", "ece"),
+    protocol="Accuracy over the 3,068 faces of the test part, aligned, as papers report it; mean "
+    "recall (UAR) beside it, as the authors asked for.",
+    splits=("train", "test"),
+    split="test",
+    layout=LAYOUT,
+    reader=read,
+    published=(
+        Published(
+            "ResEmoteNet", "accuracy", 0.9476, "Roy et al. (2024), ResEmoteNet, arXiv 2409.10545"
+        ),
+        Published("ExpLLM", "accuracy", 0.9103, "Lan et al. (2024), ExpLLM, arXiv 2409.02828"),
+    ),
+    from_memory="The files of Annotation/manual with gender, race and age.",
+)
