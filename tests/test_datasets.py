@@ -94,6 +94,8 @@ def test_ferplus_from_its_folders(tmp_path: Path):
     assert media.open_media(samples[1].source).images[0][0, 0].tolist() == [40, 40, 40]
     with pytest.raises(KuleshovError, match="wrong level of FER"):
         TASKS["ferplus"].read(tmp_path / "FER2013Valid")
+    with pytest.raises(KuleshovError, match=r"wrong level of FER\+: .* has FER2013Valid/label.csv"):
+        TASKS["ferplus"].read(tmp_path.parent)
     with pytest.raises(KuleshovError, match="lacks FER2013Test, which holds PrivateTest"):
         TASKS["ferplus"].read(tmp_path, "PrivateTest")
     (tmp_path / "FER2013Valid" / "fer0000001.png").unlink()

@@ -461,6 +461,10 @@ def test_raer(tmp_path: Path):
         tmp_path / "clips/c/002.mp4",
     )
     assert (first.box_xyxy, second.box_xyxy, third.box_xyxy) == ((5, 6, 70, 80), None, (1, 2, 3, 4))
+    # whose box it is cannot be told where two clips' paths end alike
+    doubled = {"/x/c/003": [1, 2, 3, 4], "/y/c/003": [5, 6, 7, 8]}
+    put(tmp_path, "bounding_box/face.json", json.dumps(doubled))
+    assert read("raer", tmp_path)[2].box_xyxy is None
     put(tmp_path, "annotation/test.txt", "clips/c/003 9 0\n")
     fails("raer", tmp_path, r"line 1: the class 0; RAER's are 1 \(neutrality\) to 5")
     put(tmp_path, "annotation/test.txt", "clips/c/004 9 1\n")

@@ -58,8 +58,9 @@ TASK = Task(
     unit="clip",
     metrics=("clue_overlap", "label_overlap"),
     protocol="A judge at temperature 0 rates 1-10 how far the clues, and how far the emotions, of "
-    "a description agree with people's. The published judge is ChatGPT with the authors' wording; "
-    "figures of another judge or wording are not comparable, so judge and wording are recorded.",
+    "a description agree with people's. The published judge is ChatGPT, asked in Chinese about the "
+    "Chinese descriptions; here they are the English ones, asked in our words. Figures of another "
+    "judge or wording are not comparable, so both are recorded.",
     splits=("all",),
     split="all",
     layout=LAYOUT,

@@ -77,8 +77,13 @@ def read(root: Path, split: str) -> Iterator[Sample]:
             f"{root} lacks {FOLDERS[split]}, which holds {split} of FER+; it has "
             f"{layout.listed(there)}."
         )
-    if (root / "label.csv").is_file():
-        raise KuleshovError(f"{root} is the wrong level of FER+: give {root.resolve().parent}.")
+    if root.is_dir():
+        for marker in (f"{FOLDERS[split]}/label.csv", TABLE):
+            other = layout.elsewhere(root, [marker])
+            if other is not None:
+                raise KuleshovError(
+                    f"{root} is the wrong level of FER+: {other} has {marker}; give that folder."
+                )
     if (root / LABELS).is_file() and not (root / PIXELS).is_file():
         raise KuleshovError(
             f"{root} has the votes ({LABELS}) but not the pictures: put Kaggle's {PIXELS} there."

@@ -25,18 +25,26 @@ def expect_level(root: Path, markers: Sequence[str], name: str, layout: str) -> 
         raise KuleshovError(f"{root} is a file, and {name} is a folder: {_one_line(layout)}.")
     if all((root / marker).exists() for marker in markers):
         return root
-    for other in (*root.resolve().parents[:3], *_below(root, 2)):
-        if other != Path(other.anchor) and all((other / marker).exists() for marker in markers):
-            raise KuleshovError(
-                f"{root} is the wrong level of {name}: it lacks {markers[0]}, and {other} has it; "
-                f"give that folder."
-            )
+    other = elsewhere(root, markers)
+    if other is not None:
+        raise KuleshovError(
+            f"{root} is the wrong level of {name}: it lacks {markers[0]}, and {other} has it; "
+            f"give that folder."
+        )
     there = sorted(entry.name for entry in root.iterdir())
     missing = [marker for marker in markers if not (root / marker).exists()]
     raise KuleshovError(
         f"{root} is not {name}: there is no {listed(missing)} in it; it holds "
         f"{listed(there) or 'nothing'}; expected {_one_line(layout)}."
     )
+
+
+def elsewhere(root: Path, markers: Sequence[str]) -> Path | None:
+    """The folder that holds every marker, up to three levels above or two below."""
+    for other in (*root.resolve().parents[:3], *_below(root, 2)):
+        if other != Path(other.anchor) and all((other / marker).exists() for marker in markers):
+            return other
+    return None
 
 
 def _below(root: Path, depth: int) -> Iterator[Path]:

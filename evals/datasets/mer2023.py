@@ -1,8 +1,8 @@
 """MER2023: clips of Chinese films and series, six classes, and valence.
 
-Folders, label files and their columns were checked against the organisers' public script
-(github.com/zeroQiaoba/MERTools), not against a copy. The processed `label-6way.npz` holds pickled
-objects, which are never opened here.
+Folders, label files, their columns and the weighted F1 were checked against the organisers' public
+scripts (github.com/zeroQiaoba/MERTools), not against a copy. The processed `label-6way.npz` holds
+pickled objects, which are never opened here.
 """
 
 from __future__ import annotations
@@ -118,6 +118,5 @@ TASK = Task(
             "trained on MER2023, with sound",
         ),
     ),
-    from_memory="That the published figure is a weighted F1; the range of valence; names of the "
-    "transcripts.",
+    from_memory="The range of valence; names of the transcripts.",
 )

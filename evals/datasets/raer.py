@@ -68,9 +68,13 @@ def _place(root: Path, name: str) -> Path | None:
     return None
 
 
-def _boxes(folder: Path) -> dict[str, Any]:
-    """By clip: the body's box, else the boxes of the face by frame."""
-    found: dict[str, Any] = {}
+def _boxes(folder: Path) -> dict[str, list[Any]]:
+    """By clip: the body's box, else the boxes of the face by frame.
+
+    A clip stands under its whole path and under the end of it that says which it is; boxes that
+    share an end stay together there.
+    """
+    found: dict[str, list[Any]] = {}
     for name in ("face.json", "body.json"):
         path = folder / name
         if not path.is_file():
@@ -81,25 +85,34 @@ def _boxes(folder: Path) -> dict[str, Any]:
             raise KuleshovError(f"{path} is not JSON: {error}.") from None
         if not isinstance(table, dict):
             raise KuleshovError(f"{path}: expected boxes by clip, as RAER has them.")
+        own: dict[str, list[Any]] = {}
         for clip, box in table.items():
             if box:
-                found[_end(clip)] = box
+                whole, end = _keys(clip)
+                for key in {whole, end}:
+                    own.setdefault(key, []).append(box)
+        found |= own
     return found
 
 
-def _end(name: str) -> str:
-    """Clip and class folder: paths begin differently on every disk."""
+def _keys(name: str) -> tuple[str, str]:
+    """The path without its ending, and its last two parts: disks begin differently."""
     path = PurePosixPath(name.replace("\\", "/"))
-    return "/".join([*path.parts[-2:-1], path.stem])
+    parts = [*path.parts[:-1], path.stem]
+    return "/".join(parts), "/".join(parts[-2:])
 
 
-def _box_of(name: str, boxes: Mapping[str, Any]) -> Box | None:
-    given = boxes.get(_end(name))
-    if isinstance(given, dict):  # a face, frame by frame: the first frame that has one
-        given = next((box for _, box in sorted(given.items()) if box), None)
-    if given is None or len(given) != 4:
+def _box_of(name: str, boxes: Mapping[str, list[Any]]) -> Box | None:
+    whole, end = _keys(name)
+    given = boxes.get(whole) or boxes.get(end) or []
+    if len(given) != 1:  # none, or several clips whose paths end alike: whose it is is unknown
         return None
-    x0, y0, x1, y1 = map(float, given)
+    (box,) = given
+    if isinstance(box, dict):  # a face, frame by frame: the first frame that has one
+        box = next((box for _, box in sorted(box.items()) if box), None)
+    if box is None or len(box) != 4:
+        return None
+    x0, y0, x1, y1 = map(float, box)
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 

@@ -92,10 +92,19 @@ def _ece(rows: Numbers, names: Names) -> float:
 
 
 def _ap_positive(rows: Numbers, names: Names) -> float:
-    from sklearn.metrics import average_precision_score
+    """Area under precision over recall at the thresholds 0, 0.001 … 0.999, by trapezoids.
 
-    truth = rows[:, 0] == 0
-    return float(average_precision_score(truth, rows[:, 1])) if truth.any() else math.nan
+    As the authors of BAH compute it; scikit-learn's average precision is another number.
+    """
+    from sklearn.metrics import auc
+
+    meant, score = rows[:, 0] == 0, rows[:, 1]
+    if not meant.any():
+        return math.nan
+    found = score[:, None] >= np.arange(0, 1, 0.001)
+    hits, said = found[meant].sum(axis=0), found.sum(axis=0)
+    precision = np.divide(hits, said, out=np.zeros(len(hits)), where=said > 0)
+    return float(auc(hits / meant.sum(), precision))
 
 
 ACCURACY = Metric(
@@ -164,7 +173,7 @@ ECE = Metric(
 AP_POSITIVE = Metric(
     "ap_positive",
     "AP of the positive class",
-    "average precision of the first label of the set (scikit-learn)",
+    "area under precision over recall of the set's first label (González-González et al. 2026)",
     has_label,
     _ece_row,
     _ap_positive,

@@ -51,8 +51,8 @@ def find(name: str, wheels: Wheels | str | Path | None = None) -> Metric:
     if name in ON_WHEELS:
         if wheels is None:
             raise KuleshovError(
-                f"the metric {name} needs the emotion wheels of AffectGPT: give the folder "
-                "emotion_wheel of github.com/zeroQiaoba/AffectGPT."
+                f"the metric {name} needs the emotion wheels: give the folder "
+                "MER2025/MER2025_Track23/emotion_wheel of github.com/zeroQiaoba/MERTools."
             )
         return ON_WHEELS[name](wheels if isinstance(wheels, Wheels) else Wheels.load(wheels))
     known = [*METRICS, *ON_WHEELS]

@@ -3,14 +3,15 @@
 The protocol is that of OV-MER and MER-UniBench (Lian et al. 2024, 2025): every word goes from its
 form to a base form, to words of a wheel that it is a synonym of, to the wheel's sector; words with
 no place are left out. The tables are the authors' and are read from the user's copy
-(`emotion_wheel/` of github.com/zeroQiaoba/AffectGPT); none are shipped. What the tables hold was
-checked against public code that reads them, not against the files.
+(`MER2025/MER2025_Track23/emotion_wheel` of github.com/zeroQiaoba/MERTools); none are shipped. On
+these tables both figures are equal to those of the authors' code.
 """
 
 from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ class Wheels:
         missing = [name for name in names if not (root / name).is_file()]
         if missing:
             raise KuleshovError(
-                f"{root} lacks {listed(missing)}: expected the folder emotion_wheel of AffectGPT "
+                f"{root} lacks {listed(missing)}: expected the folder emotion_wheel of MERTools "
                 f"({listed(names, 8)})."
             )
         sectors = tuple(_sectors(root / name) for name in names[:WHEELS])
@@ -136,10 +137,12 @@ def _forms(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def split(text: str) -> list[str]:
-    """Words of a list as these tables write it: `a, b`, or `['a', 'b']`; lower case."""
+    """Words of a list as these tables write it, `a, b` or `['a', 'b']`; in lower case.
+
+    Quotes and commas both part words, as in the authors' code.
+    """
     inner = text.strip().removeprefix("[").removesuffix("]")
-    words = (part.strip().strip("'\"").strip().lower() for part in inner.split(","))
-    return [word for word in words if word]
+    return [word.strip().lower() for word in re.split("['\",]", inner) if word.strip()]
 
 
 # ---------------------------------------------------------------------------------- metrics
@@ -224,6 +227,13 @@ SET_F_WORDS = Metric(
 )
 
 
+def _mean_of_wheels(rows: Numbers, names: Names) -> float:
+    """Mean over the wheels of the mean over the samples that have a place there."""
+    wheels = [column[np.isfinite(column)] for column in rows.T]
+    means = [column.mean() for column in wheels if len(column)]
+    return float(np.mean(means)) if means else math.nan
+
+
 def wheel_hit_rate(wheels: Wheels) -> Metric:
     """Hit rate with both sides on the wheels, mean over the wheels."""
 
@@ -244,7 +254,7 @@ def wheel_hit_rate(wheels: Wheels) -> Metric:
         "2025)",
         lambda target: target.label is not None,
         row,
-        lambda rows, names: float(np.nanmean(rows)) if np.isfinite(rows).any() else math.nan,
+        _mean_of_wheels,
         missed=lambda target, names: [
             0.0 if wheels.onto([target.label or ""], wheel) else math.nan
             for wheel in range(len(wheels.sectors))
