@@ -304,12 +304,12 @@ def test_dfew(tmp_path: Path):
     for n in range(1, 11):
         touch(tmp_path, f"Clip/clip_224x224_16f/{n:05d}/00001.jpg")
     touch(tmp_path, "Clip/original/part_1/2.mp4")
-    first, second = read("dfew", tmp_path)
+    first, second = read("dfew", tmp_path, "fold1")
     assert (first.id, first.target.label) == ("fold1/00001", "happiness")
     assert first.source == tmp_path / "Clip/clip_224x224_16f/00001"
     assert second.source == tmp_path / "Clip/original/part_1/2.mp4"
     assert second.target.label == "fear"
-    every = read("dfew", tmp_path, "all")
+    every = read("dfew", tmp_path)
     assert len({sample.id for sample in every}) == 10
     assert {sample.split for sample in every} == {f"fold{n}" for n in range(1, 6)}
     fails("dfew", tmp_path / "Clip", "wrong level of DFEW")
@@ -318,7 +318,7 @@ def test_dfew(tmp_path: Path):
         "EmoLabel_DataSplit/test(single-labeled)/set_1.csv",
         "video_name,label\n1,1\n99,2\n",
     )
-    fails("dfew", tmp_path, "1 of 2 clips of fold1 of DFEW are missing: 00099")
+    fails("dfew", tmp_path, "1 of 10 clips of all of DFEW are missing: 00099")
     put(tmp_path, "EmoLabel_DataSplit/test(single-labeled)/set_1.csv", "order,annotation\n1,1\n")
     fails("dfew", tmp_path, "lacks the column video_name, label; found order, annotation")
     (tmp_path / "EmoLabel_DataSplit/test(single-labeled)/set_2.csv").unlink()

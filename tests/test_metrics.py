@@ -391,6 +391,17 @@ def test_samples_of_one_subject_are_drawn_together():
     assert (one.low, one.why) == (None, "no interval: there is only one group")
 
 
+def test_the_mean_over_folds_is_not_the_figure_of_all():
+    # fold 1: a right, b wrong: UAR ½. fold 2: a, a right, b unanswered: UAR 1, strictly ½
+    targets, answers = labelled("abaab"), said("aaaa-")
+    folds = ["1", "1", "2", "2", "2"]
+    uar = registry.find("uar")
+    told = figure(uar, targets, answers, ABC, parts=folds, resamples=50)
+    assert (told.value, told.strict, told.n) == (0.75, 0.5, 4)
+    assert told.low is not None
+    assert figure(uar, targets, answers, ABC, resamples=0).value == 0.5
+
+
 def test_two_systems_on_the_same_samples():
     targets = labelled("a" * 9)
     told = difference(registry.find("accuracy"), targets, said("bbbbbbbb-"), said("aaaaaaaaa"), ABC)

@@ -147,6 +147,7 @@ class Task:
         splits: names that `read` takes; `split` is the one that published results are for.
         unit: what one sample is: picture, person, clip or frame.
         layout: the folder as published, shown in error messages.
+        mean_of_folds: the figure is the mean over the samples' splits, each counted by itself.
         from_memory: what of the layout or protocol could not be checked against a copy or code.
     """
 
@@ -164,6 +165,7 @@ class Task:
     labels: str | LabelSet | None = None
     unit: Literal["picture", "person", "clip", "frame"] = "picture"
     published: tuple[Published, ...] = ()
+    mean_of_folds: bool = False
     from_memory: str = ""
 
     @property

@@ -76,9 +76,10 @@ TASK = Task(
     "WAR and of UAR over the folds (`all` reads every fold's test clips, each once; a sample's "
     "split is its fold). Whole clips are read where there are any, else the cropped faces.",
     splits=(*FOLDS, "all"),
-    split="fold1",
+    split="all",
     layout=LAYOUT,
     reader=read,
+    mean_of_folds=True,
     published=(
         Published(
             "HumanOmni", "war", 0.8246, "Zhao et al. (2025), HumanOmni, arXiv 2501.15111", "trained"

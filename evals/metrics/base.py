@@ -83,6 +83,7 @@ class Rows:
     unanswered: int
     left_out: int
     places: tuple[int, ...]
+    missed_places: tuple[int, ...]
 
 
 def rows_of(
@@ -98,6 +99,7 @@ def rows_of(
     found: list[Sequence[float]] = []
     missed: list[Sequence[float]] = []
     places: list[int] = []
+    missed_places: list[int] = []
     left_out = unanswered = 0
     for place, (target, answer) in enumerate(zip(targets, answers, strict=True)):
         if not metric.counts(target):
@@ -108,6 +110,7 @@ def rows_of(
             unanswered += 1
             if metric.missed is not None:
                 missed.append(metric.missed(target, names))
+                missed_places.append(place)
         else:
             found.append(row)
             places.append(place)
@@ -124,6 +127,7 @@ def rows_of(
         unanswered=unanswered,
         left_out=left_out,
         places=tuple(places),
+        missed_places=tuple(missed_places),
     )
 
 
@@ -134,6 +138,7 @@ def figure(
     names: Sequence[str] = (),
     *,
     groups: Sequence[str | None] | None = None,
+    parts: Sequence[str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
@@ -145,6 +150,8 @@ def figure(
         names: the labels, in the label set's order; () where the metric needs none.
         groups: subject or video of each sample; whole groups are drawn, since samples of one
             subject are not independent.
+        parts: part of each sample, e.g. its fold: the metric is computed in each part, and the
+            figure is the mean over the parts.
         resamples: of the bootstrap; 0: no interval.
         seed: of the bootstrap.
     """
@@ -160,14 +167,26 @@ def figure(
     if not len(rows.rows):
         why = "no sample was answered" if rows.unanswered else "no sample has what it compares"
         return Figure(value=None, why=why, **facts)
-    value = defined(metric, rows.rows, order)
+    of_rows = None if parts is None else np.array([parts[place] for place in rows.places])
+
+    def compute(table: Numbers, of: Any) -> float:
+        if of is None:
+            return metric.compute(table, order)
+        return float(np.mean([metric.compute(table[of == part], order) for part in np.unique(of)]))
+
+    value = finite(compute(rows.rows, of_rows))
     if metric.missed is not None:
-        every = rows.rows if rows.missed is None else np.concatenate([rows.rows, rows.missed])
-        facts["strict"] = defined(metric, every, order)
+        every, of_every = rows.rows, of_rows
+        if rows.missed is not None:
+            every = np.concatenate([every, rows.missed])
+            if parts is not None:
+                lost = [parts[place] for place in rows.missed_places]
+                of_every = np.concatenate([of_rows, np.array(lost)])
+        facts["strict"] = finite(compute(every, of_every))
     if value is None:
         return Figure(value=None, why="it is not defined for these samples", **facts)
     interval = bootstrap(
-        lambda drawn: metric.compute(rows.rows[drawn], order),
+        lambda drawn: compute(rows.rows[drawn], None if of_rows is None else of_rows[drawn]),
         len(rows.rows),
         rows.groups,
         resamples=resamples,
@@ -177,9 +196,8 @@ def figure(
     return Figure(value=value, **interval, **facts)
 
 
-def defined(metric: Metric, rows: Numbers, names: Names) -> float | None:
-    value = float(metric.compute(rows, names))
-    return value if math.isfinite(value) else None
+def finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def bootstrap(
@@ -289,7 +307,7 @@ def difference(
     both = [place for place in first.places if place in at_b]
     ours = first.rows[[at_a[place] for place in both]] if both else first.rows[:0]
     theirs = second.rows[[at_b[place] for place in both]] if both else second.rows[:0]
-    values = [defined(metric, rows, order) if both else None for rows in (ours, theirs)]
+    values = [finite(metric.compute(rows, order)) if both else None for rows in (ours, theirs)]
     if values[0] is None or values[1] is None:
         raise KuleshovError(
             f"{metric.name} cannot be compared: {len(both)} samples were answered by both systems"

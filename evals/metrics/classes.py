@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kuleshov.evals.datasets.base import Answer, Target
-from kuleshov.evals.metrics.base import Metric, Names, Numbers
+from kuleshov.evals.metrics.base import Metric, Names, Numbers, finite
 from kuleshov.tools import statistics
 from kuleshov.tools.statistics import Bin
 from kuleshov.tools.types import KuleshovError, Record
@@ -239,10 +239,6 @@ def per_class(
             )
         )
     return table
-
-
-def finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 class Confusion(Record):

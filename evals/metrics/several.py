@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kuleshov.evals.datasets.base import Answer, Target
-from kuleshov.evals.metrics.base import Metric, Names, Numbers
-from kuleshov.evals.metrics.classes import ClassScores, finite, place
+from kuleshov.evals.metrics.base import Metric, Names, Numbers, finite
+from kuleshov.evals.metrics.classes import ClassScores, place
 
 
 def has_labels(target: Target) -> bool:
