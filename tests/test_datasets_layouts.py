@@ -303,11 +303,12 @@ def test_dfew(tmp_path: Path):
         )
     for n in range(1, 11):
         touch(tmp_path, f"Clip/clip_224x224_16f/{n:05d}/00001.jpg")
-    touch(tmp_path, "Clip/original/part_1/2.mp4")
+    touch(tmp_path, "Clip/original/2.mp4", "Clip/clip_224x224_avi/00002.avi")
     first, second = read("dfew", tmp_path, "fold1")
     assert (first.id, first.target.label) == ("fold1/00001", "happiness")
     assert first.source == tmp_path / "Clip/clip_224x224_16f/00001"
-    assert second.source == tmp_path / "Clip/original/part_1/2.mp4"
+    assert first.notes == ("the cropped face, not the whole clip",)
+    assert (second.source, second.notes) == (tmp_path / "Clip/original/2.mp4", ())
     assert second.target.label == "fear"
     every = read("dfew", tmp_path)
     assert len({sample.id for sample in every}) == 10

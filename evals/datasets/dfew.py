@@ -1,12 +1,11 @@
 """DFEW: clips of films, seven classes, five folds.
 
-Split files and class numbers were checked against public code that reads them; that the clips
-before cropping lie below `Clip/original` is from memory.
+Split files, class numbers and the folders of `Clip` were checked against public code that reads
+them, not against a copy.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,24 +19,13 @@ FOLDS = ("fold1", "fold2", "fold3", "fold4", "fold5")
 FRAMES = ("clip_224x224_16f", "clip_224x224")
 LAYOUT = f"""
 {SPLITS}/test(single-labeled)/set_1.csv … set_5.csv (video_name,label)
-Clip/original/…/<number>.mp4, or frames in Clip/clip_224x224_16f/<5 digits>/
+Clip/original/<number>.mp4, or the cropped faces in Clip/clip_224x224_16f/<5 digits>/
 """
 
 
 def read(root: Path, split: str) -> Iterator[Sample]:
     layout.expect_level(root, [SPLITS, "Clip"], "DFEW", LAYOUT)
-    clips = {
-        int(stem): path
-        for stem, path in layout.clips_below(root / "Clip").items()
-        if re.fullmatch(r"\d+", stem)
-    }
-    frames = {
-        int(entry.name): entry
-        for name in reversed(FRAMES)
-        if (root / "Clip" / name).is_dir()
-        for entry in (root / "Clip" / name).iterdir()
-        if entry.name.isdigit() and entry.is_dir()
-    }
+    clips = _clips(root / "Clip")
     found = []
     for fold in FOLDS if split == "all" else (split,):
         path = root / SPLITS / "test(single-labeled)" / f"set_{fold[-1]}.csv"
@@ -49,17 +37,35 @@ def read(root: Path, split: str) -> Iterator[Sample]:
                     f"{name!r}, {label!r}."
                 )
             found.append((fold, int(name), CLASSES[int(label) - 1]))
-    missing = [f"{n:05d}" for _, n, _ in found if n not in clips and n not in frames]
+    missing = [f"{n:05d}" for _, n, _ in found if n not in clips]
     layout.complain_of_missing(missing, len(found), "DFEW", f"clips of {split}")
     return (
         Sample(
             id=f"{fold}/{n:05d}",
-            source=clips.get(n) or frames[n],
+            source=clips[n][0],
             target=Target(label=label),
             split=fold,
+            notes=clips[n][1],
         )
         for fold, n, label in found
     )
+
+
+def _clips(folder: Path) -> dict[int, tuple[Path, tuple[str, ...]]]:
+    """By number: the whole clip where it is there, else the cropped face, and a note on that."""
+    whole = layout.clips_below(folder / "original")
+    found: dict[int, tuple[Path, tuple[str, ...]]] = {
+        int(stem): (path, ()) for stem, path in whole.items() if stem.isdigit()
+    }
+    cropped: list[Path] = []
+    for name in FRAMES:
+        if (folder / name).is_dir():
+            cropped += sorted(e for e in (folder / name).iterdir() if e.is_dir())
+    cropped += layout.clips_below(folder).values()
+    for path in cropped:
+        if path.stem.isdigit():
+            found.setdefault(int(path.stem), (path, ("the cropped face, not the whole clip",)))
+    return found
 
 
 TASK = Task(
@@ -108,5 +114,5 @@ TASK = Task(
             "GPT-4o", "uar", 0.5057, "as compared by Zhao et al. (2025) [from memory]", "zero-shot"
         ),
     ),
-    from_memory="The place of the uncropped clips; where the figures of GPT-4o stand.",
+    from_memory="Where the figures of GPT-4o stand.",
 )

@@ -20,7 +20,12 @@ LAYOUT = """
 train-label.csv, test1-label.csv, test2-label.csv, test3-label.csv (name, discrete, valence)
 train, test1, test2, test3 with <name>.mp4 or .avi
 """
-TRANSCRIPTS = ("transcription-engchi-polish.csv", "label-transcription.csv", "subtitle_eng.csv")
+TRANSCRIPTS = (
+    "transcription-engchi-polish.csv",
+    "label-transcription.csv",
+    "subtitle_eng.csv",
+    "transcription.csv",
+)
 LABELS = LabelSet(
     name="mer2023-6",
     source="Lian et al. (2023), MER 2023: Multi-label learning, modality robustness, and "
@@ -118,5 +123,5 @@ TASK = Task(
             "trained on MER2023, with sound",
         ),
     ),
-    from_memory="The range of valence; names of the transcripts.",
+    from_memory="The range of valence.",
 )

@@ -1,7 +1,7 @@
 """RAF-DB, basic emotions: faces of the web, labelled by about forty people each.
 
-Label file and class numbers were checked against public code that reads them. The files of
-`Annotation/manual` (gender, race, age as annotated) are read from memory of their form.
+Label file, class numbers and the files of `Annotation/manual` (gender, race and age as annotated)
+were checked against public code that reads them, not against a copy.
 """
 
 from __future__ import annotations
@@ -100,5 +100,4 @@ TASK = Task(
         ),
         Published("ExpLLM", "accuracy", 0.9103, "Lan et al. (2024), ExpLLM, arXiv 2409.02828"),
     ),
-    from_memory="The files of Annotation/manual with gender, race and age.",
 )
