@@ -211,8 +211,7 @@ class Agent:
         """
         with self._laid_out(source) as key, _untraced(), metered():
             state = self.graph.invoke(
-                self._start(key, context, said, who, boxes, influence)
-                | {"words": _cues(transcript)},
+                self.start(key, context, said, who, boxes, influence) | {"words": cues(transcript)},
                 {"configurable": {"progress": progress, "stop": stop}},
             )
         return Inference.model_validate(state["inference"])
@@ -235,15 +234,36 @@ class Agent:
         The last event carries the inference. Once `stop` is set, an answer that is being written
         ends there too.
         """
-        with self._laid_out(source) as key, _untraced(), metered():
-            events = self.graph.stream(
-                self._start(key, context, said, who, boxes, influence)
-                | {"words": _cues(transcript)},
+        with self._laid_out(source) as key:
+            start = self.start(key, context, said, who, boxes, influence)
+            start |= {"words": cues(transcript)}
+            yield from self.events(self.graph, start, progress=progress, stop=stop)
+
+    def events(
+        self,
+        graph: Any,
+        start: dict[str, Any],
+        *,
+        progress: Callable[[float, float], None] | None = None,
+        stop: threading.Event | None = None,
+        state: dict[str, Any] | None = None,
+    ) -> Iterator[Event]:
+        """Run a compiled graph of this crew from the state `start`; the source lies on its desk.
+
+        `state` is filled with the graph's values as it goes.
+        """
+        with _untraced(), metered():
+            events = graph.stream(
+                start,
                 {"configurable": {"streaming": True, "progress": progress, "stop": stop}},
-                stream_mode=["updates", "custom"],
+                stream_mode=["updates", "custom", "values"],
                 subgraphs=True,
             )
-            for _, mode, data in events:
+            for space, mode, data in events:
+                if mode == "values":
+                    if state is not None and not space:
+                        state.update(data)
+                    continue
                 if mode == "custom":
                     yield Event(
                         "token", step=data["step"], person=data["person"], text=data["token"]
@@ -280,7 +300,7 @@ class Agent:
             raise KuleshovError("coding needs a scheme: scheme='default', or a .toml of your own.")
         with self._laid_out(source) as key, _untraced():
             coding = graph.coding_graph(self.crew)
-            start = {**self._start(key, said=said, boxes=boxes), "wordings": dict(wordings or {})}
+            start = {**self.start(key, said=said, boxes=boxes), "wordings": dict(wordings or {})}
             state = coding.invoke(start)
         return Inference.model_validate(state["inference"])
 
@@ -301,7 +321,7 @@ class Agent:
         if asked not in self._back:  # what does not depend on the face is asked once
             self._back[asked] = graph.back_graph(self.crew, asked)
         with self._laid_out(source) as key, _untraced():
-            state = self._back[asked].invoke(self._start(key))
+            state = self._back[asked].invoke(self.start(key))
         return Inference.model_validate(state["inference"])
 
     def annotate(
@@ -352,11 +372,22 @@ class Agent:
         """What makes the same agent anew, in another process."""
         return partial(Agent.load, **self.settings.model_dump())
 
+    def with_settings(self, **changes: Any) -> Agent:
+        """An agent with other settings around the same model, face tool and open media.
+
+        Raises:
+            KuleshovError: a setting that is unknown or that these parts cannot do.
+        """
+        chosen = Settings.load(None, **{**self.settings.model_dump(), **changes})
+        other = Agent(self.crew.mllm, self.crew.faces, chosen)
+        other.crew.desk = self.crew.desk
+        return other
+
     def with_model(self, mllm: Mllm) -> Agent:
         """The same agent with another way to the model."""
         return Agent(mllm, self.crew.faces, self.settings)
 
-    def _start(
+    def start(
         self,
         key: str,
         context: str | Sequence[str] = (),
@@ -365,6 +396,7 @@ class Agent:
         boxes: Sequence[Sequence[float]] = (),
         influence: bool | None = None,
     ) -> dict[str, Any]:
+        """The state that a graph begins with. Raises KuleshovError on words that are too long."""
         notes = {0: who} if isinstance(who, str) else dict(who or {})
         return {
             "key": key,
@@ -410,7 +442,8 @@ def _texts(given: str | Sequence[str], what: str) -> list[str]:
     return [text for text in texts if text.strip()]
 
 
-def _cues(given: str | os.PathLike[str] | Sequence[Cue] | None) -> list[dict[str, Any]]:
+def cues(given: str | os.PathLike[str] | Sequence[Cue] | None) -> list[dict[str, Any]]:
+    """Lines of a transcript, or of its file, as the graph's state holds them."""
     if given is None:
         return []
     cues = transcripts.read(given) if isinstance(given, (str, os.PathLike)) else list(given)

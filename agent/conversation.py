@@ -6,8 +6,10 @@ reuse what the model has already read.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -226,6 +228,32 @@ class Writer:
             self.family, self._asked("label"), evidence=None, person=number, **self._about(labels)
         )
         return [*before, assistant(answer), user(text)]
+
+    def question(
+        self,
+        whole: Any,
+        crop: Any | None,
+        number: int | None,
+        evidence: Sequence[Evidence],
+        reading: str,
+        asked: Sequence[tuple[str, str]],
+    ) -> Conversation:
+        """A user's question about the picture, after those that were answered before.
+
+        Args:
+            evidence: with the record's own numbers, which the answer is to cite.
+            reading: the reading that the question is about, in words.
+            asked: questions and answers; the last one's answer is not looked at.
+        """
+        # the marks around a question are the template's alone
+        first, *others = [(re.sub(r"</?question>", "", words), told) for words, told in asked]
+        talk = self._evidence(
+            "question", whole, crop, number, evidence, reading=reading, question=first[0]
+        )
+        for (_, answer), (question, _) in itertools.pairwise([first, *others]):
+            text = prompts.render(self.family, "follow_up", question=question)
+            talk += [assistant(answer), user(text)]
+        return talk
 
     def repair(
         self, before: Conversation, answer: str, complaints: Sequence[str], unreadable: bool

@@ -43,6 +43,7 @@ def collect(
     face: Face | None,
     scene: Scene | None,
     contexts: Iterable[str] = (),
+    supposed: Iterable[str] = (),
     *,
     person: int | None = None,
     first: int = 1,
@@ -50,7 +51,8 @@ def collect(
     """The evidence about one person, numbered from `first`, the face's items first.
 
     Units that the tool measured and that are shown come one a line; diagnostic units measured
-    and absent share a line, and so do those that the tool cannot measure.
+    and absent share a line, and so do those that the tool cannot measure. What is supposed reads
+    as a context does, so that the model judges as if it held, and is marked in the record.
     """
     items: list[dict[str, object]] = []
     if face is not None:
@@ -122,8 +124,9 @@ def collect(
             items.append(
                 {"source": "mllm", "kind": "scene", "text": f"mood: {', '.join(scene.mood_words)}"}
             )
-    for text in contexts:
-        items.append({"source": "user", "kind": "context", "text": f"context: {quoted(text)}"})
+    for text, what_if in [*((t, False) for t in contexts), *((t, True) for t in supposed)]:
+        words = f"context: {quoted(text)}"
+        items.append({"source": "user", "kind": "context", "text": words, "supposed": what_if})
     return [Evidence.model_validate({"n": first + i, **item}) for i, item in enumerate(items)]
 
 

@@ -37,19 +37,12 @@ def build(crew: Crew, checkpointer: Any = None) -> Any:
     Of a clip, faces are followed first: they and the cuts say which frames show the scene. Its
     moments are read beside its people.
     """
-    nodes, context = PictureNodes(crew), ContextNodes(crew)
+    nodes = PictureNodes(crew)
     graph = StateGraph(State)
     graph.add_node("open_media", nodes.open_media)
     graph.add_node("observe_faces", nodes.observe_faces)
     graph.add_node("describe_scene", nodes.describe_scene)
     graph.add_node("follow_faces", nodes.clips.follow_faces)
-    # deferred: after a still's two branches as well as after a clip's one
-    graph.add_node("gather", nodes.gather, defer=True)
-    graph.add_node("code_context", context.code_context)
-    graph.add_node("cover_faces", nodes.cover_faces)
-    graph.add_node("person", person_graph(crew))
-    graph.add_node("read_moment", nodes.clips.read_moment)
-    graph.add_node("finish", nodes.finish)
     graph.add_edge(START, "open_media")
     graph.add_conditional_edges(
         "open_media", nodes.after_open, ["observe_faces", "describe_scene", "follow_faces"]
@@ -57,13 +50,33 @@ def build(crew: Crew, checkpointer: Any = None) -> Any:
     graph.add_edge("follow_faces", "describe_scene")
     graph.add_edge("observe_faces", "gather")
     graph.add_edge("describe_scene", "gather")
+    _then_people(graph, crew, nodes)
+    return graph.compile(checkpointer=checkpointer)
+
+
+def again_graph(crew: Crew) -> Any:
+    """People are judged again, by other words or labels, from the faces and scene there are."""
+    graph = StateGraph(State)
+    graph.add_edge(START, "gather")
+    _then_people(graph, crew, PictureNodes(crew))
+    return graph.compile()
+
+
+def _then_people(graph: Any, crew: Crew, nodes: PictureNodes) -> None:
+    """From the numbered evidence to the record."""
+    # deferred: after a still's two branches as well as after a clip's one
+    graph.add_node("gather", nodes.gather, defer=True)
+    graph.add_node("code_context", ContextNodes(crew).code_context)
+    graph.add_node("cover_faces", nodes.cover_faces)
+    graph.add_node("person", person_graph(crew))
+    graph.add_node("read_moment", nodes.clips.read_moment)
+    graph.add_node("finish", nodes.finish)
     graph.add_edge("gather", "code_context")
     graph.add_edge("code_context", "cover_faces")
     graph.add_conditional_edges("cover_faces", nodes.to_people, ["person", "read_moment", "finish"])
     graph.add_edge("person", "finish")
     graph.add_edge("read_moment", "finish")
     graph.add_edge("finish", END)
-    return graph.compile(checkpointer=checkpointer)
 
 
 def coding_graph(crew: Crew) -> Any:

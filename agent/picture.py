@@ -125,6 +125,8 @@ class PictureNodes:
     def cover_faces(self, state: State, config: RunnableConfig) -> State:
         """The scene once more with every face covered, where a reading of context goes by it."""
         crew = self.crew
+        if state.get("covered"):  # judged again
+            return {}
         apart = state.get("apart") or crew.strategy in ("bayes", "context")
         picture = crew.desk.pictures(state["key"])
         middle = len(picture) // 2
@@ -192,7 +194,9 @@ class PictureNodes:
                     f"person {target['id']}: the face is {face.width:.0f} px wide, too small to "
                     "read with confidence"
                 )
-        items += evidence.collect(None, scene, state["contexts"], first=len(items) + 1)
+        items += evidence.collect(
+            None, scene, state["contexts"], state.get("supposed", ()), first=len(items) + 1
+        )
         notes = state.get("notes", {})
         there = {target["id"] for target in found}
         warnings += [

@@ -30,6 +30,7 @@ class State(TypedDict, total=False):
     key: str
     begun: float
     contexts: list[str]
+    supposed: list[str]
     boxes: list[list[float]]
     apart: bool
     said: list[str]

@@ -62,6 +62,9 @@ class Evidence(Record):
     ]
     person: int | None = Field(None, description="None: holds for the whole picture")
     text: str
+    supposed: bool = Field(
+        False, description="the user's what-if: supposed for this reading, not observed"
+    )
     unit: int | None = None
     units: tuple[int, ...] = ()
     shown: str | None = Field(None, description="absent, slight, clear or strong")

@@ -363,7 +363,7 @@ def test_state_holds_plain_values_only():
     saved = graph.build(reader.crew, checkpointer=InMemorySaver())
     with reader._laid_out(PICTURE) as key:
         config = {"configurable": {"thread_id": "1"}}
-        saved.invoke(reader._start(key, ()), config)
+        saved.invoke(reader.start(key, ()), config)
     json.dumps(saved.get_state(config).values)  # no array, no picture, no numpy number
 
 

@@ -56,7 +56,10 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
         "http://127.0.0.1:8000/v1#NAME",
     )
     if "--faces" not in without:
-        command.add_argument("--faces", help="face tool: pyfeat, pyfeat-v1, pocket")
+        command.add_argument(
+            "--faces",
+            help="face tool, pyfeat, pocket, yunet+mediapipe, openface:FILE …: `kuleshov doctor`",
+        )
     command.add_argument("--labels", help="label set, see `kuleshov labels`, or a .toml")
     command.add_argument(
         "--scheme", help="also code the context: default, appraisals, situations, or a .toml"

@@ -125,6 +125,7 @@ def _pocket_facts(folder: Path | None) -> dict[str, Any]:
         "caveat": pocket.CAVEAT,
         "taught_labels": LabelSet.load("ekman-8").names,
         "taught_examples": False,
+        "taught_questions": False,
         "taught_probes": pocket.TAUGHT_PROBES,
         "context_weight": pocket.CONTEXT_WEIGHT,
         "many_images": False,

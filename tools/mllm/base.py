@@ -42,6 +42,7 @@ class MllmInfo(Record):
     scores_by: str = "likelihood"  # what `score` rests on; "top log-probabilities" of an endpoint
     taught_labels: tuple[str, ...] | None = None  # None: open vocabulary
     taught_examples: bool = True  # False: was never shown few-shot examples in training
+    taught_questions: bool = True  # False: was never taught to answer free questions
     taught_probes: tuple[str, ...] | None = None  # None: any question about a picture
     context_weight: float = 1.0  # what its reading of a scene weighs in fusion, by default
     context_tokens: int | None = None

@@ -1,0 +1,464 @@
+"""The session: what was said and read so far, and what can be done next."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from kuleshov import view
+from kuleshov.agent import Agent, Event
+from kuleshov.conditions import Shown
+from kuleshov.session import from_record
+from kuleshov.session.answer import Answer, checked
+from kuleshov.session.compare import Comparison, compare
+from kuleshov.session.held import Held, Words
+from kuleshov.session.understood import supposition
+from kuleshov.tools.transcript import Cue
+from kuleshov.tools.types import KuleshovError
+from kuleshov.types import Inference, Person
+
+REMEMBERED = 6  # questions with their answers that a new question comes after
+LONGEST_QUESTION = 4000  # characters
+
+
+class _StoppedError(KuleshovError):
+    """The user ended an answer."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One turn: what was asked, and what came of it. `reading`: its place in the readings."""
+
+    kind: Literal["reading", "question", "what_if", "context", "settings", "person"]
+    asked: str
+    answer: Answer | None = None
+    reading: int | None = None
+    comparison: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class _Stand:
+    """Where a session stands; undo goes back to the one before."""
+
+    words: Words
+    settings: dict[str, Any]
+    person: int | None
+    base: int | None  # the reading without a supposition
+    shown: int | None  # the reading that questions are about
+    steps: int
+
+
+class Session:
+    """One picture or clip, for one user at a time; the model may be shared with other sessions."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        source: Any,
+        *,
+        words: Words | None = None,
+        transcript: str | os.PathLike[str] | Sequence[Cue] | None = None,
+    ) -> None:
+        """Open; nothing is read before `read`.
+
+        Args:
+            agent: reads; other settings are put around its parts.
+            source: as for `Agent.infer`.
+            words: what is known of the situation from the start.
+            transcript: what is said in a clip with its times.
+        """
+        self._first = agent
+        self.agent = agent
+        self.held = Held(agent, source)
+        self.transcript = transcript
+        self.steps: list[Step] = []
+        self.readings: list[Inference] = []
+        self._now = _Stand(words or Words(), {}, None, None, None, 0)
+        self._before: list[_Stand] = []
+
+    # ------------------------------------------------------------------------ what stands
+
+    @property
+    def current(self) -> Inference:
+        """The reading that questions are about, a what-if included. KuleshovError if none."""
+        if self._now.shown is None:
+            raise KuleshovError("nothing has been read yet.")
+        return self.readings[self._now.shown]
+
+    @property
+    def words(self) -> Words:
+        return self._now.words
+
+    @property
+    def supposing(self) -> bool:
+        """The current reading is that of a what-if."""
+        return bool(self._now.words.supposed)
+
+    @property
+    def person(self) -> Person | None:
+        """Whom questions are about: the chosen one, or the only one; None: everybody."""
+        people = self.current.people
+        if self._now.person is not None:
+            return next((p for p in people if p.id == self._now.person), None)
+        return people[0] if len(people) == 1 else None
+
+    # ------------------------------------------------------------------------ turns
+
+    def read(
+        self,
+        *,
+        influence: bool | None = None,
+        progress: Callable[[float, float], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Iterator[Event]:
+        """The first reading; yields as `Agent.stream` does. Raises MediaError."""
+        events = self.held.read(
+            self.agent,
+            self.words,
+            influence=influence,
+            transcript=self.transcript,
+            progress=progress,
+            stop=stop,
+        )
+        for event in events:
+            if event.inference is not None:
+                self._took(Step("reading", view.title(event.inference.media)), event.inference)
+            yield event
+
+    def what_if(self, text: str, *, stop: threading.Event | None = None) -> Iterator[Event]:
+        """Judge as if `text` held. It is marked as supposed, and takes the place of the last one.
+
+        Afterwards the last of `steps` has the comparison with the reading without it.
+        """
+        told = supposition(text)
+        if not told:
+            raise KuleshovError("say what to suppose, for example: what if this were a funeral?")
+        yield from self._again("what_if", told, self.words.supposing(told), stop=stop)
+
+    def add_context(self, text: str, *, stop: threading.Event | None = None) -> Iterator[Event]:
+        """Judge again, knowing `text` of the situation from now on."""
+        if not text.strip():
+            raise KuleshovError("say what you know of the situation.")
+        known = replace(self.words, context=(*self.words.context, text.strip()), supposed=())
+        yield from self._again("context", text.strip(), known, stop=stop)
+
+    def change(
+        self, *, stop: threading.Event | None = None, influence: bool | None = None, **settings: Any
+    ) -> Iterator[Event]:
+        """Judge again under other settings, e.g. labels="emotic" or examples="shots/".
+
+        Raises:
+            KuleshovError: a setting that is unknown or impossible; the session stays as it was.
+        """
+        agent = self._first.with_settings(**{**self._now.settings, **settings})
+        asked = ", ".join(f"{name} = {value}" for name, value in settings.items())
+        yield from self._again(
+            "settings",
+            asked or "face alone, context alone, both",
+            self.words,
+            agent=agent,
+            settings={**self._now.settings, **settings},
+            influence=influence,
+            stop=stop,
+        )
+
+    def influence(self, *, stop: threading.Event | None = None) -> Iterator[Event]:
+        """Judge again, face alone and context alone as well."""
+        yield from self.change(stop=stop, influence=True)
+
+    def choose(self, number: int | None) -> Person | None:
+        """Speak of person `number` from now on; None: of everybody. Raises KuleshovError."""
+        known = [person.id for person in self.current.people]
+        if number is not None and number not in known:
+            there = ", ".join(map(str, known)) or "nobody"
+            raise KuleshovError(f"there is no person {number} in this reading, only {there}.")
+        self._stand(replace(self._now, person=number), Step("person", str(number or "everybody")))
+        return self.person
+
+    def ask(
+        self,
+        question: str,
+        *,
+        on_token: Callable[[str], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Answer:
+        """Answer a free question by the model, with the evidence before it, citing it by number.
+
+        A model that was never taught to answer questions is not asked: the answer is then put
+        together from the record (`by` "record"), and its note says so.
+
+        Args:
+            on_token: called with each piece of the answer as it is written.
+            stop: once set, the answer ends where it is (`finished` False).
+
+        Raises:
+            KuleshovError: nothing was read yet, the question is empty or too long, or the model
+                failed; the session stays as it was.
+        """
+        question = question.strip()
+        if not question:
+            raise KuleshovError("ask something.")
+        if len(question) > LONGEST_QUESTION:
+            raise KuleshovError(
+                f"the question has {len(question):,} characters; at most {LONGEST_QUESTION:,} can "
+                "be asked."
+            )
+        person, inference = self.person, self.current
+        state = self.held.asked_about(person.id if person else None)
+        shown = Shown(self.agent.crew, state)
+        info = self.agent.crew.mllm.info
+        if not info.taught_questions:
+            text = from_record.answer(question, inference, person, self.agent.crew.labels)
+            note = from_record.NOTE.format(model=info.id)
+            answer = checked(question, text, shown.evidence, shown.face, by="record", note=note)
+            if on_token is not None:
+                on_token(text)
+        else:
+            text, finished, note = self._write(question, shown, on_token, stop)
+            answer = checked(
+                question,
+                text,
+                shown.evidence,
+                shown.face,
+                by="mllm",
+                finished=finished,
+                note=note,
+            )
+        self._stand(self._now, Step("question", question, answer=answer))
+        return answer
+
+    def undo(self) -> Step:
+        """Take the last turn back; returns it. KuleshovError where there is none."""
+        if len(self._before) < 2:  # the first reading stays
+            raise KuleshovError("there is nothing to undo.")
+        self._now = self._before.pop()
+        taken = self.steps[-1]
+        del self.steps[self._now.steps :]
+        self.agent = self._agent_of(self._now.settings)
+        return taken
+
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write the current record, the report and the conversation into `folder`.
+
+        Raises:
+            KuleshovError: the folder cannot be written.
+        """
+        from kuleshov import report
+
+        target = Path(folder)
+        inference = self.current
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            record, page, talk = (
+                target / name for name in ("inference.json", "report.html", "conversation.txt")
+            )
+            record.write_text(inference.to_json(indent=1), encoding="utf-8")
+            report.write_report(page, [inference], {inference.media.sha256: self.held.pictures()})
+            talk.write_text("\n".join(_lines(self.steps)), encoding="utf-8")
+        except OSError as error:
+            raise KuleshovError(f"{target} cannot be written: {error.strerror}.") from None
+        return [record, page, talk]
+
+    def close(self) -> None:
+        """Take its pictures off the desk."""
+        self.held.close()
+
+    # ------------------------------------------------------------------------ to keep and resume
+
+    def plain(self) -> dict[str, Any]:
+        """Everything but pixels, as plain values; `restore` goes on from it."""
+        return {
+            "words": asdict(self._now.words),
+            "settings": self._now.settings,
+            "person": self._now.person,
+            "base": self._now.base,
+            "shown": self._now.shown,
+            "steps": [
+                {
+                    "kind": step.kind,
+                    "asked": step.asked,
+                    "reading": step.reading,
+                    "answer": step.answer.model_dump(mode="json") if step.answer else None,
+                    "comparison": step.comparison.model_dump(mode="json")
+                    if step.comparison
+                    else None,
+                }
+                for step in self.steps
+            ],
+            "readings": [
+                reading.model_dump(mode="json", by_alias=True) for reading in self.readings
+            ],
+        }
+
+    def restore(self, kept: dict[str, Any], *, stop: threading.Event | None = None) -> None:
+        """Stand where `plain` stood: the picture is looked at again, what was read is kept.
+
+        Raises:
+            MediaError: the source cannot be opened any more.
+            KuleshovError: it is another file than the one that was read.
+        """
+        readings = [Inference.model_validate(reading) for reading in kept["readings"]]
+        words = {name: _tuples(value) for name, value in kept["words"].items()}
+        seen: Inference | None = None
+        agent = self._agent_of(kept["settings"])
+        for event in self.held.read(agent, Words(**words), transcript=self.transcript, stop=stop):
+            seen = event.inference or seen
+        if seen is None or (readings and seen.media.sha256 != readings[0].media.sha256):
+            raise KuleshovError(
+                f"{view.title(readings[0].media)} is no longer the file that was read; open it "
+                "anew."
+            )
+        self.agent, self.readings = agent, readings
+        self.steps = [
+            Step(
+                step["kind"],
+                step["asked"],
+                Answer.model_validate(step["answer"]) if step["answer"] else None,
+                step["reading"],
+                Comparison.model_validate(step["comparison"]) if step["comparison"] else None,
+            )
+            for step in kept["steps"]
+        ]
+        stand = _Stand(
+            Words(**words),
+            kept["settings"],
+            kept["person"],
+            kept["base"],
+            kept["shown"],
+            len(self.steps),
+        )
+        self._now, self._before = stand, [stand]
+
+    # ------------------------------------------------------------------------ inside
+
+    def _again(
+        self,
+        kind: Literal["what_if", "context", "settings"],
+        asked: str,
+        words: Words,
+        *,
+        agent: Agent | None = None,
+        settings: dict[str, Any] | None = None,
+        influence: bool | None = None,
+        stop: threading.Event | None = None,
+    ) -> Iterator[Event]:
+        agent = agent or self.agent
+        base = self._now.base
+        before = self.readings[base] if kind != "settings" and base is not None else self.current
+        for event in self.held.again(agent, words, influence=influence, stop=stop):
+            if event.inference is not None:
+                supposed = kind == "what_if"
+                moved = compare(before, event.inference, asked, supposed=supposed)
+                self.agent = agent
+                self._took(Step(kind, asked, comparison=moved), event.inference, words, settings)
+            yield event
+
+    def _took(
+        self,
+        step: Step,
+        reading: Inference,
+        words: Words | None = None,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        place = len(self.readings)
+        self.readings.append(reading)
+        known = [person.id for person in reading.people]
+        words = self._now.words if words is None else words
+        stand = replace(
+            self._now,
+            words=words,
+            settings=self._now.settings if settings is None else settings,
+            person=self._now.person if self._now.person in known else None,
+            base=self._now.base if words.supposed and self._now.base is not None else place,
+            shown=place,
+        )
+        self._stand(stand, replace(step, reading=place))
+
+    def _stand(self, stand: _Stand, step: Step) -> None:
+        self._before.append(self._now)
+        self.steps.append(step)
+        self._now = replace(stand, steps=len(self.steps))
+
+    def _agent_of(self, settings: dict[str, Any]) -> Agent:
+        return self._first.with_settings(**settings) if settings else self._first
+
+    def _write(
+        self,
+        question: str,
+        shown: Shown,
+        on_token: Callable[[str], None] | None,
+        stop: threading.Event | None,
+    ) -> tuple[str, bool, str | None]:
+        """The model's answer, whether it came to its end, and why not."""
+        crew = self.agent.crew
+        whole, crop = shown.pictures("both")
+        earlier = [
+            (step.answer.question, step.answer.text)
+            for step in self.steps
+            if step.answer is not None and step.answer.by == "mllm"
+        ][-REMEMBERED:]
+        talk = crew.writer.question(
+            whole,
+            crop,
+            shown.number,
+            shown.evidence,
+            self._told(),
+            [*earlier, (question, "")],
+        )
+        parts: list[str] = []
+
+        def heard(text: str) -> None:
+            if stop is not None and stop.is_set():
+                raise _StoppedError("stopped by the user")
+            parts.append(text)
+            if on_token is not None:
+                on_token(text)
+
+        try:
+            written = crew.mllm.generate(
+                talk,
+                max_new_tokens=crew.settings.max_new_tokens,
+                temperature=crew.settings.temperature,
+                seed=crew.settings.seed,
+                on_token=heard,
+            )
+        except _StoppedError as stopped:
+            return "".join(parts), False, str(stopped)
+        except KuleshovError:
+            if stop is not None and stop.is_set():
+                return "".join(parts), False, "stopped by the user"
+            raise
+        limit = f"cut off after {crew.settings.max_new_tokens} tokens"
+        return written.text, written.finished, None if written.finished else limit
+
+    def _told(self) -> str:
+        """The current reading in words, for the model."""
+        people = [self.person] if self.person else list(self.current.people)
+        told = []
+        for person in people:
+            reading = view.brief(person.emotions) if person.emotions else "unanswered"
+            why = f" {view.clean(person.explanation.text)}" if person.explanation else ""
+            told.append(f"person {person.id}: {reading}.{why}")
+        if self.supposing:
+            told.append(f"This supposes that {self.words.supposed[0]}.")
+        return " ".join(told) or "nobody was read."
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _lines(steps: Sequence[Step]) -> Iterator[str]:
+    for step in steps:
+        yield f"> {step.kind.replace('_', ' ')}: {step.asked}"
+        if step.answer is not None:
+            yield step.answer.text
+            if step.answer.note:
+                yield f"({step.answer.note})"
+        for shift in step.comparison.shifts if step.comparison else ():
+            yield f"person {shift.person}: {shift.top_before} → {shift.top_after}"
+        yield ""
