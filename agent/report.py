@@ -74,7 +74,7 @@ def report_html(
     script = (folder / "report.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     readings = [
-        _reading(number, inference, pictures.get(inference.media.sha256), heatmaps or {})
+        reading(number, inference, pictures.get(inference.media.sha256), heatmaps)
         for number, inference in enumerate(inferences, start=1)
     ]
     return (
@@ -92,10 +92,13 @@ def report_html(
     )
 
 
-def environment() -> Environment:
-    """The templates of the pages: strict, and everything escaped that is not marked safe."""
+def environment(*folders: str) -> Environment:
+    """The templates of the pages: strict, and everything escaped that is not marked safe.
+
+    `folders` are looked through before the report's own.
+    """
     found = Environment(
-        loader=FileSystemLoader(str(files("kuleshov") / "templates")),
+        loader=FileSystemLoader([*folders, str(files("kuleshov") / "templates")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -299,16 +302,23 @@ def _top(scores: EmotionScores | None) -> str | None:
     return None if scores is None else view.headline(scores)
 
 
-def _reading(
+def reading(
     number: int,
     inference: Inference,
     images: Sequence[Rgb] | None,
-    heatmaps: Mapping[tuple[str, int], Heat],
+    heatmaps: Mapping[tuple[str, int], Heat] | None = None,
 ) -> dict[str, Any]:
-    """Everything that the page shows of one inference, in plain values."""
+    """Everything that a page shows of one inference, in plain values, for `reading.html.jinja`.
+
+    Args:
+        number: begins the ids of its parts, `r1-…`; another for each inference on a page.
+        inference: what was read.
+        images: as of `report_html`; None: shown without its pictures.
+        heatmaps: as of `report_html`.
+    """
     shots = _shots(number, inference, images)
     people = [
-        _person(number, inference, person, images, heatmaps, shots) for person in inference.people
+        _person(number, inference, person, images, heatmaps or {}, shots) for person in inference.people
     ]
     ids = {person.id for person in inference.people}
     unshown = [
