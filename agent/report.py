@@ -318,7 +318,8 @@ def reading(
     """
     shots = _shots(number, inference, images)
     people = [
-        _person(number, inference, person, images, heatmaps or {}, shots) for person in inference.people
+        _person(number, inference, person, images, heatmaps or {}, shots)
+        for person in inference.people
     ]
     ids = {person.id for person in inference.people}
     unshown = [
@@ -568,6 +569,7 @@ def _moments(
         {
             "shot": known.get(places.get(moment.frame, -1)) if moment.frame is not None else None,
             "time": f"{moment.start_s:.1f}–{moment.end_s:.1f} s",
+            "time_s": moment.time_s,
             "text": view.brief(moment.emotions, 2) if moment.emotions else "unanswered",
         }
         for moment in person.moments
@@ -611,6 +613,7 @@ def _stream(inference: Inference, person: Person) -> dict[str, Any] | None:
     return {
         "areas": areas,
         "end": view.seconds(end),
+        "end_s": end,
         "ticks": [{"x": 100 * time / end, "text": f"{time:g}"} for time in _ticks(end)],
         "missing": any(moment.expression is None for moment in moments),
         "moments": [

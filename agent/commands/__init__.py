@@ -21,6 +21,7 @@ COMMANDS = (
     "facs",
     "labels",
     "calibrate",
+    "serve",
     "models",
     "doctor",
     "graph",

@@ -1,0 +1,66 @@
+"""What the page and the HTTP API share: the agent, the line, the folders, the sessions."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment
+
+from kuleshov import report
+from kuleshov.agent import Agent
+from kuleshov.web.folders import Folders
+from kuleshov.web.gallery import Gallery
+from kuleshov.web.jobs import Jobs
+from kuleshov.web.line import Line
+from kuleshov.web.readings import Agents
+from kuleshov.web.sessions import Sessions
+
+UPLOADS = 32  # times the largest upload: what all uploads together may hold
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How the server is run."""
+
+    hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "::1"})
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    max_upload_bytes: int = 64_000_000
+    idle_s: float = 3600.0
+    shared: bool = False
+
+
+class House:
+    """One server's parts."""
+
+    def __init__(self, agent: Agent, gallery: Gallery, serving: Serving) -> None:
+        self.agents = Agents(agent)
+        self.gallery, self.serving = gallery, serving
+        self.line = Line()
+        self.folders = Folders(serving.max_upload_bytes, UPLOADS * serving.max_upload_bytes)
+        self.sessions = Sessions(self.folders, self.line, serving.idle_s)
+        self.jobs = Jobs(self.agents, self.line, self.folders)
+        self.templates: Environment = report.environment(str(files("kuleshov.web") / "templates"))
+        self.start = secrets.token_urlsafe(8)  # tells pages that a server was started anew
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What reads: model, face tool, labels, and the limits that they state themselves."""
+        agent = self.agents.first
+        model, faces = agent.crew.mllm.info, agent.crew.faces.info
+        return {
+            "model": model.id,
+            "faces": f"{faces.name} {faces.version}",
+            "labels": agent.crew.labels.name,
+            "fusion": agent.crew.strategy,
+            "caveats": list(dict.fromkeys(c for c in (model.caveat, faces.caveat) if c)),
+            "elsewhere": agent.settings.allow_remote,
+        }
+
+    def close(self) -> None:
+        self.sessions.close()
+        self.line.close()
+        self.folders.close()
