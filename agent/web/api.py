@@ -126,6 +126,10 @@ async def infer(
             )
             wish = Wish(**{**vars(wish), "transcript": kept})
         over, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def ended() -> None:
+            loop.call_soon_threadsafe(over.set)
+
         job = house.jobs.join(
             _owner(request, user),
             user,
@@ -133,7 +137,7 @@ async def infer(
             path,
             view.clean(safe_name(file.filename)),
             wish,
-            lambda: loop.call_soon_threadsafe(over.set),
+            ended,
         )
     except BaseException:
         house.folders.remove(folder)

@@ -27,13 +27,15 @@ from kuleshov.web.house import House, Serving
 from kuleshov.web.line import BusyError
 
 SWEEP_S = 10.0
-# what FastAPI could tell an OpenTelemetry collector that somebody's environment names
+# newer versions of FastAPI could tell an OpenTelemetry collector that the environment names
 SILENT: dict[str, Any] = {
-    "tracing": False,
-    "metrics": False,
-    "logs": False,
-    "operation_spans": False,
-    "auto_configure": False,
+    "telemetry": {
+        "tracing": False,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+    }
 }
 
 log = logging.getLogger("kuleshov")
@@ -70,7 +72,7 @@ def create_app(agent: Agent, gallery: Gallery | None = None, serving: Serving | 
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
-        telemetry=SILENT,
+        **SILENT,
     )
     app.state.house = house
     app.include_router(page.routes)
@@ -81,7 +83,7 @@ def create_app(agent: Agent, gallery: Gallery | None = None, serving: Serving | 
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(Exception, _broken)
     app.add_middleware(
-        Guard,  # type: ignore[arg-type]
+        Guard,
         hosts=serving.hosts,
         credentials=serving.credentials,
         limit=serving.max_upload_bytes,

@@ -91,7 +91,7 @@ class Folders:
 
 
 def safe_name(name: str | None) -> str:
-    """The last part of a name that a browser sent, of letters, digits, dots, dashes and underscores.
+    """The last part of a name that a browser sent, of letters, digits, dots, dashes, underscores.
 
     Face tools that look a picture up by its file's name find it under this one.
     """

@@ -18,13 +18,13 @@ from kuleshov import report, view
 from kuleshov.tools import media
 from kuleshov.tools.media import Rgb
 from kuleshov.tools.types import KuleshovError
-from kuleshov.types import CAVEAT, Inference
+from kuleshov.types import CAVEAT
 from kuleshov.web import readings
 from kuleshov.web.folders import safe_name
 from kuleshov.web.house import House
 from kuleshov.web.line import Job
 from kuleshov.web.readings import Reading, Wish
-from kuleshov.web.sessions import COOKIE, Event, Session
+from kuleshov.web.sessions import COOKIE, Session
 
 GONE = "This page's session has ended; reload the page to begin anew."
 PING_S = 15.0

@@ -74,6 +74,8 @@ def bind(host: str, port: int) -> socket.socket:
         KuleshovError: the port is taken, or the address is not this machine's.
     """
     try:
+        if not 0 <= port <= 65535:  # some systems would take the rest of a division
+            raise OSError(0, "there is no such port")
         family, kind, proto, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
