@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,40 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import readings
+from browsers import chromium, needed, opened, sticking_out, webdriver
 
 from kuleshov.report import write_report
 from kuleshov.tools import media
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"
-)
+pytestmark = needed
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--no-first-run",
-        # whatever the page asked for would have to fail
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
+    with chromium() as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -61,37 +38,11 @@ def report(tmp_path_factory: pytest.TempPathFactory, feat_data: Path) -> str:
     return path.as_uri()
 
 
-def opened(browser: Any, address: str, width: int, scheme: str = "light") -> None:
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
-    )
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {
-            "features": [
-                {"name": "prefers-color-scheme", "value": scheme},
-                # else a click would have to wait for the end of smooth scrolling
-                {"name": "prefers-reduced-motion", "value": "reduce"},
-            ]
-        },
-    )
-    browser.get("about:blank")  # an address that differs in its fragment alone loads nothing
-    browser.get(address)
-
-
 def lit(browser: Any) -> list[str]:
     """What is lit: evidence by id, action units by number, cues by what they cite."""
     return browser.execute_script(
         "return [...document.querySelectorAll('.lit:not(.box)')].map((e) => "
         "e.id || (e.dataset.unit ? 'AU' + e.dataset.unit : 'cue ' + e.dataset.evidence))"
-    )
-
-
-def sticking_out(browser: Any) -> int:
-    """Pixels by which the page is wider than what it is shown in."""
-    return browser.execute_script(
-        "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
     )
 
 

@@ -1,4 +1,4 @@
-"""The server over HTTP: the API, mistakes, hostile requests, sessions. A fake model, real requests."""
+"""The server over HTTP: API, mistakes, hostile requests, sessions; a fake model, real requests."""
 
 from __future__ import annotations
 
@@ -352,7 +352,9 @@ def test_other_hosts_and_other_pages_are_refused(client, headers, status):
 def test_every_answer_carries_the_policy(client):
     for path in ("/", "/docs", "/static/page.js", "/nothing", "/api/v1/health"):
         answer = client.get(path)
-        policy = dict(p.split(" ", 1) for p in answer.headers["content-security-policy"].split("; "))
+        policy = dict(
+            p.split(" ", 1) for p in answer.headers["content-security-policy"].split("; ")
+        )
         assert policy["default-src"] == "'none'"
         assert policy["script-src"] == "'self'"
         assert policy["frame-ancestors"] == "'none'"
@@ -375,7 +377,9 @@ def test_a_password_is_asked_for_and_sessions_belong_to_users(monkeypatch):
         assert client.get("/", auth=("anna", "correct horse")).status_code == 200
         assert client.post("/page/end", auth=("bert", "battery staple")).status_code == 410
         job = client.post(
-            "/api/v1/infer?wait=0", files={"file": ("a.png", PICTURE)}, auth=("anna", "correct horse")
+            "/api/v1/infer?wait=0",
+            files={"file": ("a.png", PICTURE)},
+            auth=("anna", "correct horse"),
         ).json()
         assert client.get(job["url"], auth=("bert", "battery staple")).status_code == 404
         assert client.get(job["url"], auth=("anna", "correct horse")).status_code == 200
@@ -503,9 +507,9 @@ def test_examples_are_offered_by_number(tmp_path: Path):
     from kuleshov.web.gallery import Gallery
 
     assert Gallery.of(str(tmp_path)).names == ["one<b>.png"]
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(KuleshovError, match="holds no picture or clip"):
-        empty = tmp_path / "empty"
-        empty.mkdir()
         Gallery.of(str(empty))
     with pytest.raises(KuleshovError, match="there is no folder"):
         Gallery.of("nowhere")

@@ -79,8 +79,18 @@ def test_users_may_stand_in_a_file(tmp_path):
 def serving(folder: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`kuleshov serve` with the pocket models, whose temporary files lie in `folder`."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "kuleshov.cli", "serve", "--model", "pocket", "--faces", "pocket"]
-        + ["--port", str(port)],
+        [
+            sys.executable,
+            "-m",
+            "kuleshov.cli",
+            "serve",
+            "--model",
+            "pocket",
+            "--faces",
+            "pocket",
+            "--port",
+            str(port),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

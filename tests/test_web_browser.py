@@ -1,0 +1,351 @@
+"""The page in a real browser: upload, read, click a cue, change the context; what may go wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsers import chromium, needed, opened, sticking_out, webdriver
+from PIL import Image
+from test_agent import GOOD, SCENE, script
+
+pytest.importorskip("fastapi", reason="the extra web is not installed")
+from web_parts import Running, running
+
+from kuleshov import Agent, Inference, Settings
+from kuleshov.tools.mllm import ScriptedMllm
+
+from parts import NO_FROWN, SMILE, HandFaces, face
+
+pytestmark = needed
+Keys = webdriver.Keys
+HOSTILE = (
+    "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+    "</textarea><a href=javascript:alert(1)>{{ 7*7 }}"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory, feat_data: Path) -> Path:
+    return feat_data / "WolfgangLanger_Pexels.mp4"
+
+
+@pytest.fixture(scope="module")
+def server(feat_data: Path, clip: Path) -> Iterator[Running]:
+    """The pocket models, and a gallery of one picture and one clip."""
+    agent = Agent.load(model="pocket", faces="pocket", rate=1.0, moments=2)
+    with running(agent, [feat_data / "single_face.jpg", clip]) as found:
+        yield found
+
+
+def until(browser: Any, script: str, seconds: float = 60) -> Any:
+    """What the script returns as soon as it returns something."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, seconds, 0.05).until(
+        lambda b: b.execute_script(f"return {script}"), f"never: {script}"
+    )
+
+
+def visit(browser: Any, server: Running, width: int = 1280, scheme: str = "light") -> None:
+    """A page of a session of its own."""
+    browser.get_log("browser")
+    browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    opened(browser, server.url, width, scheme)
+    until(browser, "document.body.dataset.ready === 'yes'")
+
+
+def find(browser: Any, css: str) -> Any:
+    return browser.find_element("css selector", css)
+
+
+def click(browser: Any, css: str) -> None:
+    browser.execute_script("arguments[0].click()", find(browser, css))
+
+
+def text(browser: Any, css: str) -> str:
+    return browser.execute_script(
+        "const e = document.querySelector(arguments[0]); return e ? e.textContent.trim() : ''", css
+    )
+
+
+def upload(browser: Any, path: Path, context: str = "") -> None:
+    find(browser, "#file").send_keys(str(path))
+    find(browser, "#context").send_keys(context)
+    click(browser, "#read")
+
+
+def wait_for_reading(browser: Any, count: int = 1) -> None:
+    until(browser, f"document.querySelectorAll('.result').length === {count}")
+
+
+def complaints(browser: Any) -> list[str]:
+    """What the browser noted: failed loads, refusals by the policy, errors of scripts."""
+    return [entry["message"] for entry in browser.get_log("browser")]
+
+
+def test_a_picture_is_read_and_a_cue_lights_its_evidence_and_its_box(browser, server, feat_data):
+    visit(browser, server)
+    upload(browser, feat_data / "single_face.jpg", "She has just been told the news.")
+    wait_for_reading(browser)
+    assert text(browser, ".result h2") == "single_face.jpg"
+    assert "She has just been told the news." in text(browser, ".scene dl")
+    assert text(browser, ".result .verdict").startswith("happiness")
+    assert "pocket models" in text(browser, ".limits")
+    assert "pocket models" in text(browser, ".result .care")
+    cues = browser.find_elements("css selector", ".result a.cue")
+    about_face = next(
+        cue
+        for cue in cues
+        if browser.execute_script(
+            "return document.getElementById(arguments[0].dataset.evidence)"
+            ".closest('[data-about]') !== null",
+            cue,
+        )
+    )
+    browser.execute_script("arguments[0].focus()", about_face)
+    about_face.send_keys(Keys.ENTER)
+    evidence = about_face.get_attribute("data-evidence")
+    assert "lit" in find(browser, f"#{evidence}").get_attribute("class")
+    assert "lit" in find(browser, ".result a.box").get_attribute("class")
+    about_face.send_keys(Keys.ESCAPE)
+    browser.execute_script("document.activeElement.blur()")
+    assert "lit" not in (find(browser, f"#{evidence}").get_attribute("class") or "")
+
+    box = find(browser, ".result a.box")
+    box.send_keys(Keys.ENTER)
+    assert browser.current_url.endswith("#r1-p1")
+
+    record = browser.execute_async_script(
+        "const done = arguments[0];"
+        "fetch(document.querySelector('.saves a[href$=json]').href)"
+        ".then((r) => r.text()).then(done)"
+    )
+    assert Inference.from_json(record).people[0].emotions.top == "happiness"
+    loaded = browser.execute_script(
+        "return performance.getEntriesByType('resource').map((e) => e.name)"
+    )
+    assert [one for one in loaded if not one.startswith((server.url, "data:", "blob:"))] == []
+    assert complaints(browser) == []
+
+
+def test_an_example_clip_is_followed_and_the_plot_leads_into_it(browser, server):
+    visit(browser, server)
+    click(browser, '[name="example"][value="1"]')
+    assert text(browser, "#chosen") == "WolfgangLanger_Pexels.mp4"
+    click(browser, "#read")
+    wait_for_reading(browser)
+    assert len(browser.find_elements("css selector", ".result .stream .area")) == 8
+    assert browser.find_elements("css selector", ".result .moments li")
+    until(browser, "document.querySelector('.player video').readyState >= 1")
+    plot = find(browser, ".result .plot svg")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", plot)
+    webdriver.ActionChains(browser).click(plot).perform()
+    assert until(browser, "document.querySelector('.player video').currentTime") == pytest.approx(
+        19.69 / 2, abs=0.3
+    )
+    assert complaints(browser) == []
+
+
+def test_a_still_of_the_webcam_is_read(browser, server):
+    visit(browser, server)
+    click(browser, "#camera")
+    until(browser, "!document.getElementById('take').disabled")
+    until(browser, "document.getElementById('live').videoWidth > 0")
+    click(browser, "#take")
+    until(browser, "document.getElementById('chosen').textContent === 'webcam.jpg'")
+    until(browser, "!document.getElementById('shot').open")
+    click(browser, "#read")
+    wait_for_reading(browser)
+    assert text(browser, ".result h2") == "webcam.jpg"
+    # the picture of a test card has no face, and the page says what came of that
+    assert "nobody read" in text(browser, ".result .facts") or text(browser, ".result .care")
+
+
+def test_what_is_dropped_or_pasted_is_chosen(browser, server):
+    visit(browser, server)
+    for event, field, target in (
+        ("DragEvent", "dataTransfer", "document.getElementById('drop')"),
+        ("ClipboardEvent", "clipboardData", "document"),
+    ):
+        name = f"{field}.png"
+        browser.execute_script(
+            f"const data = new DataTransfer(); data.items.add(new File(['x'], {name!r}));"
+            f"{target}.dispatchEvent(new {event}({'drop' if event[0] == 'D' else 'paste'!r},"
+            f"{{ {field}: data, bubbles: true, cancelable: true }}))".replace("(drop", "('drop'")
+        )
+        assert text(browser, "#chosen") == name
+
+
+def test_the_keyboard_alone_reads_a_picture(browser, server):
+    """From the skip link on, Tab reaches the form in its order; Enter sends it."""
+    visit(browser, server)
+    reached = []
+    for _ in range(9):
+        webdriver.ActionChains(browser).send_keys(Keys.TAB).perform()
+        focused = browser.switch_to.active_element
+        reached.append(
+            focused.get_attribute("id") or focused.get_attribute("name") or focused.tag_name
+        )
+    assert reached == [
+        "a", "file", "camera", "context", "labels", "influence", "summary", "read", "example"
+    ]  # fmt: skip
+    browser.switch_to.active_element.send_keys(Keys.SPACE)
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    wait_for_reading(browser)
+    assert text(browser, ".result h2") == "single_face.jpg"
+    unnamed = browser.execute_script(
+        "return [...document.querySelectorAll('button, input, select, textarea, a, video')]"
+        ".filter((e) => !(e.labels?.length || e.textContent.trim() || e.ariaLabel || e.alt))"
+        ".map((e) => e.outerHTML)"
+    )
+    assert unnamed == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out_from_phone_to_desktop(browser, server, scheme):
+    visit(browser, server, 360, scheme)
+    click(browser, '[name="example"][value="0"]')
+    click(browser, "#read")
+    wait_for_reading(browser)
+    for width in (360, 768, 1280):
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        for summary in browser.find_elements("css selector", "details:not([open]) > summary"):
+            browser.execute_script("arguments[0].click()", summary)
+        assert sticking_out(browser) == 0
+    ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert ground == ("rgb(251, 250, 247)" if scheme == "light" else "rgb(21, 22, 26)")
+    assert complaints(browser) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "sentence"),
+    [
+        ("empty.png", b"", "Empty.png is empty (0 bytes)."),
+        ("words.txt", b"hello", "Words.txt is not a picture or clip that can be read"),
+        ("half.jpg", None, "Half.jpg is cut off or damaged"),
+    ],
+)
+def test_what_cannot_be_read_ends_in_a_sentence(
+    browser, server, tmp_path, feat_data, name, data, sentence
+):
+    path = tmp_path / name
+    path.write_bytes((feat_data / "single_face.jpg").read_bytes()[:9000] if data is None else data)
+    visit(browser, server)
+    upload(browser, path)
+    until(browser, "document.querySelector('.job.failed')")
+    assert sentence in text(browser, ".job.failed .place")
+    click(browser, ".job.failed button")
+    assert browser.find_elements("css selector", ".job") == []
+    upload(browser, feat_data / "single_face.jpg")
+    wait_for_reading(browser)
+
+
+# ------------------------------------------------------------------------- scripted models
+
+
+def test_words_of_models_files_and_users_run_nothing(browser, tmp_path):
+    judge = {**GOOD, "interpretation": HOSTILE, "conclusion": HOSTILE}
+    judge["cues"] = [{"evidence": n, "text": HOSTILE} for n in (2, 4)]
+    scene = {**SCENE, "description": HOSTILE, "setting": HOSTILE, "mood_words": [HOSTILE]}
+    agent = Agent(script(judge, scene), HandFaces(face(SMILE, NO_FROWN)), Settings.load(None))
+    path = tmp_path / "<img src=x onerror=document.title=1>.png"
+    Image.new("RGB", (200, 100), (90, 90, 90)).save(path)
+    with running(agent, [path]) as server:
+        visit(browser, server)
+        upload(browser, path, HOSTILE)
+        wait_for_reading(browser)
+        assert HOSTILE in text(browser, ".scene .description")
+        assert HOSTILE.replace('"', "'") in text(browser, ".scene dl")
+        assert browser.title == "Kuleshov"
+        assert (
+            browser.find_elements("css selector", "#readings script, #readings img[src='x']") == []
+        )
+        assert browser.find_elements("css selector", "[href^='javascript']") == []
+        assert complaints(browser) == []
+
+
+def test_a_picture_without_a_face_is_a_reading_of_its_scene(browser, tmp_path):
+    agent = Agent(script(), HandFaces(), Settings.load(None))
+    path = tmp_path / "sea.png"
+    Image.new("RGB", (200, 100), (90, 90, 90)).save(path)
+    with running(agent) as server:
+        visit(browser, server)
+        upload(browser, path)
+        wait_for_reading(browser)
+        assert "no face was found" in text(browser, ".result .care")
+        assert "Friends on a beach." in text(browser, ".scene .description")
+
+
+def test_an_answer_without_end_is_stopped_and_others_have_waited_their_turn(browser, tmp_path):
+    inner, endless = script(), threading.Event()
+    endless.set()
+
+    def answer(call: Any) -> str:
+        if endless.is_set():
+            return "and on " * 3_000_000
+        return inner.generate(call.conversation, schema=call.schema).text
+
+    mllm = ScriptedMllm(
+        answer, lambda call: inner.score(call.conversation, call.answers), info=inner.info
+    )
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (200, 100), (90, 90, 90)).save(path)
+    with (
+        running(Agent(mllm, HandFaces(face(SMILE)), Settings.load(None))) as server,
+        chromium() as other,
+    ):
+        visit(browser, server)
+        upload(browser, path)
+        until(browser, "document.querySelector('.job .words')?.textContent.includes('and on')")
+        visit(other, server)
+        upload(other, path)
+        until(other, "document.querySelector('.job .place')?.textContent.includes('1 before')")
+        endless.clear()
+        click(browser, ".job button")
+        until(browser, "document.querySelector('.job.stopped')")
+        assert text(browser, ".job.stopped .place") == "Stopped by the user"
+        wait_for_reading(other)
+        assert browser.find_elements("css selector", ".result") == []
+        upload(browser, path)
+        wait_for_reading(browser)
+
+
+def test_a_killed_server_is_told_of_and_the_next_one_is_used(browser, tmp_path, feat_data):
+    from test_web_serve import serving
+
+    visiting = json.dumps(str(feat_data / "single_face.jpg"))
+    with serving(tmp_path) as (process, url):
+        house = Running(url, None)  # type: ignore[arg-type]
+        visit(browser, house)
+        upload(browser, json.loads(visiting))
+        wait_for_reading(browser)
+        process.kill()
+        process.wait()
+    until(browser, "!document.getElementById('banner').hidden")
+    assert text(browser, "#banner span") == (
+        "The server does not answer. What you see stays; the page keeps trying."
+    )
+    click(browser, "#read")
+    until(browser, "document.getElementById('problem').textContent")
+    assert text(browser, "#problem") == "The server does not answer; try again."
+    with serving(tmp_path, int(url.rsplit(":", 1)[1])):
+        until(browser, "document.getElementById('banner').textContent.includes('started anew')")
+        assert browser.find_elements("css selector", ".result.stale .verdict")
+        click(browser, "#read")
+        wait_for_reading(browser, 2)
+    shutil.rmtree(tmp_path, ignore_errors=True)
