@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def _map(rows: Numbers, names: Names) -> float:
     return float(np.nanmean(found)) if np.isfinite(found).any() else math.nan
 
 
-def _f1(average: str):  # type: ignore[no-untyped-def]
+def _f1(average: str) -> Callable[[Numbers, Names], float]:
     def compute(rows: Numbers, names: Names) -> float:
         from sklearn.metrics import f1_score
 
