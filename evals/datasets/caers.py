@@ -109,9 +109,8 @@ TASK = Task(
             "CAER-Net-S",
             "accuracy",
             0.7351,
-            "Lee et al. (2019), ICCV 2019 [from memory]",
+            "Lee et al. (2019), ICCV 2019",
             "trained on CAER-S",
         ),
     ),
-    from_memory="The figure of CAER-Net-S.",
 )
