@@ -85,24 +85,26 @@ def test_ferplus_votes_follow_the_published_protocol():
 
 
 def test_ferplus_from_its_folders(tmp_path: Path):
-    write_ferplus(tmp_path)
-    samples = list(TASKS["ferplus"].read(tmp_path))
+    root = tmp_path / "data"
+    root.mkdir()
+    write_ferplus(root)
+    samples = list(TASKS["ferplus"].read(root))
     assert [(s.id, s.target.label, s.split) for s in samples] == [
         ("fer0000000.png", None, "PublicTest"),
         ("fer0000001.png", "happiness", "PublicTest"),
     ]
     assert media.open_media(samples[1].source).images[0][0, 0].tolist() == [40, 40, 40]
     with pytest.raises(KuleshovError, match="wrong level of FER"):
-        TASKS["ferplus"].read(tmp_path / "FER2013Valid")
+        TASKS["ferplus"].read(root / "FER2013Valid")
     with pytest.raises(KuleshovError, match=r"wrong level of FER\+: .* has FER2013Valid/label.csv"):
-        TASKS["ferplus"].read(tmp_path.parent)
+        TASKS["ferplus"].read(tmp_path)
     with pytest.raises(KuleshovError, match="lacks FER2013Test, which holds PrivateTest"):
-        TASKS["ferplus"].read(tmp_path, "PrivateTest")
-    (tmp_path / "FER2013Valid" / "fer0000001.png").unlink()
+        TASKS["ferplus"].read(root, "PrivateTest")
+    (root / "FER2013Valid" / "fer0000001.png").unlink()
     with pytest.raises(
         KuleshovError, match=r"1 of 2 pictures of FER2013Valid of FER\+ are missing: fer0000001.png"
     ):
-        TASKS["ferplus"].read(tmp_path)
+        TASKS["ferplus"].read(root)
 
 
 def test_ferplus_from_kaggles_table(tmp_path: Path):
