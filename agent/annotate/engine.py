@@ -84,7 +84,10 @@ def read_one(agent: Agent, work: Work, context: Sequence[str]) -> Answer:
         return Answer(work, None, work.problem or "there is nothing to read.")
     try:
         inference = agent.infer(
-            work.source, context=[*context, *work.context], boxes=list(work.boxes)
+            work.source,
+            context=[*context, *work.context],
+            said=list(work.said),
+            boxes=list(work.boxes),
         )
     except KuleshovError as error:
         return Answer(work, None, str(error))

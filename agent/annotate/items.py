@@ -25,6 +25,7 @@ class Work:
 
     key: names the item in the run: its id, with the row where an id is used twice.
     source: a path, or the bytes of a file.
+    said: words that are heard, a line each.
     boxes: people to judge, (x0, y0, x1, y1) pixels; none: all that are found.
     problem: why it cannot be read; None: nothing is wrong as yet.
     """
@@ -33,6 +34,7 @@ class Work:
     item: Item
     source: str | bytes | None
     context: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     name: str | None = None
     row: int | None = None
@@ -45,7 +47,8 @@ def read(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Work]:
 
     Args:
         source: a folder of pictures and clips; a glob pattern; a manifest (CSV, TSV, JSONL,
-            Parquet) with a column `path` and, if wanted, `id`, `box`, `context`, `label`, others;
+            Parquet) with a column `path` and, if wanted, `id`, `box`, `context`, `said`, `label`,
+            others;
             a folder written by `datasets.Dataset.save_to_disk`; a WebDataset .tar or a pattern of
             them; or an iterable of paths.
 
@@ -159,6 +162,7 @@ def _work(row: manifest.Row) -> Work:
         item=item,
         source=row.source,
         context=row.context,
+        said=row.said,
         boxes=row.boxes,
         name=row.name,
         row=row.number,

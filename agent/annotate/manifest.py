@@ -27,6 +27,7 @@ class Row:
     source: str | bytes | None
     name: str | None = None
     context: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
     boxes: tuple[Box, ...] = ()
     label: str | dict[str, float] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
@@ -77,6 +78,7 @@ def row(number: int, cells: Mapping[str, Any], base: str, notes: tuple[str, ...]
         boxes = ()
         problems.append(str(error))
     context = left.pop("context", None)
+    said = left.pop("said", None)
     label = _label(left.pop("label", None), problems)
     extra = {column: _plain(value) for column, value in left.items() if _plain(value) is not None}
     return Row(
@@ -85,6 +87,7 @@ def row(number: int, cells: Mapping[str, Any], base: str, notes: tuple[str, ...]
         source=os.path.join(base, name) if name else None,
         name=os.path.join(base, name) if name else None,
         context=_texts(context),
+        said=_texts(said),
         boxes=boxes,
         label=label,
         extra=extra,

@@ -1,0 +1,278 @@
+"""One evaluation from its call to its end: samples laid out, runs made or resumed, answers read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kuleshov.agent import Agent
+from kuleshov.annotate.engine import Watcher
+from kuleshov.annotate.store import differences
+from kuleshov.evals.datasets.base import Sample, Target, Task
+from kuleshov.evals.harness import baselines, samples, systems
+from kuleshov.evals.harness.samples import Known
+from kuleshov.evals.harness.systems import Outcome
+from kuleshov.tools.types import KuleshovError, LabelSet, nearest
+
+SCHEMA = "kuleshov/eval@1"
+FACTS, RUNS, OWN_LABELS = "eval.json", "runs", "labels.toml"
+
+Loader = Callable[[Mapping[str, Any]], Agent]
+"""Loads the agent with these settings going before all others."""
+
+
+@dataclass
+class Evaluation:
+    """What is evaluated and where it is kept; `facts` stand in eval.json."""
+
+    task: Task
+    out: Path
+    labels: LabelSet
+    known: list[Known]
+    facts: dict[str, Any]
+    manifest: str
+    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> list[str]:
+        return [sample.id for sample in self.known]
+
+    @property
+    def targets(self) -> list[Target]:
+        return [sample.target for sample in self.known]
+
+    @property
+    def groups(self) -> list[str | None]:
+        return [sample.group for sample in self.known]
+
+    @property
+    def setting(self) -> str:
+        """What the setting `labels` is for this evaluation."""
+        given = self.task.labels
+        return str(self.out / OWN_LABELS) if isinstance(given, LabelSet) else self.labels.name
+
+    def run(self, name: str) -> Path:
+        return self.out / RUNS / name
+
+
+def begin(
+    task: Task,
+    data: str,
+    out: Path,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    labels: str | None = None,
+) -> Evaluation:
+    """Choose the samples and lay them out, or find them laid out by the same call before.
+
+    Args:
+        labels: the label set, where the task has none of its own.
+
+    Raises:
+        KuleshovError: what the reader finds wrong with the data set; a folder that holds another
+            evaluation; labels that the set does not have.
+    """
+    chosen = _labels(task, labels)
+    every = list(task.read(data, split))
+    if task.labels is None and chosen.mode != "free":
+        every = [_named(sample, chosen) for sample in every]
+    found = samples.drawn(every, limit, seed)
+    if not found:
+        raise KuleshovError(f"{task.name} at {data} has no sample in this split.")
+    facts = {
+        "schema": SCHEMA,
+        "task": task.name,
+        "data": str(data),
+        "split": split or task.split,
+        "of": len(every),
+        "samples": len(found),
+        "limit": limit,
+        "seed": seed,
+        "labels": chosen.name,
+        "sha256": samples.digest(found),
+    }
+    _keep(out, facts)
+    if not (out / samples.ITEMS).is_file():
+        samples.lay_out(found, out)
+        if isinstance(task.labels, LabelSet):
+            (out / OWN_LABELS).write_text(as_toml(task.labels), "utf-8")
+    return Evaluation(task, out, chosen, samples.known(out), facts, str(out / samples.ITEMS))
+
+
+def _labels(task: Task, given: str | None) -> LabelSet:
+    if task.label_set is not None:
+        if given is not None and given != task.label_set.name:
+            raise KuleshovError(
+                f"{task.name} is answered with {task.label_set.name}; leave --labels {given} out."
+            )
+        return task.label_set
+    return LabelSet.load(given or ("free" if task.kind in ("open", "text") else "ekman-7"))
+
+
+def _named(sample: Sample, labels: LabelSet) -> Sample:
+    """People's labels by their names in the set, where synonyms or another case were written."""
+    target = sample.target
+
+    def name(word: str) -> str:
+        found = labels.find(word)
+        if found is None:
+            raise KuleshovError(
+                f"{sample.id} is labelled {word!r}{nearest(word, labels.names)}, which is not in "
+                f"{labels.name}: {', '.join(labels.names)}; give the set with --labels."
+            )
+        return found
+
+    votes: dict[str, float] | None = None
+    if target.votes is not None:
+        votes = {}
+        for word, count in target.votes.items():
+            votes[name(word)] = votes.get(name(word), 0.0) + count
+    return replace(
+        sample,
+        target=replace(
+            target,
+            label=None if target.label is None else name(target.label),
+            labels=None if target.labels is None else tuple(map(name, target.labels)),
+            votes=votes,
+        ),
+    )
+
+
+def _keep(out: Path, facts: dict[str, Any]) -> None:
+    path = out / FACTS
+    if path.is_file():
+        try:
+            before = json.loads(path.read_text("utf-8"))
+        except ValueError:
+            raise KuleshovError(f"{path} cannot be read; give another folder to --out.") from None
+        if before != facts:
+            raise KuleshovError(
+                f"{out} holds another evaluation: {'; '.join(differences(before, facts))}. "
+                "Repeat the call as it was, or give another folder to --out."
+            )
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise KuleshovError(f"{out} is not empty and no evaluation; give a new folder to --out.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{FACTS}.part")
+        part.write_text(json.dumps(facts, indent=1, ensure_ascii=False), "utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise KuleshovError(f"{out} cannot be written: {error.strerror}.") from None
+
+
+def opened(out: Path, find: Callable[[str, str], Task]) -> Evaluation:
+    """The evaluation in a folder, without its data set. Raises KuleshovError if there is none."""
+    path = out / FACTS
+    if not path.is_file():
+        raise KuleshovError(f"{out} is not the folder of an evaluation: it holds no {FACTS}.")
+    facts = json.loads(path.read_text("utf-8"))
+    task = find(facts["task"], facts["data"])
+    own = out / OWN_LABELS
+    labels = LabelSet.load(str(own)) if own.is_file() else LabelSet.load(facts["labels"])
+    return Evaluation(task, out, labels, samples.known(out), facts, str(out / samples.ITEMS))
+
+
+# ------------------------------------------------------------------------- running
+
+
+def run_systems(
+    found: Evaluation,
+    wanted: Sequence[str],
+    load: Loader,
+    *,
+    clip: str = baselines.CLIP,
+    watch: Callable[[str], Any] | None = None,
+    batch: int | None = None,
+    workers: int | None = None,
+    retry_failed: bool = False,
+    **changes: Any,
+) -> None:
+    """Run what is not done yet for the systems wanted, and read their answers.
+
+    Args:
+        load: called at most once, with the settings of the first run.
+        clip: id or folder of the model of the baseline clip.
+        watch: given a run's name, a context manager that yields a watcher of its progress.
+        changes: further settings.
+    """
+    clip_model = baselines.ClipModel(clip) if "clip" in wanted else None
+    plan = {"eval": found.facts["sha256"], "labels": found.labels.name}
+    runs = systems.shared(wanted)
+    agent: Agent | None = None
+    for fusion, served in runs.items():
+        settings = {**changes, "labels": found.setting, "fusion": fusion}
+        agent = load(settings) if agent is None else again(agent, settings)
+        _annotate(
+            agent, found, fusion, watch, batch=batch, workers=workers, retry_failed=retry_failed
+        )
+        for system in served:
+            found.outcomes[system] = systems.outcomes(
+                found.run(fusion), system, found.ids, found.labels
+            )
+    for name in wanted:
+        if name in runs or name not in systems.BASELINES:
+            continue
+        own = {**plan, "baseline": name, "input": found.manifest}
+        if clip_model is not None and name == "clip":
+            with _watching(watch, name) as watcher:
+                baselines.clip(
+                    found.run(name), found.manifest, found.labels, own, clip_model, watcher
+                )
+        else:
+            own["seed"] = found.facts["seed"]
+            baselines.blind(
+                name, found.run(name), found.known, found.task.kind, found.labels, own, own["seed"]
+            )
+        found.outcomes[name] = systems.outcomes(found.run(name), name, found.ids, found.labels)
+    found.outcomes = {name: found.outcomes[name] for name in wanted}
+
+
+def again(agent: Agent, settings: Mapping[str, Any]) -> Agent:
+    """The same model and face tool under other settings."""
+    changed = agent.settings.model_copy(update=dict(settings))
+    return Agent(agent.crew.mllm, agent.crew.faces, changed)
+
+
+def _annotate(
+    agent: Agent,
+    found: Evaluation,
+    name: str,
+    watch: Callable[[str], Any] | None,
+    *,
+    manifest: str | None = None,
+    **options: Any,
+) -> None:
+    with _watching(watch, name) as watcher:
+        agent.annotate(manifest or found.manifest, found.run(name), watch=watcher, **options)
+
+
+def _watching(watch: Callable[[str], Any] | None, name: str) -> Any:
+    from contextlib import nullcontext
+
+    shown: Watcher | None = None
+    return nullcontext(shown) if watch is None else watch(name)
+
+
+def as_toml(labels: LabelSet) -> str:
+    """A label set as the file that `LabelSet.load` reads."""
+
+    def lines(values: Mapping[str, Any]) -> list[str]:
+        # strings, lists and numbers of JSON are TOML too
+        return [
+            f"{name} = {json.dumps(value, ensure_ascii=False)}"
+            for name, value in values.items()
+            if value is not None and value != ()
+        ]
+
+    told = labels.model_dump(mode="json", exclude={"labels"})
+    text = lines(told)
+    for label in labels.labels:
+        text += ["", "[[labels]]", *lines(label.model_dump(mode="json"))]
+    return "\n".join(text) + "\n"

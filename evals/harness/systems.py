@@ -1,0 +1,190 @@
+"""Which systems can be evaluated, which runs serve them, and what each answered in a record.
+
+A strategy of the agent is a system. One run may serve several: under `bayes` every record also
+holds the face tool's reading, the context's and the one after the explanation, which are those of
+`face`, `context` and `text`. An answer that rests on another source than the system's own, because
+its own was missing, is no answer of that system: unanswered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from kuleshov.annotate import store
+from kuleshov.evals.datasets.base import Answer
+from kuleshov.tools.types import KuleshovError, LabelSet, nearest
+
+SERVES: dict[str, tuple[str, ...]] = {
+    "face": ("face",),
+    "context": ("face", "context"),
+    "mllm": ("face", "mllm"),
+    "text": ("face", "text"),
+    "bayes": ("face", "context", "text", "bayes"),
+}
+"""By fusion of a run, cheapest first: the systems that its records hold."""
+
+STRATEGIES = ("face", "context", "bayes", "text", "mllm")
+BASELINES = ("clip", "majority", "chance")
+TITLES = {
+    "face": "face: the toolbox alone",
+    "context": "context: the MLLM, faces covered",
+    "bayes": "bayes: face and context integrated",
+    "text": "text: the MLLM with the measured units",
+    "mllm": "mllm: the MLLM on the face, no evidence",
+    "clip": "CLIP, zero-shot",
+    "majority": "majority class",
+    "chance": "chance",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one sample; `why`: there is no answer, or none yet (`state` missing)."""
+
+    answer: Answer | None
+    why: str | None = None
+    state: str = "answered"  # answered, unanswered, failed or missing
+    record: dict[str, Any] | None = None
+
+
+def named(text: str | Sequence[str]) -> tuple[str, ...]:
+    """Systems by name. Raises KuleshovError for an unknown one."""
+    names = text.split(",") if isinstance(text, str) else text
+    found = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    known = (*STRATEGIES, *BASELINES)
+    for name in found:
+        if name not in known:
+            raise KuleshovError(
+                f"there is no system {name!r}{nearest(name, known)}; known: {', '.join(known)}."
+            )
+    if not found:
+        raise KuleshovError(f"name at least one system: {', '.join(known)}.")
+    return found
+
+
+def shared(wanted: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Runs by fusion and what each serves: as few as there need be, cheap before dear."""
+    left = [name for name in wanted if name in STRATEGIES]
+    plan: dict[str, tuple[str, ...]] = {}
+    while left:
+        # max keeps the first of equals, and the cheapest come first
+        fusion = max(SERVES, key=lambda name: sum(system in SERVES[name] for system in left))
+        plan[fusion] = tuple(system for system in left if system in SERVES[fusion])
+        left = [system for system in left if system not in plan[fusion]]
+    return plan
+
+
+# ------------------------------------------------------------------------- reading answers
+
+
+def outcomes(run: Path, system: str, ids: Sequence[str], labels: LabelSet) -> list[Outcome]:
+    """The answers of a system for the samples `ids`, from the run directory that serves it."""
+    found: dict[str, Outcome] = {}
+    for line in store.lines(run):
+        record = orjson.loads(line)
+        found[record["item"]["id"]] = (
+            _baseline(record) if system in BASELINES else answered(record, system, labels)
+        )
+    for line in store.lines(run, store.FAILURES):
+        failure = orjson.loads(line)
+        found[failure["key"]] = Outcome(None, failure["reason"], "failed")
+    missing = Outcome(None, "not read yet", "missing")
+    return [found.get(name, missing) for name in ids]
+
+
+def answered(record: Mapping[str, Any], system: str, labels: LabelSet) -> Outcome:
+    """A system's answer in one record. Of several people the one with the largest face counts."""
+    person = judged(record)
+    kept = dict(record)
+    if person is None:
+        return Outcome(None, "nobody was found", "unanswered", kept)
+    scores, why = reading(person, system)
+    if scores is None:
+        return Outcome(None, why, "unanswered", kept)
+    shares = scores["probabilities"]
+    words = tuple(shares) if labels.mode == "free" else None
+    told = person["explanation"]
+    return Outcome(
+        Answer(
+            probabilities=shares,
+            labels=words,
+            valence=person["valence"] if system == "face" else anchored(shares, labels, "valence"),
+            arousal=person["arousal"] if system == "face" else anchored(shares, labels, "arousal"),
+            text=told["text"] if told else None,
+        ),
+        record=kept,
+    )
+
+
+def judged(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The person that the sample is about: the one in its box, else the largest face."""
+    people: list[dict[str, Any]] = record["people"]
+    return max(people, key=_area, default=None)
+
+
+def _area(person: Mapping[str, Any]) -> float:
+    box = person["box_xyxy"]
+    return (box[2] - box[0]) * (box[3] - box[1]) if box else 0.0
+
+
+def reading(person: Mapping[str, Any], system: str) -> tuple[dict[str, Any] | None, str | None]:
+    """A person's distribution under a system, or None and why there is none."""
+    if system == "bayes":
+        scores = person["emotions"]
+        if scores is None:
+            return None, person["unanswered"] or "no source gave a distribution"
+        if scores["fusion"] == "bayes":
+            return scores, None
+        # without a face, cue integration is the reading of the context
+        if person["face"] is None and scores["fusion"] == "context":
+            return scores, None
+        return None, f"one side was missing; the reading rests on {scores['fusion']} alone"
+    condition, by_tool = {
+        "face": ("face", True),
+        "mllm": ("face", False),
+        "context": ("context", False),
+        "text": ("both", False),
+    }[system]
+    for judgement in person["judgements"]:
+        tool = (judgement["source"] or "").startswith("faces:")
+        if judgement["condition"] == condition and tool == by_tool:
+            scores = judgement["emotions"]
+            return scores, None if scores else judgement["unanswered"] or "no reason given"
+    if by_tool or system == "mllm":
+        none = "no face was found" if person["face"] is None else "no expression was measured"
+        return None, none
+    return None, "the model gave no reading"
+
+
+def anchored(
+    shares: Mapping[str, float], labels: LabelSet, dimension: str
+) -> float | None:
+    """Mean valence or arousal of the labels, weighted by the distribution (−1…1).
+
+    None where a label with a share of 1 % or more has no anchor in the set.
+    """
+    anchors = {label.name: getattr(label, dimension) for label in labels.labels}
+    total = 0.0
+    for name, share in shares.items():
+        anchor = anchors.get(name)
+        if anchor is None:
+            if share >= 0.01:
+                return None
+            continue
+        total += share * anchor
+    return max(-1.0, min(1.0, total))
+
+
+def _baseline(record: Mapping[str, Any]) -> Outcome:
+    given = record["answer"]
+    if given is None:
+        return Outcome(None, record["why"], "unanswered")
+    parts = dict(given)
+    if parts.get("labels") is not None:
+        parts["labels"] = tuple(parts["labels"])
+    return Outcome(Answer(**parts))
