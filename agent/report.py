@@ -345,7 +345,7 @@ def reading(
         "gaps": inference.gaps,
         "warnings": inference.warnings,
         "tools": view.tools_used(inference.provenance),
-        "provenance": _flat(
+        "provenance": flat(
             {"media": inference.media.model_dump(mode="json", exclude={"frames"})}
             | inference.provenance.model_dump(mode="json")
         ),
@@ -542,16 +542,16 @@ def _words(text: str, cues: Sequence[Cue], known: set[int]) -> list[tuple[str, C
     return [piece for piece in [*pieces, (text[last:], None)] if piece[0]]
 
 
-def _flat(values: Any, name: str = "") -> list[tuple[str, str]]:
+def flat(values: Any, name: str = "") -> list[tuple[str, str]]:
     """Nested values as rows like (`settings.labels`, `ekman-7`); None and "" are left out."""
     if isinstance(values, Mapping):
         rows = []
         for key, value in values.items():
-            rows += _flat(value, f"{name}.{key}" if name else str(key))
+            rows += flat(value, f"{name}.{key}" if name else str(key))
         return rows
     if isinstance(values, (list, tuple)):
         if any(isinstance(value, (Mapping, list, tuple)) for value in values):
-            return [row for i, value in enumerate(values) for row in _flat(value, f"{name}.{i}")]
+            return [row for i, value in enumerate(values) for row in flat(value, f"{name}.{i}")]
         values = ", ".join(map(str, values))
     return [] if values in (None, "") else [(view.clean(name), view.clean(values))]
 

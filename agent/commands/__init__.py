@@ -26,5 +26,6 @@ COMMANDS = (
     "doctor",
     "graph",
     "schema",
+    "eval",
     "bench",
 )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from kuleshov.commands.terminal import Commands
+from kuleshov.commands.terminal import Commands, registered
 
 
 def add(commands: Commands) -> None:
@@ -15,16 +14,4 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return int(_registered("bench")(arguments.name, as_json=arguments.json))
-
-
-def _registered(command: str) -> Any:
-    """A command of a floor above this one, registered as an entry point of the package."""
-    from importlib.metadata import entry_points
-
-    found = entry_points(group="kuleshov.commands", name=command)
-    if not found:
-        from kuleshov.tools.types import KuleshovError
-
-        raise KuleshovError(f"{command} is not installed; run `pip install -e .` again.")
-    return next(iter(found)).load()
+    return int(registered("bench")(arguments.name, as_json=arguments.json))

@@ -179,3 +179,15 @@ def console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def registered(command: str) -> Any:
+    """A command of a floor above this one, registered as an entry point of the package."""
+    from importlib.metadata import entry_points
+
+    found = entry_points(group="kuleshov.commands", name=command)
+    if not found:
+        from kuleshov.tools.types import KuleshovError
+
+        raise KuleshovError(f"{command} is not installed; run `pip install -e .` again.")
+    return next(iter(found)).load()

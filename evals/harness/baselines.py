@@ -72,24 +72,24 @@ def guess(random: np.random.Generator, kind: Kind, names: Sequence[str]) -> Answ
     )
 
 
-def blind(
-    name: str,
-    run: Path,
-    known: Sequence[Known],
-    kind: Kind,
-    labels: LabelSet,
-    plan: dict[str, Any],
-    seed: int,
-) -> Progress:
-    """Run `majority` or `chance`, which look at no picture."""
+def blind(name: str, found: Any, plan: dict[str, Any]) -> Progress:
+    """Run `majority` or `chance`, which look at no picture.
+
+    Args:
+        found: the `Evaluation`.
+    """
+    kind, labels = found.task.kind, found.labels
     if kind in ("open", "text") or (kind != "affect" and not labels.names):
         raise KuleshovError(f"{name} has no meaning where people answer in words of their own.")
-    random = np.random.default_rng(seed)
-    fixed = majority(known, kind, labels.names) if name == "majority" else None
+    random = np.random.default_rng(plan["seed"])
+    fixed = majority(found.known, kind, labels.names) if name == "majority" else None
     # every guess is drawn, also of samples that are done, so that a resumed run guesses the same
-    answers = [fixed or guess(random, kind, labels.names) for _ in known]
-    work = [_Due(sample.id, lambda answer=answer: answer) for sample, answer in zip(known, answers, strict=True)]
-    return _run(run, plan, work, None)
+    answers = [fixed or guess(random, kind, labels.names) for _ in found.known]
+    work = [
+        _Due(sample.id, lambda answer=answer: answer)
+        for sample, answer in zip(found.known, answers, strict=True)
+    ]
+    return _run(found.run(name), {**plan, "baseline": name}, work, None)
 
 
 class ClipModel:
@@ -173,7 +173,13 @@ def clip(
     """Run CLIP over the items of the manifest."""
     if not labels.names:
         raise KuleshovError("the baseline clip needs a list of labels to choose from.")
-    told = {**plan, "clip": model.name, "revision": model.revision, "sentence": SENTENCE}
+    told = {
+        **plan,
+        "baseline": "clip",
+        "model": model.name,
+        "revision": model.revision,
+        "sentence": SENTENCE,
+    }
     work = (
         _Due(item.key, lambda item=item: Answer(probabilities=model.scores_of(item, labels.names)))
         for item in items.read(manifest)

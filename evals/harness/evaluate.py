@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from kuleshov.agent import Agent
+from kuleshov.annotate import store
 from kuleshov.annotate.engine import Watcher
 from kuleshov.annotate.store import differences
 from kuleshov.evals.datasets.base import Sample, Target, Task
@@ -56,6 +58,21 @@ class Evaluation:
 
     def run(self, name: str) -> Path:
         return self.out / RUNS / name
+
+    @property
+    def held(self) -> dict[str, str]:
+        """The systems that the folder holds answers of, and the run that each is read from."""
+        found: dict[str, str] = {}
+        for fusion, served in systems.SERVES.items():
+            if (self.run(fusion) / store.RUN).is_file():
+                found |= {system: fusion for system in served if system not in found}
+        return found | {
+            name: name for name in systems.BASELINES if (self.run(name) / store.RUN).is_file()
+        }
+
+    def read(self, system: str) -> list[Outcome]:
+        """The answers of a system that the folder holds."""
+        return systems.outcomes(self.run(self.held[system]), system, self.ids, self.labels)
 
 
 def begin(
@@ -189,49 +206,65 @@ def run_systems(
     *,
     clip: str = baselines.CLIP,
     watch: Callable[[str], Any] | None = None,
-    batch: int | None = None,
-    workers: int | None = None,
-    retry_failed: bool = False,
-    **changes: Any,
-) -> None:
+    lenient: bool = False,
+    changes: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> dict[str, str]:
     """Run what is not done yet for the systems wanted, and read their answers.
 
     Args:
-        load: called at most once, with the settings of the first run.
+        load: called once if a strategy of the agent is among them.
         clip: id or folder of the model of the baseline clip.
         watch: given a run's name, a context manager that yields a watcher of its progress.
+        lenient: leave out what these parts cannot do, instead of raising.
         changes: further settings.
+        options: as `Agent.annotate` takes them.
+
+    Returns:
+        Systems left out, and why.
     """
-    clip_model = baselines.ClipModel(clip) if "clip" in wanted else None
-    plan = {"eval": found.facts["sha256"], "labels": found.labels.name}
-    runs = systems.shared(wanted)
-    agent: Agent | None = None
-    for fusion, served in runs.items():
-        settings = {**changes, "labels": found.setting, "fusion": fusion}
-        agent = load(settings) if agent is None else again(agent, settings)
-        _annotate(
-            agent, found, fusion, watch, batch=batch, workers=workers, retry_failed=retry_failed
-        )
-        for system in served:
-            found.outcomes[system] = systems.outcomes(
-                found.run(fusion), system, found.ids, found.labels
-            )
+    left_out: dict[str, str] = {}
+
+    def trying(name: str, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except KuleshovError as error:
+            if not lenient:
+                raise
+            left_out[name] = str(error)
+            return None
+
+    # what is quick to find missing is looked for before anything is run
+    model = trying("clip", lambda: baselines.ClipModel(clip)) if "clip" in wanted else None
+    by_agent = [name for name in wanted if name in systems.STRATEGIES]
+    if by_agent:
+        settings = {**(changes or {}), "labels": found.setting}
+        agent = load(settings)
+        agents: dict[str, Agent] = {}
+        for name in by_agent:
+            made = trying(name, lambda name=name: again(agent, {**settings, "fusion": name}))
+            if made is not None:
+                agents[name] = made
+        for fusion in systems.shared(agents):
+            with watching(watch, fusion) as watcher:
+                reader = agents.get(fusion) or again(agent, {**settings, "fusion": fusion})
+                reader.annotate(found.manifest, found.run(fusion), watch=watcher, **options)
+    plan = {
+        "eval": found.facts["sha256"],
+        "labels": found.labels.name,
+        "input": found.manifest,
+        "seed": found.facts["seed"],
+    }
     for name in wanted:
-        if name in runs or name not in systems.BASELINES:
-            continue
-        own = {**plan, "baseline": name, "input": found.manifest}
-        if clip_model is not None and name == "clip":
-            with _watching(watch, name) as watcher:
+        if name == "clip" and model is not None:
+            with watching(watch, name) as watcher:
                 baselines.clip(
-                    found.run(name), found.manifest, found.labels, own, clip_model, watcher
+                    found.run(name), found.manifest, found.labels, plan, model, watcher
                 )
-        else:
-            own["seed"] = found.facts["seed"]
-            baselines.blind(
-                name, found.run(name), found.known, found.task.kind, found.labels, own, own["seed"]
-            )
-        found.outcomes[name] = systems.outcomes(found.run(name), name, found.ids, found.labels)
-    found.outcomes = {name: found.outcomes[name] for name in wanted}
+        elif name in ("majority", "chance"):
+            trying(name, lambda name=name: baselines.blind(name, found, plan))
+    found.outcomes = {name: found.read(name) for name in wanted if name not in left_out}
+    return left_out
 
 
 def again(agent: Agent, settings: Mapping[str, Any]) -> Agent:
@@ -240,24 +273,9 @@ def again(agent: Agent, settings: Mapping[str, Any]) -> Agent:
     return Agent(agent.crew.mllm, agent.crew.faces, changed)
 
 
-def _annotate(
-    agent: Agent,
-    found: Evaluation,
-    name: str,
-    watch: Callable[[str], Any] | None,
-    *,
-    manifest: str | None = None,
-    **options: Any,
-) -> None:
-    with _watching(watch, name) as watcher:
-        agent.annotate(manifest or found.manifest, found.run(name), watch=watcher, **options)
-
-
-def _watching(watch: Callable[[str], Any] | None, name: str) -> Any:
-    from contextlib import nullcontext
-
-    shown: Watcher | None = None
-    return nullcontext(shown) if watch is None else watch(name)
+def watching(watch: Callable[[str], Any] | None, name: str) -> Any:
+    nobody: Watcher | None = None
+    return nullcontext(nobody) if watch is None else watch(name)
 
 
 def as_toml(labels: LabelSet) -> str:

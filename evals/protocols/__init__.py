@@ -1,0 +1,1 @@
+"""Experiments on top of an evaluation, one module each; `registry` names them."""

@@ -1,0 +1,138 @@
+"""Is it as good for everybody? Only by what annotators noted of the people; nothing is guessed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuleshov.evals.datasets.base import Answer
+from kuleshov.evals.harness import evaluate
+from kuleshov.evals.harness.tables import arrow, title
+from kuleshov.evals.metrics import registry
+from kuleshov.evals.metrics.base import Figure, bootstrap, rows_of
+from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
+from kuleshov.evals.protocols.hallucination import ABSENT, OBJECTS
+from kuleshov.tools.types import KuleshovError
+
+DEFAULT = ("face", "context", "bayes", "text")
+FEWEST = 10
+"""Answered samples of a slice; below, no figure is told."""
+MOST = 12  # values of a slice that are set side by side
+
+
+def run(trial: Trial) -> Findings:
+    found = trial.found
+    slices = _slices(trial)
+    if not slices:
+        raise KuleshovError(
+            f"protocol fairness needs what annotators noted of the people, and {found.task.name} "
+            "does not say (of a manifest every further column is a slice); nothing is guessed."
+        )
+    left_out = evaluate.run_systems(
+        found,
+        trial.wanted or DEFAULT,
+        trial.load,
+        watch=trial.watch,
+        lenient=not trial.wanted,
+        changes=trial.changes,
+        **trial.options,
+    )
+    metric = trial.primary()
+    tables, numbers = [], {}
+    for name, values in slices.items():
+        rows = []
+        for system, outcomes in found.outcomes.items():
+            answers = [outcome.answer for outcome in outcomes]
+            told = []
+            for value, places in values.items():
+                figure = trial.figure(answers, metric, places)
+                if figure.n < FEWEST:
+                    figure = figure.model_copy(update={"value": None, "low": None, "high": None})
+                told.append(figure)
+                numbers[f"{system}, {name} {value}"] = figure.value
+            gap = widest(trial, answers, [p for p, f in zip(values.values(), told, strict=True)
+                                          if f.value is not None])
+            numbers[f"{system}, {name}: gap"] = gap.value
+            rows.append(cells(system, *told, gap))
+        heads = [f"{value} (n = {len(places)})" for value, places in values.items()]
+        tables.append(
+            Table(
+                title=f"{title(metric)}{arrow(metric)} by {name}",
+                head=("system", *heads, "widest gap"),
+                rows=tuple(rows),
+                note=f"Slices with fewer than {FEWEST} answered samples have no figure. A gap is "
+                "never below 0, so its interval does not reach it even where there is none.",
+            )
+        )
+    return PROTOCOL.findings(
+        tables,
+        numbers=numbers,
+        notes=tuple(f"{name} was not run: {why}" for name, why in left_out.items()),
+    )
+
+
+def _slices(trial: Trial) -> dict[str, dict[str, list[int]]]:
+    """By name of the slice and its value, the places of the samples."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for place, sample in enumerate(trial.found.known):
+        for name, value in sample.slices.items():
+            if name not in (OBJECTS, ABSENT):
+                found.setdefault(name, {}).setdefault(value, []).append(place)
+    # a column with a value of its own for every sample is no slice
+    return {
+        name: dict(sorted(values.items()))
+        for name, values in found.items()
+        if 2 <= len(values) <= MOST
+    }
+
+
+def widest(
+    trial: Trial, answers: Sequence[Answer | None], slices: Sequence[Sequence[int]]
+) -> Figure:
+    """Largest less smallest figure over the slices, with an interval over all their samples."""
+    metric = registry.find(trial.primary())
+    names = trial.found.labels.names
+    of_slice: list[int] = []
+    places: list[int] = []
+    for number, some in enumerate(slices):
+        places += some
+        of_slice += [number] * len(some)
+    rows = rows_of(
+        metric, [trial.found.targets[p] for p in places], [answers[p] for p in places], names
+    )
+    which = np.array(of_slice, int)[list(rows.places)] if rows.places else np.array([], int)
+
+    def gap(drawn: NDArray[np.intp]) -> float:
+        values = [
+            metric.compute(rows.rows[drawn[which[drawn] == number]], names)
+            for number in range(len(slices))
+            if (which[drawn] == number).any()
+        ]
+        return max(values) - min(values) if len(values) > 1 else math.nan
+
+    if len(slices) < 2 or not len(rows.rows):
+        return Figure(metric=metric.name, value=None, n=0, unanswered=0, why="one slice alone")
+    groups = [trial.found.groups[places[place]] for place in rows.places]
+    own = None
+    if any(group is not None for group in groups):
+        own = [group or f"\0{place}" for place, group in enumerate(groups)]
+    interval = bootstrap(gap, len(rows.rows), own, resamples=trial.resamples, seed=trial.seed)
+    return Figure(
+        metric=metric.name,
+        value=gap(np.arange(len(rows.rows))),
+        n=len(rows.rows),
+        unanswered=0,
+        **interval,
+    )
+
+
+PROTOCOL = Protocol(
+    "fairness",
+    "Slices",
+    "Is it as good for every group of people that the annotators distinguish?",
+    "Buolamwini & Gebru (2018), FAT*",
+    run,
+)

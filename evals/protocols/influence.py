@@ -1,0 +1,92 @@
+"""Face alone, context alone, both: what each is worth, and the subset where they part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kuleshov.evals.datasets.base import Answer
+from kuleshov.evals.harness.systems import judged
+from kuleshov.evals.harness.tables import arrow, title
+from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
+from kuleshov.incongruence import PARTING
+from kuleshov.tools.types import KuleshovError
+
+CONDITIONS = ("face", "context", "both")
+DIVERGENCES = ("js_face_context", "js_face_both", "js_context_both", "index")
+
+
+def run(trial: Trial) -> Findings:
+    if trial.found.labels.mode != "single":
+        raise KuleshovError("protocol influence needs labels that exclude one another.")
+    given = {"fusion": trial.system()} if trial.wanted else {}
+    records = trial.records("influence", influence=True, **given)
+    told = [_influence(record) for record in records]
+    measured = [p for p, found in enumerate(told) if found and found["js_face_context"] is not None]
+    apart = [p for p in measured if told[p]["js_face_context"] >= PARTING]
+    tops = [p for p in measured if _top(told[p]["face"]) != _top(told[p]["context"])]
+    subsets = {
+        "all that were read under the three": measured,
+        f"face and context part, {PARTING} bits or more": apart,
+        "face and context have other first labels": tops,
+        "the rest: congruent": [p for p in measured if p not in set(tops)],
+    }
+    metric = trial.primary()
+    rows = []
+    numbers: dict[str, float | None] = {}
+    for name, places in subsets.items():
+        figures = []
+        for condition in CONDITIONS:
+            answers = [_answer(found, condition) for found in told]
+            figures.append(trial.figure(answers, metric, places))
+            numbers[f"{condition}, {name}"] = figures[-1].value
+        rows.append(cells(name, len(places), *figures))
+    means = []
+    for part in DIVERGENCES:
+        known = [p for p in measured if told[p][part] is not None]
+        found = trial.mean([told[p][part] for p in known], known)
+        numbers[part] = found.value
+        means.append(cells(part, len(known), found))
+    missing = [found["unanswered"] for found in told if found and found["js_face_context"] is None]
+    notes = [f"{len(missing)} samples lack a reading: {missing[0]}"] if missing else []
+    return PROTOCOL.findings(
+        [
+            Table(
+                title=title(metric) + arrow(metric),
+                head=("samples", "n", "face alone", "context alone", "both"),
+                rows=tuple(rows),
+            ),
+            Table(
+                title="Jensen–Shannon divergences in bits, and the index of influence",
+                head=("measure", "n", "mean"),
+                rows=tuple(means),
+                note="Index 0: both together read as the face alone; 1: as the context alone.",
+            ),
+        ],
+        numbers=numbers,
+        points=tuple((told[p]["js_face_both"], told[p]["js_context_both"]) for p in measured),
+        notes=tuple(notes),
+    )
+
+
+def _influence(record: dict[str, Any] | None) -> dict[str, Any] | None:
+    person = None if record is None else judged(record)
+    return person["influence"] if person else None
+
+
+def _answer(found: dict[str, Any] | None, condition: str) -> Answer | None:
+    scores = found[condition] if found else None
+    return Answer(probabilities=scores["probabilities"]) if scores else None
+
+
+def _top(scores: dict[str, Any]) -> str:
+    shares: dict[str, float] = scores["probabilities"]
+    return max(shares, key=shares.__getitem__)
+
+
+PROTOCOL = Protocol(
+    "influence",
+    "Face alone, context alone, both",
+    "How far does the context move the reading of a face, and does it help where the two part?",
+    "Bian et al. (2024), Sensors 24, 126; divergence: Lin (1991)",
+    run,
+)
