@@ -69,6 +69,7 @@ def _render(template: str, **values: Any) -> str:
     assert environment.loader is not None
     environment.loader = ChoiceLoader([FileSystemLoader(own), environment.loader])
     environment.filters["numeric"] = numeric
+    environment.filters["stacked"] = stacked
     style = (files("kuleshov") / "templates" / "report.css").read_text("utf-8")
     style += (files("kuleshov.evals.harness") / "eval.css").read_text("utf-8")
     return environment.get_template(template).render(
@@ -79,6 +80,14 @@ def _render(template: str, **values: Any) -> str:
 def numeric(text: str) -> bool:
     """Whether a cell holds a number, to be set to the right."""
     return text[:1] in "0123456789.–-+<"
+
+
+def stacked(text: str) -> Markup:
+    """`.857 [.845, .869]` with the interval in small letters below."""
+    value, bracket, rest = text.partition(" [")
+    if not bracket or not numeric(text):
+        return Markup("{}").format(text)
+    return Markup('{}<br><span class="ci">[{}</span>').format(value, rest)
 
 
 def _plans(found: Evaluation, protocol: str) -> dict[str, Any]:
