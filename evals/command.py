@@ -97,6 +97,10 @@ def main(arguments: argparse.Namespace) -> int:
         say("kuleshov: interrupted; what is done is safe, the same call again goes on from there.")
         sys.stderr.flush()
         os._exit(130)  # items in hand would be waited for at a normal exit
+    if arguments.judge:
+        from kuleshov.evals.harness import judging
+
+        judging.run(found, arguments.judge, allow_remote=bool(arguments.allow_remote))
     result = scores.score(
         found,
         metrics=_names(arguments.metrics),
@@ -178,8 +182,10 @@ def _tell_findings(arguments: argparse.Namespace, found: Evaluation, result: Fin
 
 
 def _compare(arguments: argparse.Namespace) -> int:
+    a, b = arguments.compare
     result = compare.compare(
-        *arguments.compare,
+        a,
+        b,
         tasks.find,
         metrics=_names(arguments.metrics),
         resamples=arguments.resamples,

@@ -1,4 +1,4 @@
-"""`kuleshov eval TASK --data DIR`: how well does it read a labelled data set, and what decides it?"""
+"""`kuleshov eval TASK --data DIR`: how well it reads a labelled data set, and what decides it."""
 
 from __future__ import annotations
 
@@ -40,6 +40,9 @@ def add(commands: Commands) -> None:
     evaluation.add_argument("--metrics", metavar="LIST", help="default: the task's own")
     evaluation.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (1000)")
     evaluation.add_argument("--wheels", metavar="DIR", help="emotion wheels, for metrics on them")
+    evaluation.add_argument(
+        "--judge", metavar="MODEL", help="reads descriptions against people's (EMER); recorded"
+    )
     evaluation.add_argument("--clip", metavar="MODEL", help="the baseline clip: Hub id or folder")
     evaluation.add_argument(
         "--examples", metavar="SHOTS", help="few-shot examples: a folder per label, or a manifest"

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def majority(known: Sequence[Known], kind: Kind, names: Sequence[str]) -> Answer
     other data.
     """
     if kind == "affect":
-        return Answer(**{part: _mean(known, part) for part in ("valence", "arousal")})
+        return Answer(valence=_mean(known, "valence"), arousal=_mean(known, "arousal"))
     counts: Counter[str] = Counter()
     for sample in known:
         target = sample.target
@@ -68,7 +69,7 @@ def guess(random: np.random.Generator, kind: Kind, names: Sequence[str]) -> Answ
         return Answer(probabilities={name: float(random.random()) for name in names})
     return Answer(
         probabilities={name: 1 / len(names) for name in names},
-        label=str(names[random.integers(len(names))]),
+        label=names[int(random.integers(len(names)))],
     )
 
 
@@ -86,10 +87,14 @@ def blind(name: str, found: Any, plan: dict[str, Any]) -> Progress:
     # every guess is drawn, also of samples that are done, so that a resumed run guesses the same
     answers = [fixed or guess(random, kind, labels.names) for _ in found.known]
     work = [
-        _Due(sample.id, lambda answer=answer: answer)
+        _Due(sample.id, partial(_same, answer))
         for sample, answer in zip(found.known, answers, strict=True)
     ]
     return _run(found.run(name), {**plan, "baseline": name}, work, None)
+
+
+def _same(answer: Answer) -> Answer:
+    return answer
 
 
 class ClipModel:
@@ -120,14 +125,14 @@ class ClipModel:
                 f"be reached ({reason}): with a network run `kuleshov models pull {name}`, or give "
                 "a local folder (--clip FOLDER), or leave clip out of --strategy."
             )
-        folder = hub.fetch(source).folder
+        folder = str(hub.fetch(source).folder)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type != "clip":
             raise KuleshovError(f"{name} is no CLIP but a {config.model_type} model.")
         self.name, self.revision = name, source.revision
         self.device = hardware.choose_device(device)
-        self.model: Any = CLIPModel.from_pretrained(folder, use_safetensors=True)
-        self.model.to(self.device).eval()
+        model: Any = CLIPModel.from_pretrained(folder, use_safetensors=True)
+        self.model = model.to(self.device).eval()
         self.processor: Any = CLIPProcessor.from_pretrained(folder)
         self.torch = torch
 
@@ -141,16 +146,16 @@ class ClipModel:
         ).to(self.device)
         with self.torch.inference_mode():
             logits = self.model(**given).logits_per_image
-        return [
-            dict(zip(names, row, strict=True)) for row in logits.softmax(dim=1).cpu().tolist()
-        ]
+        return [dict(zip(names, row, strict=True)) for row in logits.softmax(dim=1).cpu().tolist()]
 
-    def scores_of(self, work: Work, names: Sequence[str]) -> dict[str, float]:
+    def answer(self, work: Work, names: Sequence[str]) -> Answer:
         """Of one item: its person cut out where it has a box; of a clip the mean over frames."""
         opened = media.open_media(work.source)
         images = [_cut(image, work.boxes) for image in opened.images]
         found = self.scores(images, names)
-        return {name: float(np.mean([row[name] for row in found])) for name in names}
+        return Answer(
+            probabilities={name: float(np.mean([row[name] for row in found])) for name in names}
+        )
 
 
 def _cut(image: Any, boxes: Sequence[Sequence[float]]) -> Any:
@@ -181,8 +186,7 @@ def clip(
         "sentence": SENTENCE,
     }
     work = (
-        _Due(item.key, lambda item=item: Answer(probabilities=model.scores_of(item, labels.names)))
-        for item in items.read(manifest)
+        _Due(item.key, partial(model.answer, item, labels.names)) for item in items.read(manifest)
     )
     return _run(run, told, work, watch)
 
@@ -194,9 +198,7 @@ class _Due:
         self.key, self.answer = key, answer
 
 
-def _run(
-    run: Path, plan: dict[str, Any], work: Iterable[_Due], watch: Watcher | None
-) -> Progress:
+def _run(run: Path, plan: dict[str, Any], work: Iterable[_Due], watch: Watcher | None) -> Progress:
     progress, begun = Progress(total=None), now()
     with RunDirectory(run).open(plan) as directory:
         for due in _left(directory, work, progress):

@@ -49,7 +49,7 @@ class Comparison(Record):
 def compare(
     a: str,
     b: str,
-    find: Callable[[str, str], Task],
+    find: Callable[[str, str | Path | None], Task],
     *,
     metrics: Sequence[str] | None = None,
     resamples: int = RESAMPLES,
@@ -158,7 +158,7 @@ def mcnemar(
     return McNemar(only_a=only_a, only_b=only_b, p=float(test.pvalue), **told, **odds)
 
 
-def _side(text: str, find: Callable[[str, str], Task]) -> tuple[Evaluation, str]:
+def _side(text: str, find: Callable[[str, str | Path | None], Task]) -> tuple[Evaluation, str]:
     folder, colon, system = text.rpartition(":")
     if not colon or not Path(folder).is_dir():
         folder, system = text, ""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ def _keep(out: Path, facts: dict[str, Any]) -> None:
         raise KuleshovError(f"{out} cannot be written: {error.strerror}.") from None
 
 
-def opened(out: Path, find: Callable[[str, str], Task]) -> Evaluation:
+def opened(out: Path, find: Callable[[str, str | Path | None], Task]) -> Evaluation:
     """The evaluation in a folder, without its data set. Raises KuleshovError if there is none."""
     path = out / FACTS
     if not path.is_file():
@@ -242,13 +243,12 @@ def run_systems(
         agent = load(settings)
         agents: dict[str, Agent] = {}
         for name in by_agent:
-            made = trying(name, lambda name=name: again(agent, {**settings, "fusion": name}))
+            made = trying(name, partial(again, agent, {**settings, "fusion": name}))
             if made is not None:
                 agents[name] = made
         for fusion in systems.shared(agents):
             with watching(watch, fusion) as watcher:
-                reader = agents.get(fusion) or again(agent, {**settings, "fusion": fusion})
-                reader.annotate(found.manifest, found.run(fusion), watch=watcher, **options)
+                agents[fusion].annotate(found.manifest, found.run(fusion), watch=watcher, **options)
     plan = {
         "eval": found.facts["sha256"],
         "labels": found.labels.name,
@@ -258,11 +258,9 @@ def run_systems(
     for name in wanted:
         if name == "clip" and model is not None:
             with watching(watch, name) as watcher:
-                baselines.clip(
-                    found.run(name), found.manifest, found.labels, plan, model, watcher
-                )
+                baselines.clip(found.run(name), found.manifest, found.labels, plan, model, watcher)
         elif name in ("majority", "chance"):
-            trying(name, lambda name=name: baselines.blind(name, found, plan))
+            trying(name, partial(baselines.blind, name, found, plan))
     found.outcomes = {name: found.read(name) for name in wanted if name not in left_out}
     return left_out
 

@@ -43,9 +43,7 @@ def html(found: Evaluation, scores: Scores) -> str:
         systems=[_system(system) for system in scores.systems],
         points=thinned(points, int(found.facts["seed"])),
         all_points=len(points),
-        provenance=[
-            (name, sorted(report.flat(plan))) for name, plan in scores.provenance.items()
-        ],
+        provenance=[(name, sorted(report.flat(plan))) for name, plan in scores.provenance.items()],
     )
 
 
@@ -211,7 +209,10 @@ def scatter(found: Evaluation) -> list[tuple[float, float]]:
             continue
         readings = [systems.reading(person, name)[0] for name in ("face", "context", "bayes")]
         told = influence(
-            *(EmotionScores.model_validate(_plain(scores)) if scores else None for scores in readings)
+            *(
+                EmotionScores.model_validate(_plain(scores)) if scores else None
+                for scores in readings
+            )
         )
         if told.js_face_both is not None and told.js_context_both is not None:
             points.append((told.js_face_both, told.js_context_both))

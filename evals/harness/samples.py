@@ -128,9 +128,7 @@ def known(out: Path) -> list[Known]:
         parts = row["target"]
         if parts.get("labels") is not None:
             parts["labels"] = tuple(parts["labels"])
-        found.append(
-            Known(row["id"], Target(**parts), row["split"], row["group"], row["slices"])
-        )
+        found.append(Known(row["id"], Target(**parts), row["split"], row["group"], row["slices"]))
     return found
 
 

@@ -39,6 +39,9 @@ class SystemScores(Record):
     states: dict[str, int]
     reasons: dict[str, int] = {}
     figures: tuple[Figure, ...]
+    folds: dict[str, float | None] = Field(
+        {}, description="metric to its mean over the folds, where the samples are of several"
+    )
     classes: tuple[ClassScores, ...] = ()
     confusion: Confusion | None = None
     reliability: tuple[Bin, ...] = ()
@@ -141,8 +144,39 @@ def _system(
         states=dict(Counter(outcome.state for outcome in outcomes)),
         reasons=dict(Counter(o.why for o in outcomes if o.why is not None).most_common()),
         figures=figures,
+        folds=_folds(found, read, answers, metrics, wheels),
         **tables(targets, answers, labels),
     )
+
+
+def _folds(
+    found: Evaluation,
+    read: Sequence[int],
+    answers: Sequence[Answer | None],
+    metrics: Sequence[str],
+    wheels: str | Path | None,
+) -> dict[str, float | None]:
+    """Each metric within each split, and the mean of these; {} where there is one split alone."""
+    splits: dict[str, list[int]] = {}
+    for row, place in enumerate(read):
+        splits.setdefault(found.known[place].split, []).append(row)
+    if len(splits) < 2:
+        return {}
+    means: dict[str, float | None] = {}
+    for name in metrics:
+        values = [
+            figure(
+                registry.find(name, wheels),
+                [found.targets[read[row]] for row in rows],
+                [answers[row] for row in rows],
+                found.labels.names,
+                resamples=0,
+            ).value
+            for rows in splits.values()
+        ]
+        known = [value for value in values if value is not None]
+        means[name] = sum(known) / len(known) if len(known) == len(values) else None
+    return means
 
 
 def tables(

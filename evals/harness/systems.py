@@ -68,12 +68,16 @@ def named(text: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def shared(wanted: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Runs by fusion and what each serves: as few as there need be, cheap before dear."""
+    """Runs by fusion and what each serves: as few as there need be, cheap before dear.
+
+    Only under a fusion that is itself wanted: whether these parts can do another is not known.
+    """
     left = [name for name in wanted if name in STRATEGIES]
+    known = [name for name in SERVES if name in left]
     plan: dict[str, tuple[str, ...]] = {}
     while left:
         # max keeps the first of equals, and the cheapest come first
-        fusion = max(SERVES, key=lambda name: sum(system in SERVES[name] for system in left))
+        fusion = max(known, key=lambda name: sum(system in SERVES[name] for system in left))
         plan[fusion] = tuple(system for system in left if system in SERVES[fusion])
         left = [system for system in left if system not in plan[fusion]]
     return plan
@@ -161,9 +165,7 @@ def reading(person: Mapping[str, Any], system: str) -> tuple[dict[str, Any] | No
     return None, "the model gave no reading"
 
 
-def anchored(
-    shares: Mapping[str, float], labels: LabelSet, dimension: str
-) -> float | None:
+def anchored(shares: Mapping[str, float], labels: LabelSet, dimension: str) -> float | None:
     """Mean valence or arousal of the labels, weighted by the distribution (−1…1).
 
     None where a label with a share of 1 % or more has no anchor in the set.

@@ -68,11 +68,14 @@ def main_table(scores: Scores, metrics: Sequence[str] | None = None) -> tuple[Ro
     head = ["system", "answered", *(title(name) + arrow(name) for name in shown)]
     if strict and first:
         head.append(f"{title(first)}, unanswered wrong{arrow(first)}")
+    folds = [m for m in shown if any(s.folds.get(m) is not None for s in scores.systems)]
+    head += [f"{title(name)}, mean of folds{arrow(name)}" for name in folds]
     rows = []
     for system in scores.systems:
         row = [system.title, answered(system), *(interval(system.figure(m)) for m in shown)]
         if strict and first:
             row.append(number(system.figure(first).strict))
+        row += [number(system.folds.get(name)) for name in folds]
         rows.append(row)
     return head, rows
 
@@ -309,7 +312,7 @@ def _short_table(scores: Scores) -> tuple[Row, list[Row]]:
     """The main table as narrow as a terminal: an interval for the first metric alone."""
     first, *rest = scores.metrics
     head = ["system", "answered", title(first) + arrow(first), "strict"]
-    head += [f"{name.replace('_', ' ')}{arrow(name)}" for name in rest]
+    head += [f"{name}{arrow(name)}" for name in rest]
     rows = []
     for system in scores.systems:
         figure = system.figure(first)
@@ -378,11 +381,12 @@ def _rich(head: Row, rows: Sequence[Row], console: Any) -> None:
             escape(name),
             justify="right" if right else "left",
             overflow="fold",
-            min_width=max((len(row[place]) for row in rows), default=1) if right else None,
+            min_width=min(max((len(row[place]) for row in rows), default=1), 999 if right else 14),
         )
     for row in rows:
         table.add_row(*map(escape, row))
-    console.print(table)
+    # figures are never cut off: a table wider than the terminal stays whole
+    console.print(table, width=max(console.width, console.measure(table).minimum), crop=False)
 
 
 Maker = Callable[[Scores], str]

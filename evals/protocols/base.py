@@ -113,9 +113,7 @@ class Trial:
             kept[record["item"]["id"]] = record
         return [kept.get(name) for name in self.found.ids]
 
-    def outcomes(
-        self, records: Sequence[dict[str, Any] | None], system: str
-    ) -> list[Outcome]:
+    def outcomes(self, records: Sequence[dict[str, Any] | None], system: str) -> list[Outcome]:
         return [
             Outcome(None, "it could not be read", "failed")
             if record is None
@@ -159,9 +157,7 @@ class Trial:
             resamples=self.resamples,
             seed=self.seed,
         )
-        return Figure(
-            metric="mean", value=float(table.mean()), n=len(table), unanswered=0, **found
-        )
+        return Figure(metric="mean", value=float(table.mean()), n=len(table), unanswered=0, **found)
 
     def primary(self) -> str:
         """The metric that the task's papers report first."""
@@ -171,8 +167,7 @@ class Trial:
 def apart(
     first: Sequence[Outcome], second: Sequence[Outcome]
 ) -> tuple[list[int], list[float], list[float]]:
-    """Of samples with a distribution on both sides: places, divergence in bits, top label changed.
-    """
+    """Of samples with a distribution on both sides: places, divergence in bits, label changed."""
     places, moved, changed = [], [], []
     for place, (one, other) in enumerate(zip(first, second, strict=True)):
         p = one.answer.probabilities if one.answer else None

@@ -41,7 +41,8 @@ def run(trial: Trial) -> Findings:
         **trial.options,
     )
     metric = trial.primary()
-    tables, numbers = [], {}
+    tables: list[Table] = []
+    numbers: dict[str, float | None] = {}
     for name, values in slices.items():
         rows = []
         for system, outcomes in found.outcomes.items():
@@ -53,8 +54,11 @@ def run(trial: Trial) -> Findings:
                     figure = figure.model_copy(update={"value": None, "low": None, "high": None})
                 told.append(figure)
                 numbers[f"{system}, {name} {value}"] = figure.value
-            gap = widest(trial, answers, [p for p, f in zip(values.values(), told, strict=True)
-                                          if f.value is not None])
+            gap = widest(
+                trial,
+                answers,
+                [p for p, f in zip(values.values(), told, strict=True) if f.value is not None],
+            )
             numbers[f"{system}, {name}: gap"] = gap.value
             rows.append(cells(system, *told, gap))
         heads = [f"{value} (n = {len(places)})" for value, places in values.items()]

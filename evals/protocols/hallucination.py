@@ -35,18 +35,13 @@ def things(text: str | None) -> tuple[str, ...]:
 def named(text: str, vocabulary: Sequence[str]) -> set[str]:
     """The things of the vocabulary that a text names, singular or plural, as whole words."""
     lower = text.lower()
-    return {
-        thing
-        for thing in vocabulary
-        if re.search(rf"\b{re.escape(thing)}(?:s|es)?\b", lower)
-    }
+    return {thing for thing in vocabulary if re.search(rf"\b{re.escape(thing)}(?:s|es)?\b", lower)}
 
 
 def chair(
     texts: Sequence[str | None], present: Sequence[set[str]], vocabulary: Sequence[str]
 ) -> tuple[list[int], list[tuple[int, int, int]]]:
-    """Places of the texts that name something; of each (named, of these not there, there at all).
-    """
+    """Places of the texts; of each (things named, of these not there, there at all)."""
     places, counts = [], []
     for place, (text, there) in enumerate(zip(texts, present, strict=True)):
         if text is None:
@@ -72,10 +67,10 @@ def run(trial: Trial) -> Findings:
     scheme = write_scheme(probed, trial.found.out / "objects.toml")
     records = trial.records("hallucination", scheme=scheme, fusion="text")
     texts = [
-        record["scene"]["description"] if record and record["scene"] else None
-        for record in records
+        record["scene"]["description"] if record and record["scene"] else None for record in records
     ]
-    tables, numbers = [], {}
+    tables: list[Table] = []
+    numbers: dict[str, float | None] = {}
     places, counts = chair(texts, present, vocabulary)
     naming = [(p, c) for p, c in zip(places, counts, strict=True) if c[0]]
     share = trial.mean([c[1] / c[0] for _, c in naming], [p for p, _ in naming])
@@ -148,7 +143,9 @@ def probes(
         asked |= set(said)
         yes = sorted(thing for thing in said if thing in there)
         listed = things(sample.slices.get(ABSENT))
-        pool = sorted(thing for thing in said if thing not in there and (not listed or thing in listed))
+        pool = sorted(
+            thing for thing in said if thing not in there and (not listed or thing in listed)
+        )
         no = [pool[i] for i in random.permutation(len(pool))[: len(yes)]]
         answers += [(True, said[thing]) for thing in yes] + [(False, said[thing]) for thing in no]
     return answers, [thing for thing in vocabulary if thing not in asked]

@@ -18,10 +18,11 @@ DIVERGENCES = ("js_face_context", "js_face_both", "js_context_both", "index")
 def run(trial: Trial) -> Findings:
     if trial.found.labels.mode != "single":
         raise KuleshovError("protocol influence needs labels that exclude one another.")
-    given = {"fusion": trial.system()} if trial.wanted else {}
+    given: dict[str, Any] = {"fusion": trial.system()} if trial.wanted else {}
     records = trial.records("influence", influence=True, **given)
-    told = [_influence(record) for record in records]
-    measured = [p for p, found in enumerate(told) if found and found["js_face_context"] is not None]
+    found_in = [_influence(record) for record in records]
+    told = [found or {} for found in found_in]
+    measured = [p for p, found in enumerate(told) if found.get("js_face_context") is not None]
     apart = [p for p in measured if told[p]["js_face_context"] >= PARTING]
     tops = [p for p in measured if _top(told[p]["face"]) != _top(told[p]["context"])]
     subsets = {
@@ -36,17 +37,17 @@ def run(trial: Trial) -> Findings:
     for name, places in subsets.items():
         figures = []
         for condition in CONDITIONS:
-            answers = [_answer(found, condition) for found in told]
+            answers = [_answer(found, condition) for found in found_in]
             figures.append(trial.figure(answers, metric, places))
             numbers[f"{condition}, {name}"] = figures[-1].value
         rows.append(cells(name, len(places), *figures))
     means = []
     for part in DIVERGENCES:
         known = [p for p in measured if told[p][part] is not None]
-        found = trial.mean([told[p][part] for p in known], known)
-        numbers[part] = found.value
-        means.append(cells(part, len(known), found))
-    missing = [found["unanswered"] for found in told if found and found["js_face_context"] is None]
+        mean = trial.mean([told[p][part] for p in known], known)
+        numbers[part] = mean.value
+        means.append(cells(part, len(known), mean))
+    missing = [f["unanswered"] for f in told if f and f["js_face_context"] is None]
     notes = [f"{len(missing)} samples lack a reading: {missing[0]}"] if missing else []
     return PROTOCOL.findings(
         [

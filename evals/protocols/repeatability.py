@@ -19,9 +19,7 @@ def run(trial: Trial) -> Findings:
     system = trial.system()
     alone = {"batch": 1, "workers": 1}
     conditions: dict[str, dict[str, Any]] = {"one at a time": alone, "once more": alone}
-    conditions |= {
-        f"{batch} at once": {"batch": batch, "workers": 2 * batch} for batch in BATCHES
-    }
+    conditions |= {f"{batch} at once": {"batch": batch, "workers": 2 * batch} for batch in BATCHES}
     read = {}
     for number, (name, options) in enumerate(conditions.items()):
         read[name] = trial.records(
@@ -29,7 +27,8 @@ def run(trial: Trial) -> Findings:
         )
     first = read["one at a time"]
     base = trial.outcomes(first, system)
-    rows, numbers = [], {}
+    rows: list[tuple[str, ...]] = []
+    numbers: dict[str, float | None] = {}
     for name, records in read.items():
         outcomes = trial.outcomes(records, system)
         answers = [outcome.answer for outcome in outcomes]
@@ -38,8 +37,12 @@ def run(trial: Trial) -> Findings:
         gaps = [
             max(abs(p - q) for p, q in zip(*both, strict=True))
             for place in places
-            if (both := [list((one[place].answer.probabilities or {}).values())  # type: ignore[union-attr]
-                         for one in (base, outcomes)])
+            if (
+                both := [
+                    list((one[place].answer.probabilities or {}).values())  # type: ignore[union-attr]
+                    for one in (base, outcomes)
+                ]
+            )
         ]
         same = [
             _words(one) == _words(other)
@@ -55,7 +58,9 @@ def run(trial: Trial) -> Findings:
             f"{name}: first label changes": tops,
         }
         rows.append(
-            cells(name, figure, "–" if most is None else f"{most:.1e}" if most else "0", words, tops)
+            cells(
+                name, figure, "–" if most is None else f"{most:.1e}" if most else "0", words, tops
+            )
         )
     return PROTOCOL.findings(
         [

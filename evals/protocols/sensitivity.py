@@ -29,7 +29,10 @@ def run(trial: Trial) -> Findings:
             conditions[f"prompts {family}"] = {"prompts": family}
     conditions["no prior correction"] = {"prior_correction": False}
     metric = trial.primary()
-    rows, numbers, notes, base = [], {}, [], None
+    rows: list[tuple[str, ...]] = []
+    numbers: dict[str, float | None] = {}
+    notes: list[str] = []
+    base = None
     for name, changes in conditions.items():
         folder = "sensitivity-" + name.replace(" ", "-")
         try:

@@ -12,7 +12,7 @@ from kuleshov.evals.harness.tables import arrow, title
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, apart, cells
 from kuleshov.tools.types import KuleshovError
 
-ORDERS = (0, 1, 2)
+ORDERS = 3
 FOLDER = "shots"
 
 
@@ -23,9 +23,11 @@ def run(trial: Trial) -> Findings:
     counts = sorted(set(trial.shots))
     examples = trial.examples or drawn(trial, max(counts))
     metric = trial.primary()
-    rows, numbers, orders = [], {}, []
+    rows: list[tuple[str, ...]] = []
+    numbers: dict[str, float | None] = {}
+    orders: list[tuple[str, ...]] = []
     for count in counts:
-        seeds: tuple[int | None, ...] = ORDERS if count > 1 else (None,)
+        seeds = orders_of(count)
         readings = []
         for seed in seeds:
             name = f"shots-{count}" + ("" if seed is None else f"-order-{seed}")
@@ -72,6 +74,22 @@ def run(trial: Trial) -> Findings:
             "that they better them"
         )
     return PROTOCOL.findings(tables, numbers=numbers, notes=tuple(notes))
+
+
+def orders_of(count: int) -> list[int | None]:
+    """Seeds that put `count` examples into orders that differ, ORDERS of them or all there are.
+
+    As `kuleshov.examples` shuffles: by a permutation of the chosen ones.
+    """
+    if count < 2:
+        return [None]
+    found: dict[tuple[int, ...], int | None] = {}
+    for seed in range(100):
+        order = tuple(np.random.default_rng(seed).permutation(count).tolist())
+        found.setdefault(order, seed)
+        if len(found) == ORDERS:
+            break
+    return list(found.values())
 
 
 def drawn(trial: Trial, most: int) -> str:

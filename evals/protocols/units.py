@@ -138,9 +138,13 @@ def run(trial: Trial) -> Findings:
         rows=(cells(len(places), count, copied),),
         note="1: it copies what it is told. 0: it looks at the face. Mean over faces.",
     )
-    numbers = {f"{name}_{part}": value for (_, told), name in zip(
-        rows, ("with", "without", "swapped", "swapped_shown"), strict=True
-    ) for part, value in told.items()}
+    numbers = {
+        f"{name}_{part}": value
+        for (_, told), name in zip(
+            rows, ("with", "without", "swapped", "swapped_shown"), strict=True
+        )
+        for part, value in told.items()
+    }
     return PROTOCOL.findings([unit, copy], numbers={**numbers, "copied": copied.value})
 
 

@@ -31,7 +31,8 @@ def run(trial: Trial) -> Findings:
         changes=trial.changes,
         **trial.options,
     )
-    rows, numbers = [], {}
+    rows: list[tuple[str, ...]] = []
+    numbers: dict[str, float | None] = {}
     for system, outcomes in found.outcomes.items():
         answers = [outcome.answer for outcome in outcomes]
         js = trial.figure(answers, "js_divergence")
@@ -123,9 +124,7 @@ def spread(outcomes: list[Outcome]) -> tuple[int, int]:
     """How many labels a system uses as its first, and how many distributions it gives at all."""
     given = [o.answer for o in outcomes if o.answer and o.answer.probabilities]
     labels = Counter(answer.top for answer in given)
-    shapes = {
-        tuple(round(p, 2) for p in (answer.probabilities or {}).values()) for answer in given
-    }
+    shapes = {tuple(round(p, 2) for p in (answer.probabilities or {}).values()) for answer in given}
     return len(labels), len(shapes)
 
 
