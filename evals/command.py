@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.commands.terminal import FAILED, OK, console, load_agent, say
+from kuleshov.evals import inspect_log
 from kuleshov.evals.datasets import registry as tasks
 from kuleshov.evals.harness import compare, evaluate, page, scores, systems, tables
 from kuleshov.evals.harness.evaluate import Evaluation
 from kuleshov.evals.harness.scores import Scores
+from kuleshov.evals.metrics import registry as metrics
 from kuleshov.evals.protocols import registry as protocols
 from kuleshov.evals.protocols.base import Findings, Trial
 from kuleshov.tools.types import KuleshovError, LabelSet
@@ -40,6 +42,10 @@ def main(arguments: argparse.Namespace) -> int:
             f"({task.layout.strip().splitlines()[0].strip()})."
         )
     protocol = protocols.find(arguments.protocol) if arguments.protocol else None
+    if arguments.inspect:
+        inspect_log.check(Path(arguments.inspect))
+    for name in _names(arguments.metrics) or ():
+        metrics.find(name, arguments.wheels)
     shots = _shots(arguments)
     wanted = systems.named(arguments.strategy) if arguments.strategy else ()
     task = tasks.find(arguments.task, arguments.data)
@@ -153,8 +159,6 @@ def _tell(arguments: argparse.Namespace, found: Evaluation, result: Scores) -> i
         (found.out / name).write_text(make(result), "utf-8")
     page.write(found, result)
     if arguments.inspect:
-        from kuleshov.evals import inspect_log
-
         inspect_log.write(found, result, Path(arguments.inspect))
         say(f"for inspect_ai: {arguments.inspect}")
     if arguments.json:

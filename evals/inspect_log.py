@@ -31,10 +31,17 @@ VERSION = 2
 SUFFIX = ".json"
 
 
-def write(found: Evaluation, scores: Scores, path: Path) -> None:
-    """Write the log. Raises KuleshovError where it cannot be written."""
+def check(path: Path) -> None:
+    """Raises KuleshovError where no log can be written to `path`."""
     if path.suffix != SUFFIX:
         raise KuleshovError(f"a log of inspect_ai ends in {SUFFIX}, not {path.name!r}.")
+    if not path.parent.is_dir():
+        raise KuleshovError(f"there is no folder {path.parent} for the log.")
+
+
+def write(found: Evaluation, scores: Scores, path: Path) -> None:
+    """Write the log. Raises KuleshovError where it cannot be written."""
+    check(path)
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_bytes(orjson.dumps(log(found, scores), option=orjson.OPT_INDENT_2))
