@@ -39,9 +39,6 @@ class SystemScores(Record):
     states: dict[str, int]
     reasons: dict[str, int] = {}
     figures: tuple[Figure, ...]
-    folds: dict[str, float | None] = Field(
-        {}, description="metric to its mean over the folds, where the samples are of several"
-    )
     classes: tuple[ClassScores, ...] = ()
     confusion: Confusion | None = None
     reliability: tuple[Bin, ...] = ()
@@ -108,7 +105,17 @@ def score(
 
 
 def about(task: Task) -> dict[str, Any]:
-    parts = ("name", "title", "licence", "source", "kind", "protocol", "unit", "from_memory")
+    parts = (
+        "name",
+        "title",
+        "licence",
+        "source",
+        "kind",
+        "protocol",
+        "unit",
+        "from_memory",
+        "mean_of_folds",
+    )
     return {part: getattr(task, part) for part in parts}
 
 
@@ -123,6 +130,8 @@ def _system(
     read = [place for place, outcome in enumerate(outcomes) if outcome.state != "missing"]
     targets = [found.targets[place] for place in read]
     groups = [found.groups[place] for place in read]
+    # where papers report the mean of folds, a sample's split is its fold
+    parts = [found.known[place].split for place in read] if found.task.mean_of_folds else None
     answers = [outcomes[place].answer for place in read]
     labels = found.labels.names
     figures = tuple(
@@ -132,6 +141,7 @@ def _system(
             answers,
             labels,
             groups=groups,
+            parts=parts,
             resamples=resamples,
             seed=found.facts["seed"],
         )
@@ -144,39 +154,8 @@ def _system(
         states=dict(Counter(outcome.state for outcome in outcomes)),
         reasons=dict(Counter(o.why for o in outcomes if o.why is not None).most_common()),
         figures=figures,
-        folds=_folds(found, read, answers, metrics, wheels),
         **tables(targets, answers, labels),
     )
-
-
-def _folds(
-    found: Evaluation,
-    read: Sequence[int],
-    answers: Sequence[Answer | None],
-    metrics: Sequence[str],
-    wheels: str | Path | None,
-) -> dict[str, float | None]:
-    """Each metric within each split, and the mean of these; {} where there is one split alone."""
-    splits: dict[str, list[int]] = {}
-    for row, place in enumerate(read):
-        splits.setdefault(found.known[place].split, []).append(row)
-    if len(splits) < 2:
-        return {}
-    means: dict[str, float | None] = {}
-    for name in metrics:
-        values = [
-            figure(
-                registry.find(name, wheels),
-                [found.targets[read[row]] for row in rows],
-                [answers[row] for row in rows],
-                found.labels.names,
-                resamples=0,
-            ).value
-            for rows in splits.values()
-        ]
-        known = [value for value in values if value is not None]
-        means[name] = sum(known) / len(known) if len(known) == len(values) else None
-    return means
 
 
 def tables(

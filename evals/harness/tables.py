@@ -68,14 +68,11 @@ def main_table(scores: Scores, metrics: Sequence[str] | None = None) -> tuple[Ro
     head = ["system", "answered", *(title(name) + arrow(name) for name in shown)]
     if strict and first:
         head.append(f"{title(first)}, unanswered wrong{arrow(first)}")
-    folds = [m for m in shown if any(s.folds.get(m) is not None for s in scores.systems)]
-    head += [f"{title(name)}, mean of folds{arrow(name)}" for name in folds]
     rows = []
     for system in scores.systems:
         row = [system.title, answered(system), *(interval(system.figure(m)) for m in shown)]
         if strict and first:
             row.append(number(system.figure(first).strict))
-        row += [number(system.folds.get(name)) for name in folds]
         rows.append(row)
     return head, rows
 
@@ -118,10 +115,11 @@ def caption(scores: Scores) -> str:
         }
     )
     by = f" Read by {'; '.join(models)} (MLLM and face tool)." if models else ""
+    folds = "; each figure is the mean over the folds" if scores.task["mean_of_folds"] else ""
     level = next((f.level for s in scores.systems for f in s.figures), 0.95)
     return (
         f"{scores.task['title']}, {drawn(facts)}{by} In brackets {100 * level:.0f} % "
-        "bootstrap intervals. Metrics count answered samples."
+        f"bootstrap intervals. Metrics count answered samples{folds}."
     )
 
 
