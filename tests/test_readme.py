@@ -80,6 +80,21 @@ def test_the_block_about_data_sets(folder: Path):
     assert "<html" in (folder / "run" / "index.html").read_text("utf-8")
 
 
+def test_the_block_about_evals(tmp_path: Path, feat_data: Path, monkeypatch):
+    rows = ["path,label"]
+    for name, label in (("0-f15-hao-ph.jpg", "happiness"), ("0-f1-su-ph.jpg", "surprise")):
+        shutil.copy(feat_data / name, tmp_path)
+        rows.append(f"{name},{label}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    monkeypatch.setenv("KULESHOV_MODEL", "pocket")
+    monkeypatch.setenv("KULESHOV_FACES", "pocket")
+    (block,) = [block for block in blocks("sh") if "kuleshov eval" in block]
+    out = run(["bash", "-euc", block], tmp_path)
+    assert "share that follows the evidence" in out
+    assert "McNemar's exact test" in out
+    assert (tmp_path / "runs" / "mine" / "report.html").is_file()
+
+
 @pytest.mark.parametrize("block", blocks("python"))
 def test_a_python_block(block: str, folder: Path):
     assert run([sys.executable, "-c", block], folder).strip()
