@@ -14,7 +14,7 @@ from typing import Any
 from kuleshov.commands.terminal import FAILED, OK, console, load_agent, say
 from kuleshov.evals import inspect_log
 from kuleshov.evals.datasets import registry as tasks
-from kuleshov.evals.harness import compare, evaluate, page, scores, systems, tables
+from kuleshov.evals.harness import api, compare, evaluate, page, scores, systems, tables
 from kuleshov.evals.harness.evaluate import Evaluation
 from kuleshov.evals.harness.scores import Scores
 from kuleshov.evals.metrics import registry as metrics
@@ -154,10 +154,7 @@ def _names(text: str | None) -> list[str] | None:
 
 
 def _tell(arguments: argparse.Namespace, found: Evaluation, result: Scores) -> int:
-    scores.keep(found, result)
-    for name, make in tables.WRITTEN.items():
-        (found.out / name).write_text(make(result), "utf-8")
-    page.write(found, result)
+    api.finish(found, result)
     if arguments.inspect:
         inspect_log.write(found, result, Path(arguments.inspect))
         say(f"for inspect_ai: {arguments.inspect}")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from kuleshov.annotate import items, store
 from kuleshov.evals.datasets.base import Answer, Target
 from kuleshov.evals.harness.evaluate import Evaluation
 from kuleshov.evals.harness.scores import Scores, SystemScores
-from kuleshov.evals.harness.systems import TITLES, Outcome, judged
+from kuleshov.evals.harness.systems import TITLES, Outcome
 from kuleshov.tools.types import KuleshovError
 
 VERSION = 2
@@ -178,7 +177,7 @@ def score(outcome: Outcome, told: Target) -> dict[str, Any]:
     return {
         "value": value,
         "answer": answer.top if answer.top is not None else ", ".join(answer.labels or ()),
-        "explanation": _explained(outcome.record),
+        "explanation": answer.text,
         "metadata": {
             "probabilities": dict(answer.probabilities) if answer.probabilities else None,
             "valence": answer.valence,
@@ -190,9 +189,3 @@ def score(outcome: Outcome, told: Target) -> dict[str, Any]:
 def _numbers(answer: Answer) -> dict[str, float]:
     given = {"valence": answer.valence, "arousal": answer.arousal, **(answer.probabilities or {})}
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _explained(record: Mapping[str, Any] | None) -> str | None:
-    person = judged(record) if record else None
-    told = person["explanation"] if person else None
-    return told["text"] if told else None

@@ -172,7 +172,8 @@ def test_unknown_systems_name_the_nearest():
 
 def reading(top: str, **more: Any) -> dict[str, Any]:
     shares = {name: 0.4 if name == top else 0.1 for name in LABELS.names}
-    return {"labels": "ekman-7", "probabilities": shares, "method": "by hand", **more}
+    told = {"labels": "ekman-7", "mode": "single", "method": "by hand"}
+    return {**told, "probabilities": shares, **more}
 
 
 def judgement(condition: str, source: str, top: str | None) -> dict[str, Any]:
@@ -220,6 +221,29 @@ def test_another_sources_reading_is_no_answer():
     unread = person(judgements=[judgement("face", "faces:pocket", None)])
     assert systems.answered({"people": [unread]}, "face", LABELS).why == "why not"
     assert systems.answered({"people": []}, "text", LABELS).why == "nobody was found"
+
+
+def test_what_an_answer_must_hold_depends_on_the_task():
+    bare = person(valence=None, arousal=None)
+    outcome = systems.answered({"people": [bare]}, "face", LABELS, "affect")
+    assert outcome.why == "it gives neither valence nor arousal"
+    record = {"people": [person()], "scene": {"description": "A street."}}
+    assert systems.answered(record, "text", LABELS, "text").why == "there is no explanation"
+    record["people"] = [person(explanation={"text": "She frowns."}, judgements=[])]
+    answer = systems.answered(record, "text", LABELS, "text").answer
+    assert answer == Answer(text="A street. She frowns. Emotion: fear.")
+
+
+def test_several_words_a_picture_are_an_open_task(tmp_path: Path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "list.csv").write_text("path,labels\na.png,joy;calm\n")
+    from kuleshov.evals.datasets import registry
+
+    task = registry.find("manifest", tmp_path / "list.csv")
+    found = evaluate.begin(task, str(tmp_path / "list.csv"), tmp_path / "out", labels="free")
+    assert (found.task.kind, found.task.metrics) == ("open", ("set_f_words", "hit_rate"))
+    again = evaluate.opened(tmp_path / "out", registry.find)
+    assert (again.task.kind, again.targets) == ("open", [Target(labels=("joy", "calm"))])
 
 
 def test_the_largest_face_counts():

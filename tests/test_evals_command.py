@@ -16,7 +16,7 @@ from PIL import Image
 
 from kuleshov import Agent, cli
 from kuleshov.evals.datasets import registry
-from kuleshov.evals.harness import baselines, evaluate, scores
+from kuleshov.evals.harness import api, baselines, evaluate, scores
 from kuleshov.tools.types import KuleshovError
 
 NAMES = {
@@ -132,14 +132,16 @@ def test_a_task_without_data_says_what_is_needed(capsys):
 def test_what_a_shared_run_serves_is_what_own_runs_say(
     data: Path, done: tuple[Path, int], tmp_path
 ):
-    task = registry.find("manifest", data)
     shared = evaluate.opened(done[0], registry.find)
     agent = Agent.load(model="pocket", faces="pocket")
     for system in ("face", "context", "text"):
-        own = evaluate.begin(task, str(data), tmp_path / system)
-        evaluate.run_systems(own, (system,), lambda settings: evaluate.again(agent, settings))
-        assert (tmp_path / system / "runs" / system).is_dir()
-        here = [(o.state, o.answer and o.answer.probabilities) for o in own.outcomes[system]]
+        out = tmp_path / system
+        told = api.run(agent, "manifest", data, out, strategies=(system,), resamples=5)
+        assert [s.system for s in told.systems] == [system]
+        assert [path.name for path in (out / "runs").iterdir()] == [system]
+        assert (out / "report.html").is_file()
+        own = evaluate.opened(out, registry.find).read(system)
+        here = [(o.state, o.answer and o.answer.probabilities) for o in own]
         there = [(o.state, o.answer and o.answer.probabilities) for o in shared.read(system)]
         assert here == there
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ from kuleshov.tools.types import KuleshovError, LabelSet, nearest
 
 SCHEMA = "kuleshov/eval@1"
 FACTS, RUNS, OWN_LABELS = "eval.json", "runs", "labels.toml"
+
+OPEN_METRICS = ("set_f_words", "hit_rate")
 
 Loader = Callable[[Mapping[str, Any]], Agent]
 """Loads the agent with these settings going before all others."""
@@ -73,7 +76,9 @@ class Evaluation:
 
     def read(self, system: str) -> list[Outcome]:
         """The answers of a system that the folder holds."""
-        return systems.outcomes(self.run(self.held[system]), system, self.ids, self.labels)
+        return systems.outcomes(
+            self.run(self.held[system]), system, self.ids, self.labels, self.task.kind
+        )
 
 
 def begin(
@@ -96,6 +101,7 @@ def begin(
             evaluation; labels that the set does not have.
     """
     chosen = _labels(task, labels)
+    task = _fitted(task, chosen)
     every = list(task.read(data, split))
     if task.labels is None and chosen.mode != "free":
         every = [_named(sample, chosen) for sample in every]
@@ -119,7 +125,19 @@ def begin(
         samples.lay_out(found, out)
         if isinstance(task.labels, LabelSet):
             (out / OWN_LABELS).write_text(as_toml(task.labels), "utf-8")
-    return Evaluation(task, out, chosen, samples.known(out), facts, str(out / samples.ITEMS))
+    return Evaluation(task, out, chosen, samples.known(out), facts, _manifest(out))
+
+
+def _manifest(out: Path) -> str:
+    """Absolute, so that a run may be resumed from another folder."""
+    return os.path.abspath(out / samples.ITEMS)
+
+
+def _fitted(task: Task, labels: LabelSet) -> Task:
+    """A user's table of several labels each, answered in the model's own words, is an open task."""
+    if task.labels is None and task.kind == "multi" and labels.mode == "free":
+        return replace(task, kind="open", metrics=OPEN_METRICS)
+    return task
 
 
 def _labels(task: Task, given: str | None) -> LabelSet:
@@ -168,9 +186,11 @@ def _keep(out: Path, facts: dict[str, Any]) -> None:
             before = json.loads(path.read_text("utf-8"))
         except ValueError:
             raise KuleshovError(f"{path} cannot be read; give another folder to --out.") from None
-        if before != facts:
+        # the same samples may lie elsewhere, or be named in another way
+        told = differences({**before, "data": None}, {**facts, "data": None})
+        if told:
             raise KuleshovError(
-                f"{out} holds another evaluation: {'; '.join(differences(before, facts))}. "
+                f"{out} holds another evaluation: {'; '.join(told)}. "
                 "Repeat the call as it was, or give another folder to --out."
             )
         return
@@ -194,7 +214,8 @@ def opened(out: Path, find: Callable[[str, str | Path | None], Task]) -> Evaluat
     task = find(facts["task"], facts["data"])
     own = out / OWN_LABELS
     labels = LabelSet.load(str(own)) if own.is_file() else LabelSet.load(facts["labels"])
-    return Evaluation(task, out, labels, samples.known(out), facts, str(out / samples.ITEMS))
+    task = _fitted(task, labels)
+    return Evaluation(task, out, labels, samples.known(out), facts, _manifest(out))
 
 
 # ------------------------------------------------------------------------- running

@@ -11,11 +11,9 @@ from jinja2 import ChoiceLoader, FileSystemLoader
 from markupsafe import Markup
 
 from kuleshov import report, view
-from kuleshov.evals.harness import systems, tables
+from kuleshov.evals.harness import tables
 from kuleshov.evals.harness.evaluate import Evaluation
 from kuleshov.evals.harness.scores import Scores, SystemScores
-from kuleshov.influence import influence
-from kuleshov.tools.types import EmotionScores
 from kuleshov.types import CAVEAT
 
 NAME = "report.html"
@@ -29,7 +27,8 @@ def write(found: Evaluation, scores: Scores) -> None:
 
 
 def html(found: Evaluation, scores: Scores) -> str:
-    points = scatter(found)
+    # from the run under `bayes`, whose records hold the three readings
+    points = [o.moved for o in found.outcomes.get("bayes", []) if o.moved is not None]
     return _render(
         "eval.html.jinja",
         heading=scores.task["title"],
@@ -102,7 +101,9 @@ def _caveats(plans: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for part in (plan.get("mllm"), plan.get("faces"))
         if isinstance(part, dict)
     ]
-    return list(dict.fromkeys(text for text in told if text))
+    found = list(dict.fromkeys(text for text in told if text))
+    # one that says the same and more is left out
+    return [text for text in found if not any(text != o and text.endswith(o) for o in found)]
 
 
 # ------------------------------------------------------------------------- plots
@@ -193,34 +194,6 @@ def _confusion(system: SystemScores) -> dict[str, Any] | None:
         ]
         rows.append({"label": label, "total": total, "lost": lost, "cells": cells})
     return {"labels": found.labels, "rows": rows, "lost": any(row["lost"] for row in rows)}
-
-
-def scatter(found: Evaluation) -> list[tuple[float, float]]:
-    """Divergence of both together from face alone and from context alone, bits, a sample each.
-
-    From the run under `bayes`, whose records hold all three.
-    """
-    if "bayes" not in found.outcomes:
-        return []
-    points = []
-    for outcome in found.outcomes["bayes"]:
-        person = systems.judged(outcome.record) if outcome.record else None
-        if person is None:
-            continue
-        readings = [systems.reading(person, name)[0] for name in ("face", "context", "bayes")]
-        told = influence(
-            *(
-                EmotionScores.model_validate(_plain(scores)) if scores else None
-                for scores in readings
-            )
-        )
-        if told.js_face_both is not None and told.js_context_both is not None:
-            points.append((told.js_face_both, told.js_context_both))
-    return points
-
-
-def _plain(scores: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: scores[name] for name in EmotionScores.model_fields if name in scores}
 
 
 def thinned(points: Sequence[tuple[float, float]], seed: int) -> list[tuple[float, float]]:

@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 
 from kuleshov.annotate import store
-from kuleshov.evals.datasets.base import Answer
+from kuleshov.evals.datasets.base import Answer, Kind
+from kuleshov.influence import divergence
 from kuleshov.tools.types import KuleshovError, LabelSet, nearest
 
 SERVES: dict[str, tuple[str, ...]] = {
@@ -42,14 +43,22 @@ TITLES = {
 }
 
 
+NAMED = 0.2
+"""Share from which a label is named in a description."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one sample; `why`: there is no answer, or none yet (`state` missing)."""
+    """What became of one sample; `why`: there is no answer, or none yet (`state` missing).
+
+    moved: under `bayes`, the divergence of both together from face alone and from context alone,
+    bits.
+    """
 
     answer: Answer | None
     why: str | None = None
     state: str = "answered"  # answered, unanswered, failed or missing
-    record: dict[str, Any] | None = None
+    moved: tuple[float, float] | None = None
 
 
 def named(text: str | Sequence[str]) -> tuple[str, ...]:
@@ -86,13 +95,19 @@ def shared(wanted: Iterable[str]) -> dict[str, tuple[str, ...]]:
 # ------------------------------------------------------------------------- reading answers
 
 
-def outcomes(run: Path, system: str, ids: Sequence[str], labels: LabelSet) -> list[Outcome]:
-    """The answers of a system for the samples `ids`, from the run directory that serves it."""
+def outcomes(
+    run: Path, system: str, ids: Sequence[str], labels: LabelSet, kind: Kind = "single"
+) -> list[Outcome]:
+    """The answers of a system for the samples `ids`, from the run directory that serves it.
+
+    Args:
+        kind: of the task; decides what an answer must hold.
+    """
     found: dict[str, Outcome] = {}
     for line in store.lines(run):
         record = orjson.loads(line)
         found[record["item"]["id"]] = (
-            _baseline(record) if system in BASELINES else answered(record, system, labels)
+            _baseline(record) if system in BASELINES else answered(record, system, labels, kind)
         )
     for line in store.lines(run, store.FAILURES):
         failure = orjson.loads(line)
@@ -101,27 +116,62 @@ def outcomes(run: Path, system: str, ids: Sequence[str], labels: LabelSet) -> li
     return [found.get(name, missing) for name in ids]
 
 
-def answered(record: Mapping[str, Any], system: str, labels: LabelSet) -> Outcome:
+def answered(
+    record: Mapping[str, Any], system: str, labels: LabelSet, kind: Kind = "single"
+) -> Outcome:
     """A system's answer in one record. Of several people the one with the largest face counts."""
     person = judged(record)
-    kept = dict(record)
     if person is None:
-        return Outcome(None, "nobody was found", "unanswered", kept)
+        return Outcome(None, "nobody was found", "unanswered")
+    if kind == "text":
+        return _description(record, person)
     scores, why = reading(person, system)
     if scores is None:
-        return Outcome(None, why, "unanswered", kept)
+        return Outcome(None, why, "unanswered")
     shares = scores["probabilities"]
     words = tuple(shares) if labels.mode == "free" else None
     told = person["explanation"]
+    valence, arousal = (
+        person[part] if system == "face" else anchored(shares, labels, part)
+        for part in ("valence", "arousal")
+    )
+    if kind == "affect" and valence is None and arousal is None:
+        return Outcome(None, "it gives neither valence nor arousal", "unanswered")
     return Outcome(
         Answer(
             probabilities=shares,
             labels=words,
-            valence=person["valence"] if system == "face" else anchored(shares, labels, "valence"),
-            arousal=person["arousal"] if system == "face" else anchored(shares, labels, "arousal"),
+            valence=valence,
+            arousal=arousal,
             text=told["text"] if told else None,
         ),
-        record=kept,
+        moved=_moved(person, scores) if system == "bayes" else None,
+    )
+
+
+def _description(record: Mapping[str, Any], person: Mapping[str, Any]) -> Outcome:
+    """Where people wrote a description: the scene, the explanation and the reading, in words."""
+    told, scores = person["explanation"], person["emotions"]
+    if told is None:
+        return Outcome(None, "there is no explanation", "unanswered")
+    parts = [record["scene"]["description"]] if record["scene"] else []
+    parts.append(told["text"])
+    if scores is not None:
+        shares = scores["probabilities"]
+        likely = sorted((p, name) for name, p in shares.items() if p >= NAMED)[::-1]
+        if likely:
+            parts.append(f"Emotion: {', '.join(name for _, name in likely)}.")
+    return Outcome(Answer(text=" ".join(parts)))
+
+
+def _moved(person: Mapping[str, Any], both: Mapping[str, Any]) -> tuple[float, float] | None:
+    face, context = (reading(person, name)[0] for name in ("face", "context"))
+    if face is None or context is None or both["mode"] != "single":
+        return None
+    shares = both["probabilities"]
+    return (
+        divergence(face["probabilities"], shares),
+        divergence(context["probabilities"], shares),
     )
 
 

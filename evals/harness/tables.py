@@ -293,7 +293,8 @@ def show(scores: Scores, console: Any) -> None:
 
     console.print(escape(caption(scores)))
     _rich(*_short_table(scores), console)
-    console.print("strict: every sample without an answer counted as wrong")
+    if any(f.strict is not None for system in scores.systems for f in system.figures):
+        console.print("strict: every sample without an answer counted as wrong")
     for name, why in scores.not_run.items():
         console.print(f"{name} was not run: {escape(why)}")
     for text in (*scores.notes, people(scores)):

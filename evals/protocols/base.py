@@ -110,7 +110,7 @@ class Trial:
         kept = {}
         for line in store.lines(run):
             record = orjson.loads(line)
-            kept[record["item"]["id"]] = record
+            kept[record["item"]["id"]] = slim(record)
         return [kept.get(name) for name in self.found.ids]
 
     def outcomes(self, records: Sequence[dict[str, Any] | None], system: str) -> list[Outcome]:
@@ -162,6 +162,15 @@ class Trial:
     def primary(self) -> str:
         """The metric that the task's papers report first."""
         return self.found.task.metrics[0]
+
+
+def slim(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the protocols look at: a record of a clip holds far more."""
+    people = [
+        {name: value for name, value in person.items() if name not in ("timeline", "track")}
+        for person in record["people"]
+    ]
+    return {"scene": record["scene"], "coded": record["coded"], "people": people}
 
 
 def apart(

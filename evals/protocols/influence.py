@@ -12,7 +12,12 @@ from kuleshov.incongruence import PARTING
 from kuleshov.tools.types import KuleshovError
 
 CONDITIONS = ("face", "context", "both")
-DIVERGENCES = ("js_face_context", "js_face_both", "js_context_both", "index")
+MEASURES = {
+    "js_face_context": "face alone and context alone, bits",
+    "js_face_both": "face alone and both, bits",
+    "js_context_both": "context alone and both, bits",
+    "index": "index of influence",
+}
 
 
 def run(trial: Trial) -> Findings:
@@ -42,11 +47,11 @@ def run(trial: Trial) -> Findings:
             numbers[f"{condition}, {name}"] = figures[-1].value
         rows.append(cells(name, len(places), *figures))
     means = []
-    for part in DIVERGENCES:
+    for part, name in MEASURES.items():
         known = [p for p in measured if told[p][part] is not None]
         mean = trial.mean([told[p][part] for p in known], known)
         numbers[part] = mean.value
-        means.append(cells(part, len(known), mean))
+        means.append(cells(name, len(known), mean))
     missing = [f["unanswered"] for f in told if f and f["js_face_context"] is None]
     notes = [f"{len(missing)} samples lack a reading: {missing[0]}"] if missing else []
     return PROTOCOL.findings(
@@ -57,7 +62,7 @@ def run(trial: Trial) -> Findings:
                 rows=tuple(rows),
             ),
             Table(
-                title="Jensen–Shannon divergences in bits, and the index of influence",
+                title="Jensen–Shannon divergence, and the index of influence",
                 head=("measure", "n", "mean"),
                 rows=tuple(means),
                 note="Index 0: both together read as the face alone; 1: as the context alone.",
