@@ -26,14 +26,14 @@ MOMENTS = 16  # rows, at most, of an expression over time
 
 def print_card(inference: Inference, console: Console) -> None:
     """Print the whole inference; colour and line-drawing only where the console has both."""
-    card = _Card(console)
+    card = Card(console)
     card.inference(inference)
     card.end()
 
 
 def print_coded(inference: Inference, console: Console) -> None:
     """Print the coded variables of one picture or clip, and nothing else of it."""
-    card = _Card(console)
+    card = Card(console)
     card.title(inference)
     card.coded(inference)
     card.notes("Gaps", [f"{gap.step}: {gap.reason}" for gap in inference.gaps])
@@ -43,7 +43,7 @@ def print_coded(inference: Inference, console: Console) -> None:
 
 def print_contexts(inference: Inference, console: Console) -> None:
     """Print for each face the situations that it belongs in, and the evidence cited."""
-    card = _Card(console)
+    card = Card(console)
     card.title(inference)
     if not inference.people:
         card.wrapped("no face was found", 2, style="italic")
@@ -58,7 +58,7 @@ def print_contexts(inference: Inference, console: Console) -> None:
 
 def print_doctor(rows: Iterable[ToolStatus], console: Console) -> None:
     """Print what is installed and what is missing, a paragraph a part."""
-    card = _Card(console)
+    card = Card(console)
     known = list(rows)
     column = max((cell_len(row.name) for row in known), default=0)
     for row in known:
@@ -79,7 +79,7 @@ def print_doctor(rows: Iterable[ToolStatus], console: Console) -> None:
 
 def print_models(rows: Iterable[ModelStatus], console: Console) -> None:
     """Print which models are here and how the others are had, a paragraph a model."""
-    card = _Card(console)
+    card = Card(console)
     for row in rows:
         here = row.state in ("bundled", "cached")
         size = "" if row.bytes is None else f", {row.bytes / 1e9:.2g} GB"
@@ -98,7 +98,7 @@ def print_models(rows: Iterable[ModelStatus], console: Console) -> None:
         card.command(row.command)
 
 
-class _Card(Lines):
+class Card(Lines):
     """The parts of the card."""
 
     def title(self, inference: Inference) -> None:

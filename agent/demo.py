@@ -51,6 +51,7 @@ def run(path: str, console: Console) -> int:
         f"\nReport with pictures and evidence, for the browser: [bold]{escape(path)}[/bold]"
     )
     console.print("Your own picture:   kuleshov infer PHOTO.jpg --model pocket --faces pocket")
+    console.print("Talk about it:      kuleshov chat PHOTO.jpg --model pocket --faces pocket")
     console.print(
         "Other contexts:     kuleshov influence PHOTO.jpg --context TEXT; kuleshov contrast --help"
     )

@@ -8,6 +8,7 @@ once.
 COMMANDS = (
     "demo",
     "infer",
+    "chat",
     "influence",
     "contrast",
     "match",
