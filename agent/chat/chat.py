@@ -198,6 +198,9 @@ class Chat:
             raise KeyboardInterrupt
         moved = session.steps[-1].comparison
         if moved is not None:
+            if session.person is not None:  # of whom else nobody asked
+                own = tuple(s for s in moved.shifts if s.person == session.person.id)
+                moved = moved.model_copy(update={"shifts": own})
             self.shown.comparison(moved)
         for gap in session.current.gaps:
             self.shown.wrapped(f"gap: {view.clean(gap.step)}: {view.clean(gap.reason)}", 2)

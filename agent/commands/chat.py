@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from kuleshov.commands.terminal import (
@@ -93,7 +94,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _begun(arguments: argparse.Namespace, memory: Memory | None) -> Chat:
     from kuleshov.chat.chat import Chat
 
-    return Chat(load_agent(arguments), console(), memory=memory)
+    terminal = console()
+    busy = terminal.status("loading the model …") if terminal.is_terminal else nullcontext()
+    with busy:
+        agent = load_agent(arguments)
+    return Chat(agent, terminal, memory=memory)
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, object]:
