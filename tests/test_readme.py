@@ -71,6 +71,16 @@ def test_the_block_on_face_and_context(folder: Path, feat_data: Path, monkeypatc
     assert (folder / "kuleshov-effect" / "contrast.html").is_file()
 
 
+def test_the_chat_block(folder: Path, monkeypatch):
+    monkeypatch.setenv("KULESHOV_MODEL", "pocket")
+    monkeypatch.setenv("KULESHOV_FACES", "pocket")
+    monkeypatch.setenv("KULESHOV_DATA", str(folder / "kept"))
+    (block,) = [block for block in blocks("sh") if "kuleshov chat" in block]
+    out = run(["bash", "-euc", block], folder)
+    assert "Supposed: this is a funeral" in out
+    assert len(list((folder / "kept").glob("*.sqlite"))) == 1
+
+
 def test_the_block_about_data_sets(folder: Path):
     (block,) = [block for block in blocks("sh") if "kuleshov annotate" in block]
     run(["bash", "-euc", block], folder)

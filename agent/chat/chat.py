@@ -152,7 +152,8 @@ class Chat:
             return
         file = _dropped(text)
         if file is not None:
-            return self._open(file)
+            self._open(file)
+            return
         if text.startswith("/"):
             name, _, rest = text[1:].partition(" ")
             if name not in COMMANDS:
@@ -160,13 +161,16 @@ class Chat:
                 raise KuleshovError(f"there is no command /{name}{hint}; /help lists them.")
             if COMMANDS[name].takes == "" and rest.strip():
                 raise KuleshovError(f"/{name} takes nothing after it.")
-            return getattr(self, f"_{name}")(rest.strip())
+            getattr(self, f"_{name}")(rest.strip())
+            return
         asked = understand(text)
         if asked.kind == "person":
-            return self._person(str(asked.person))
+            self._person(str(asked.person))
+            return
         if asked.kind == "what_if":
-            return self._judge(lambda s, stop: s.what_if(asked.text, stop=stop))
-        return self._ask(text)
+            self._judge(lambda s, stop: s.what_if(asked.text, stop=stop))
+            return
+        self._ask(text)
 
     def _ask(self, question: str) -> None:
         session = self._there()

@@ -65,7 +65,8 @@ class Memory:
             self.saver.setup()
         except (OSError, sqlite3.Error) as error:
             raise KuleshovError(
-                f"conversations cannot be kept in {self.where} ({error}); choose another folder "
+                f"conversations cannot be kept in {self.where} "
+                f"({getattr(error, 'strerror', None) or error}); choose another folder "
                 f"with {FOLDER}, or use --private."
             ) from None
         plan = StateGraph(_State)

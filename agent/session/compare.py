@@ -49,7 +49,9 @@ def _shift(before: Person | None, after: Person) -> Shift:
     new = after.emotions
     p: Mapping[str, float] = old.probabilities if old else {}
     q: Mapping[str, float] = new.probabilities if new else {}
-    labels = sorted({*p, *q}, key=lambda label: -max(p.get(label, 0.0), q.get(label, 0.0)))
+    labels = sorted(
+        dict.fromkeys([*p, *q]), key=lambda label: -max(p.get(label, 0.0), q.get(label, 0.0))
+    )
     same = bool(old and new and old.mode == new.mode == "single" and set(p) == set(q))
     return Shift(
         person=after.id,

@@ -213,7 +213,7 @@ class Session:
         info = self.agent.crew.mllm.info
         if not info.taught_questions:
             text = from_record.answer(question, inference, person, self.agent.crew.labels)
-            note = from_record.NOTE.format(model=info.id)
+            note: str | None = from_record.NOTE.format(model=info.id)
             answer = checked(question, text, shown.evidence, shown.face, by="record", note=note)
             if on_token is not None:
                 on_token(text)
