@@ -24,6 +24,7 @@ from kuleshov.tools.types import KuleshovError, LabelSet
 
 DEFAULT = ("face", "context", "bayes", "text", "majority", "chance")
 OWN_WORDS = ("text",)  # where people answered in words, and where the labels are the model's own
+MOST_SHOTS = 64  # as the setting allows
 NOT_EXCLUSIVE = ("context", "text", "majority", "chance")
 
 
@@ -130,8 +131,11 @@ def _shots(arguments: argparse.Namespace) -> tuple[int, ...]:
         counts = tuple(int(part) for part in str(arguments.shots).split(","))
     except ValueError:
         counts = (-1,)
-    if min(counts) < 0:
-        raise KuleshovError(f"--shots must be numbers such as 0,1,2,4,8 but is {arguments.shots}.")
+    if min(counts) < 0 or max(counts) > MOST_SHOTS:
+        raise KuleshovError(
+            f"--shots must be numbers up to {MOST_SHOTS} such as 0,1,2,4,8 but is "
+            f"{arguments.shots}."
+        )
     if len(counts) > 1 and arguments.protocol != "shots":
         raise KuleshovError("several numbers of --shots need --protocol shots.")
     return counts

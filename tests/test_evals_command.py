@@ -103,6 +103,7 @@ def test_a_second_call_reads_nothing_again(done: tuple[Path, int], data: Path, c
         (["--max-people", "3"], "was begun with other settings: settings.max_people is 3, was 20"),
         (["--strategy", "facial"], "no system 'facial' (did you mean face?)"),
         (["--shots", "2"], "--shots needs --examples"),
+        (["--shots", "1,99"], "--shots must be numbers up to 64"),
         (["--shots", "1,2"], "several numbers of --shots need --protocol shots"),
         (["--protocol", "unit"], "no protocol 'unit' (did you mean units?)"),
         (["--metrics", "acuracy"], "no metric 'acuracy' (did you mean accuracy?)"),

@@ -194,7 +194,9 @@ def _keep(out: Path, facts: dict[str, Any]) -> None:
                 "Repeat the call as it was, or give another folder to --out."
             )
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.is_file():
+        raise KuleshovError(f"{out} is a file; give --out a folder.")
+    if out.exists() and any(out.iterdir()):
         raise KuleshovError(f"{out} is not empty and no evaluation; give a new folder to --out.")
     try:
         out.mkdir(parents=True, exist_ok=True)
