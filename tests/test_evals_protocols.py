@@ -124,10 +124,16 @@ def test_the_gap_between_slices_by_hand():
     slices = fairness._slices(trial)
     assert {name: [*values] for name, values in slices.items()} == {"gender": ["f", "m"]}
     said = [Answer(label="anger" if n < 15 or n >= 30 else "fear") for n in range(40)]
-    gap = fairness.widest(trial, said, list(slices["gender"].values()))
+    gap, p = fairness.widest(trial, said, list(slices["gender"].values()))
     assert gap.value == pytest.approx(15 / 20 - 10 / 20)
     assert gap.low is not None
     assert gap.low <= gap.value <= (gap.high or 0)
+    assert 0.05 < (p or 0) < 0.5  # 15 against 10 of 20 right: Fisher's exact test says .19
+    everything = [Answer(label="anger" if n < 20 else "fear") for n in range(40)]
+    _, clear = fairness.widest(trial, everything, list(slices["gender"].values()))
+    assert clear == pytest.approx(1 / 51)
+    _, none = fairness.widest(trial, [Answer(label="anger")] * 40, list(slices["gender"].values()))
+    assert none == 1
 
 
 def test_one_more_coder_among_the_people():

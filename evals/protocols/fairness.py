@@ -54,21 +54,22 @@ def run(trial: Trial) -> Findings:
                     figure = figure.model_copy(update={"value": None, "low": None, "high": None})
                 told.append(figure)
                 numbers[f"{system}, {name} {value}"] = figure.value
-            gap = widest(
+            gap, p = widest(
                 trial,
                 answers,
                 [p for p, f in zip(values.values(), told, strict=True) if f.value is not None],
             )
             numbers[f"{system}, {name}: gap"] = gap.value
-            rows.append(cells(system, *told, gap))
+            numbers[f"{system}, {name}: p"] = p
+            rows.append(cells(system, *told, gap, p))
         heads = [f"{value} (n = {len(places)})" for value, places in values.items()]
         tables.append(
             Table(
                 title=f"{title(metric)}{arrow(metric)} by {name}",
-                head=("system", *heads, "widest gap"),
+                head=("system", *heads, "widest gap", "p"),
                 rows=tuple(rows),
                 note=f"Slices with fewer than {FEWEST} answered samples have no figure. A gap is "
-                "never below 0, so its interval does not reach it even where there is none.",
+                "never below 0, so go by p: how often slices drawn at random lie as far apart.",
             )
         )
     return PROTOCOL.findings(
@@ -95,8 +96,13 @@ def _slices(trial: Trial) -> dict[str, dict[str, list[int]]]:
 
 def widest(
     trial: Trial, answers: Sequence[Answer | None], slices: Sequence[Sequence[int]]
-) -> Figure:
-    """Largest less smallest figure over the slices, with an interval over all their samples."""
+) -> tuple[Figure, float | None]:
+    """Largest less smallest figure over the slices, with an interval over all their samples.
+
+    And p of a permutation test: the share of random assignments of the samples to the slices
+    (of whole groups, where a group lies in one slice) whose gap is as large, the observed one
+    among them (Phipson & Smyth 2010).
+    """
     metric = registry.find(trial.primary())
     names = trial.found.labels.names
     of_slice: list[int] = []
@@ -109,28 +115,38 @@ def widest(
     )
     which = np.array(of_slice, int)[list(rows.places)] if rows.places else np.array([], int)
 
-    def gap(drawn: NDArray[np.intp]) -> float:
+    def gap(drawn: NDArray[np.intp], of: NDArray[np.intp] = which) -> float:
         values = [
-            metric.compute(rows.rows[drawn[which[drawn] == number]], names)
+            metric.compute(rows.rows[drawn[of[drawn] == number]], names)
             for number in range(len(slices))
-            if (which[drawn] == number).any()
+            if (of[drawn] == number).any()
         ]
         return max(values) - min(values) if len(values) > 1 else math.nan
 
     if len(slices) < 2 or not len(rows.rows):
-        return Figure(metric=metric.name, value=None, n=0, unanswered=0, why="one slice alone")
+        why = "one slice alone"
+        return Figure(metric=metric.name, value=None, n=0, unanswered=0, why=why), None
     groups = [trial.found.groups[places[place]] for place in rows.places]
     own = None
     if any(group is not None for group in groups):
         own = [group or f"\0{place}" for place, group in enumerate(groups)]
     interval = bootstrap(gap, len(rows.rows), own, resamples=trial.resamples, seed=trial.seed)
-    return Figure(
-        metric=metric.name,
-        value=gap(np.arange(len(rows.rows))),
-        n=len(rows.rows),
-        unanswered=0,
-        **interval,
-    )
+    every = np.arange(len(rows.rows))
+    observed = gap(every)
+    found = Figure(metric=metric.name, value=observed, n=len(every), unanswered=0, **interval)
+    units: dict[object, list[int]] = {}
+    for row, slice_ in enumerate(which.tolist()):
+        units.setdefault((own[row] if own else row, slice_), []).append(row)
+    members = list(units.values())
+    slice_of = np.array([which[some[0]] for some in members])
+    random = np.random.default_rng(trial.seed)
+    hits = 0
+    for _ in range(trial.resamples):
+        shuffled = np.empty_like(which)
+        for some, value in zip(members, random.permutation(slice_of), strict=True):
+            shuffled[some] = value
+        hits += gap(every, shuffled) >= observed - 1e-12
+    return found, (hits + 1) / (trial.resamples + 1)
 
 
 PROTOCOL = Protocol(
