@@ -24,7 +24,8 @@ from web_parts import Running, running
 
 from kuleshov import Agent, Inference, Settings
 from kuleshov.tools.mllm import Call, ScriptedMllm
-from kuleshov.web import folders, sessions
+from kuleshov.web import folders, visits
+from kuleshov.web import open as opened
 from kuleshov.web.folders import Folders, TooLargeError, safe_name
 
 from parts import NO_FROWN, SMILE, HandFaces, face
@@ -437,12 +438,12 @@ def test_a_page_reads_and_its_session_takes_everything_along(client, server):
     client.get("/")
     job = read(client, context="They won.")
     soon(lambda: _done(server))
-    (session,) = [s for s in server.house.sessions._all.values() if s.readings]
+    (session,) = [s for s in server.house.visits._all.values() if s.readings]
     (id,) = session.readings
     ((_, told),) = events(client, "state")
     assert told["readings"] == [id]
     assert [(one["job"], one["state"], one["result"]) for one in told["jobs"]] == [
-        (job["job"], "done", id)
+        (job["job"], "done", {"reading": id})
     ]
     assert ["step", {"step": "observe_faces", "text": "1 face"}] in told["jobs"][0]["told"]
     fragment = client.get(f"/page/readings/{id}")
@@ -470,29 +471,126 @@ def test_a_page_reads_and_its_session_takes_everything_along(client, server):
 
 
 def _done(server: Running) -> bool:
-    return any(s.readings for s in server.house.sessions._all.values())
+    return any(s.readings for s in server.house.visits._all.values())
+
+
+ANSWER = "She smiles [2], it is a party [5], and [99] <b>says</b> so."
+
+
+@pytest.fixture
+def talking() -> Iterator[tuple[httpx.Client, Running, str]]:
+    """A page's client with one reading, its id, and a model that answers questions."""
+    inner = script(label=lambda call: [float("rain" in call.text) * 3, 0, 0, 1, 2, 0, 0])
+
+    def answer(call: Call) -> str:
+        if "What do they ask?" in call.text:
+            return ANSWER
+        return inner.generate(call.conversation, schema=call.schema).text
+
+    mllm = ScriptedMllm(answer, lambda c: inner.score(c.conversation, c.answers), info=inner.info)
+    with running(agent(mllm)) as server, httpx.Client(base_url=server.url, timeout=30) as client:
+        client.get("/")
+        yield client, server, done(client, read(client))["result"]["reading"]
+
+
+def done(client: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
+    """The job once it has ended."""
+
+    def ended() -> Any:
+        ((_, told),) = events(client, "state")
+        (one,) = [one for one in told["jobs"] if one["job"] == job["job"]]
+        return one if one["state"] in ("done", "failed", "stopped") else None
+
+    return soon(ended)
+
+
+def turn(client: httpx.Client, id: str, what: str, **fields: str) -> dict[str, Any]:
+    answer = client.post(f"/page/readings/{id}/{what}", data=fields)
+    assert answer.status_code == 202, answer.text
+    return done(client, answer.json())
+
+
+def test_a_what_if_stands_beside_the_reading_and_is_taken_back(talking):
+    client, _, id = talking
+    first = client.get(f"/page/readings/{id}/record.json").json()
+    assert turn(client, id, "what-if", text="What if this were in the rain?")["state"] == "done"
+    page = client.get(f"/page/readings/{id}").text
+    assert "<h4>Supposing: this is in the rain</h4>" in page
+    assert "<b>What you see supposes:</b> this is in the rain" in page
+    assert page.count('class="before"') >= 2
+    second = client.get(f"/page/readings/{id}/record.json").json()
+    (supposed,) = [item for item in second["evidence"] if item["supposed"]]
+    assert "this is in the rain" in supposed["text"]
+    assert second["media"]["path"] == "photo.png"
+    assert client.post(f"/page/readings/{id}/undo").status_code == 200
+    assert client.get(f"/page/readings/{id}/record.json").json() == first
+    answer = client.post(f"/page/readings/{id}/undo")
+    assert (answer.status_code, answer.json()) == (400, {"error": "there is nothing to undo."})
+
+
+def test_context_labels_and_influence_judge_again(talking):
+    client, _, id = talking
+    assert turn(client, id, "context", text="They lost.")["state"] == "done"
+    assert turn(client, id, "labels", text="ekman-6")["state"] == "done"
+    assert turn(client, id, "influence")["state"] == "done"
+    record = client.get(f"/page/readings/{id}/record.json").json()
+    assert any("They lost." in item["text"] for item in record["evidence"])
+    assert record["people"][0]["emotions"]["labels"] == "ekman-6"
+    assert record["people"][0]["influence"] is not None
+    wrong = client.post(f"/page/readings/{id}/labels", data={"text": "/etc/passwd.toml"})
+    assert wrong.json() == {"error": "there is no label set '/etc/passwd.toml' on this server."}
+    assert turn(client, id, "what-if", text="?")["sentence"].startswith("say what to suppose")
+    assert turn(client, id, "ask", text=" ")["sentence"] == "ask something."
+
+
+def test_a_question_is_answered_with_links_to_its_evidence(talking):
+    client, _, id = talking
+    assert turn(client, id, "ask", text="What do they ask?", person="1")["state"] == "done"
+    page = client.get(f"/page/readings/{id}").text
+    assert '<a class="ref" href="#r1-p1-e2" data-evidence="r1-p1-e2">2</a>' in page
+    assert "Cited, but no such evidence: 99." in page
+    assert "&lt;b&gt;says&lt;/b&gt;" in page
+    assert "<b>says" not in page
+    client.post(f"/page/readings/{id}/undo")
+    assert "Asked so far" not in client.get(f"/page/readings/{id}").text
+    missing = turn(client, id, "ask", text="What do they ask?", person="7")
+    assert missing["sentence"] == "there is no person 7 in this reading, only 1."
+
+
+def test_a_reading_that_was_closed_is_looked_at_again(talking, monkeypatch):
+    client, server, id = talking
+    monkeypatch.setattr(opened, "MOST", 1)
+    done(client, read(client))
+    (visit,) = server.house.visits._all.values()
+    assert [reading.open for reading in visit.readings.values()] == [False, True]
+    assert turn(client, id, "what-if", text="they lost")["state"] == "done"
+    assert [reading.open for reading in visit.readings.values()] == [True, False]
+    assert "Supposing: they lost" in client.get(f"/page/readings/{id}").text
+    client.post("/page/end")
+    assert server.house.open._readings == []
+    assert server.house.agents.first.crew.desk._sources == {}
 
 
 def test_a_session_that_nobody_looks_at_ends(client, server, monkeypatch):
     client.get("/")
     read(client)
     soon(lambda: _done(server))
-    house = server.house.sessions
+    house = server.house.visits
     house.sweep()
     assert _done(server)
-    monkeypatch.setattr(sessions, "GRACE_S", -1)
+    monkeypatch.setattr(visits, "GRACE_S", -1)
     house.sweep()
     assert not _done(server)
     assert server.uploads == []
 
 
 def test_the_oldest_reading_and_its_upload_make_room(client, server, monkeypatch):
-    monkeypatch.setattr(sessions, "MOST_READINGS", 2)
+    monkeypatch.setattr(visits, "MOST_READINGS", 2)
     client.get("/")
     for _ in range(3):
         read(client)
     session = soon(
-        lambda: [s for s in server.house.sessions._all.values() if s.count == 3 and not s.works]
+        lambda: [s for s in server.house.visits._all.values() if s.count == 3 and not s.works]
     )[0]
     assert [reading.number for reading in session.readings.values()] == [2, 3]
     assert len(server.uploads) == 2
@@ -526,5 +624,8 @@ def test_examples_are_offered_by_number(tmp_path: Path):
         for wrong in ("1", "-1", "../0", "0/../../x"):
             answer = client.post("/page/read", data={"example": wrong})
             assert answer.json() == {"error": "choose a picture or a clip first."}
+        files = {"transcript": ("talk.txt", b"0.0 hello")}
+        client.post("/page/read", data={"example": "0"}, files=files)
         soon(lambda: not server.house.line.busy)
-        assert (tmp_path / "one<b>.png").is_file()
+        client.post("/page/end")
+        assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["one<b>.png"]

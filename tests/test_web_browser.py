@@ -140,6 +140,45 @@ def test_a_picture_is_read_and_a_cue_lights_its_evidence_and_its_box(browser, se
     assert complaints(browser) == []
 
 
+def test_the_context_is_changed_and_old_and_new_stand_side_by_side(browser, server):
+    visit(browser, server)
+    click(browser, '[name="example"][value="0"]')
+    click(browser, "#read")
+    wait_for_reading(browser)
+    find(browser, '[data-post="what-if"] input').send_keys("this were a funeral", Keys.ENTER)
+    until(browser, "document.querySelectorAll('.turn').length === 1")
+    assert text(browser, ".turn h4") == "Supposing: this is a funeral"
+    assert "this is a funeral" in text(browser, ".supposing")
+    columns = browser.execute_script(
+        "return ['before', 'after'].map((c) => [...document.querySelectorAll('.shift .' + c)]"
+        ".map((e) => e.textContent.trim()))"
+    )
+    assert columns[0] != columns[1]
+    assert browser.execute_script(
+        "return document.activeElement === document.querySelector('.turn')"
+    )
+
+    find(browser, '[data-post="ask"] input').send_keys("Why not surprise?", Keys.ENTER)
+    until(browser, "document.querySelectorAll('.turn').length === 2")
+    assert "never taught to answer questions" in text(browser, ".turn.question .fine")
+    cited = find(browser, ".turn.question a.ref")
+    evidence = cited.get_attribute("data-evidence")
+    assert text(browser, f"#{evidence} .n") == cited.text
+    browser.execute_script("arguments[0].focus()", cited)
+    assert "lit" in find(browser, f"#{evidence}").get_attribute("class")
+
+    find(browser, '[data-post="what-if"] input').send_keys("They have won.")
+    click(browser, '[data-post="context"]')
+    until(browser, "document.querySelectorAll('.turn').length === 3")
+    assert browser.find_elements("css selector", ".supposing") == []
+    click(browser, '[data-do="influence"]')
+    until(browser, "document.querySelector('.result .gauge, .result .influence')")
+    click(browser, '.turn [data-do="undo"]')
+    until(browser, "document.querySelectorAll('.turn').length === 3")
+    assert sticking_out(browser) == 0
+    assert complaints(browser) == []
+
+
 def test_an_example_clip_is_followed_and_the_plot_leads_into_it(browser, server):
     visit(browser, server)
     click(browser, '[name="example"][value="1"]')
@@ -271,6 +310,9 @@ def test_words_of_models_files_and_users_run_nothing(browser, tmp_path):
         wait_for_reading(browser)
         assert HOSTILE in text(browser, ".scene .description")
         assert HOSTILE.replace('"', "'") in text(browser, ".scene dl")
+        find(browser, '[data-post="ask"] input').send_keys(HOSTILE, Keys.ENTER)
+        until(browser, "document.querySelector('.turn.question')")
+        assert HOSTILE.replace("\n", " ") in text(browser, ".turn.question h4")
         assert browser.title == "Kuleshov"
         assert (
             browser.find_elements("css selector", "#readings script, #readings img[src='x']") == []

@@ -47,7 +47,7 @@ def running(agent: Agent, gallery: Sequence[Path] = (), **serving: Any) -> Itera
         try:
             yield Running(f"http://127.0.0.1:{sock.getsockname()[1]}", house)
         finally:
-            house.sessions.close()
+            house.visits.close()
             server.should_exit = True
             thread.join(20)
             assert not thread.is_alive(), "the server has not ended"

@@ -51,7 +51,7 @@ const kuleshov = (() => {
       link.addEventListener("blur", () => show(kept));
       link.addEventListener("click", (event) => {
         event.preventDefault();
-        if (keep(id)) document.getElementById(id).scrollIntoView({ block: "nearest" });
+        if (keep(id)) document.getElementById(id)?.scrollIntoView({ block: "nearest" });
       });
     }
     for (const evidence of root.querySelectorAll(".evidence li")) {

@@ -16,8 +16,8 @@ from kuleshov.tools.types import KuleshovError
 from kuleshov.types import Inference
 from kuleshov.web.folders import safe_name
 from kuleshov.web.line import Job
-from kuleshov.web.page import Here, user_of
 from kuleshov.web.readings import FUSIONS, Wish
+from kuleshov.web.visitor import Here, user_of
 
 routes = APIRouter()
 LOOK_S = 0.5  # between looks whether the client is still there

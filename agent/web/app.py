@@ -19,7 +19,7 @@ from kuleshov import __version__
 from kuleshov.agent import Agent
 from kuleshov.tools.types import KuleshovError
 from kuleshov.types import CAVEAT
-from kuleshov.web import api, page
+from kuleshov.web import api, asking, page
 from kuleshov.web.folders import TooLargeError
 from kuleshov.web.gallery import Gallery
 from kuleshov.web.guard import Guard
@@ -56,7 +56,7 @@ def create_app(agent: Agent, gallery: Gallery | None = None, serving: Serving | 
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        house.sessions.loop = asyncio.get_running_loop()
+        house.visits.loop = asyncio.get_running_loop()
         sweeping = asyncio.create_task(_sweep(house))
         try:
             yield
@@ -76,6 +76,7 @@ def create_app(agent: Agent, gallery: Gallery | None = None, serving: Serving | 
     )
     app.state.house = house
     app.include_router(page.routes)
+    app.include_router(asking.routes)
     app.include_router(api.routes)
     app.mount("/static", StaticFiles(directory=str(files("kuleshov.web") / "static")))
     app.add_exception_handler(KuleshovError, _mistake)
@@ -95,7 +96,7 @@ async def _sweep(house: House) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         try:
-            house.sessions.sweep()
+            house.visits.sweep()
             house.jobs.sweep()
         except Exception:
             log.exception("sweeping failed")

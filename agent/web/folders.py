@@ -52,6 +52,7 @@ class Folders:
         Raises:
             TooLargeError: more than `limit`, or more than all may hold. Nothing is left of it.
         """
+        self._check(folder)
         own = self.new(folder)
         path = own / safe_name(name)
         with self._room:
@@ -78,12 +79,15 @@ class Folders:
 
     def remove(self, folder: Path) -> None:
         """The folder and everything in it; it need not be there."""
-        if folder != self.root and self.root not in folder.parents:
-            raise ValueError(f"{folder} is not within {self.root}")
+        self._check(folder)
         shutil.rmtree(folder, ignore_errors=True)
         with self._room:
             for own in [own for own in self._held if own == folder or folder in own.parents]:
                 del self._held[own]
+
+    def _check(self, folder: Path) -> None:
+        if folder != self.root and self.root not in folder.parents:
+            raise ValueError(f"{folder} is not within {self.root}")
 
     def close(self) -> None:
         self._lock.release()

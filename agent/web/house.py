@@ -1,4 +1,4 @@
-"""What the page and the HTTP API share: the agent, the line, the folders, the sessions."""
+"""What the page and the HTTP API share: the agent, the line, the folders, the visits."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from kuleshov.web.folders import Folders
 from kuleshov.web.gallery import Gallery
 from kuleshov.web.jobs import Jobs
 from kuleshov.web.line import Line
+from kuleshov.web.open import Open
 from kuleshov.web.readings import Agents
-from kuleshov.web.sessions import Sessions
+from kuleshov.web.visits import Visits
 
 UPLOADS = 32  # times the largest upload: what all uploads together may hold
 
@@ -41,7 +42,8 @@ class House:
         self.gallery, self.serving = gallery, serving
         self.line = Line()
         self.folders = Folders(serving.max_upload_bytes, UPLOADS * serving.max_upload_bytes)
-        self.sessions = Sessions(self.folders, self.line, serving.idle_s)
+        self.open = Open()
+        self.visits = Visits(self.folders, self.line, serving.idle_s, self.open.close)
         self.jobs = Jobs(self.agents, self.line, self.folders)
         self.templates: Environment = report.environment(str(files("kuleshov.web") / "templates"))
         self.start = secrets.token_urlsafe(8)  # tells pages that a server was started anew
@@ -61,6 +63,6 @@ class House:
         }
 
     def close(self) -> None:
-        self.sessions.close()
+        self.visits.close()
         self.line.close()
         self.folders.close()

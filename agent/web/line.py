@@ -46,6 +46,7 @@ class Job:
     title: str
     work: Work
     watch: Watcher
+    about: str | None = None  # id of the reading that it is about
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     state: State = "waiting"
     stop: threading.Event = field(default_factory=threading.Event)

@@ -7,82 +7,37 @@ import json
 from collections.abc import AsyncIterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
-from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
 
 from kuleshov import report, view
 from kuleshov.tools import media
-from kuleshov.tools.media import Rgb
-from kuleshov.tools.types import KuleshovError
 from kuleshov.types import CAVEAT
-from kuleshov.web import readings
+from kuleshov.web import asking
 from kuleshov.web.folders import safe_name
 from kuleshov.web.house import House
-from kuleshov.web.line import Job
-from kuleshov.web.readings import Reading, Wish
-from kuleshov.web.sessions import COOKIE, Session
+from kuleshov.web.open import Reading
+from kuleshov.web.turns import turns
+from kuleshov.web.visitor import GONE, Here, Own, OwnReading, user_of, visit_of_cookie
+from kuleshov.web.visits import COOKIE, Visit
 
-GONE = "This page's session has ended; reload the page to begin anew."
 PING_S = 15.0
-ENDED_JOBS = 24  # kept of a session, for a page that comes back
-FIELDS = 64
 SCALES = {name.replace("_", "-"): told for name, told in view.SCALES.items()}
-
 
 routes = APIRouter(include_in_schema=False)
 
 
-def house_of(request: Request) -> House:
-    found: House = request.app.state.house
-    return found
-
-
-Here = Annotated[House, Depends(house_of)]
-
-
-def user_of(request: Request) -> str | None:
-    """Who gave the right password; None where none is asked for."""
-    return getattr(request.state, "user", None)
-
-
-def _visitor(request: Request, house: House) -> Session | None:
-    return house.sessions.find(request.cookies.get(COOKIE), user_of(request))
-
-
-def session_of(request: Request, house: Here) -> Session:
-    session = _visitor(request, house)
-    if session is None:
-        raise HTTPException(410, GONE)
-    house.sessions.use(session)
-    return session
-
-
-Own = Annotated[Session, Depends(session_of)]
-
-
-def reading_of(id: str, session: Own) -> Reading:
-    found = session.readings.get(id)
-    if found is None:
-        raise HTTPException(404, "this reading is no longer kept; read the picture again.")
-    return found
-
-
-OwnReading = Annotated[Reading, Depends(reading_of)]
-
-
 @routes.get("/", response_class=HTMLResponse)
 def page(request: Request, house: Here) -> Response:
-    session = _visitor(request, house)
+    visit = visit_of_cookie(request, house)
     answer = HTMLResponse(
         house.templates.get_template("page.html.jinja").render(
             facts=house.facts,
             caveat=CAVEAT,
             gallery=list(enumerate(house.gallery.names)),
-            label_sets=house.agents.labels,
+            label_sets=house.agents.usable,
             limit=house.serving.max_upload_bytes,
             accept=",".join(media.IMAGE_SUFFIXES + media.CLIP_SUFFIXES),
             shared=house.serving.shared,
@@ -91,52 +46,38 @@ def page(request: Request, house: Here) -> Response:
             scales=SCALES,
         )
     )
-    if session is None:
-        _give_cookie(answer, house.sessions.begin(user_of(request)))
+    if visit is None:
+        _give_cookie(request, answer, house.visits.begin(user_of(request)))
     return answer
 
 
 @routes.post("/page/begin")
 def begin(request: Request, house: Here) -> Response:
-    """A new session for a page whose own is gone, for one after a restart of the server."""
+    """A new visit for a page whose own is gone, for one after a restart of the server."""
     answer = JSONResponse({"start": house.start})
-    if _visitor(request, house) is None:
-        _give_cookie(answer, house.sessions.begin(user_of(request)))
+    if visit_of_cookie(request, house) is None:
+        _give_cookie(request, answer, house.visits.begin(user_of(request)))
     return answer
 
 
 @routes.post("/page/end")
-def end(house: Here, session: Own) -> dict[str, str]:
-    house.sessions.end(session, "The session has ended, and what was uploaded is removed.")
+def end(house: Here, visit: Own) -> dict[str, str]:
+    house.visits.end(visit, "The session has ended, and what was uploaded is removed.")
     return {}
 
 
 @routes.get("/page/events")
 def events(request: Request, house: Here) -> Response:
     return StreamingResponse(
-        _stream(house, _visitor(request, house)),
+        _stream(house, visit_of_cookie(request, house)),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
-@routes.post("/page/read", status_code=202)
-async def read(request: Request, house: Here, session: Own) -> dict[str, Any]:
-    async with request.form(max_files=2, max_fields=FIELDS) as form:
-        path, name = await _chosen(house, session, form)
-        wish = _wish(form)
-        words = form.get("transcript")
-        if isinstance(words, UploadFile) and words.filename:
-            kept = await run_in_threadpool(
-                house.folders.save, words.file, words.filename, path.parent
-            )
-            wish = Wish(**{**vars(wish), "transcript": kept})
-    return _line_up(house, session, path, name, wish)
-
-
 @routes.post("/page/jobs/{id}/stop")
-def stop(id: str, house: Here, session: Own) -> dict[str, str]:
-    job = session.jobs.get(id)
+def stop(id: str, house: Here, visit: Own) -> dict[str, str]:
+    job = visit.jobs.get(id)
     if job is None:
         raise HTTPException(404, "this job is no longer known.")
     house.line.cancel(job)
@@ -145,24 +86,34 @@ def stop(id: str, house: Here, session: Own) -> dict[str, str]:
 
 @routes.get("/page/readings/{id}", response_class=HTMLResponse)
 def fragment(house: Here, reading: OwnReading) -> str:
-    told = report.reading(reading.number, reading.inference, _pictures(house, reading))
+    inference = reading.current
+    told = report.reading(reading.number, inference, _pictures(house, reading))
     return house.templates.get_template("fragment.html.jinja").render(
-        reading=told, id=reading.id, stem=_stem(reading)
+        reading=told,
+        id=reading.id,
+        turns=turns(reading),
+        supposing=reading.talk.words.supposed,
+        person=reading.talk.person.id if reading.talk.person else None,
+        labels=inference.provenance.label_set.get("name"),
+        label_sets=house.agents.usable,
+        answers=house.agents.first.crew.mllm.info.taught_questions,
+        caveats=house.facts["caveats"],
     )
 
 
 @routes.get("/page/readings/{id}/record.json")
 def record(reading: OwnReading) -> Response:
     return _download(
-        reading.inference.to_json(indent=1), "application/json", f"{_stem(reading)}.json"
+        reading.current.to_json(indent=1), "application/json", f"{_stem(reading)}.json"
     )
 
 
 @routes.get("/page/readings/{id}/report.html")
 def as_report(house: Here, reading: OwnReading) -> Response:
-    pictures = {reading.inference.media.sha256: _pictures(house, reading) or []}
+    inference, images = reading.current, _pictures(house, reading)
+    pictures = {inference.media.sha256: images} if images else {}
     return _download(
-        report.report_html([reading.inference], {k: v for k, v in pictures.items() if v}),
+        report.report_html([inference], pictures),
         "text/html",
         f"{_stem(reading)}.html",
     )
@@ -170,14 +121,14 @@ def as_report(house: Here, reading: OwnReading) -> Response:
 
 @routes.get("/page/readings/{id}/clip")
 def clip(reading: OwnReading) -> Response:
-    if reading.inference.media.kind != "clip" or not reading.path.is_file():
+    if reading.talk.current.media.kind != "clip" or not reading.path.is_file():
         raise HTTPException(404, "there is no clip to play.")
     return FileResponse(reading.path, media_type="video/mp4")
 
 
 @routes.post("/page/readings/{id}/remove")
-def remove(id: str, house: Here, session: Own) -> dict[str, str]:
-    house.sessions.drop(session, id)
+def remove(id: str, house: Here, visit: Own) -> dict[str, str]:
+    house.visits.drop(visit, id)
     return {}
 
 
@@ -198,92 +149,13 @@ def shared_static(kind: str) -> Response:
     return Response(text, media_type=types[kind])
 
 
-def _give_cookie(answer: Response, session: Session) -> None:
-    answer.set_cookie(COOKIE, session.id, httponly=True, samesite="strict", path="/")
+def _give_cookie(request: Request, answer: Response, visit: Visit) -> None:
+    secure = request.url.scheme == "https"
+    answer.set_cookie(COOKIE, visit.id, httponly=True, samesite="strict", secure=secure)
 
 
-def _line_up(house: House, session: Session, path: Path, name: str, wish: Wish) -> dict[str, Any]:
-    """A reading in the line; its result is kept in the session."""
-
-    def work(job: Job) -> str:
-        inference = readings.read(house.agents, path, name, wish, job)
-        session.count += 1
-        reading = Reading(session.count, path, name, wish, inference)
-        if not job.stop.is_set():
-            house.sessions.add(session, reading)
-        return reading.id
-
-    return _join(
-        house,
-        session,
-        Job(session.id, "read", name, work, lambda *told: house.sessions.watch(session, *told)),
-    )
-
-
-def _join(house: House, session: Session, job: Job) -> dict[str, Any]:
-    ended = [old for old in session.jobs.values() if old.ended is not None]
-    for old in ended[:-ENDED_JOBS]:
-        del session.jobs[old.id]
-    session.jobs[job.id] = job
-    try:
-        house.line.join(job)
-    except KuleshovError:
-        del session.jobs[job.id]
-        raise
-    return _shown(house, job)
-
-
-def _shown(house: House, job: Job) -> dict[str, Any]:
-    """What a page needs to show a job that it did not see begin."""
-    return {
-        "job": job.id,
-        "kind": job.kind,
-        "title": job.title,
-        "state": job.state,
-        "ahead": house.line.ahead(job),
-        "told": job.told,
-        "result": job.result,
-        "sentence": job.sentence,
-    }
-
-
-async def _chosen(house: House, session: Session, form: FormData) -> tuple[Path, str]:
-    """The file that is to be read and its name: an upload, or one of the examples."""
-    given = form.get("file")
-    if isinstance(given, UploadFile) and given.filename:
-        path = await run_in_threadpool(
-            house.folders.save, given.file, given.filename, house.sessions.folder(session)
-        )
-        return path, view.clean(safe_name(given.filename))
-    number = form.get("example")
-    if isinstance(number, str) and number.isdecimal() and int(number) < len(house.gallery.paths):
-        return house.gallery.paths[int(number)], house.gallery.names[int(number)]
-    raise KuleshovError("choose a picture or a clip first.")
-
-
-def _wish(form: FormData) -> Wish:
-    def lines(name: str) -> tuple[str, ...]:
-        return tuple(v for v in form.getlist(name) if isinstance(v, str) and v.strip())
-
-    labels = form.get("labels")
-    return Wish(
-        context=lines("context"),
-        said=lines("said"),
-        labels=labels if isinstance(labels, str) and labels else None,
-        influence=True if form.get("influence") else None,
-    )
-
-
-def _pictures(house: House, reading: Reading) -> list[Rgb] | None:
-    """The pictures of a reading; None where its file is not there any more."""
-    try:
-        return media.pictures_of(
-            reading.path,
-            reading.inference.media,
-            max_pixels=house.agents.first.settings.max_pixels,
-        )
-    except KuleshovError:
-        return None
+def _pictures(house: House, reading: Reading) -> list[media.Rgb] | None:
+    return reading.pictures(house.agents.first.settings.max_pixels)
 
 
 def _stem(reading: Reading) -> str:
@@ -299,18 +171,18 @@ def _download(text: str, kind: str, name: str) -> Response:
     )
 
 
-async def _stream(house: House, session: Session | None) -> AsyncIterator[str]:
+async def _stream(house: House, visit: Visit | None) -> AsyncIterator[str]:
     """Server-sent events: what the page must know at once, then what happens."""
-    if session is None or session.over:
+    if visit is None or visit.over:
         yield _event("gone", {"start": house.start, "sentence": GONE})
         return
-    with house.sessions.listening(session) as queue:
+    with house.visits.listening(visit) as queue:
         yield _event(
             "state",
             {
                 "start": house.start,
-                "jobs": [_shown(house, job) for job in list(session.jobs.values())],
-                "readings": list(session.readings),
+                "jobs": [asking.shown(house, job) for job in list(visit.jobs.values())],
+                "readings": list(visit.readings),
             },
         )
         while True:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
-from kuleshov import view
+from kuleshov import strategy, view
 from kuleshov.agent import Agent, Event
 from kuleshov.settings import Fusion
-from kuleshov.tools.types import KuleshovError, nearest, shipped_label_sets
+from kuleshov.tools.types import KuleshovError, LabelSet, nearest, shipped_label_sets
 from kuleshov.types import FusedScores, Inference
 from kuleshov.web.line import Job
 
@@ -34,18 +35,6 @@ class Wish:
     transcript: Path | None = None
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What was read: the medium, under which name it came, the wish and the record."""
-
-    number: int
-    path: Path
-    name: str
-    wish: Wish
-    inference: Inference
-    id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
-
-
 class Agents:
     """The same model and face tool under other label sets and strategies."""
 
@@ -59,6 +48,20 @@ class Agents:
         """Sets to choose from. No paths: a name from a browser must not open a file."""
         own = self.first.settings.labels
         return list(dict.fromkeys([own, *shipped_label_sets()]))
+
+    @cached_property
+    def usable(self) -> list[str]:
+        """Those of `labels` that this model and face tool can do."""
+        crew = self.first.crew
+        found = []
+        for name in self.labels:
+            with contextlib.suppress(KuleshovError):
+                labels = LabelSet.load(name)
+                strategy.choose(
+                    self.first.settings, labels, crew.faces, crew.mllm, crew.writer.family
+                )
+                found.append(name)
+        return found
 
     def find(self, labels: str | None, fusion: str | None) -> Agent:
         """The agent for these labels and this strategy; None: as the server was started.
@@ -79,9 +82,8 @@ class Agents:
             return self.first
         with self._lock:
             if (labels, fusion) not in self._made:
-                crew = self.first.crew
-                other = settings.model_copy(update={"labels": labels, "fusion": fusion})
-                self._made[labels, fusion] = Agent(crew.mllm, crew.faces, other)
+                other = self.first.with_settings(labels=labels, fusion=fusion)
+                self._made[labels, fusion] = other
             return self._made[labels, fusion]
 
 
@@ -105,21 +107,29 @@ def read(agents: Agents, path: Path, name: str, wish: Wish, job: Job) -> Inferen
             progress=lambda done, whole: job.tell("progress", done_s=done, whole_s=whole),
             stop=job.stop,
         )
-        for event in events:
-            if event.inference is not None:
-                return _named(event.inference, path, name)
-            _tell(event, job)
+        return renamed(follow(events, job), path, name)
     except KuleshovError as error:
-        raise type(error)(named(str(error), path, name)) from None
-    raise KuleshovError("the reading came to no end.")
+        raise told(error, path, name) from None
 
 
-def named(text: str, path: Path, name: str) -> str:
-    """The text with the file called as it came."""
-    return text.replace(str(path), name)
+def follow(events: Iterable[Event], job: Job) -> Inference:
+    """Tell the events as those of the job, to their end; returns the inference among them."""
+    found: Inference | None = None
+    for event in events:
+        found = event.inference or found
+        _tell(event, job)
+    if found is None:
+        raise KuleshovError("the reading came to no end.")
+    return found
 
 
-def _named(inference: Inference, path: Path, name: str) -> Inference:
+def told(error: KuleshovError, path: Path, name: str) -> KuleshovError:
+    """The error with the file called as it came, and no place on this machine."""
+    return type(error)(str(error).replace(str(path), name))
+
+
+def renamed(inference: Inference, path: Path, name: str) -> Inference:
+    """The record with the file called as it came."""
     inside, shown = (json.dumps(str(text), ensure_ascii=False)[1:-1] for text in (path, name))
     return Inference.from_json(inference.to_json().replace(inside, shown))
 

@@ -125,7 +125,7 @@ def serve(
             ready()
 
         def handle_exit(self, sig: int, frame: Any) -> None:
-            house.sessions.close()  # pages that listen let go
+            house.visits.close()  # pages that listen let go
             super().handle_exit(sig, frame)
 
     config = uvicorn.Config(

@@ -160,13 +160,14 @@
 
   const jobs = new Map();
   const seen = new Set(); // jobs that have ended
+  const early = new Map(); // how jobs ended that the server has not yet told us of
   const places = (ahead) => ahead === 0 ? "Next" : ahead === 1 ? "1 before yours" : `${ahead} before yours`;
 
   function show(told) {
     if (seen.has(told.job)) return;
     let job = jobs.get(told.job);
     if (!job) {
-      job = { id: told.job, kind: told.kind, card: make("li", undefined, "job") };
+      job = { id: told.job, about: told.about, card: make("li", undefined, "job") };
       const head = make("header"), words = make("div");
       job.place = make("p", "", "place");
       words.append(make("h2", told.title), job.place);
@@ -185,13 +186,17 @@
       job.words.setAttribute("aria-hidden", "true");
       job.card.append(head, job.progress, job.steps, job.words);
       jobs.set(job.id, job);
-      el("jobs").append(job.card);
+      const place = told.about && here(told.about)?.querySelector(".work");
+      (place || el("jobs")).append(job.card);
     }
     job.steps.replaceChildren();
     if (told.state === "waiting") happened.place({ job: job.id, ahead: told.ahead });
     for (const [kind, data] of told.told) happened[kind]?.({ job: job.id, ...data });
-    if (["done", "failed", "stopped"].includes(told.state)) happened[told.state]({ ...told });
+    if (ENDS.includes(told.state)) happened[told.state](told);
+    else if (early.has(job.id)) early.get(job.id)();
+    early.delete(job.id);
   }
+  const ENDS = ["done", "failed", "stopped"];
   const over = (job, text, name) => {
     seen.add(job.id);
     job.place.textContent = text;
@@ -260,7 +265,7 @@
       const job = jobs.get(id);
       if (!job || seen.has(id)) return;
       seen.add(id);
-      if (result) await bring(result, true);
+      if (result?.reading) await bring(result.reading, true, job.about);
       job.card.remove();
       jobs.delete(id);
     },
@@ -270,7 +275,9 @@
     },
     stopped: ({ job: id, sentence: text }) => {
       const job = jobs.get(id);
-      if (job && !seen.has(id)) over(job, sentence(text || "stopped."), "stopped");
+      if (!job || seen.has(id)) return;
+      over(job, sentence(text || "stopped."), "stopped");
+      if (job.about) bring(job.about, false, true); // what was written until then stays
     },
   };
 
@@ -278,27 +285,74 @@
 
   const here = (id) => document.querySelector(`.result[data-reading="${CSS.escape(id)}"]`);
 
-  async function bring(id, fresh = false) {
-    if (here(id)) return;
+  // a reading for the first time, or, with `again`, as it stands after another turn
+  async function bring(id, fresh = false, again = false) {
+    if (here(id) && !again) return;
     const answer = await fetch(`/page/readings/${id}`).catch(() => null);
-    if (!answer || !answer.ok || here(id)) return;
+    if (!answer || !answer.ok || (here(id) && !again)) return;
     const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
     const result = document.adoptNode(parsed.querySelector(".result"));
-    el("readings").prepend(result);
-    kuleshov.enliven(result);
-    for (const button of result.querySelectorAll('[data-do="remove"]')) {
-      button.addEventListener("click", async () => {
-        await send(`/page/readings/${id}/remove`).catch(() => null);
-        result.remove();
-        say("The reading and its upload are removed.");
-      });
+    const old = here(id);
+    if (old) {
+      result.querySelector(".work").append(...old.querySelector(".work").children);
+      old.replaceWith(result);
+    } else {
+      el("readings").prepend(result);
     }
+    kuleshov.enliven(result);
+    equip(id, result);
     seek(result);
-    if (fresh) {
+    if (again) {
+      const turn = [...result.querySelectorAll(".turn")].pop();
+      if (turn && fresh) {
+        turn.focus({ preventScroll: true });
+        turn.scrollIntoView({ block: "nearest" });
+        say(turn.textContent.replace(/\s+/g, " "));
+      }
+    } else if (fresh) {
       say(`Read: ${result.querySelector("h2").textContent}`);
       result.scrollIntoView({ block: "start" });
       result.querySelector(".reading").setAttribute("tabindex", "-1");
       result.querySelector(".reading").focus({ preventScroll: true });
+    }
+  }
+
+  function equip(id, result) {
+    const path = `/page/readings/${id}`;
+    const post = async (what, values = {}) => {
+      try {
+        show(await send(`${path}/${what}`, form(values)));
+        say("Sent.");
+      } catch (error) {
+        say(error.message);
+        const told = make("li", sentence(error.message), "job failed");
+        told.setAttribute("role", "alert");
+        result.querySelector(".work").replaceChildren(told);
+      }
+    };
+    for (const asked of result.querySelectorAll("form[data-post]")) {
+      asked.addEventListener("submit", (event) => {
+        event.preventDefault();
+        post(event.submitter?.dataset.post || asked.dataset.post, Object.fromEntries(new FormData(asked)));
+      });
+    }
+    for (const select of result.querySelectorAll('form[data-post="labels"] select')) {
+      select.addEventListener("change", () => post("labels", { text: select.value }));
+    }
+    const acts = {
+      influence: () => post("influence"),
+      undo: async () => {
+        await send(`${path}/undo`).catch((error) => say(error.message));
+        await bring(id, true, true);
+      },
+      remove: async () => {
+        await send(`${path}/remove`).catch(() => null);
+        result.remove();
+        say("The reading and its upload are removed.");
+      },
+    };
+    for (const button of result.querySelectorAll("[data-do]")) {
+      button.addEventListener("click", acts[button.dataset.do]);
     }
   }
 
@@ -330,7 +384,11 @@
     clearTimeout(again);
     source = new EventSource("/page/events");
     for (const [kind, act] of Object.entries(happened)) {
-      source.addEventListener(kind, (event) => act(JSON.parse(event.data)));
+      source.addEventListener(kind, (event) => {
+        const data = JSON.parse(event.data);
+        if (!jobs.has(data.job) && ENDS.includes(kind)) early.set(data.job, () => act(data));
+        else act(data);
+      });
     }
     source.addEventListener("state", (event) => {
       const told = JSON.parse(event.data);
@@ -338,7 +396,7 @@
       start = told.start;
       if (!restarted && el("banner").dataset.kind !== "restarted") banner("");
       for (const job of told.jobs) {
-        if (jobs.has(job.job) || !["done", "failed", "stopped"].includes(job.state)) show(job);
+        if (jobs.has(job.job) || !ENDS.includes(job.state)) show(job);
       }
       const known = new Set(told.jobs.map((job) => job.job));
       for (const job of jobs.values()) {
@@ -378,7 +436,7 @@
   }
   const stale = (result) => {
     result.classList.add("stale");
-    for (const part of result.querySelectorAll(".tools button, .tools input, .tools select, .tools textarea")) part.disabled = true;
+    for (const part of result.querySelectorAll(".tools button, .tools input, .tools select, .supposing button")) part.disabled = true;
     for (const link of result.querySelectorAll(".tools a")) link.removeAttribute("href");
   };
 
