@@ -138,6 +138,8 @@ def test_the_wheel_holds_the_data_files_and_no_training(wheel_env: Path):
     for needed in (
         "kuleshov/py.typed",
         "kuleshov/templates/report.html.jinja",
+        "kuleshov/web/templates/page.html.jinja",
+        "kuleshov/web/static/page.js",
         "kuleshov/prompts/brief/judge.jinja",
         "kuleshov/prompts/full/judge.jinja",
         "kuleshov/tools/labels/ekman-7.toml",

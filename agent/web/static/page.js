@@ -158,6 +158,7 @@
 
   // ------------------------------------------------------------------ what is in work
 
+  const ENDS = ["done", "failed", "stopped"];
   const jobs = new Map();
   const seen = new Set(); // jobs that have ended
   const early = new Map(); // how jobs ended that the server has not yet told us of
@@ -191,12 +192,13 @@
     }
     job.steps.replaceChildren();
     if (told.state === "waiting") happened.place({ job: job.id, ahead: told.ahead });
-    for (const [kind, data] of told.told) happened[kind]?.({ job: job.id, ...data });
+    for (const [kind, data] of told.told) {
+      if (!ENDS.includes(kind)) happened[kind]?.({ job: job.id, ...data });
+    }
     if (ENDS.includes(told.state)) happened[told.state](told);
     else if (early.has(job.id)) early.get(job.id)();
     early.delete(job.id);
   }
-  const ENDS = ["done", "failed", "stopped"];
   const over = (job, text, name) => {
     seen.add(job.id);
     job.place.textContent = text;
