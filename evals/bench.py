@@ -135,6 +135,13 @@ def faces() -> Result:
     return face_speed.measure()
 
 
+def clips() -> Result:
+    """Frames per second against Py-Feat's own video path; memory against a clip's length."""
+    from kuleshov.evals import clip_speed
+
+    return clip_speed.measure()
+
+
 BENCHES: dict[str, Callable[[], Result]] = {
     "start": start,
     "agent": agent,
@@ -142,4 +149,5 @@ BENCHES: dict[str, Callable[[], Result]] = {
     "context": context,
     "reasoning": reasoning,
     "faces": faces,
+    "clips": clips,
 }
