@@ -444,11 +444,40 @@ def test_completion(photo):
         ({"TERM": "tmux-256color", "TERM_PROGRAM": "iTerm.app"}, None),
         ({"TERM": "xterm-kitty", "TMUX": "/tmp/x"}, None),
         ({"TERM": "xterm-256color"}, None),
+        ({"TERM": "foot"}, "sixel"),
         ({}, None),
     ],
 )
 def test_which_terminals_draw(environ, how):
     assert inline.protocol(environ) == how
+
+
+def test_sixel_draws_every_dot_once():
+    picture = np.zeros((32, 480, 3), np.uint8)
+    picture[:, 240:] = (255, 0, 0)
+    drawn = inline.escape(inline.png(picture), "sixel", 60)
+    head, _, data = drawn.partition("#")
+    assert head == '\x1bPq"1;1;480;32'
+    assert data.endswith("\x1b\\\n")
+    colours: dict[int, tuple[int, ...]] = {}
+    dots = np.full((36, 480), -1)
+    for top, band in enumerate(f"#{data}".removesuffix("\x1b\\\n").split("-")[:-1]):
+        for row in band.split("$")[:-1]:
+            for number, levels in re.findall(r"#(\d+);2;(\d+;\d+;\d+)", row):
+                colours[int(number)] = tuple(map(int, levels.split(";")))
+            match = re.search(r"#(\d+)((?:!\d+)?[?-~].*)$", row)
+            x = 0
+            for count, sign in re.findall(r"(?:!(\d+))?([?-~])", match[2]):
+                for _ in range(int(count or 1)):
+                    for bit in range(6):
+                        if (ord(sign) - 63) >> bit & 1:
+                            assert dots[6 * top + bit, x] == -1
+                            dots[6 * top + bit, x] = int(match[1])
+                    x += 1
+    assert (dots[:32] >= 0).all()
+    assert (dots[32:] == -1).all()
+    assert colours[dots[5, 100]] == (0, 0, 0)
+    assert colours[dots[31, 400]] == (100, 0, 0)
 
 
 @pytest.mark.parametrize("how", ["kitty", "iterm"])
@@ -471,3 +500,19 @@ def test_a_picture_in_the_terminal_is_the_png(how):
     assert base64.b64decode(data) == png
     chat = chat_with(agent_that(str), picture=how)
     assert chat.picture == how
+
+
+def test_another_picture_is_read_beside_this_one_and_this_one_stays(photo, tmp_path):
+    other = tmp_path / "other.png"
+    Image.fromarray(np.full((60, 60, 3), 200, np.uint8)).save(other)
+    chat = chat_with(agent_that(str))
+    chat.open(str(photo))
+    printed(chat)
+    chat.line(f"/compare {other}")
+    told = printed(chat)
+    assert "photo.png → other.png" in told
+    assert "Person 1" in told
+    chat.line(f"/compare {tmp_path / 'nowhere.png'}")
+    assert "nowhere.png" in printed(chat)
+    assert chat.session.current.media.path.endswith("photo.png")
+    assert len(chat.session.steps) == 1

@@ -55,7 +55,7 @@ COMMANDS = {
     "labels": Command("[NAME]", "judge again with another label set; alone: which there are"),
     "examples": Command("[SHOTS|off]", "judge again with few-shot examples, or without"),
     "influence": Command("", "face alone, context alone, both"),
-    "compare": Command("", "the first reading and the one now, side by side"),
+    "compare": Command("[PATH]", "the first reading and the one now, or another picture's"),
     "save": Command("[FOLDER]", "write record, report and conversation"),
     "undo": Command("", "take the last turn back"),
     "help": Command("", "this list"),
@@ -215,7 +215,7 @@ class Chat:
     def _open(self, path: str, **words: Any) -> None:
         if not path:
             raise KuleshovError("say which: /open PATH")
-        path = os.path.abspath(os.path.expanduser(path.strip("'\"")))
+        path = _whole(path)
         session = Session(self.agent, path, **words)
         try:
             with self._stoppable() as stop, self._busy("opening") as tell:
@@ -293,8 +293,11 @@ class Chat:
         if self._judge(lambda s, stop: s.influence(stop=stop)):
             self.shown.influences(self._people())
 
-    def _compare(self, _: str) -> None:
+    def _compare(self, path: str) -> None:
         session = self._there()
+        if path:
+            self._beside(session, path)
+            return
         if session.current is session.readings[0]:
             raise KuleshovError("nothing has changed since the first reading.")
         asked = [s.asked for s in session.steps if s.comparison is not None]
@@ -306,6 +309,18 @@ class Chat:
                 supposed=session.supposing,
             )
         )
+
+    def _beside(self, session: Session, path: str) -> None:
+        """Read another picture, and show its people beside those of this one, by number."""
+        other = Session(self.agent, _whole(path), words=session.words)
+        try:
+            with self._stoppable() as stop, self._busy("opening") as tell:
+                for event in other.read(stop=stop):
+                    tell(event)
+            names = [view.title(s.current.media) for s in (session, other)]
+            self.shown.comparison(compare(session.current, other.current, " → ".join(names)))
+        finally:
+            other.close()
 
     def _save(self, folder: str) -> None:
         session = self._there()
@@ -415,3 +430,7 @@ def _free(name: str) -> Path:
         count += 1
         folder = Path(f"{name}-{count}")
     return folder
+
+
+def _whole(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path.strip("'\"")))

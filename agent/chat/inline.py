@@ -1,8 +1,9 @@
 """Pictures inside the terminal, for those terminals that can show them.
 
 Protocols: kitty graphics (https://sw.kovidgoyal.net/kitty/graphics-protocol/) and iTerm2 inline
-images (https://iterm2.com/documentation-images.html); both carry a PNG in base64. Which terminal
-it is says its environment; it is never asked, and inside tmux or screen nothing is drawn.
+images (https://iterm2.com/documentation-images.html), which carry a PNG in base64, and sixel (DEC
+STD 070), which carries columns of six dots. Which terminal it is says its environment; it is never
+asked, and inside tmux or screen nothing is drawn.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kuleshov.types import Person
 
-Protocol = Literal["kitty", "iterm"]
+Protocol = Literal["kitty", "iterm", "sixel"]
 CHUNK = 4096  # bytes of base64 in one kitty escape, at most
 LONGEST_PX = 800
+SIXEL_TERMS = ("foot", "mlterm", "contour", "yaft")
+COLUMN_PX = 8  # width of a terminal's column that a sixel picture is sized for
+COLOURS = 64
 
 
 def protocol(environ: Mapping[str, str] = os.environ) -> Protocol | None:
@@ -32,11 +36,15 @@ def protocol(environ: Mapping[str, str] = os.environ) -> Protocol | None:
         return "kitty"
     if program in ("iTerm.app", "WezTerm", "mintty") or environ.get("LC_TERMINAL") == "iTerm2":
         return "iterm"
+    if term.startswith(SIXEL_TERMS) or "sixel" in term:
+        return "sixel"
     return None
 
 
 def escape(png: bytes, how: Protocol, columns: int) -> str:
     """The characters that draw a PNG `columns` wide."""
+    if how == "sixel":
+        return _sixel(png, columns * COLUMN_PX)
     data = base64.standard_b64encode(png).decode("ascii")
     if how == "iterm":
         return f"\x1b]1337;File=inline=1;size={len(png)};width={columns}:{data}\a\n"
@@ -71,3 +79,32 @@ def png(picture: np.ndarray, people: Iterable[Person] = ()) -> bytes:
     out = io.BytesIO()
     image.save(out, format="PNG")
     return out.getvalue()
+
+
+def _sixel(png: bytes, width: int) -> str:
+    """The picture at most `width` pixels wide, in bands of six rows, one colour after another."""
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image.thumbnail((width, LONGEST_PX))
+    reduced = image.quantize(COLOURS)
+    numbers = np.asarray(reduced)
+    palette = reduced.getpalette() or []
+    drawn = [f'\x1bPq"1;1;{image.width};{image.height}']
+    for colour in np.unique(numbers):
+        parts = (round(100 * palette[3 * colour + i] / 255) for i in range(3))
+        drawn.append(f"#{colour};2;{';'.join(map(str, parts))}")
+    for top in range(0, image.height, 6):
+        band = numbers[top : top + 6]
+        bits = (1 << np.arange(len(band)))[:, None]
+        for colour in np.unique(band):
+            drawn.append(f"#{colour}{_runs(((band == colour) * bits).sum(axis=0))}$")
+        drawn.append("-")
+    return "".join(drawn) + "\x1b\\\n"
+
+
+def _runs(columns: np.ndarray) -> str:
+    """Sixel characters, runs of more than three written as !N."""
+    drawn = []
+    for part in np.split(columns, np.flatnonzero(np.diff(columns)) + 1):
+        sign = chr(63 + int(part[0]))
+        drawn.append(sign * len(part) if len(part) < 4 else f"!{len(part)}{sign}")
+    return "".join(drawn)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kuleshov.chat.chat import Chat
 
-PATHS = ("open", "examples", "save")
+PATHS = ("open", "compare", "examples", "save")
 
 
 class SlashCompleter(Completer):
