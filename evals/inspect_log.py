@@ -1,4 +1,4 @@
-"""An evaluation as a log of inspect_ai: for `inspect view`, `read_eval_log`, `samples_df`.
+"""An evaluation as a log of inspect_ai: for `inspect view` and `read_eval_log`.
 
 Exporting fits better than being driven: inspect_ai and lmms-eval call a bare model for each sample,
 while a sample here is read by a graph of face tool, model and checks, whose runs are resumable and
@@ -83,6 +83,12 @@ def log(found: Evaluation, scores: Scores) -> dict[str, Any]:
             "config": {"limit": facts["limit"]} if facts["limit"] else {},
             "packages": {"kuleshov": _version(scores), **versions()},
             "metadata": {"protocol": found.task.protocol, "source": found.task.source},
+        },
+        # `inspect view` reads the head of a log as a stream and expects these in this order
+        "plan": {
+            "name": "plan",
+            "steps": [{"solver": "kuleshov", "params": {"strategies": list(found.outcomes)}}],
+            "config": {},
         },
         "results": {
             "total_samples": len(samples),
@@ -174,6 +180,8 @@ def score(outcome: Outcome, told: Target) -> dict[str, Any]:
     value: Any = _numbers(answer)
     if told.label is not None:
         value = "C" if answer.top == told.label else "I"
+    elif told.votes is not None and answer.top is not None:
+        value = answer.top  # people have no majority: neither right nor wrong
     return {
         "value": value,
         "answer": answer.top if answer.top is not None else ", ".join(answer.labels or ()),

@@ -288,6 +288,8 @@ def test_the_log_for_inspect(done: tuple[Path, int]):
     path = done[0].parent / "log.json"
     told = json.loads(path.read_text())
     assert told["version"] == 2
+    head = ["version", "status", "eval", "plan", "results", "stats", "samples"]
+    assert list(told) == head  # read as a stream, in this order
     assert [s["name"] for s in told["results"]["scores"]][2] == "bayes"
     face = told["results"]["scores"][0]
     assert (face["scored_samples"], face["unscored_samples"]) == (4, 2)
@@ -303,5 +305,7 @@ def test_inspect_itself_reads_the_log(done: tuple[Path, int]):
     logs = pytest.importorskip("inspect_ai.log", reason="inspect_ai is not installed")
     log = logs.read_eval_log(str(done[0].parent / "log.json"))
     assert log.status == "success"
+    path = str(done[0].parent / "log.json")
+    assert logs.read_eval_log(path, header_only=True).results.total_samples == 6
     assert len(log.samples) == 6
     assert {score.name for score in log.results.scores} >= {"face", "text", "chance"}
