@@ -31,6 +31,7 @@ from kuleshov.web.visits import Visit
 routes = APIRouter(include_in_schema=False)
 ENDED_JOBS = 24  # kept of a visit, for a page that comes back
 FIELDS = 64
+LONGEST_TITLE = 80
 Turn = Callable[[Session, Job], Iterator[Event]]
 
 
@@ -59,7 +60,11 @@ def what_if(
 ) -> dict[str, Any]:
     """Judge as if `text` held."""
     return _turn(
-        house, visit, reading, "what if …", lambda talk, job: talk.what_if(text, stop=job.stop)
+        house,
+        visit,
+        reading,
+        _title("What if", text),
+        lambda talk, job: talk.what_if(text, stop=job.stop),
     )
 
 
@@ -69,7 +74,11 @@ def context(
 ) -> dict[str, Any]:
     """Judge again, knowing `text` of the situation from now on."""
     return _turn(
-        house, visit, reading, "context", lambda talk, job: talk.add_context(text, stop=job.stop)
+        house,
+        visit,
+        reading,
+        _title("It is so", text),
+        lambda talk, job: talk.add_context(text, stop=job.stop),
     )
 
 
@@ -84,7 +93,7 @@ def labels(
         house,
         visit,
         reading,
-        f"labels {text}",
+        f"Labels {text}",
         lambda talk, job: talk.change(labels=text, stop=job.stop),
     )
 
@@ -96,7 +105,7 @@ def influence(house: Here, visit: Own, reading: OwnReading) -> dict[str, Any]:
         house,
         visit,
         reading,
-        "face alone, context alone, both",
+        "Face alone, context alone, both",
         lambda talk, job: talk.influence(stop=job.stop),
     )
 
@@ -126,7 +135,7 @@ def ask(
             raise readings.told(error, reading.path, reading.name) from None
         return {"reading": reading.id}
 
-    return _join(house, visit, _job(house, visit, "ask", "question", work, reading))
+    return _join(house, visit, _job(house, visit, "ask", _title("Question", text), work, reading))
 
 
 @routes.post("/page/readings/{id}/undo")
@@ -264,6 +273,11 @@ async def _chosen(house: House, visit: Visit, form: FormData) -> tuple[Path, str
     if isinstance(number, str) and number.isdecimal() and int(number) < len(house.gallery.paths):
         return house.gallery.paths[int(number)], house.gallery.names[int(number)]
     raise KuleshovError("choose a picture or a clip first.")
+
+
+def _title(what: str, text: str) -> str:
+    told = view.clean(text)
+    return f"{what}: {told[:LONGEST_TITLE]}{'…' if len(told) > LONGEST_TITLE else ''}"
 
 
 def _wish(form: FormData) -> Wish:
