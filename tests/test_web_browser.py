@@ -48,7 +48,7 @@ def server(feat_data: Path, clip: Path) -> Iterator[Running]:
         yield found
 
 
-def until(browser: Any, script: str, seconds: float = 60) -> Any:
+def until(browser: Any, script: str, seconds: float = 120) -> Any:
     """What the script returns as soon as it returns something."""
     from selenium.webdriver.support.ui import WebDriverWait
 
