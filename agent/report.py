@@ -25,6 +25,7 @@ from kuleshov.context import shown
 from kuleshov.tools.media import Frame
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face, KuleshovError
 from kuleshov.types import Condition, Cue, Inference, Judgement, Person
+from kuleshov.unit_plots import ticks, unit_plots
 
 PICTURE_PX = 1200  # longest side of an embedded picture
 FRAME_PX = 720  # of one of a clip's frames
@@ -250,6 +251,8 @@ def _shots(number: int, inference: Inference, images: Sequence[Rgb] | None) -> l
     clip = media.kind == "clip"
     places = list(range(max(1, len(media.frames)))) if clip else [0]
     apexes: set[int | None] = {_place(inference, person.face) for person in inference.people}
+    read = {moment.frame for person in inference.people for moment in person.moments}
+    apexes |= {place for place, frame in enumerate(media.frames) if frame.index in read}
     kept = sorted({*view.thinned(places, KEY_FRAMES), *(p for p in apexes if p is not None)})
     shots = []
     for place in kept:
@@ -403,6 +406,7 @@ def _person(
         "units": _units(person.face) if person.face else None,
         "stream": _stream(inference, person),
         "moments": _moments(inference, person, shots),
+        "unit_plots": unit_plots(inference, person, shots),
         "explanation": told,
         "words": _words(told.text, told.cues, known) if told else [],
         "known": known,
@@ -614,7 +618,7 @@ def _stream(inference: Inference, person: Person) -> dict[str, Any] | None:
         "areas": areas,
         "end": view.seconds(end),
         "end_s": end,
-        "ticks": [{"x": 100 * time / end, "text": f"{time:g}"} for time in _ticks(end)],
+        "ticks": [{"x": 100 * time / end, "text": f"{time:g}"} for time in ticks(end)],
         "missing": any(moment.expression is None for moment in moments),
         "moments": [
             {
@@ -635,12 +639,3 @@ def _stream(inference: Inference, person: Person) -> dict[str, Any] | None:
             for moment in moments
         ],
     }
-
-
-def _ticks(end: float) -> list[float]:
-    """Round times from 0 to `end`, four to eight of them."""
-    step = next(
-        (s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600) if end / s <= 6),
-        end / 5,
-    )
-    return [round(i * step, 2) for i in range(int(end / step) + 1)]
