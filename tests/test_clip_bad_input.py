@@ -132,9 +132,7 @@ def test_what_cannot_be_read_is_one_sentence(
 def test_a_transcript_longer_than_the_clip_is_cut_and_said(tmp_path: Path) -> None:
     pytest.importorskip("pysubs2")
     words = tmp_path / "long.srt"
-    lines = "".join(
-        f"{k + 1}\n00:00:0{k},000 --> 00:00:0{k},900\nline {k}\n\n" for k in range(9)
-    )
+    lines = "".join(f"{k + 1}\n00:00:0{k},000 --> 00:00:0{k},900\nline {k}\n\n" for k in range(9))
     words.write_text(lines)
     found = read(write_clip(tmp_path / "short.mp4", stills(20)), transcript=words)
     said = [item for item in found.evidence if item.kind == "transcript"]

@@ -73,8 +73,9 @@ def add_options(infer: argparse.ArgumentParser) -> None:
     )
     infer.add_argument(
         "--export",
-        metavar="FOLDER",
-        help="clips: tables (Fex, events, moments), ELAN, BORIS and WebVTT files",
+        metavar="PATH",
+        help="clips: a folder for tables (Fex, events, moments), ELAN, BORIS and WebVTT files; "
+        "or FILE.mp4: the clip with boxes, units and readings drawn into it",
     )
     infer.add_argument("--stream", action="store_true", help="show the model's words as they come")
 
@@ -95,6 +96,12 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.stream or arguments.shuffle_seeds:
             raise KuleshovError("--transcript goes with neither --stream nor --shuffle-seeds.")
         transcript.read(arguments.transcript)  # a mistake is found before anything is loaded
+    if _video(arguments):
+        from kuleshov.exports import video
+
+        if len(paths) > 1:
+            raise KuleshovError(f"--export {arguments.export} is one clip's: name one clip.")
+        video.check_target(paths[0], Path(arguments.export))
     agent = load_agent(arguments)
     if arguments.heatmap and not hasattr(agent.crew.faces, "heatmap"):
         raise KuleshovError("--heatmap needs a face tool that offers it: use --faces pocket.")
@@ -122,10 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
         if others:
             _tell_orders([inference, *others])
         if getattr(arguments, "export", None) and inference.media.kind == "clip":
-            from kuleshov.exports import clip as exports
-
-            for written in exports.write_all(inference, Path(arguments.export)):
-                say(f"written: {written}")
+            _export(inference, path, arguments, stop)
     if arguments.report and done:
         _write_report(agent, arguments.report, done, heatmap=arguments.heatmap)
         say(f"report: {arguments.report}")
@@ -134,6 +138,29 @@ def run(arguments: argparse.Namespace) -> int:
     if not done:
         return USAGE if len(paths) == 1 and failed == 1 else FAILED
     return FAILED if failed else OK
+
+
+def _video(arguments: argparse.Namespace) -> bool:
+    return str(getattr(arguments, "export", None) or "").lower().endswith(".mp4")
+
+
+def _export(
+    inference: Inference, path: str, arguments: argparse.Namespace, stop: threading.Event
+) -> None:
+    target = Path(arguments.export)
+    if not _video(arguments):
+        from kuleshov.exports import clip
+
+        for written in clip.write_all(inference, target):
+            say(f"written: {written}")
+    elif stop.is_set():
+        say(f"not written: {target}, because the reading was stopped")
+    else:
+        from kuleshov.exports import video
+
+        with _watched(path, stop, "written") as progress:
+            video.write(inference, path, target, progress=progress, stop=stop)
+        say(f"written: {target}" + (", as far as it came" if stop.is_set() else ""))
 
 
 def _tell_orders(readings: Sequence[Inference]) -> None:
@@ -189,7 +216,9 @@ def _read(
 
 
 @contextlib.contextmanager
-def _watched(path: str, stop: threading.Event) -> Iterator[Callable[[float, float], None] | None]:
+def _watched(
+    path: str, stop: threading.Event, done: str = "read"
+) -> Iterator[Callable[[float, float], None] | None]:
     """Of a clip: progress on a terminal, and the first Ctrl-C ends it with what has been read."""
     from kuleshov.tools.media import CLIP_SUFFIXES
 
@@ -200,7 +229,7 @@ def _watched(path: str, stop: threading.Event) -> Iterator[Callable[[float, floa
     def first(*_: object) -> None:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        say("\nkuleshov: stopping; what was read is kept. Ctrl-C again to leave at once.")
+        say(f"\nkuleshov: stopping; what was {done} is kept. Ctrl-C again to leave at once.")
 
     before = signal.signal(signal.SIGINT, first)
     begun = time.monotonic()
@@ -208,7 +237,7 @@ def _watched(path: str, stop: threading.Event) -> Iterator[Callable[[float, floa
     def progress(done_s: float, whole_s: float) -> None:
         if sys.stderr.isatty() and done_s > 0:
             left = (time.monotonic() - begun) * (whole_s - done_s) / done_s
-            sys.stderr.write(f"\r{done_s:.0f} of {whole_s:.0f} s read, {left:.0f} s left ")
+            sys.stderr.write(f"\r{done_s:.0f} of {whole_s:.0f} s {done}, {left:.0f} s left ")
             sys.stderr.flush()
 
     try:
