@@ -102,6 +102,10 @@ def run(arguments: argparse.Namespace) -> int:
         if len(paths) > 1:
             raise KuleshovError(f"--export {arguments.export} is one clip's: name one clip.")
         video.check_target(paths[0], Path(arguments.export))
+    elif getattr(arguments, "export", None) and Path(arguments.export).is_file():
+        raise KuleshovError(
+            f"--export {arguments.export} is a file: name a folder, or a file that ends in .mp4."
+        )
     agent = load_agent(arguments)
     if arguments.heatmap and not hasattr(agent.crew.faces, "heatmap"):
         raise KuleshovError("--heatmap needs a face tool that offers it: use --faces pocket.")

@@ -130,7 +130,7 @@ def drawn(inference: Inference, image: Rgb, time_s: float) -> Rgb:
     font = _font(size)
 
     def say(x: float, y: float, text: str, colour: tuple[int, int, int]) -> None:
-        left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+        left, top, right, _ = draw.textbbox((0, 0), text, font=font)
         x = min(max(0.0, x), max(0.0, picture.width - (right - left) - 6))
         y = min(max(0.0, y), max(0.0, picture.height - size * 1.3))
         draw.rectangle((x, y, x + right - left + 6, y + size * 1.3), fill=(20, 20, 22))
