@@ -102,7 +102,7 @@ class Shown:
             return covered(picture, self._faces_at(place))
 
         place = self._target["picture"]
-        whole = crew.whole(self._key, place, seen)
+        whole = crew.whole(self._key, place, seen, video=True)
         if self.face is None or not writer.several or writer.family != "full":
             return whole, None
         shot = seen(self._picture(), place)

@@ -26,14 +26,15 @@ CONTENT_FREE = "N/A"  # Zhao et al. 2021, Calibrate Before Use (ICML): the conte
 
 
 def user(*parts: str | Any) -> Turn:
-    """A user turn of texts and PIL images in the order given."""
-    content = [
-        {"type": "text", "text": part}
-        if isinstance(part, str)
-        else {"type": "image", "image": part}
-        for part in parts
-    ]
-    return {"role": "user", "content": content}
+    """A user turn of texts, PIL images and videos (lists of PIL images) in the order given."""
+
+    def told(part: Any) -> dict[str, Any]:
+        if isinstance(part, str):
+            return {"type": "text", "text": part}
+        kind = "video" if isinstance(part, list) else "image"
+        return {"type": kind, kind: part}
+
+    return {"role": "user", "content": [told(part) for part in parts]}
 
 
 def assistant(text: str) -> Turn:
@@ -67,7 +68,7 @@ def person_crop(picture: Picture, face: Face, number: int) -> Any:
 
 def sheet(pictures: Sequence[Picture], times_s: Sequence[float], most: int = 9) -> Any:
     """At most `most` frames of a clip as one image, in rows, each with its time on it."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image
 
     step = max(1, -(-len(pictures) // most))
     shown = list(zip(pictures, times_s, strict=True))[::step]
@@ -76,15 +77,35 @@ def sheet(pictures: Sequence[Picture], times_s: Sequence[float], most: int = 9) 
     scale = min(1.0, SHEET_PX / (columns * max(width, height)))
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
     whole = Image.new("RGB", (columns * wide, -(-len(shown) // columns) * high), (255, 255, 255))
-    font = ImageFont.load_default(size=max(12, high // 12))
     for i, (picture, time_s) in enumerate(shown):
         tile = image(picture).resize((wide, high))
-        draw = ImageDraw.Draw(tile)
-        text = f"{i + 1}: {time_s:.1f} s"
-        draw.rectangle((0, 0, *draw.textbbox((6, 3), text, font=font)[2:]), fill=(0, 0, 0))
-        draw.text((3, 1), text, fill=(255, 255, 255), font=font)
+        _mark(tile, f"{i + 1}: {time_s:.1f} s")
         whole.paste(tile, (i % columns * wide, i // columns * high))
     return whole
+
+
+def video(pictures: Sequence[Picture], times_s: Sequence[float]) -> list[Any]:
+    """The frames of a clip as a video, each with its time on it: what takes videos takes no times.
+
+    At most as large as a tile of a sheet of nine.
+    """
+    frames = []
+    for i, (picture, time_s) in enumerate(zip(pictures, times_s, strict=True)):
+        frame = image(picture)
+        frame.thumbnail((SHEET_PX // 3, SHEET_PX // 3))
+        _mark(frame, f"{i + 1}: {time_s:.1f} s")
+        frames.append(frame)
+    return frames
+
+
+def _mark(tile: Any, text: str) -> None:
+    """White on black in the upper left corner."""
+    from PIL import ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size=max(12, tile.height // 12))
+    draw = ImageDraw.Draw(tile)
+    draw.rectangle((0, 0, *draw.textbbox((6, 3), text, font=font)[2:]), fill=(0, 0, 0))
+    draw.text((3, 1), text, fill=(255, 255, 255), font=font)
 
 
 def blank() -> Any:

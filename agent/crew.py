@@ -81,25 +81,38 @@ class Crew:
         key: str,
         place: int | None = None,
         change: Callable[[Picture, int], Picture] | None = None,
+        *,
+        video: bool = False,
     ) -> Any:
         """What the model is shown of the picture or clip: an image, or a clip's frames in one.
 
         A still is its picture. Of a clip, a small model sees the one frame at `place` (None: the
-        middle one); others see all kept frames on a sheet with their times. `change` is applied
+        middle one); others see all kept frames on a sheet with their times, or, if `video`, as a
+        video where the model takes one (`frames_as` says which). `change` is applied
         to each picture, which it is given with its place.
         """
         pictures, times = self.desk.pictures(key), self.desk.times_s(key)
         sheet = bool(times) and self.writer.family == "full"
+        as_video = sheet and video and self.mllm.info.video
         middle = len(pictures) // 2
         places = range(len(pictures)) if sheet else [middle if place is None else place]
         shots = [change(pictures[i], i) if change else pictures[i] for i in places]
+        if as_video:
+            return conversation.video(shots, times)
         return conversation.sheet(shots, times) if sheet else conversation.image(shots[0])
+
+    @property
+    def frames_as(self) -> str:
+        """How the model is shown a clip: as a video, on one sheet, or a frame at a time."""
+        if self.writer.family != "full":
+            return "single frames"
+        return "video" if self.mllm.info.video else "one sheet"
 
     def views(self, key: str, cuts_s: Sequence[float] = ()) -> list[tuple[float, Any]]:
         """What is described: (time, image); one a shot where the model sees one frame at a time."""
         times = self.desk.times_s(key)
         if not times or not cuts_s or self.writer.family == "full":
-            return [(times[0] if times else 0.0, self.whole(key))]
+            return [(times[0] if times else 0.0, self.whole(key, video=True))]
         begins = [0.0, *cuts_s, float("inf")]
         found = []
         for begin, end in itertools.pairwise(begins):

@@ -297,6 +297,9 @@ class PictureNodes:
                 "and nothing says that they better them"
             )
         seconds = {**state.get("seconds", {}), "total": time.perf_counter() - state["begun"]}
+        made = dict(self.crew.provenance)
+        if state["media"]["kind"] == "clip":
+            made["mllm"] = {**made["mllm"], "clip_frames": self.crew.frames_as}
         inference = Inference.model_validate(
             {
                 **known,
@@ -304,7 +307,7 @@ class PictureNodes:
                 "gaps": state.get("gaps", []),
                 "warnings": warnings,
                 "provenance": {
-                    **self.crew.provenance,
+                    **made,
                     "seconds": {step: round(value, 4) for step, value in seconds.items()},
                     "usage": meter.to_dict() if (meter := usage.current()) else {},
                 },

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 KINDS = ("llava", "llava_next", "llava_onevision")
+VIDEO_KINDS = ("llava_next_video", "llava_onevision")
 VOCABULARY = 448  # of the logits: wider than the tokenizer's, as in most checkpoints
 
 WORDS = (
@@ -39,6 +40,8 @@ NEXT_TEMPLATE = (
     "{{ ' ' + message['content'][0]['text'] + '</s>' }}{% else %}{{ '[INST] ' }}"
     "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}"
     "{{ '<image>\n' }}{% endfor %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'video') %}"
+    "{{ '<video>\n' }}{% endfor %}"
     "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}"
     "{{ content['text'] }}{% endfor %}{{ ' [/INST]' }}{% endif %}{% endfor %}"
 )
@@ -46,6 +49,8 @@ ONEVISION_TEMPLATE = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + ' '}}"
     "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}"
     "{{ '<image>' }}{% endfor %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'video') %}"
+    "{{ '<video>' }}{% endfor %}"
     "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}"
     "{{ '\n' + content['text'] }}{% endfor %}"
     "{{'<|im_end|>'}}{% endfor %}"
@@ -106,7 +111,7 @@ def text_config(kind: str, **changes: Any) -> Any:
     } | changes
     if kind == "llava":
         return LlamaConfig(**sizes)
-    if kind == "llava_next":
+    if kind.startswith("llava_next"):
         return MistralConfig(
             sliding_window=changes.get("sliding_window"),
             **{name: value for name, value in sizes.items() if name != "sliding_window"},
@@ -130,6 +135,10 @@ def build(kind: str, folder: Path, **text_changes: Any) -> Path:
         LlavaNextForConditionalGeneration,
         LlavaNextImageProcessor,
         LlavaNextProcessor,
+        LlavaNextVideoConfig,
+        LlavaNextVideoForConditionalGeneration,
+        LlavaNextVideoProcessor,
+        LlavaNextVideoVideoProcessor,
         LlavaOnevisionConfig,
         LlavaOnevisionForConditionalGeneration,
         LlavaOnevisionImageProcessor,
@@ -192,6 +201,28 @@ def build(kind: str, folder: Path, **text_changes: Any) -> Path:
             num_additional_image_tokens=1,
             chat_template=NEXT_TEMPLATE,
         )
+    elif kind == "llava_next_video":
+        model = LlavaNextVideoForConditionalGeneration(
+            LlavaNextVideoConfig(
+                vision_config=CLIPVisionConfig(**tower, projection_dim=32),
+                text_config=text,
+                image_token_index=image,
+                video_token_index=video,
+                image_seq_length=4,
+                image_grid_pinpoints=pinpoints,
+            )
+        )
+        processor = LlavaNextVideoProcessor(
+            LlavaNextVideoVideoProcessor(size={"shortest_edge": 28}, crop_size=size),
+            LlavaNextImageProcessor(
+                size={"shortest_edge": 28}, crop_size=size, image_grid_pinpoints=pinpoints
+            ),
+            words,
+            patch_size=14,
+            vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
+            chat_template=NEXT_TEMPLATE,
+        )
     else:
         model = LlavaOnevisionForConditionalGeneration(
             LlavaOnevisionConfig(
@@ -235,14 +266,13 @@ def picture(seed: int = 0, size: tuple[int, int] = (40, 30)) -> Any:
 
 
 def user(*parts: Any) -> dict[str, Any]:
-    """A user turn of texts and pictures."""
-    content = [
-        {"type": "text", "text": part}
-        if isinstance(part, str)
-        else {"type": "image", "image": part}
-        for part in parts
-    ]
-    return {"role": "user", "content": content}
+    """A user turn of texts, pictures and videos (lists of pictures)."""
+
+    def told(part: Any) -> dict[str, Any]:
+        kind = "text" if isinstance(part, str) else "video" if isinstance(part, list) else "image"
+        return {"type": kind, kind: part}
+
+    return {"role": "user", "content": [told(part) for part in parts]}
 
 
 def assistant(text: str) -> dict[str, Any]:

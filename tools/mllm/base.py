@@ -1,7 +1,8 @@
 """What a multimodal language model is to the agent: generate text, score labels.
 
 A conversation is a list of turns in the form of transformers' chat templates:
-``[{"role": "user", "content": [{"type": "text", "text": …}, {"type": "image", "image": PIL}]}]``.
+``[{"role": "user", "content": [{"type": "text", "text": …}, {"type": "image", "image": PIL}]}]``;
+a model whose `info.video` is True also takes ``{"type": "video", "video": [PIL, …]}``.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class MllmInfo(Record):
     licence: str | None = None
     prompts: Literal["brief", "full"] = "full"
     many_images: bool = True
+    video: bool = False  # takes the frames of a clip as one video
     scores_labels: bool = True
     scores_by: str = "likelihood"  # what `score` rests on; "top log-probabilities" of an endpoint
     taught_labels: tuple[str, ...] | None = None  # None: open vocabulary

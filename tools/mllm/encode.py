@@ -26,7 +26,8 @@ class ImageSpan:
 class Encoded:
     """A conversation as token ids and tensors.
 
-    `images` is None where the processor does not say which tokens belong to which image. `opening`
+    `images` is None where the processor does not say which tokens belong to which image, and where
+    a turn holds a video: nothing of such a conversation is kept for the next. `opening`
     counts the tokens of past turns without an image that a conversation with images begins with
     (examples in words), 0 if there are none.
     """
@@ -88,10 +89,12 @@ def _clean_turn(turn: Turn, controls: tuple[str, ...]) -> Turn:
             parts.append({"type": "text", "text": defuse(part["text"], controls)})
         elif part.get("type") == "image":
             parts.append({"type": "image", "image": rgb(part["image"])})
+        elif part.get("type") == "video":
+            parts.append({"type": "video", "video": [rgb(frame) for frame in part["video"]]})
         else:
             raise MllmError(
                 f"a turn holds content of type {part.get('type')!r}; "
-                "only text and image can be read."
+                "only text, image and video can be read."
             )
     return {"role": turn["role"], "content": parts}
 
@@ -123,6 +126,8 @@ def encode(processor: Any, conversation: Conversation, *, trace_images: bool) ->
         conversation: as `clean` returns it.
         trace_images: find out which tokens belong to which image.
     """
+    if any(part["type"] == "video" for turn in conversation for part in turn["content"]):
+        trace_images = False
     options: dict[str, Any] = {"return_text_replacement_offsets": True} if trace_images else {}
     features = dict(
         processor.apply_chat_template(

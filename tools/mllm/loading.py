@@ -19,6 +19,9 @@ FAMILY = {"llava", "llava_next", "llava_next_video", "llava_onevision", "vipllav
 ONE_IMAGE = {"llava", "llava_next", "vipllava", "paligemma"}
 """Model types trained on one image a conversation (llava-interleave is told by its name)."""
 
+VIDEO = {"llava_next_video", "llava_onevision"}
+"""Model types trained on videos, that a processor turns into tokens of their own."""
+
 BRIEF_BELOW = 2_000_000_000
 LANGUAGE_MODELS = {"language_model", "text_model"}
 
@@ -103,6 +106,7 @@ def load_folder(
         "parameters": parameters,
         "prompts": "brief" if parameters < BRIEF_BELOW else "full",
         "many_images": config.model_type not in ONE_IMAGE or "interleave" in name.lower(),
+        "video": config.model_type in VIDEO and _takes_video(processor),
         "context_tokens": getattr(text, "max_position_embeddings", None),
     }
     described |= {key: value for key, value in facts.items() if value is not None}
@@ -149,6 +153,12 @@ def unquantized_modules(config: Any) -> list[str]:
     beside = [name for name, _ in inner.named_children() if name not in LANGUAGE_MODELS]
     outside = [name for name, _ in empty.named_children() if name != prefix]
     return [*(f"{prefix}.{name}" for name in beside), *outside]
+
+
+def _takes_video(processor: Any) -> bool:
+    """Whether it has a video processor, and a chat template that puts a video anywhere."""
+    template = str(getattr(processor, "chat_template", ""))
+    return getattr(processor, "video_processor", None) is not None and "video" in template
 
 
 def _check_processor(processor: Any, config: Any, name: str) -> None:

@@ -345,7 +345,8 @@ class TransformersMllm:
         if cache is None:
             cache = DynamicCache(config=self.text_config)
         tail = encoded.ids[held:]
-        if "pixel_values" in inputs or len(tail) > LONG_TAIL:
+        unread = "pixel_values" in inputs or "pixel_values_videos" in inputs
+        if unread or len(tail) > LONG_TAIL:
             self._read(inputs, encoded.inputs["input_ids"][:, held:-1], cache)
             tail = encoded.ids[-1:]
         return cache, tail
