@@ -107,8 +107,9 @@ def test_the_agent_shows_a_clip_as_the_model_takes_it_and_the_record_says_how(
     assert read.provenance.mllm is not None
     assert read.provenance.mllm["clip_frames"] == shown
     assert any("video" in kinds for kinds in asked) == (shown == "video")
-    # sixteen tokens of a random model are no JSON; whatever else failed would be named by its type
-    assert all("could not be read" in gap.reason for gap in read.gaps)
-    (person,) = read.people
-    assert person.emotions is not None
-    assert person.moments[0].emotions is not None
+    # sixteen tokens of a random model are no explanation; the moment's label is scored all the same
+    (moment,) = read.people[0].moments
+    assert [gap for gap in read.gaps if gap.step == "moment"] == []
+    (both,) = [judged for judged in moment.judgements if judged.condition == "both"]
+    assert both.source == "mllm"
+    assert both.emotions is not None
