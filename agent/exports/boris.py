@@ -1,4 +1,8 @@
-"""Events as BORIS imports them: tab-separated aggregated events (BORIS 8, import of TSV events)."""
+"""Tab-separated events with columns named after those of BORIS's export of aggregated events.
+
+For tables and scripts that read that export. BORIS itself takes in observations from its own
+project files (its import_observations.py), so this file cannot be opened there.
+"""
 
 from __future__ import annotations
 
