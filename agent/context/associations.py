@@ -215,7 +215,9 @@ def heat_map(found: pd.DataFrame, path: Path, *, level: float = 0.05, most: int 
     At most the `most` context variables with the strongest associations are drawn, in the table's
     order; a cell that could not be computed is hatched.
     """
-    _, seaborn, pyplot = _libraries()
+    _, seaborn, mpl = _libraries()
+    from matplotlib.figure import Figure  # not pyplot, whose backend is the caller's own
+
     order = list(dict.fromkeys(found["context"]))
     wide = found.pivot(index="context", columns="outcome", values="estimate")
     kept = wide.abs().max(axis=1).dropna().nlargest(most).index
@@ -227,10 +229,11 @@ def heat_map(found: pd.DataFrame, path: Path, *, level: float = 0.05, most: int 
     sure = found.pivot(index="context", columns="outcome", values="p_corrected")
     sure = sure.loc[rows, columns].astype(float)
     marks = sure.map(lambda p: "•" if p < level else "")
-    with pyplot.rc_context({"font.size": 9, "svg.fonttype": "none"}):
-        figure, axes = pyplot.subplots(
+    with mpl.rc_context({"font.size": 9, "svg.fonttype": "none"}):
+        figure = Figure(
             figsize=(3.6 + 0.36 * len(columns), 2.2 + 0.26 * len(rows)), layout="constrained"
         )
+        axes = figure.subplots()
         axes.patch.set(hatch="////", facecolor="white", edgecolor="#b0b0b0")
         strongest = max(0.1, float(wide.abs().max().max()))
         seaborn.heatmap(
@@ -250,8 +253,8 @@ def heat_map(found: pd.DataFrame, path: Path, *, level: float = 0.05, most: int 
         )
         axes.set(xlabel="", ylabel="")
         axes.tick_params(length=0)
-        pyplot.setp(axes.get_yticklabels(), rotation=0)
-        pyplot.setp(axes.get_xticklabels(), rotation=60, ha="right", rotation_mode="anchor")
+        mpl.artist.setp(axes.get_yticklabels(), rotation=0)
+        mpl.artist.setp(axes.get_xticklabels(), rotation=60, ha="right", rotation_mode="anchor")
         correction = found["correction"].iloc[0]
         left = len(order) - len(rows)
         more = f"; {left} variables not shown" if left else ""
@@ -262,18 +265,15 @@ def heat_map(found: pd.DataFrame, path: Path, *, level: float = 0.05, most: int 
             loc="left",
         )
         figure.savefig(path, dpi=160)
-        pyplot.close(figure)
 
 
 def _libraries() -> tuple[Any, Any, Any]:
     try:
         import matplotlib as mpl
-
-        mpl.use("Agg")
+        import matplotlib.artist
         import pandas
         import seaborn
         import statsmodels  # noqa: F401
-        from matplotlib import pyplot
     except ImportError:
         raise KuleshovError(f"associations need {MISSING}.") from None
-    return pandas, seaborn, pyplot
+    return pandas, seaborn, mpl
