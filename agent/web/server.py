@@ -128,6 +128,7 @@ def serve(
             house.visits.close()  # pages that listen let go
             super().handle_exit(sig, frame)
 
+    certificate: dict[str, Any] = dict(tls or {})
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -135,7 +136,7 @@ def serve(
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=PATIENCE_S,
-        **dict(tls or {}),  # type: ignore[arg-type]
+        **certificate,
     )
     with _temporary_files_in(house.folders.root):
         try:
