@@ -252,11 +252,12 @@ class Agent:
 
         `state` is filled with the graph's values as it goes.
         """
+        wanted = ["updates", "custom", *(["values"] if state is not None else [])]
         with _untraced(), metered():
             events = graph.stream(
                 start,
                 {"configurable": {"streaming": True, "progress": progress, "stop": stop}},
-                stream_mode=["updates", "custom", "values"],
+                stream_mode=wanted,
                 subgraphs=True,
             )
             for space, mode, data in events:

@@ -16,7 +16,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -27,14 +26,13 @@ from numpy.typing import NDArray
 
 from kuleshov import Agent, Settings
 from kuleshov.evals import face_speed, tiny_pyfeat
-from kuleshov.evals.timing import Result, median_seconds
+from kuleshov.evals.timing import Result, with_own_time_of_one_thread
 from kuleshov.picture import PictureNodes
 from kuleshov.tools.faces import pyfeat
 from kuleshov.tools.mllm.scripted import ScriptedMllm
 from kuleshov.tools.types import KuleshovError
 
 FRAMES, RATE, FACES = 48, 24, 2
-WIDTH, HEIGHT = 192, 96
 ROUNDS = 3
 SHORT_S, LONG_S = 10, 600
 LONG_SIZE = (640, 360)
@@ -154,10 +152,7 @@ def _speed(tool: pyfeat.PyFeat, clip: Path, our_threads: int, their_threads: int
         ) from None
     if set(counts.values()) != {(FRAMES, FRAMES * FACES)}:
         raise RuntimeError(f"the two sides do not read the same frames and faces: {counts}")
-    # one thread's own time is the same whoever else is at work; several threads' is not
-    alone = {name: work for name, work in works.items() if name.endswith("_one_thread")}
-    seconds = median_seconds({n: w for n, w in works.items() if n not in alone}, ROUNDS)
-    seconds |= median_seconds(alone, ROUNDS, time.process_time)
+    seconds = with_own_time_of_one_thread(works, ROUNDS)
     best = min(seconds["pyfeat"], seconds["pyfeat_batch8"])
     best_one = min(seconds["pyfeat_one_thread"], seconds["pyfeat_batch8_one_thread"])
     rates = {f"{name}_fps": FRAMES / value for name, value in seconds.items()}
@@ -176,7 +171,7 @@ def _speed(tool: pyfeat.PyFeat, clip: Path, our_threads: int, their_threads: int
         settings={
             "frames": FRAMES,
             "faces_a_frame": FACES,
-            "size": f"{WIDTH}x{HEIGHT}",
+            "size": f"{tiny_pyfeat.WIDTH}x{tiny_pyfeat.HEIGHT}",
             "rounds": ROUNDS,
             "threads": our_threads,
             "threads_pyfeat": their_threads,
@@ -227,10 +222,7 @@ def _peak(clip: Path) -> dict[str, Any]:
 
 
 def _drawn(number: int) -> NDArray[np.uint8]:
-    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    for k in range(FACES):
-        tiny_pyfeat.blob(image, 52 + 88 * k, 44, 250 - number % 5)
-    return image
+    return tiny_pyfeat.picture(number, FACES)
 
 
 def _moving(count: int) -> Iterator[NDArray[np.uint8]]:

@@ -16,7 +16,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,11 +24,10 @@ from typing import Any
 import numpy as np
 
 from kuleshov.evals import tiny_pyfeat
-from kuleshov.evals.timing import Result, median_seconds
+from kuleshov.evals.timing import Result, with_own_time_of_one_thread
 from kuleshov.tools.faces import pyfeat
 
 PICTURES, FACES = 32, 2
-WIDTH, HEIGHT = 192, 96
 ROUNDS = 3
 
 
@@ -108,10 +106,7 @@ def _measure(tool: pyfeat.PyFeat, our_threads: int, their_threads: int) -> Resul
     counts = {name: work() for name, work in works.items()}  # once for caches
     if set(counts.values()) != {PICTURES * FACES}:
         raise RuntimeError(f"the two sides do not find the same faces: {counts}")
-    # one thread's own time is the same whoever else is at work; several threads' is not
-    alone = {name: work for name, work in works.items() if name.endswith("_one_thread")}
-    seconds = median_seconds({n: w for n, w in works.items() if n not in alone}, ROUNDS)
-    seconds |= median_seconds(alone, ROUNDS, time.process_time)
+    seconds = with_own_time_of_one_thread(works, ROUNDS)
     ratios = {
         f"ratio_batch{end}": seconds[f"pyfeat_batch{end}"] / seconds[f"ours_batch{end}"]
         for end in ("1", "32", "1_one_thread", "32_one_thread")
@@ -129,7 +124,7 @@ def _measure(tool: pyfeat.PyFeat, our_threads: int, their_threads: int) -> Resul
         settings={
             "pictures": PICTURES,
             "faces_a_picture": FACES,
-            "size": f"{WIDTH}x{HEIGHT}",
+            "size": f"{tiny_pyfeat.WIDTH}x{tiny_pyfeat.HEIGHT}",
             "rounds": ROUNDS,
             "threads": our_threads,
             "threads_pyfeat": their_threads,
@@ -140,7 +135,4 @@ def _measure(tool: pyfeat.PyFeat, our_threads: int, their_threads: int) -> Resul
 
 
 def _picture(number: int) -> np.ndarray[Any, Any]:
-    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    for k in range(FACES):
-        tiny_pyfeat.blob(image, 52 + 88 * k, 44, 250 - number % 5)
-    return image
+    return tiny_pyfeat.picture(number, FACES)

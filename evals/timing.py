@@ -38,3 +38,15 @@ def median_seconds(
             work()
             seconds[name].append(clock() - begun)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def with_own_time_of_one_thread(
+    works: dict[str, Callable[[], Any]], rounds: int
+) -> dict[str, float]:
+    """As `median_seconds`; works named …_one_thread are counted in processor time.
+
+    One thread's own time is the same whoever else is at work; that of several threads is not.
+    """
+    alone = {name: work for name, work in works.items() if name.endswith("_one_thread")}
+    several = {name: work for name, work in works.items() if name not in alone}
+    return median_seconds(several, rounds) | median_seconds(alone, rounds, time.process_time)

@@ -146,9 +146,7 @@ class Session:
         known = replace(self.words, context=(*self.words.context, text.strip()), supposed=())
         yield from self._again("context", text.strip(), known, stop=stop)
 
-    def change(
-        self, *, stop: threading.Event | None = None, influence: bool | None = None, **settings: Any
-    ) -> Iterator[Event]:
+    def change(self, *, stop: threading.Event | None = None, **settings: Any) -> Iterator[Event]:
         """Judge again under other settings, e.g. labels="emotic" or examples="shots/".
 
         Raises:
@@ -158,17 +156,17 @@ class Session:
         asked = ", ".join(f"{name} = {value}" for name, value in settings.items())
         yield from self._again(
             "settings",
-            asked or "face alone, context alone, both",
+            asked,
             self.words,
             agent=agent,
             settings={**self._now.settings, **settings},
-            influence=influence,
             stop=stop,
         )
 
     def influence(self, *, stop: threading.Event | None = None) -> Iterator[Event]:
         """Judge again, face alone and context alone as well."""
-        yield from self.change(stop=stop, influence=True)
+        asked = "face alone, context alone, both"
+        yield from self._again("settings", asked, self.words, influence=True, stop=stop)
 
     def choose(self, number: int | None) -> Person | None:
         """Speak of person `number` from now on; None: of everybody. Raises KuleshovError."""
