@@ -12,6 +12,7 @@ from kuleshov import view
 from kuleshov.context import shown
 from kuleshov.lines import BAR_WIDTH, Lines
 from kuleshov.tools.types import EmotionScores
+from kuleshov.types import no_face
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +47,7 @@ def print_contexts(inference: Inference, console: Console) -> None:
     card = Card(console)
     card.title(inference)
     if not inference.people:
-        card.wrapped("no face was found", 2, style="italic")
+        card.wrapped(no_face(inference.gaps), 2, style="italic")
     for person in inference.people:
         if person.contexts is not None:
             card.contexts(person)
@@ -135,7 +136,7 @@ class Card(Lines):
         self.heading(f"Person {person.id}", top)
         face = person.face
         if face is None:
-            self.wrapped("no face was found for this person", 2, style="dim")
+            self.wrapped("no face is known for this person", 2, style="dim")
         else:
             x0, y0, x1, y1 = face.xyxy
             where = f"face {x1 - x0:.0f} × {y1 - y0:.0f} px at ({x0:.0f}, {y0:.0f})"

@@ -33,9 +33,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
-    if not arguments.debug:
-        _quiet()
+    try:
+        arguments = parser().parse_args(argv)
+        if not arguments.debug:
+            _quiet()
+        return _run(arguments)
+    except BrokenPipeError:
+        # the reader of the pipe has gone; nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        say("kuleshov: interrupted.")
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
     from kuleshov.tools.types import KuleshovError
 
     command = importlib.import_module(f"kuleshov.commands.{arguments.command}")
@@ -44,13 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KuleshovError as error:
         say(f"kuleshov: {error}")
         return USAGE
-    except BrokenPipeError:
-        # the reader of the pipe has gone; nothing is left to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
-    except KeyboardInterrupt:
-        say("kuleshov: interrupted.")
-        return 130
 
 
 def _quiet() -> None:

@@ -24,7 +24,7 @@ from kuleshov.tools.mllm import usage
 from kuleshov.tools.tracks import Track
 from kuleshov.tools.transcript import Cue
 from kuleshov.tools.types import Face, KuleshovError
-from kuleshov.types import Evidence, Gap, Inference, Scene
+from kuleshov.types import Evidence, Gap, Inference, Scene, no_face
 
 
 class PictureNodes:
@@ -178,7 +178,8 @@ class PictureNodes:
         if not found and scene is not None and scene.people_present:
             middle = len(state["media"]["frames"]) // 2
             found = [{"id": 1, "face": None, "picture": middle, "expression": None, "timeline": []}]
-            warnings.append("no face was found: the person is judged from context alone")
+            why = no_face(map(Gap.model_validate, state["gaps"]))
+            warnings.append(f"{why}: the person is judged from context alone")
         items: list[Evidence] = []
         for target in found:
             face = Face.model_validate(target["face"]) if target["face"] else None

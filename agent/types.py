@@ -6,6 +6,7 @@ JSON schema is published by ``kuleshov schema``; the names here are stable withi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -249,6 +250,12 @@ class Gap(Record):
     step: str
     reason: str
     passing: bool = Field(False, description="the cause may be gone next time, e.g. a server down")
+
+
+def no_face(gaps: Iterable[Gap]) -> str:
+    """Why a person has no face: none was found, or the face tool could not tell."""
+    told = [gap.reason.rstrip(".") for gap in gaps if gap.step == "faces"]
+    return f"the face tool gave no face ({told[0]})" if told else "no face was found"
 
 
 class Item(Record):

@@ -26,6 +26,8 @@ def run(agent: Agent, source: str, out: str) -> int:
     if child == 0:
         code = 1
         try:
+            # torch builds its pool of threads anew after a fork: once, before threads ask for it
+            torch.set_num_threads(1)
             agent.annotate(source, out, workers=3, batch=2)
             code = 0
         except BaseException:

@@ -37,6 +37,8 @@ def fork(agent: Agent, data: str, out: str) -> int:
     if child == 0:
         code = 1
         try:
+            # torch builds its pool of threads anew after a fork: once, before threads ask for it
+            torch.set_num_threads(1)
             work(agent, data, out)
             code = 0
         except BaseException:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from kuleshov import Agent, Inference, Settings
+from kuleshov.evals.harness import systems
 from kuleshov.tools.media import MediaError
 from kuleshov.tools.mllm import Call, MllmError, ScriptedMllm
 from kuleshov.tools.mllm.base import MllmInfo
-from kuleshov.tools.types import KuleshovError
+from kuleshov.tools.types import KuleshovError, LabelSet
 
 from parts import EKMAN7, NO_FROWN, SMILE, HandFaces, face, scores
 
@@ -223,7 +224,11 @@ def test_a_face_tool_that_fails_leaves_a_gap():
     # somebody is there all the same: judged from context alone
     assert inference.people[0].face is None
     assert inference.people[0].emotions.fusion == "context"
-    assert "no face was found: the person is judged from context alone" in inference.warnings
+    why = "the face tool gave no face (RuntimeError: the net broke)"
+    assert f"{why}: the person is judged from context alone" in inference.warnings
+    # that nobody was there is not what an evaluation says of it either
+    answer = systems.answered(json.loads(inference.to_json()), "face", LabelSet.load("ekman-7"))
+    assert (answer.state, answer.why) == ("unanswered", why)
 
 
 def test_a_scene_that_fails_leaves_a_gap():

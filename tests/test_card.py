@@ -131,7 +131,7 @@ Person 4: happiness >99%
     not measured: this tool yielded no action units
 
 Person 5: happiness 61%
-  no face was found for this person
+  no face is known for this person
 
   happiness  61%  ########################
   neutral    13%  #####

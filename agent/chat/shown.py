@@ -59,7 +59,7 @@ class Shown(Card):
         for person in people:
             self.heading(f"Person {person.id}")
             if person.face is None:
-                self.wrapped("no face was found for this person: nothing was measured", 2)
+                self.wrapped("no face is known for this person: nothing was measured", 2)
             else:
                 self.units(person)
         self.line()

@@ -12,7 +12,7 @@ from kuleshov.crew import Crew, plain
 from kuleshov.evidence import quoted
 from kuleshov.state import Plain, State
 from kuleshov.tools.types import Face
-from kuleshov.types import CodedVariable, Evidence, FaceContexts, Person
+from kuleshov.types import CodedVariable, Evidence, FaceContexts, Gap, Person, no_face
 
 
 class ContextNodes:
@@ -60,7 +60,8 @@ class ContextNodes:
                 for item in state["evidence"]
                 if item["person"] == person.id and item["source"].startswith("faces:")
             ]
-            found = FaceContexts(unanswered="no face was found", untold="no face was found")
+            why = no_face(map(Gap.model_validate, state["gaps"]))
+            found = FaceContexts(unanswered=why, untold=why)
             if person.face is not None:
                 picture = self.crew.desk.pictures(state["key"])[target["picture"]]
                 found = self.way.of(picture, person.face, own)

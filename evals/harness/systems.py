@@ -19,6 +19,7 @@ from kuleshov.annotate import store
 from kuleshov.evals.datasets.base import Answer, Kind
 from kuleshov.influence import divergence
 from kuleshov.tools.types import KuleshovError, LabelSet, nearest
+from kuleshov.types import Gap, no_face
 
 SERVES: dict[str, tuple[str, ...]] = {
     "face": ("face",),
@@ -125,7 +126,7 @@ def answered(
         return Outcome(None, "nobody was found", "unanswered")
     if kind == "text":
         return _description(record, person)
-    scores, why = reading(person, system)
+    scores, why = reading(person, system, record["gaps"])
     if scores is None:
         return Outcome(None, why, "unanswered")
     shares = scores["probabilities"]
@@ -186,7 +187,9 @@ def _area(person: Mapping[str, Any]) -> float:
     return (box[2] - box[0]) * (box[3] - box[1]) if box else 0.0
 
 
-def reading(person: Mapping[str, Any], system: str) -> tuple[dict[str, Any] | None, str | None]:
+def reading(
+    person: Mapping[str, Any], system: str, gaps: Sequence[Mapping[str, Any]] = ()
+) -> tuple[dict[str, Any] | None, str | None]:
     """A person's distribution under a system, or None and why there is none."""
     if system == "bayes":
         scores = person["emotions"]
@@ -210,8 +213,9 @@ def reading(person: Mapping[str, Any], system: str) -> tuple[dict[str, Any] | No
             scores = judgement["emotions"]
             return scores, None if scores else judgement["unanswered"] or "no reason given"
     if by_tool or system == "mllm":
-        none = "no face was found" if person["face"] is None else "no expression was measured"
-        return None, none
+        if person["face"] is None:
+            return None, no_face(map(Gap.model_validate, gaps))
+        return None, "no expression was measured"
     return None, "the model gave no reading"
 
 
