@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 # `training` is not installed; it is found from the root of the repository.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -63,6 +65,16 @@ def test_a_step_is_the_same_however_the_training_got_there():
     other = train.batch(maker, 3, seed=1, step=9)
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
     assert not (first[0] == other[0]).all()
+
+
+def test_scenes_made_ahead_by_other_processes_give_the_same_weights(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(data, "material", lambda *_: small_material())
+    monkeypatch.setattr(train, "choose_threshold", lambda *_: 0.5)
+    weights = [
+        load_file(train.train(tmp_path, tmp_path / str(n), 3, 2, 1e-3, seed=1, workers=n))
+        for n in (0, 2)
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_scenes_hold_faces_of_many_sizes_inside_the_picture():

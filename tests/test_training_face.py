@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from kuleshov.tools.pocket.face_net import EXPRESSIONS, load
@@ -154,6 +155,39 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(small_data, tmp_pat
     # Random units cannot be learned, and what is not measured is not claimed.
     assert net.info.units == ()
     assert len(net.info.log_prior) == len(EXPRESSIONS)
+
+
+def test_teachers_speak_where_people_did_not_and_beside_them():
+    class Sure(torch.nn.Module):
+        def forward(self, views):
+            logits = torch.full((len(views), 8), -40.0)
+            logits[:, 2] = 40.0
+            return logits, torch.full((len(views), 3), 2.0)
+
+    votes = torch.eye(8)[[1, 0]] * torch.tensor([[1.0], [0.0]])
+    known = torch.tensor([1.0, 0.0])
+    targets = (votes, known, torch.zeros(2, 3), known)
+    soft, labelled, z, found = train.taught([Sure(), Sure()], torch.zeros(2, 1, 48, 48), targets)
+    assert soft[0, [1, 2]].tolist() == pytest.approx([1 - train.TAUGHT, train.TAUGHT])
+    assert soft[1, 2] == pytest.approx(1)
+    assert z[:, 0].tolist() == pytest.approx([2 * train.TAUGHT, 2.0])
+    assert labelled.tolist() == found.tolist() == [1.0, 1.0]
+
+
+def test_a_larger_net_teaches_a_smaller_one(small_data, tmp_path):
+    large, small = tmp_path / "large", tmp_path / "small"
+    for folder in (large, small):
+        folder.mkdir()
+    shape = {"widths": (16, 16, 24, 32), "depths": (1, 1, 1)}
+    train.train(small_data, large, epochs=1, seed=1, export_every=9, shape=shape)
+    weights = large / "face_net.safetensors"
+    assert load(weights).config["widths"] == [16, 16, 24, 32]
+    train.train(
+        small_data, small, epochs=1, seed=2, export_every=9,
+        shape={"widths": (8, 8, 8, 16), "depths": (1, 1, 1)}, teachers=[weights],
+    )  # fmt: skip
+    with safe_open(small / "face_net.safetensors", framework="pt") as file:
+        assert file.metadata()["teachers"] == "1"
 
 
 def test_files_of_different_faces_are_not_mixed(small_data):

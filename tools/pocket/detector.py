@@ -130,8 +130,8 @@ def decode(maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     boxes, scores = [], []
     for stride, output in zip(STRIDES, maps, strict=True):
         n, _, height, width = output.shape
-        y = (torch.arange(height) + 0.5) * stride
-        x = (torch.arange(width) + 0.5) * stride
+        y = (torch.arange(height, device=output.device) + 0.5) * stride
+        x = (torch.arange(width, device=output.device) + 0.5) * stride
         centre = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
         sides = output[:, 1:].permute(0, 2, 3, 1).clamp(-6, 5).exp() * stride
         box = torch.cat([centre - sides[..., :2], centre + sides[..., 2:]], -1)

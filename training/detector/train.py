@@ -5,7 +5,8 @@
 On one CPU core: some 6 minutes for the teacher (once, kept in OUT/teacher.npz), then the training.
 It goes on from OUT/checkpoint.pt when there is one; the scenes of a step depend on the seed and the
 step alone. At the end it chooses the threshold and writes OUT/detector.safetensors;
-`--install` also copies that beside the code and enters its sha256.
+`--install` also copies that beside the code and enters its sha256. With a GPU the scenes are the
+slow part: `--workers` processes make them ahead.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import datetime
 import json
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
 from torchvision.ops import generalized_box_iou_loss
 
 from kuleshov.tools.pocket.detector import NAME, STRIDES, WEIGHTS, Detector, decode, detect, load
@@ -80,6 +83,7 @@ def targets(scene: data.Scene) -> tuple[NDArray[np.float32], NDArray[np.float32]
 def batch(maker: data.SceneMaker, size: int, seed: int, step: int) -> tuple[Tensor, ...]:
     """Pictures (N, 1, 256, 256), labels (N, A), boxes (N, A, 4) of one step."""
     maker.rng = np.random.default_rng([seed, step])
+    maker.cuts = step >= CUTS_FROM
     scenes = [maker.scene() for _ in range(size)]
     labels, boxes = zip(*(targets(scene) for scene in scenes), strict=True)
     pictures = torch.from_numpy(np.stack([scene.grey for scene in scenes]))[:, None].float()
@@ -101,7 +105,28 @@ def loss(maps: tuple[Tensor, ...], labels: Tensor, boxes: Tensor) -> tuple[Tenso
     return score_loss, box_loss / count
 
 
-def train(folder: Path, out: Path, steps: int, size: int, rate: float, seed: int) -> Path:
+@dataclass
+class _Steps(Dataset[tuple[Tensor, ...]]):
+    """The batch of each step, by its number."""
+
+    maker: data.SceneMaker
+    size: int
+    seed: int
+
+    def __getitem__(self, step: int) -> tuple[Tensor, ...]:
+        return batch(self.maker, self.size, self.seed, step)
+
+
+def train(
+    folder: Path,
+    out: Path,
+    steps: int,
+    size: int,
+    rate: float,
+    seed: int,
+    device: str = "cpu",
+    workers: int = 0,
+) -> Path:
     """Train for `steps` batches of `size` scenes; gives the path of the weights."""
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
@@ -112,7 +137,7 @@ def train(folder: Path, out: Path, steps: int, size: int, rate: float, seed: int
         f"{len(m.faces)} FER+ faces; {len(m.background)} backgrounds",
         flush=True,
     )
-    net = Detector().to(memory_format=torch.channels_last)
+    net = Detector().to(device, memory_format=torch.channels_last)
     for head in (net.head_fine, net.head_coarse):
         bias = head[-1].bias
         assert isinstance(bias, Tensor)
@@ -131,7 +156,7 @@ def train(folder: Path, out: Path, steps: int, size: int, rate: float, seed: int
     )
     checkpoint, first = out / "checkpoint.pt", 0
     if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, weights_only=True, map_location=device)
         first = state["step"]
         net.load_state_dict(state["net"])
         average.load_state_dict(state["average"])
@@ -140,9 +165,10 @@ def train(folder: Path, out: Path, steps: int, size: int, rate: float, seed: int
         print(f"goes on from step {first}", flush=True)
     began, sums = time.perf_counter(), np.zeros(3)
     net.train()
+    made = _Steps(maker, size, seed)
+    scenes = iter(DataLoader(made, None, sampler=range(first, steps), num_workers=workers))
     for step in range(first, steps):
-        maker.cuts = step >= CUTS_FROM
-        pictures, labels, boxes = batch(maker, size, seed, step)
+        pictures, labels, boxes = (part.to(device) for part in next(scenes))
         maps = net(pictures.contiguous(memory_format=torch.channels_last))
         score_loss, box_loss = loss(maps, labels, boxes)
         optimiser.zero_grad()
@@ -175,7 +201,7 @@ def train(folder: Path, out: Path, steps: int, size: int, rate: float, seed: int
             }
             torch.save(state, checkpoint.with_suffix(".new"))
             checkpoint.with_suffix(".new").replace(checkpoint)
-    return export(average.module, folder, out, steps)
+    return export(average.module.cpu(), folder, out, steps)
 
 
 def choose_threshold(net: Detector, folder: Path) -> float:
@@ -231,18 +257,29 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make the scenes")
     parser.add_argument("--install", action="store_true", help="put the weights into the package")
     parser.add_argument("--export-only", action="store_true", help="from the checkpoint, as it is")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
     if args.export_only:
-        state = torch.load(args.out / "checkpoint.pt", weights_only=True)
+        state = torch.load(args.out / "checkpoint.pt", weights_only=True, map_location="cpu")
         average = torch.optim.swa_utils.AveragedModel(Detector(), use_buffers=True)
         average.load_state_dict(state["average"])
         path = export(average.module, args.data, args.out, state["step"])
     else:
-        path = train(args.data, args.out, args.steps, args.batch, args.rate, args.seed)
+        path = train(
+            args.data,
+            args.out,
+            args.steps,
+            args.batch,
+            args.rate,
+            args.seed,
+            args.device,
+            args.workers,
+        )
     if args.install:
         install(path)
 

@@ -137,19 +137,23 @@ def augment(faces: Tensor, size: int, strength: float = 1.0) -> Tensor:
     Framing (turn, zoom, stretch, shift, mirror), then light (gamma), sharpness, noise and a
     blanked rectangle. Most views stay near FER+ framing, the tails cover a detector's loose boxes.
     `strength` (0–1) is how often sharpness, noise and blanking are touched, relative to the start.
+    The views are made on the device that the faces are on.
     """
-    count = len(faces)
+    count, device = len(faces), faces.device
+
+    def chance() -> Tensor:
+        return torch.rand(count, device=device)
 
     def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(count) * (high - low) + low
+        return chance() * (high - low) + low
 
     def normal(std: float) -> Tensor:
-        return (torch.randn(count) * std).clamp(-2.2 * std, 2.2 * std)
+        return (torch.randn(count, device=device) * std).clamp(-2.2 * std, 2.2 * std)
 
     angle = normal(0.17)
     zoom = torch.exp(normal(0.11))
     stretch = torch.exp(normal(0.05))
-    mirror = torch.where(torch.rand(count) < 0.5, -1.0, 1.0)
+    mirror = torch.where(chance() < 0.5, -1.0, 1.0)
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
     # Rows map output to input coordinates, both −1…1 over the picture.
     matrix = torch.stack(
@@ -162,7 +166,7 @@ def augment(faces: Tensor, size: int, strength: float = 1.0) -> Tensor:
     grid = functional.affine_grid(matrix, [count, 1, size, size], align_corners=False)
     views = functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
     views = views.clamp(0, 1) ** torch.exp(uniform(-0.4, 0.4))[:, None, None, None]
-    blurred = torch.rand(count) < 0.15 * strength
+    blurred = chance() < 0.15 * strength
     if blurred.any():
         smaller = int(torch.randint(int(0.45 * size), int(0.8 * size), ()))
         small = functional.interpolate(
@@ -170,13 +174,13 @@ def augment(faces: Tensor, size: int, strength: float = 1.0) -> Tensor:
         )
         views[blurred] = functional.interpolate(small, size=size, mode="bilinear")
     views = standardise(views)
-    noise = uniform(0, 0.15) * (torch.rand(count) < 0.4 * strength)
+    noise = uniform(0, 0.15) * (chance() < 0.4 * strength)
     views = views + torch.randn_like(views) * noise[:, None, None, None]
-    pixels = torch.arange(size) / size
+    pixels = torch.arange(size, device=device) / size
     half_height, half_width = uniform(0.06, 0.2), uniform(0.06, 0.2)
     rows = (pixels - uniform(0, 1)[:, None]).abs() < half_height[:, None]
     columns = (pixels - uniform(0, 1)[:, None]).abs() < half_width[:, None]
-    blanked = torch.rand(count) < 0.5 * strength
+    blanked = chance() < 0.5 * strength
     blank = rows[:, :, None] & columns[:, None, :] & blanked[:, None, None]
     return views.masked_fill(blank[:, None], 0.0)
 

@@ -131,9 +131,9 @@ def export(
     point chosen.
     """
     # What is measured here must be what is shipped: round to float16 first.
-    half = {name: value.half().contiguous() for name, value in net.state_dict().items()}
+    half = {name: v.half().cpu().contiguous() for name, v in net.state_dict().items()}
     half = {name: value for name, value in half.items() if not name.endswith("batches_tracked")}
-    rounded = copy.deepcopy(net).eval()
+    rounded = copy.deepcopy(net).cpu().eval()
     rounded.load_state_dict({name: value.float() for name, value in half.items()}, strict=False)
 
     rows = np.flatnonzero(faces.part == "held_out")

@@ -7,6 +7,14 @@ writes `checkpoint.pt` after every epoch and `face_net.safetensors` at the end o
 epoch and gives the same weights as a run that was never stopped (same machine and versions):
 each epoch draws its random numbers from (seed, epoch) alone. Going on with other `--epochs` is
 allowed, to end sooner or later; the change is written into the weights.
+
+With a GPU, larger nets can be trained first and the small one taught by them (distillation from an
+ensemble, Hinton et al. 2015):
+
+    for seed in 1 2 3 4; do python -m training.face.train --out runs/teacher$seed --seed $seed \
+        --widths 64,96,192,384 --depths 2,2,2 --epochs 60; done
+    python -m training.face.train --out runs/face --epochs 200 \
+        --teachers runs/teacher*/face_net.safetensors
 """
 
 from __future__ import annotations
@@ -17,6 +25,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +33,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kuleshov.tools.pocket.face_net import FACE_SIZE, NAME, FaceNet
+from kuleshov.tools.pocket.face_net import FACE_SIZE, NAME, FaceNet, load
 from training.face import data
 from training.face.export import export
 
@@ -35,6 +44,8 @@ WARM_UP = 0.08
 UNIT_WEIGHT = 0.5
 DROPOUT = 0.2
 EMA = 0.998
+TAUGHT = 0.6
+"""Part of the targets that comes from the teachers where there are some."""
 SIZES = ((0.35, 32), (0.46, 40), (1.0, 48))
 """Picture size by progress: small faces cost less than half as much, and early epochs learn as
 well from them (progressive resizing, Tan & Le 2021)."""
@@ -82,20 +93,58 @@ def losses(
     )
 
 
-def train(folder: Path, out: Path, epochs: int, seed: int, export_every: int) -> None:
+@torch.no_grad()
+def taught(
+    teachers: Sequence[FaceNet],
+    views: Tensor,
+    targets: tuple[Tensor, Tensor, Tensor, Tensor],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Soft labels, labelled, z-scores and found, with what the teachers see in the same views.
+
+    Where people or MediaPipe said nothing, the teachers' mean stands alone.
+    """
+    soft, labelled, z_target, found = targets
+    told = [teacher(views) for teacher in teachers]
+    shares = torch.stack([logits.float().softmax(1) for logits, _ in told]).mean(0)
+    z = torch.stack([z.float() for _, z in told]).mean(0)
+    own, seen = (1 - TAUGHT) * labelled[:, None], (1 - TAUGHT) * found[:, None]
+    return (
+        own * soft + (1 - own) * shares,
+        torch.ones_like(labelled),
+        seen * z_target + (1 - seen) * z,
+        torch.ones_like(found),
+    )
+
+
+def train(
+    folder: Path,
+    out: Path,
+    epochs: int,
+    seed: int,
+    export_every: int,
+    device: str = "cpu",
+    shape: dict[str, tuple[int, ...]] | None = None,
+    teachers: Sequence[Path] = (),
+) -> None:
+    """Train a net of `shape` (widths and depths of `FaceNet`) on `device`; see the module."""
     faces = data.read(folder)
-    rows = np.flatnonzero((faces.part == "train") & (faces.labelled | faces.found))
+    if teachers:  # they may tell of faces that nobody labelled, too
+        rows = np.flatnonzero(faces.part == "train")
+    else:
+        rows = np.flatnonzero((faces.part == "train") & (faces.labelled | faces.found))
+    masters = [load(path).to(device) for path in teachers]
     mean, std = unit_scale(faces)
-    images = torch.from_numpy(faces.images)
-    soft = torch.from_numpy(faces.soft)
-    labelled = torch.from_numpy(faces.labelled).float()
-    found = torch.from_numpy(faces.found).float()
-    z_target = ((torch.from_numpy(faces.units) - mean) / std).nan_to_num(0.0)
+    images = torch.from_numpy(faces.images).to(device)
+    soft = torch.from_numpy(faces.soft).to(device)
+    labelled = torch.from_numpy(faces.labelled).float().to(device)
+    found = torch.from_numpy(faces.found).float().to(device)
+    z_target = ((torch.from_numpy(faces.units) - mean) / std).nan_to_num(0.0).to(device)
     weights = torch.from_numpy(data.sampling_weights(faces.soft[rows], faces.labelled[rows]))
     index = torch.from_numpy(rows)
 
     torch.manual_seed(seed)
-    net = FaceNet(units=faces.units.shape[1]).to(memory_format=torch.channels_last)
+    net = FaceNet(units=faces.units.shape[1], **(shape or {}))
+    net = net.to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(net).eval().requires_grad_(False)
     matrices = [p for p in net.parameters() if p.ndim > 1]
     vectors = [p for p in net.parameters() if p.ndim <= 1]
@@ -110,7 +159,7 @@ def train(folder: Path, out: Path, epochs: int, seed: int, export_every: int) ->
     schedule = [[0, epochs]]
     checkpoint = out / "checkpoint.pt"
     if checkpoint.is_file():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, weights_only=True, map_location=device)
         if saved["seed"] != seed:
             raise SystemExit(f"{checkpoint} is of a run with --seed {saved['seed']}")
         net.load_state_dict(saved["net"])
@@ -126,6 +175,8 @@ def train(folder: Path, out: Path, epochs: int, seed: int, export_every: int) ->
         "seed": str(seed),
         "schedule": json.dumps(schedule),
     }
+    if teachers:
+        record["teachers"] = str(len(teachers))
     count = sum(p.numel() for p in net.parameters())
     print(f"{count:,} parameters, {len(rows):,} faces, {per_epoch} steps an epoch", flush=True)
 
@@ -143,12 +194,15 @@ def train(folder: Path, out: Path, epochs: int, seed: int, export_every: int) ->
             progress = (epoch * per_epoch + step) / (epochs * per_epoch)
             for group in optimiser.param_groups:
                 group["lr"] = rate_at(progress)
-            batch = drawn[step * BATCH : (step + 1) * BATCH]
+            batch = drawn[step * BATCH : (step + 1) * BATCH].to(device)
             views = data.augment(images[batch, None].float() / 255, size, strength)
-            logits, z = net(views.to(memory_format=torch.channels_last))
-            expression, units = losses(
-                logits, z, soft[batch], labelled[batch], z_target[batch], found[batch]
-            )
+            views = views.to(memory_format=torch.channels_last)
+            targets = (soft[batch], labelled[batch], z_target[batch], found[batch])
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
+                if masters:
+                    targets = taught(masters, views, targets)
+                logits, z = net(views)
+            expression, units = losses(logits.float(), z.float(), *targets)
             optimiser.zero_grad(set_to_none=True)
             (expression + UNIT_WEIGHT * units).backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
@@ -194,21 +248,35 @@ def held_out(net: FaceNet, faces: data.FaceData) -> str:
     rows = np.flatnonzero((faces.part == "held_out") & (faces.majority >= 0))
     hits = 0
     for chunk in np.array_split(rows, 16):
-        inputs = data.as_input(faces.images[chunk], FACE_SIZE)
+        inputs = data.as_input(faces.images[chunk], FACE_SIZE).to(net.expression.weight.device)
         logits, _ = net(inputs.to(memory_format=torch.channels_last))
-        hits += int((logits.argmax(1).numpy() == faces.majority[chunk]).sum())
+        hits += int((logits.argmax(1).cpu().numpy() == faces.majority[chunk]).sum())
     return f"held-out accuracy {hits / len(rows):.4f}"
 
 
+def _numbers(text: str) -> tuple[int, ...]:
+    """`32,64` as numbers."""
+    return tuple(int(part) for part in text.split(","))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.face.train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m training.face.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--data", type=Path, default=data.DEFAULT_DATA, help="folder of the data")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint and weights")
     parser.add_argument("--epochs", type=int, default=28)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--export-every", type=int, default=4, metavar="EPOCHS")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--widths", type=_numbers, help="of the stem and the three stages")
+    parser.add_argument("--depths", type=_numbers, help="blocks of the three stages")
+    parser.add_argument("--teachers", type=Path, nargs="+", default=(), metavar="WEIGHTS")
     arguments = parser.parse_args()
+    shape = {"widths": arguments.widths, "depths": arguments.depths}
     torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
     train(
@@ -217,6 +285,9 @@ def main() -> None:
         arguments.epochs,
         arguments.seed,
         arguments.export_every,
+        arguments.device,
+        {name: numbers for name, numbers in shape.items() if numbers},
+        arguments.teachers,
     )
 
 
