@@ -194,7 +194,7 @@ def test_words_that_lean_elsewhere_than_the_fused_reading_are_said():
 
 
 def test_faces_and_scene_overlap():
-    met = threading.Barrier(2, timeout=20)
+    met = threading.Barrier(2, timeout=120)
     tool = HandFaces(face(SMILE))
 
     class Meeting(HandFaces):

@@ -374,7 +374,7 @@ def test_in_a_real_terminal(feat_data, tmp_path):
     options = ["--model", "pocket", "--faces", "pocket"]
     photo = str(feat_data / "15-f13-anc-ph.jpg")
     child = pexpect.spawn(
-        command, ["chat", photo, *options], env=env, timeout=40, dimensions=(40, 90)
+        command, ["chat", photo, *options], env=env, timeout=240, dimensions=(40, 90)
     )
     child.expect("jpg>")
     assert b"Person 1" in child.before
@@ -393,7 +393,7 @@ def test_in_a_real_terminal(feat_data, tmp_path):
     (kept,) = Memory(tmp_path).listing()
     assert kept.session["steps"][-1]["kind"] == "what_if"
 
-    child = pexpect.spawn(command, ["chat", "--resume", *options], env=env, timeout=40)
+    child = pexpect.spawn(command, ["chat", "--resume", *options], env=env, timeout=240)
     child.expect("Which one")
     child.send("1\r")
     child.expect(", supposed>")

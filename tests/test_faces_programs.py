@@ -190,7 +190,7 @@ def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
         "frame 7 of 900"
     )
     child = int((tmp_path / "pid").read_text())
-    for _ in range(100):
+    for _ in range(1200):
         try:
             state = Path(f"/proc/{child}/stat").read_text().split()[2]
         except OSError:

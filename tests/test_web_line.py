@@ -31,7 +31,7 @@ class Desk:
             threading.Event().wait(0.01)
 
     def hold(self, job: Job) -> None:
-        assert self.free.wait(20)
+        assert self.free.wait(120)
 
     def job(self, owner: str, work=None, title: str = "") -> Job:
         def note(job: Job) -> str:

@@ -111,7 +111,7 @@ def uploads(folder: Path) -> list[str]:
 
 
 def test_ctrl_c_ends_the_server_and_removes_uploads(tmp_path, feat_data):
-    with serving(tmp_path) as (process, url), httpx.Client(timeout=30) as client:
+    with serving(tmp_path) as (process, url), httpx.Client(timeout=120) as client:
         client.get(url)
         with (feat_data / "single_face.jpg").open("rb") as file:
             assert client.post(f"{url}/page/read", files={"file": file}).status_code == 202
