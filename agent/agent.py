@@ -26,16 +26,18 @@ from kuleshov import (
 )
 from kuleshov.context.candidates import Situation
 from kuleshov.context.scheme import Scheme
-from kuleshov.crew import Crew
+from kuleshov.crew import Crew, Pace
 from kuleshov.examples import Examples
 from kuleshov.settings import Settings
 from kuleshov.tools import faces as face_tools
 from kuleshov.tools import mllm as models
+from kuleshov.tools import speech as recognisers
 from kuleshov.tools import transcript as transcripts
 from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.mllm.base import Mllm
 from kuleshov.tools.mllm.openai_endpoint import Limits
 from kuleshov.tools.mllm.usage import metered
+from kuleshov.tools.speech import Recogniser
 from kuleshov.tools.transcript import Cue
 from kuleshov.tools.types import KuleshovError, LabelSet
 from kuleshov.types import Inference
@@ -77,14 +79,26 @@ class Agent:
     `Agent.load()` chooses and loads the parts; the constructor takes parts that are loaded.
     """
 
-    def __init__(self, mllm: Mllm, faces: FaceTool, settings: Settings | None = None) -> None:
-        """Bind the parts.
+    def __init__(
+        self,
+        mllm: Mllm,
+        faces: FaceTool,
+        settings: Settings | None = None,
+        *,
+        speech: Recogniser | None = None,
+    ) -> None:
+        """Bind the parts; `speech` recognises the words of clips, None: their sound is ignored.
 
         Raises:
-            KuleshovError: an unknown label set, a fusion strategy that these parts cannot do, or a
-                calibration that was fitted for others.
+            KuleshovError: an unknown label set, a fusion strategy that these parts cannot do, a
+                calibration that was fitted for others, or speech that nothing recognises.
         """
         settings = settings or Settings.load()
+        if settings.speech and speech is None:
+            raise KuleshovError(
+                f"the settings ask for speech recognition by {settings.speech}, which was not "
+                "loaded; use Agent.load, or give the recogniser as `speech`."
+            )
         labels = LabelSet.load(settings.labels)
         scheme = Scheme.load(settings.scheme) if settings.scheme else None
         family = mllm.info.prompts if settings.prompts == "auto" else settings.prompts
@@ -106,6 +120,7 @@ class Agent:
             context_weight=weight,
             writer=conversation.Writer(family, mllm.info, labels),
             scheme=scheme,
+            speech=speech,
             temperatures=fitted.temperatures() if fitted else {},
             provenance={
                 "kuleshov": __version__,
@@ -119,6 +134,8 @@ class Agent:
                 "calibration": fitted.model_dump(mode="json", by_alias=True) if fitted else None,
                 "seed": settings.seed,
                 "versions": versions(),
+                # from Provenance on None where nobody asked
+                **({"speech": speech.info.model_dump(mode="json")} if speech else {}),
             },
             examples=shots,
         )
@@ -160,7 +177,17 @@ class Agent:
             quantization=chosen.quantization,
             allow_remote=chosen.allow_remote,
         )
+        if chosen.speech:
+            recognisers.check(chosen.speech)
         faces = tool.load(device=chosen.device)
+        speech = None
+        if chosen.speech:
+            speech = recognisers.load(
+                chosen.speech,
+                language=chosen.speech_language,
+                device=chosen.device,
+                dtype=chosen.dtype,
+            )
         model = models.load(
             chosen.model,
             device=chosen.device,
@@ -175,7 +202,7 @@ class Agent:
                 price_out=chosen.price_out,
             ),
         )
-        return cls(model, faces, chosen)
+        return cls(model, faces, chosen, speech=speech)
 
     def infer(
         self,
@@ -211,8 +238,8 @@ class Agent:
         """
         with self._laid_out(source) as key, _untraced(), metered():
             state = self.graph.invoke(
-                self.start(key, context, said, who, boxes, influence) | {"words": cues(transcript)},
-                {"configurable": {"progress": progress, "stop": stop}},
+                self.start(key, context, said, who, boxes, influence) | self.words(transcript),
+                {"configurable": {"progress": self._pace(progress), "stop": stop}},
             )
         return Inference.model_validate(state["inference"])
 
@@ -236,7 +263,7 @@ class Agent:
         """
         with self._laid_out(source) as key:
             start = self.start(key, context, said, who, boxes, influence)
-            start |= {"words": cues(transcript)}
+            start |= self.words(transcript)
             yield from self.events(self.graph, start, progress=progress, stop=stop)
 
     def events(
@@ -256,7 +283,13 @@ class Agent:
         with _untraced(), metered():
             events = graph.stream(
                 start,
-                {"configurable": {"streaming": True, "progress": progress, "stop": stop}},
+                {
+                    "configurable": {
+                        "streaming": True,
+                        "progress": self._pace(progress),
+                        "stop": stop,
+                    }
+                },
                 stream_mode=wanted,
                 subgraphs=True,
             )
@@ -380,13 +413,15 @@ class Agent:
             KuleshovError: a setting that is unknown or that these parts cannot do.
         """
         chosen = Settings.load(None, **{**self.settings.model_dump(), **changes})
-        other = Agent(self.crew.mllm, self.crew.faces, chosen)
+        if chosen.speech != self.settings.speech:
+            raise KuleshovError("speech recognition is chosen when an agent is loaded.")
+        other = Agent(self.crew.mllm, self.crew.faces, chosen, speech=self.crew.speech)
         other.crew.desk = self.crew.desk
         return other
 
     def with_model(self, mllm: Mllm) -> Agent:
         """The same agent with another way to the model."""
-        return Agent(mllm, self.crew.faces, self.settings)
+        return Agent(mllm, self.crew.faces, self.settings, speech=self.crew.speech)
 
     def start(
         self,
@@ -412,6 +447,27 @@ class Agent:
             "boxes": [people.checked_box(box) for box in boxes],
             "apart": self.settings.influence if influence is None else influence,
         }
+
+    def words(
+        self, transcript: str | os.PathLike[str] | Sequence[Cue] | None
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Lines of a transcript, or of its file, as the graph's state holds them.
+
+        Raises:
+            KuleshovError: the file cannot be read; words are recognised from the sound too.
+        """
+        if transcript is None:
+            return {"words": []}
+        if self.crew.speech is not None:
+            raise KuleshovError(transcripts.TWICE)
+        named = isinstance(transcript, (str, os.PathLike))
+        cues = transcripts.read(transcript) if named else transcript  # type: ignore[arg-type]
+        return {"words": [cue.model_dump(mode="json") for cue in cues]}  # type: ignore[union-attr]
+
+    def _pace(self, progress: Callable[[float, float], None] | None) -> Pace | None:
+        if progress is None:
+            return None
+        return Pace(progress, "faces", *(["speech"] if self.crew.speech else []))
 
     def _laid_out(self, source: Any) -> _LaidOut:
         return _LaidOut(self, source)
@@ -441,14 +497,6 @@ def _texts(given: str | Sequence[str], what: str) -> list[str]:
                 f"{what} has {len(text):,} characters; at most {LONGEST_TEXT:,} can be read."
             )
     return [text for text in texts if text.strip()]
-
-
-def cues(given: str | os.PathLike[str] | Sequence[Cue] | None) -> list[dict[str, Any]]:
-    """Lines of a transcript, or of its file, as the graph's state holds them."""
-    if given is None:
-        return []
-    cues = transcripts.read(given) if isinstance(given, (str, os.PathLike)) else list(given)
-    return [cue.model_dump(mode="json") for cue in cues]
 
 
 def _untraced() -> AbstractContextManager[Any]:

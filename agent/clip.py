@@ -72,7 +72,7 @@ class ClipNodes:
                 keys.add(sample, found)
             read_s = batch[-1].frame.time_s
             if options.get("progress"):
-                options["progress"](read_s, stream.duration_s)
+                options["progress"]("faces", read_s, stream.duration_s)
             if options.get("stop") is not None and options["stop"].is_set():
                 gaps.append(
                     Gap(

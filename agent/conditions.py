@@ -48,7 +48,7 @@ class Shown:
         told = [
             item
             for item in self.evidence
-            if item.source in ("user", "transcript") or item.kind == "before"
+            if item.source in ("user", "transcript", "speech") or item.kind == "before"
         ]
         if self.crew.writer.family == "full":
             return told

@@ -19,6 +19,7 @@ from kuleshov.settings import Settings
 from kuleshov.state import Desk, Picture, Plain
 from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm
+from kuleshov.tools.speech import Recogniser
 from kuleshov.tools.types import KuleshovError, LabelSet
 from kuleshov.types import Gap
 
@@ -41,6 +42,7 @@ class Crew:
     provenance: Plain
     examples: Examples | None = None
     scheme: Scheme | None = None
+    speech: Recogniser | None = None
     temperatures: dict[str, float] = field(default_factory=dict)
     desk: Desk = field(default_factory=Desk)
     priors: dict[tuple[tuple[str, ...], ...], list[float]] = field(default_factory=dict)
@@ -125,6 +127,19 @@ class Crew:
         """The picture; of a clip the middle one of its sampled frames."""
         pictures = self.desk.pictures(key)
         return pictures[len(pictures) // 2]
+
+
+class Pace:
+    """Progress of a clip whose steps run side by side: as far as the one furthest behind."""
+
+    def __init__(self, tell: Callable[[float, float], None], *steps: str) -> None:
+        self._tell, self._done = tell, dict.fromkeys(steps, 0.0)
+        self._lock = threading.Lock()
+
+    def __call__(self, step: str, done_s: float, whole_s: float) -> None:
+        with self._lock:
+            self._done[step] = done_s
+            self._tell(min(self._done.values()), whole_s)
 
 
 def check_stop(config: RunnableConfig) -> None:

@@ -10,6 +10,7 @@ from langgraph.graph import END, START, StateGraph
 from kuleshov.context.candidates import Situation
 from kuleshov.context.nodes import ContextNodes
 from kuleshov.crew import Crew
+from kuleshov.hearing import HearingNodes
 from kuleshov.person import PersonNodes
 from kuleshov.picture import PictureNodes
 from kuleshov.state import PersonResult, PersonState, State
@@ -34,8 +35,8 @@ def person_graph(crew: Crew) -> Any:
 def build(crew: Crew, checkpointer: Any = None) -> Any:
     """The compiled graph: faces and scene side by side, then each person, then the record.
 
-    Of a clip, faces are followed first: they and the cuts say which frames show the scene. Its
-    moments are read beside its people.
+    Of a clip, faces are followed first: they and the cuts say which frames show the scene. Beside
+    them its words are recognised, if that was asked for. Its moments are read beside its people.
     """
     nodes = PictureNodes(crew)
     graph = StateGraph(State)
@@ -44,10 +45,14 @@ def build(crew: Crew, checkpointer: Any = None) -> Any:
     graph.add_node("describe_scene", nodes.describe_scene)
     graph.add_node("follow_faces", nodes.clips.follow_faces)
     graph.add_edge(START, "open_media")
+    graph.add_node("hear_words", HearingNodes(crew).hear_words)
     graph.add_conditional_edges(
-        "open_media", nodes.after_open, ["observe_faces", "describe_scene", "follow_faces"]
+        "open_media",
+        nodes.after_open,
+        ["observe_faces", "describe_scene", "follow_faces", "hear_words"],
     )
     graph.add_edge("follow_faces", "describe_scene")
+    graph.add_edge("hear_words", "gather")
     graph.add_edge("observe_faces", "gather")
     graph.add_edge("describe_scene", "gather")
     _then_people(graph, crew, nodes)
@@ -92,7 +97,7 @@ def back_graph(crew: Crew, situations: Sequence[Situation]) -> Any:
 
 
 def _faces_then(crew: Crew, steps: Mapping[str, Any]) -> Any:
-    """Open, find or follow the faces, gather, the steps one after another, finish."""
+    """Open, find or follow the faces (and hear), gather, then one step after another, finish."""
     nodes = PictureNodes(crew)
     graph = StateGraph(State)
     graph.add_node("open_media", nodes.open_media)
@@ -101,11 +106,13 @@ def _faces_then(crew: Crew, steps: Mapping[str, Any]) -> Any:
     graph.add_edge(START, "open_media")
     graph.add_conditional_edges(
         "open_media",
-        lambda state: nodes.after_open(state)[0],
-        ["observe_faces", "follow_faces"],
+        lambda state: [step for step in nodes.after_open(state) if step != "describe_scene"],
+        ["observe_faces", "follow_faces", "hear_words"],
     )
     last = "gather"
-    graph.add_node(last, nodes.gather)
+    graph.add_node(last, nodes.gather, defer=True)
+    graph.add_node("hear_words", HearingNodes(crew).hear_words)
+    graph.add_edge("hear_words", last)
     graph.add_edge("observe_faces", last)
     graph.add_edge("follow_faces", last)
     for name, step in {**steps, "finish": nodes.finish}.items():

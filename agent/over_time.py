@@ -100,12 +100,14 @@ def going_on(track: Track, time_s: float) -> list[UnitEvent]:
     ]
 
 
-def words(cues: Sequence[dict[str, Any]], *, first: int) -> list[Evidence]:
-    """Lines of a transcript as evidence with times, numbered from `first`."""
+def words(
+    cues: Sequence[dict[str, Any]], *, first: int, source: str = "transcript"
+) -> list[Evidence]:
+    """What is said as evidence with times, numbered from `first`; `source`: or speech."""
     return [
         Evidence(
             n=first + i,
-            source="transcript",
+            source=source,
             kind="transcript",
             text=said_text(cue["text"], cue["start_s"], cue["end_s"]),
             start_s=cue["start_s"],

@@ -14,7 +14,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Send
 
-from kuleshov import clip, conversation, crops, evidence, over_time, people
+from kuleshov import clip, conversation, crops, evidence, hearing, over_time, people
 from kuleshov.crew import Crew, gap, plain
 from kuleshov.state import Plain, State
 from kuleshov.tools import media, transcript
@@ -55,7 +55,7 @@ class PictureNodes:
     def after_open(self, state: State) -> list[str]:
         """A still: faces and scene side by side. A clip: its faces first, which choose frames."""
         if state["media"]["kind"] == "clip":
-            return ["follow_faces"]
+            return ["follow_faces", *(["hear_words"] if self.crew.speech else [])]
         return ["observe_faces", "describe_scene"]
 
     def observe_faces(self, state: State) -> State:
@@ -225,7 +225,9 @@ class PictureNodes:
                     f"{transcript.MOST_LINES}, long ones cut"
                 )
         said = plain(transcript.condensed(cues))
-        items += over_time.words(said, first=len(items) + 1)
+        source = "speech" if state.get("heard") else "transcript"
+        items += over_time.words(said, first=len(items) + 1, source=source)
+        warnings += hearing.told(self.crew, state)
         return {"targets": found, "evidence": plain(items), "warnings": warnings}
 
     def to_people(self, state: State) -> list[Send] | str:
@@ -301,6 +303,7 @@ class PictureNodes:
         made = dict(self.crew.provenance)
         if state["media"]["kind"] == "clip":
             made["mllm"] = {**made["mllm"], "clip_frames": self.crew.frames_as}
+        made["speech"] = hearing.facts(self.crew, state)
         inference = Inference.model_validate(
             {
                 **known,

@@ -79,6 +79,14 @@ class Settings(BaseSettings):
     max_people: int = Field(
         20, ge=1, description="most people judged in one picture, largest first"
     )
+    speech: str | None = Field(
+        None,
+        description="clips: recognise what is said with this Whisper model, Hub id or folder; "
+        "None: sound is ignored",
+    )
+    speech_language: str | None = Field(
+        None, description="language of the speech, e.g. de; None: told from the sound"
+    )
     sampling: Literal["rate", "count", "cuts", "moments"] = Field(
         "rate",
         description="clips: frames looked at; moments: as rate, kept only where units peak",

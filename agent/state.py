@@ -39,6 +39,7 @@ class State(TypedDict, total=False):
     faces: list[list[Plain]]
     tracks: list[Plain]
     words: list[Plain]
+    heard: Plain
     scene: Plain | None
     covered: Plain | None
     coded: list[Plain]

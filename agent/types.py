@@ -43,7 +43,7 @@ class Evidence(Record):
     """One numbered item that an explanation may cite."""
 
     n: int = Field(ge=1)
-    source: str = Field(description="faces:TOOL, mllm, user or transcript")
+    source: str = Field(description="faces:TOOL, mllm, user, transcript or speech (recognised)")
     kind: Literal[
         "expression",
         "action_unit",
@@ -282,6 +282,12 @@ class Provenance(Record):
     examples: dict[str, Any] | None = Field(None, description="the set that examples are from")
     scheme: dict[str, Any] | None = Field(
         None, description="coding scheme: name, version, source, SHA-256; None: nothing coded"
+    )
+    speech: dict[str, Any] | None = Field(
+        None,
+        description="clips: what recognised the words (model, revision, SHA-256, version is that "
+        "of transformers) and `heard`: lines (None: it could not hear), language, until when, "
+        "stretches left out; None: not asked for",
     )
     calibration: dict[str, Any] | None = Field(
         None, description="the fitted temperatures and what they were fitted on"

@@ -28,6 +28,7 @@ def test_every_part_has_its_row_in_order() -> None:
         "transformers",
         "pocket (LLaVA)",
         "default model",
+        "speech (Whisper)",
         "bitsandbytes",
         "captum",
     ]

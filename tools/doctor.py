@@ -11,9 +11,10 @@ import platform
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from kuleshov.tools import faces, mllm, pocket
+from kuleshov.tools import faces, mllm, pocket, speech
 from kuleshov.tools.faces import ToolStatus
 from kuleshov.tools.mllm import hardware, hub
+from kuleshov.tools.mllm import weights as mllm_weights
 from kuleshov.tools.pocket import weights
 from kuleshov.tools.types import first_line
 
@@ -36,6 +37,7 @@ def report(paths: Mapping[str, str] | None = None) -> list[ToolStatus]:
     rows += [_row(name, status) for name, status in faces.statuses(paths).items()]
     rows += [_row("torch", _torch), _row("transformers", _transformers)]
     rows += [_row("pocket (LLaVA)", _bundled), _row("default model", _default)]
+    rows += [_row("speech (Whisper)", _speech)]
     rows += [_row(extra[0], partial(_extra, *extra)) for extra in EXTRAS]
     return rows
 
@@ -157,6 +159,21 @@ def _default() -> ToolStatus:
         licence=row.licence or "",
         measures=row.note,
         command=None if ready else row.command,
+    )
+
+
+def _speech() -> ToolStatus:
+    """The Whisper models that are here, for --speech; they need no further package."""
+    found = [name for name, folder in hub.cached_models() if mllm_weights.hears(folder)]
+    command = f"kuleshov models pull {speech.EXAMPLE}"
+    return ToolStatus(
+        name="speech (Whisper)",
+        ready=bool(found),
+        installed=True,
+        weights=f"cached: {', '.join(found)}" if found else "not here",
+        licence="code Apache-2.0; weights by model, see `kuleshov models`",
+        measures="words of clips with their times, --speech MODEL",
+        command=None if found else command,
     )
 
 

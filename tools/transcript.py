@@ -11,9 +11,14 @@ from kuleshov.tools.types import KuleshovError, Record
 
 MOST_LINES, LINE_LENGTH = 40, 400
 
+TWICE = (
+    "words come from a transcript or from speech recognition, not from both: leave out "
+    "--transcript, or --speech (setting `speech`)."
+)
+
 
 class Cue(Record):
-    """What was said, and when; None: the file has no times."""
+    """What was said, and when, seconds of the clip; None: the file has no times."""
 
     start_s: float | None = Field(None, ge=0)
     end_s: float | None = Field(None, ge=0)

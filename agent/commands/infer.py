@@ -83,6 +83,7 @@ def add_options(infer: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from kuleshov import card
     from kuleshov.tools import transcript
+    from kuleshov.tools.transcript import TWICE
     from kuleshov.tools.types import KuleshovError
 
     paths, failed = expanded(arguments.paths)
@@ -93,6 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         report.check_path(arguments.report)
     if getattr(arguments, "transcript", None):
+        if arguments.speech:
+            raise KuleshovError(TWICE)
         if arguments.stream or arguments.shuffle_seeds:
             raise KuleshovError("--transcript goes with neither --stream nor --shuffle-seeds.")
         transcript.read(arguments.transcript)  # a mistake is found before anything is loaded

@@ -34,6 +34,8 @@ CHOICES = (
     "rate",
     "moments",
     "start_s",
+    "speech",
+    "speech_language",
     "max_people",
     "context_weight",
     "allow_remote",
@@ -86,6 +88,14 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
     command.add_argument("--frames", type=int, help="clips: frames kept as pictures (8)")
     command.add_argument("--moments", type=int, help="clips: moments read on their own (6)")
     command.add_argument("--start-s", type=float, metavar="SECONDS", help="clips: read from here")
+    command.add_argument(
+        "--speech",
+        metavar="MODEL",
+        help="clips: recognise what is said, e.g. openai/whisper-small, or a Whisper's folder",
+    )
+    command.add_argument(
+        "--speech-language", metavar="CODE", help="of the speech, e.g. de (told from the sound)"
+    )
     command.add_argument("--max-people", type=int, help="most people judged in one picture")
     command.add_argument(
         "--allow-remote",

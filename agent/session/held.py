@@ -10,12 +10,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kuleshov import graph
-from kuleshov.agent import Agent, Event, cues
+from kuleshov.agent import Agent, Event
 from kuleshov.tools.transcript import Cue
 from kuleshov.tools.types import KuleshovError
 
-LOOKED_AT = ("media", "faces", "tracks", "scene", "covered", "words")
-LOOKING = ("faces", "scene", "clip", "cover_faces")  # steps whose gaps stay when judged again
+LOOKED_AT = ("media", "faces", "tracks", "scene", "covered", "words", "heard")
+LOOKING = (
+    "faces",
+    "scene",
+    "clip",
+    "cover_faces",
+    "speech",
+)  # steps whose gaps stay when judged again
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Held:
         Raises:
             MediaError: the source cannot be opened.
         """
-        start = self._start(agent, words, influence) | {"words": cues(transcript)}
+        start = self._start(agent, words, influence) | agent.words(transcript)
         yield from self._run(agent, agent.graph, start, progress, stop)
 
     def again(

@@ -12,7 +12,7 @@ import numpy as np
 from kuleshov.tools.media.types import Frame, MediaError, Rgb, check_pixels
 
 # Only these may read a clip: others (HLS, concat) are lists that would open further addresses
-_DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
+DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 # Between the end a clip's header promises and its last packet: rounding and audio padding, seconds
 _END_TOLERANCE_S = 0.25
 LONGEST_SIDE = 1920
@@ -51,7 +51,7 @@ class Clip:
                 mode="r",
                 metadata_errors="replace",
                 buffer_size=1 << 18,
-                options={"format_whitelist": _DEMUXERS},
+                options={"format_whitelist": DEMUXERS},
             )
         except (av.FFmpegError, ValueError):
             raise MediaError(

@@ -18,47 +18,13 @@ from typing import Any, Literal
 from kuleshov.tools import pocket
 from kuleshov.tools.mllm import hardware, weights
 from kuleshov.tools.mllm.base import MllmError
+from kuleshov.tools.mllm.known import KNOWN, LARGE, SMALL, SPEECH
 from kuleshov.tools.types import Record, first_line, nearest
 
 POCKET_LICENCE = "CC BY-NC 4.0 (research use)"
 PROBE_S = 3.0
 SPARE_BYTES = 3_000_000_000
 """Memory beside the weights: activations, key-value caches."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """A model of the Hub that this program was checked with."""
-
-    id: str
-    gigabytes: float
-    parameters: float
-    licence: str
-    many_images: bool
-    note: str
-
-
-SMALL = hardware.SMALL
-LARGE = "llava-hf/llava-onevision-qwen2-7b-ov-hf"
-
-KNOWN = {
-    known.id: known
-    for known in (
-        Known(SMALL, 1.79, 0.9e9, "Apache-2.0", True, "default on a CPU; images and clips"),
-        Known(LARGE, 16.1, 8.0e9, "Apache-2.0", True, "default on a GPU; images and clips"),
-        Known(
-            "llava-hf/llava-interleave-qwen-0.5b-hf",
-            1.73,
-            0.9e9,
-            "research, non-commercial",
-            True,
-            "several images",
-        ),
-        Known("llava-hf/llava-1.5-7b-hf", 14.1, 7.1e9, "Llama 2", False, "one image"),
-        Known("llava-hf/llava-v1.6-mistral-7b-hf", 15.1, 7.6e9, "Apache-2.0", False, "one image"),
-        Known("llava-hf/LLaVA-NeXT-Video-7B-hf", 14.1, 7.1e9, "Llama 2", True, "images and clips"),
-    )
-}
 
 
 class ModelStatus(Record):
@@ -72,6 +38,24 @@ class ModelStatus(Record):
     path: str | None = None
     default: bool = False
     command: str | None = None
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How a user names a model for some purpose, for messages that say what to do."""
+
+    option: str = "--model"
+    example: str = SMALL
+    bundled: bool = True
+
+    @property
+    def others(self) -> str:
+        """What else can be done where a model cannot be downloaded."""
+        folder = f"give a local folder ({self.option} FOLDER)"
+        return f"{folder}, or use the bundled model (--model pocket)" if self.bundled else folder
+
+
+LLAVA = Ways()
 
 
 @dataclass(frozen=True)
@@ -95,7 +79,7 @@ def default_model(device: str | None = None, quantization: str = "none") -> str:
     return LARGE if free is not None and needed + SPARE_BYTES <= free else SMALL
 
 
-def find(name: str) -> Source:
+def find(name: str, ways: Ways = LLAVA) -> Source:
     """What a name stands for: 'pocket', a local folder, or an id of the Hub.
 
     Raises:
@@ -111,8 +95,8 @@ def find(name: str) -> Source:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         hint = _suggestion(name)
         raise MllmError(
-            f"there is no model {name!r}{hint}; give an id of the Hub such as {SMALL}, "
-            "a local folder, or pocket."
+            f"there is no model {name!r}{hint}; give an id of the Hub such as {ways.example}"
+            + (", a local folder, or pocket." if ways.bundled else " or a local folder.")
         )
     folder = snapshot(name)
     if folder is not None and weights.files(folder) is not None:
@@ -120,7 +104,13 @@ def find(name: str) -> Source:
     return Source(name, "hub", None)
 
 
-def check(name: str | None, *, device: str | None = None, quantization: str = "none") -> None:
+def check(
+    name: str | None,
+    *,
+    device: str | None = None,
+    quantization: str = "none",
+    ways: Ways = LLAVA,
+) -> None:
     """Tell at once, and before anything is loaded, that a model cannot be had.
 
     Args:
@@ -130,18 +120,18 @@ def check(name: str | None, *, device: str | None = None, quantization: str = "n
     Raises:
         MllmError: unknown, incomplete, or neither here nor to be downloaded now.
     """
-    source = find(name or default_model(device, quantization))
+    source = find(name or default_model(device, quantization), ways)
     if source.folder is None:
-        _must_reach(source.id)
+        _must_reach(source.id, ways)
     else:
         _must_be_whole(source.id, source.folder)
 
 
-def fetch(source: Source) -> Source:
+def fetch(source: Source, ways: Ways = LLAVA) -> Source:
     """The source with its files here, downloaded if need be. Raises MllmError if it cannot."""
     if source.folder is not None:
         return source
-    folder = download(source.id)
+    folder = download(source.id, ways)
     return Source(source.id, "hub", folder, folder.name)
 
 
@@ -185,7 +175,7 @@ def listing() -> list[ModelStatus]:
             default=known.id == default,
             command=f"kuleshov models pull {known.id}",
         )
-        for known in KNOWN.values()
+        for known in (*KNOWN.values(), *SPEECH.values())
         if known.id not in cached
     ]
     return rows
@@ -208,7 +198,7 @@ def _bundled() -> ModelStatus:
 def _cached() -> list[ModelStatus]:
     rows = []
     for name, folder in cached_models():
-        known = KNOWN.get(name)
+        known = KNOWN.get(name) or SPEECH.get(name)
         whole = weights.files(folder) is not None
         rows.append(
             ModelStatus(
@@ -216,7 +206,7 @@ def _cached() -> list[ModelStatus]:
                 state="cached" if whole else "incomplete",
                 bytes=weights.size(folder),
                 licence=known.licence if known else weights.licence(folder),
-                note=known.note if known else "",
+                note=known.note if known else _note(folder),
                 path=str(folder),
                 command=None if whole else f"kuleshov models pull {name}",
             )
@@ -224,8 +214,12 @@ def _cached() -> list[ModelStatus]:
     return rows
 
 
+def _note(folder: Path) -> str:
+    return "words of clips (--speech)" if weights.hears(folder) else ""
+
+
 def cached_models() -> list[tuple[str, Path]]:
-    """Ids and snapshot folders of the image-text-to-text models in the Hub cache."""
+    """Ids and snapshot folders of the models for pictures and for speech in the Hub cache."""
     cache = _cache_folder()
     if not cache.is_dir():
         return []
@@ -238,7 +232,10 @@ def cached_models() -> list[tuple[str, Path]]:
     return [
         (name, folder)
         for name, folder in found
-        if folder is not None and (name in KNOWN or weights.reads_images(folder))
+        if folder is not None
+        and (
+            name in KNOWN or name in SPEECH or weights.reads_images(folder) or weights.hears(folder)
+        )
     ]
 
 
@@ -261,7 +258,7 @@ def _cache_folder() -> Path:
 
 def _suggestion(name: str) -> str:
     """' (did you mean X?)' by whole ids and by their last parts, which is what is remembered."""
-    ids = [*KNOWN, *(cached for cached, _ in cached_models())]
+    ids = [*KNOWN, *SPEECH, *(cached for cached, _ in cached_models())]
     short = {known.split("/")[-1].lower(): known for known in ids}
     hint = nearest(name, ["pocket", *short, *(known.lower() for known in ids)])
     match = re.search(r"did you mean (.*)\?", hint)
@@ -307,21 +304,20 @@ def unreachable() -> str | None:
     return outcome[0] if outcome else f"no answer within {PROBE_S + 1:.0f} s"
 
 
-def _must_reach(name: str) -> None:
+def _must_reach(name: str, ways: Ways) -> None:
     reason = unreachable()
     if reason is None:
         return
     from huggingface_hub import constants
 
-    hint = "" if name in KNOWN else _suggestion(name)
+    hint = "" if name in KNOWN or name in SPEECH else _suggestion(name)
     raise MllmError(
         f"the model {name}{hint} is not on this machine and {constants.ENDPOINT} cannot be reached "
-        f"({reason}): with a network run `kuleshov models pull {name}`, or give a local folder "
-        "(--model FOLDER), or use the bundled model (--model pocket)."
+        f"({reason}): with a network run `kuleshov models pull {name}`, or {ways.others}."
     )
 
 
-def download(name: str) -> Path:
+def download(name: str, ways: Ways = LLAVA) -> Path:
     """Fetch a model's safetensors, config and processor files into the Hub cache.
 
     Says on stderr what is being fetched, under which licence and how large, then shows its
@@ -330,7 +326,7 @@ def download(name: str) -> Path:
     Raises:
         MllmError: see `pull`.
     """
-    _must_reach(name)
+    _must_reach(name, ways)
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -370,16 +366,18 @@ def download(name: str) -> Path:
             raise
         raise MllmError(
             f"{name} could not be downloaded ({first_line(error)}): run `kuleshov models pull "
-            f"{name}` again, which goes on where it stopped, or give a local folder "
-            "(--model FOLDER), or use the bundled model (--model pocket)."
+            f"{name}` again, which goes on where it stopped, or {ways.others}."
         ) from error
     weights.check_complete(folder, name)
     return folder
 
 
 def _wanted(file: str) -> bool:
-    """Top-level config, tokenizer, card and safetensors; no other weights, no code."""
-    if "/" in file or file.startswith("consolidated"):
+    """Top-level config, tokenizer, card and safetensors; no other weights, no code.
+
+    Of weights that are there twice, the second copy in float32 is left out (Whisper large-v3).
+    """
+    if "/" in file or file.startswith("consolidated") or ".fp32" in file:
         return False
     return file.endswith((".json", ".jinja", ".safetensors", ".model", ".txt")) or file.startswith(
         ("README", "LICENSE")

@@ -153,3 +153,8 @@ def reads_images(folder: Path) -> bool:
     found = config(folder)
     architecture = str((found.get("architectures") or [""])[0])
     return "vision_config" in found and architecture.endswith("ForConditionalGeneration")
+
+
+def hears(folder: Path) -> bool:
+    """Whether the config is that of a Whisper model."""
+    return config(folder).get("model_type") == "whisper"
