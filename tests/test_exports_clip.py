@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from tracks import write_clip
 
 from kuleshov import Agent, Inference, Settings
 from kuleshov.exports import clip as exports
+from kuleshov.exports.spans import laned
 from kuleshov.tools import transcript
 from kuleshov.tools.mllm import ScriptedMllm
 from kuleshov.tools.types import KuleshovError
@@ -100,9 +102,6 @@ def test_the_tables_and_the_captions(read: Inference, tmp_path: Path) -> None:
     with (tmp_path / "out" / "talk.moments.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["top"] for row in rows] == ["sadness", "happiness"]
-    with (tmp_path / "out" / "talk.boris.tsv").open() as file:
-        boris = list(csv.DictReader(file, delimiter="\t"))
-    assert {row["Behavior"] for row in boris} == {"AU12", "emotion", "not seen", "words"}
     import pysubs2
 
     captions = pysubs2.load(str(tmp_path / "out" / "talk.vtt"))
@@ -110,6 +109,65 @@ def test_the_tables_and_the_captions(read: Inference, tmp_path: Path) -> None:
         "person 1: sadness",
         "person 1: happiness",
     ]
+
+
+def test_the_boris_project(read: Inference, tmp_path: Path) -> None:
+    """Fields as BORIS 8.27 and 10.0 read them."""
+    exports.write_all(read, tmp_path / "out")
+    project = json.loads((tmp_path / "out" / "talk.boris").read_text("utf-8"))
+    assert project["project_format_version"] == "7.0"
+    assert [one["name"] for one in project["subjects_conf"].values()] == ["person 1"]
+    kinds = {one["code"]: one["type"] for one in project["behaviors_conf"].values()}
+    assert kinds == {
+        "AU12": "State event",
+        "AU12 apex": "Point event",
+        "emotion sadness": "State event",
+        "emotion happiness": "State event",
+        "not seen": "State event",
+        "words": "State event",
+    }
+    for one in project["behaviors_conf"].values():
+        assert one["category"] in project["behavioral_categories"]
+        assert set(one) == {
+            "type", "key", "code", "description", "color", "category", "modifiers", "excluded",
+            "coding map",
+        }  # fmt: skip
+    assert list(project["observations"]) == ["talk"]
+    observation = project["observations"]["talk"]
+    assert observation["type"] == "MEDIA"
+    (file,) = observation["file"]["1"]
+    assert Path(file).is_absolute()
+    assert Path(file).is_file()
+    facts = observation["media_info"]
+    assert facts["length"] == {file: 2.0}
+    assert facts["fps"] == {file: 10.0}
+    assert (facts["hasVideo"], facts["hasAudio"]) == ({file: True}, {file: False})
+    events = observation["events"]
+    assert [event[0] for event in events] == sorted(event[0] for event in events)
+    assert {len(event) for event in events} == {6}
+    assert {event[1] for event in events if event[2] != "words"} == {"person 1"}
+    for code, kind in kinds.items():
+        times = [event[0] for event in events if event[2] == code]
+        assert len(times) == (1 if kind == "Point event" else 2)
+    (unit,) = read.people[0].track.events
+    assert [event[0] for event in events if event[2] == "AU12"] == [unit.onset_s, unit.offset_s]
+    assert [event[0] for event in events if event[2] == "AU12 apex"] == [unit.apex_s]
+    (words,) = [event for event in events if event[2] == "words" and event[4]]
+    assert words[:2] == [0.2, ""]
+    assert words[4] == '"You won\'t believe it."'
+
+
+def test_spans_that_overlap_are_on_tiers_of_their_own(read: Inference) -> None:
+    """BORIS pairs a start with the next entry of its behaviour; ELAN has no overlap on a tier."""
+    person = read.people[0]
+    event = person.track.events[0]
+    later = event.model_copy(
+        update={"onset_s": event.onset_s + 0.1, "offset_s": event.offset_s + 0.1}
+    )
+    track = person.track.model_copy(update={"events": (event, later)})
+    changed = read.model_copy(update={"people": (person.model_copy(update={"track": track}),)})
+    lanes = [lane for span, lane in laned(changed) if span.unit == 12]
+    assert lanes == ["AU12", "AU12 (2)"]
 
 
 def test_transcripts_that_cannot_be_read(tmp_path: Path) -> None:

@@ -35,13 +35,13 @@ def write_all(inference: Inference, folder: Path) -> list[Path]:
         name = Path(inference.media.path or "clip").stem
         frames, events = folder / f"{name}.fex.csv", folder / f"{name}.events.csv"
         moments, elan = folder / f"{name}.moments.csv", folder / f"{name}.eaf"
-        tsv, vtt = folder / f"{name}.boris.tsv", folder / f"{name}.vtt"
+        project, vtt = folder / f"{name}.boris", folder / f"{name}.vtt"
         clip_tables.write_frames(inference, frames)
         clip_tables.write_events(inference, events)
         clip_tables.write_moments(inference, moments)
         eaf.write(inference, elan)
-        boris.write(inference, tsv)
+        boris.write(inference, project)
         webvtt.write(inference, vtt)
     except OSError as error:
         raise KuleshovError(f"cannot write to {folder}: {error.strerror or error}.") from None
-    return [frames, events, moments, elan, tsv, vtt]
+    return [frames, events, moments, elan, project, vtt]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kuleshov.exports.spans import spans
+from kuleshov.exports.spans import laned
 from kuleshov.tools.types import KuleshovError
 from kuleshov.types import Inference
 
@@ -27,17 +27,14 @@ def write(inference: Inference, path: Path) -> None:
         document.add_linked_file(
             Path(inference.media.path).resolve().as_uri(), mimetype="video/mp4"
         )
-    ends: dict[str, int] = {}
-    for span in sorted(spans(inference), key=lambda s: s.start_s):
-        base = span.tier if span.person is None else f"person {span.person} {span.tier}"
-        begin, end = round(1000 * span.start_s), round(1000 * span.end_s)
-        tier, copy = base, 1
-        while ends.get(tier, -1) > begin:
-            copy += 1
-            tier = f"{base} ({copy})"
-        if tier not in ends:
+    tiers: set[str] = set()
+    for span, lane in laned(inference):
+        tier = lane if span.person is None else f"person {span.person} {lane}"
+        if tier not in tiers:
             document.add_tier(tier)
-        ends[tier] = max(end, begin + 1)
-        document.add_annotation(tier, begin, ends[tier], span.text)
+            tiers.add(tier)
+        document.add_annotation(
+            tier, round(1000 * span.start_s), round(1000 * span.end_s), span.text
+        )
     path.unlink(missing_ok=True)  # pympi would leave a .bak beside it
     document.to_file(str(path))

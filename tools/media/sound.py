@@ -63,6 +63,15 @@ def open_sound(
         yield _pieces(container, stream, start_s, end_s)
 
 
+def has_sound(source: Any) -> bool:
+    """Whether the clip has a sound stream that can be decoded; False where it cannot be opened."""
+    try:
+        with open_sound(source):
+            return True
+    except NoSoundError:
+        return False
+
+
 def _pieces(container: Any, stream: Any, start_s: float, end_s: float) -> Iterator[Samples]:
     zero_s = (container.start_time or 0) / 1e6
     at, end = round(start_s * RATE), end_s * RATE
