@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = parser().parse_args(argv)
+        arguments.argv = list(sys.argv[1:] if argv is None else argv)
         if not arguments.debug:
             _quiet()
         return _run(arguments)

@@ -79,6 +79,7 @@ class ClipNodes:
                         step="clip",
                         reason=f"stopped by the user at {read_s:.1f} s of "
                         f"{stream.duration_s:.1f} s; go on with --start-s {read_s:.1f}",
+                        stopped_s=read_s,
                     ).model_dump()
                 )
                 break

@@ -41,6 +41,8 @@ class Parted:
     evidence: Sequence[Evidence]
     labels: LabelSet
     several: bool
+    in_turn: Sequence[str] = ()
+    """Labels that led on the face one after another, in a clip: a change, not a mixture."""
 
     @property
     def apart(self) -> float:
@@ -177,6 +179,8 @@ def mixed(parted: Parted) -> Incongruence | None:
     """Two feelings of opposite sign on one face."""
     scores = parted.face_scores
     first, second = scores.ranked()[:2]
+    if {first[0], second[0]} <= set(parted.in_turn):
+        return None
     both_signs = all(parted.share(scores, sign) >= SECOND for sign in (1, -1))
     against = parted.which((*DISTRESS, 15)) if parted.shown(12) else []
     if second[1] >= SECOND and both_signs:

@@ -28,11 +28,15 @@ def event_text(event: UnitEvent) -> str:
     begin = f"from {event.onset_s:.1f} s" if event.onset_seen else "from before it was seen"
     end = f"to {event.offset_s:.1f} s" if event.offset_seen else "to the last that was seen"
     shown = f" ({event.shown})" if event.shown else ""
-    called = facs.name(event.unit)
-    if event.unit == 45 and event.kind != "blink":
-        called = "eye closure, longer than a blink"
-    name = f"AU{event.unit} {called}{side}"
+    name = f"AU{event.unit} {called(event)}{side}"
     return f"{name}: {begin}, apex {event.apex_s:.1f} s{shown}, {end}"
+
+
+def called(event: UnitEvent) -> str:
+    """The unit's name; AU45 that lasts is no blink."""
+    if event.unit == 45 and event.kind != "blink":
+        return "eye closure, longer than a blink"
+    return facs.name(event.unit)
 
 
 def collect(track: Track, *, person: int, first: int) -> list[Evidence]:
@@ -68,7 +72,8 @@ def collect(track: Track, *, person: int, first: int) -> list[Evidence]:
     blinks = [event for event in track.events if event.kind == "blink"]
     if blinks:
         count = len({event.onset_s for event in blinks})
-        seen = len(track.times_s) * track.interval_s
+        away = sum(stretch.end_s - stretch.start_s for stretch in track.missing)
+        seen = max(track.times_s[-1] - track.times_s[0] - away, track.interval_s)
         items.append({"kind": "blinks", "text": f"blinks: {count} in {seen:.1f} s"})
     if track.speech:
         stretches = _stretches(track.speech)

@@ -9,12 +9,13 @@ from typing import Literal
 
 from langchain_core.runnables import RunnableConfig
 
-from kuleshov import conversation, fusion, grounding, incongruence, influence
+from kuleshov import conversation, fusion, grounding, incongruence, influence, moments
 from kuleshov.conditions import Shown
 from kuleshov.crew import Crew, gap
 from kuleshov.likelihood import Likelihood
 from kuleshov.state import PersonState, Plain
 from kuleshov.tools.mllm.base import Conversation
+from kuleshov.tools.tracks import Track
 from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import (
     Condition,
@@ -255,6 +256,7 @@ class PersonNodes:
             evidence=[Evidence.model_validate(item) for item in state["evidence"]],
             labels=self.crew.labels,
             several=state["several"],
+            in_turn=_in_turn(state["target"]),
         )
         return measured, incongruence.candidates(parted)
 
@@ -346,3 +348,11 @@ class PersonNodes:
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
         return words or None
+
+
+def _in_turn(target: Plain) -> list[str]:
+    """Labels that led on the face at different times of a clip; none of a still."""
+    if not target.get("track"):
+        return []
+    found = moments.segments(Track.model_validate(target["track"]))
+    return list(dict.fromkeys(segment.label for segment in found if segment.label))

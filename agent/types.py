@@ -250,6 +250,9 @@ class Gap(Record):
     step: str
     reason: str
     passing: bool = Field(False, description="the cause may be gone next time, e.g. a server down")
+    stopped_s: float | None = Field(
+        None, ge=0, description="clips: the user stopped the step here, seconds; go on from it"
+    )
 
 
 def no_face(gaps: Iterable[Gap]) -> str:

@@ -44,6 +44,8 @@ def unit_plots(
         "rows": rows,
         "missing": missing,
         "moments": _moments(inference, person, shots, end),
+        "words": _words(inference, end),
+        "recognised": any(item.source == "speech" for item in inference.evidence),
         "speech": [_bar(s.start_s, s.end_s, end) for s in track.speech],
         "kinds": [kind for kind in ("expression", "blink", "speech") if kind in kinds],
         "ticks": [{"x": 100 * time / end, "text": f"{time:g}"} for time in ticks(end)],
@@ -161,6 +163,18 @@ def _moments(
             + (view.brief(moment.emotions, 3) if moment.emotions else "unanswered"),
         }
         for moment in person.moments
+    ]
+
+
+def _words(inference: Inference, end: float) -> list[dict[str, Any]]:
+    """What is said, where its time is known."""
+    return [
+        {
+            **_bar(item.start_s, item.end_s if item.end_s is not None else item.start_s, end),
+            "text": view.clean(item.text.split(": ", 1)[-1].strip('"')),
+        }
+        for item in inference.evidence
+        if item.kind == "transcript" and item.start_s is not None
     ]
 
 

@@ -14,6 +14,8 @@ import pytest
 from tracks import write_clip
 
 from kuleshov import Agent, Inference, Settings
+from kuleshov.cli import main
+from kuleshov.commands import going_on
 from kuleshov.exports import clip as exports
 from kuleshov.exports.spans import laned
 from kuleshov.tools import transcript
@@ -211,6 +213,27 @@ sys.exit(cli.main())
 """
 
 
+def test_the_command_that_goes_on_writes_beside_what_was_written() -> None:
+    given = ["infer", "my clip.mp4", "--start-s", "2", "--export", "out/", "--report=a/r.html"]
+    assert going_on.command(given, 7.64) == (
+        "kuleshov infer 'my clip.mp4' --export out-from-7.6s --report a/r-from-7.6s.html "
+        "--start-s 7.6"
+    )
+
+
+def test_an_export_into_a_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "talk.mp4", [np.zeros((64, 96, 3), np.uint8)] * 3)
+    taken = tmp_path / "notes.txt"
+    taken.write_text("mine")
+    assert main(["infer", str(clip), "--export", str(taken), "--model", "pocket"]) == 2
+    assert capsys.readouterr().err == (
+        f"kuleshov: --export {taken} is a file: name a folder, or a file that ends in .mp4.\n"
+    )
+    assert taken.read_text() == "mine"
+
+
 def test_ctrl_c_keeps_what_was_read(feat_data: Path, tmp_path: Path) -> None:
     """A real process, a real SIGINT; it comes with the ninth picture that the detector is given."""
     clip = str(feat_data / "WolfgangLanger_Pexels.mp4")
@@ -233,6 +256,7 @@ def test_ctrl_c_keeps_what_was_read(feat_data: Path, tmp_path: Path) -> None:
     assert "stopping; what was read is kept" in told
     assert "Traceback" not in told
     assert f"not read: {clip}" in told
+    assert f"to go on with {clip}: the same call for it alone, with --start-s " in told
     (line,) = ran.stdout.splitlines()
     kept = Inference.from_json(line)
     assert kept.gaps[0].reason.startswith("stopped by the user at ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def parted(face_scores, context_scores, *units, said=False, several=False):
 HAPPY, SAD, CALM = scores(happiness=0.9), scores(sadness=0.9), scores(neutral=0.9)
 CHEEKS, PRESS = ActionUnit(unit=6, probability=0.9), ActionUnit(unit=24, probability=0.9)
 NO_CHEEKS = ActionUnit(unit=6, probability=0.1)
+
+
+def test_labels_that_lead_in_turn_are_no_mixture():
+    """From crying to laughing: the mean over a clip holds both, the face at no time."""
+    case = parted(scores(happiness=0.48, sadness=0.47), SAD)
+    turned = replace(case, in_turn=("sadness", "neutral", "happiness"))
+    kinds = [one.kind for one in incongruence.candidates(turned)]
+    assert "mixed emotion" not in kinds
+    still = replace(case, in_turn=("happiness",))
+    assert [one.kind for one in incongruence.candidates(still)] == ["mixed emotion"]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_a_blink_is_not_an_expression_and_a_held_closure_is_not_a_blink() -> Non
     assert [(e.kind, e.onset_s) for e in made.events] == [("blink", 1.0), ("expression", 3.0)]
     texts = [e.text for e in over_time.collect(made, person=1, first=1)]
     assert texts[0].startswith("AU45 eye closure, longer than a blink: from 3.0 s")
-    assert texts[1] == "blinks: 1 in 6.0 s"
+    assert texts[1] == "blinks: 1 in 5.9 s"
 
 
 def test_at_a_low_rate_blinks_are_not_told_and_that_is_said() -> None:

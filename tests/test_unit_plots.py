@@ -11,7 +11,7 @@ from kuleshov import Inference, report
 from kuleshov.tools.faces import timelines
 from kuleshov.tools.media import Frame, Media
 from kuleshov.tools.tracks import Stretch, Track
-from kuleshov.types import FusedScores, Moment, Person, Provenance
+from kuleshov.types import Evidence, FusedScores, Moment, Person, Provenance
 
 HAPPY = {"happiness": 0.9, "neutral": 0.1}
 
@@ -21,7 +21,7 @@ def page(course: Track) -> str:
     return html[html.index('class="timelines"') : html.index('class="columns"')]
 
 
-def whole_page(course: Track) -> str:
+def whole_page(course: Track, *evidence: Evidence) -> str:
     """The report of a clip of ten seconds with one person and one moment."""
     moment = Moment(
         time_s=6.0,
@@ -39,7 +39,9 @@ def whole_page(course: Track) -> str:
         frames=(Frame(index=0, time_s=0.0), Frame(index=60, time_s=6.0)),
     )
     person = Person(id=1, track=course, moments=(moment,))
-    read = Inference(media=media, people=(person,), provenance=Provenance(kuleshov="0"))
+    read = Inference(
+        media=media, people=(person,), evidence=evidence, provenance=Provenance(kuleshov="0")
+    )
     return report.report_html([read], {})
 
 
@@ -51,6 +53,22 @@ def smile() -> Track:
     away = (Stretch(start_s=4.5, end_s=6.0),)
     made = track({12: up, 4: quiet}, times=times, missing=away)
     return timelines.analysed(made)
+
+
+def test_words_stand_at_their_times_and_are_data() -> None:
+    text = 'said 2.0-3.5 s: "He said: <b>no</b>"'
+    said = {"n": 1, "kind": "transcript", "text": text, "start_s": 2.0, "end_s": 3.5}
+    html = whole_page(smile(), Evidence(source="transcript", **said))
+    assert (
+        '<span class="said" style="left:20.00%;width:15.00%" '
+        'title="He said: &lt;b&gt;no&lt;/b&gt;">He said: &lt;b&gt;no&lt;/b&gt;</span>' in html
+    )
+    assert "by the transcript" in html
+    assert "<dt>is said</dt><dd>2.0-3.5 s: &#34;He said" in html
+    html = whole_page(smile(), Evidence(source="speech", **said))
+    assert "as recognised" in html
+    assert "<dt>heard (recognised)</dt>" in html
+    assert 'class="said"' not in whole_page(smile())
 
 
 def test_an_event_a_gap_and_a_moment_stand_where_their_times_are() -> None:

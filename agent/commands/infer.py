@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kuleshov.commands import going_on
 from kuleshov.commands.terminal import (
     FAILED,
     OK,
@@ -127,6 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
             failed += 1
             continue
         done.append((inference, path))
+        _tell_where(inference, path, arguments)
         if arguments.json:
             for reading in (inference, *others):
                 sys.stdout.write(reading.to_json() + "\n")
@@ -145,6 +147,19 @@ def run(arguments: argparse.Namespace) -> int:
     if not done:
         return USAGE if len(paths) == 1 and failed == 1 else FAILED
     return FAILED if failed else OK
+
+
+def _tell_where(inference: Inference, path: str, arguments: argparse.Namespace) -> None:
+    """Of a clip that was stopped: the command that goes on."""
+    stopped = [gap.stopped_s for gap in inference.gaps if gap.stopped_s is not None]
+    if not stopped:
+        if any(gap.reason == "stopped by the user" for gap in inference.gaps):
+            say(f"{path} was seen to its end but not judged; the same call reads it again")
+        return
+    if arguments.paths == [path]:
+        say(f"to go on: {going_on.command(arguments.argv, stopped[0])}")
+    else:
+        say(f"to go on with {path}: the same call for it alone, with --start-s {stopped[0]:.1f}")
 
 
 def _video(arguments: argparse.Namespace) -> bool:

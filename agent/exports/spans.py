@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from kuleshov.tools.faces import facs
+from kuleshov.over_time import called
 from kuleshov.types import Inference
 
 
@@ -45,7 +45,7 @@ def spans(inference: Inference) -> Iterator[Span]:
             continue
         for event in track.events:
             tier = f"AU{event.unit:02d}"
-            text = f"{facs.name(event.unit)}, {event.shown or 'shown'}, apex {event.apex_s:.3f} s"
+            text = f"{called(event)}, {event.shown or 'shown'}, apex {event.apex_s:.3f} s"
             apex_s: float | None = event.apex_s
             if event.kind != "expression":
                 tier, text, apex_s = event.kind, f"AU{event.unit:02d} {text}", None

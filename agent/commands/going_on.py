@@ -1,0 +1,33 @@
+"""After Ctrl-C: the command that reads the rest of a clip."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+OUTPUTS = ("--export", "--report")
+
+
+def command(argv: Sequence[str], at_s: float) -> str:
+    """The same call from `at_s` seconds on, its files beside those that were written.
+
+    `argv` is what stood behind `kuleshov`.
+    """
+    rest, told = iter(argv), ["kuleshov"]
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name == "--start-s":
+            if not equals:
+                next(rest, None)
+        elif name in OUTPUTS:
+            told += [name, _beside(value if equals else next(rest, ""), at_s)]
+        else:
+            told.append(word)
+    return shlex.join([*told, "--start-s", f"{at_s:.1f}"])
+
+
+def _beside(path: str, at_s: float) -> str:
+    """`out` becomes `out-from-7.6s`, `reading.html` `reading-from-7.6s.html`."""
+    place = Path(path)
+    return str(place.with_name(f"{place.stem}-from-{at_s:.1f}s{place.suffix}"))
