@@ -310,6 +310,12 @@ def tools_used(provenance: Provenance) -> list[tuple[str, str]]:
         rows.append(
             ("face tool", clean(f"{faces.get('name', 'unnamed')} {faces.get('version', '')}"))
         )
+    speech = provenance.speech or {}
+    if speech:
+        detail = [f"revision {speech['revision'][:12]}"] if speech.get("revision") else []
+        spoken = (speech.get("heard") or {}).get("language")
+        detail += [f"language {spoken}"] if spoken else []
+        rows.append(("speech", _with(speech.get("id", "unnamed"), detail)))
     labels = provenance.label_set.get("name") or provenance.settings.get("labels")
     if labels:
         rows.append(("labels", clean(labels)))

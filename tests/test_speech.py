@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tracks import write_clip
 
-from kuleshov import Agent, Settings
+from kuleshov import Agent, Settings, view
 from kuleshov.cli import main
 from kuleshov.tools import doctor, mllm, speech
 from kuleshov.tools.media.sound import RATE, NoSoundError, open_sound
@@ -304,11 +304,19 @@ def test_recognised_words_go_the_way_of_a_transcript(recogniser: Any, tmp_path: 
     assert made["heard"]["words"] == 2
     assert made["heard"]["language"] == "en"
     assert recogniser.info.caveat in read.warnings
+    assert ("speech", f"{recogniser.info.id} (language en)") in view.tools_used(read.provenance)
     assert "transformers" in read.provenance.versions
     assert told[-1] == (3.0, 4.0)  # of the faces, which came last
     assert type(read).from_json(read.to_json()) == read
     with pytest.raises(KuleshovError, match="leave out --transcript, or --speech"):
         by.infer(path, transcript=[Cue(text="hello")])
+
+
+def test_what_is_heard_is_there_for_coding_too(recogniser: Any, tmp_path: Path) -> None:
+    said = written(recogniser, 0.5, " hello", 2.0)
+    by = agent(scripted(recogniser, [(said, -0.1, 0.0, "en")]), scheme="situations")
+    coded = by.code(with_sound(tmp_path / "talk.mp4", noise(3)))
+    assert [w.text for w in coded.evidence if w.source == "speech"] == ['said 0.5-2.0 s: "hello"']
 
 
 def test_no_sound_is_a_gap_and_silence_is_said(recogniser: Any, tmp_path: Path) -> None:
