@@ -32,7 +32,7 @@ from kuleshov.tools.faces import pyfeat
 from kuleshov.tools.mllm.scripted import ScriptedMllm
 from kuleshov.tools.types import KuleshovError
 
-FRAMES, RATE, FACES = 48, 24, 2
+FRAMES, RATE, FACES = 32, 24, 2
 ROUNDS = 3
 SHORT_S, LONG_S = 10, 600
 LONG_SIZE = (640, 360)
@@ -91,7 +91,9 @@ def write_clip(path: Path, frames: Iterable[NDArray[np.uint8]], rate: int) -> No
         stream: Any = None
         for picture in frames:
             if stream is None:
-                stream = container.add_stream("libx264", rate=rate, options={"crf": "12"})
+                stream = container.add_stream(
+                    "libx264", rate=rate, options={"crf": "12", "preset": "ultrafast"}
+                )
                 stream.height, stream.width = picture.shape[:2]
                 stream.pix_fmt = "yuv420p"
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")

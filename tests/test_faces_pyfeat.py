@@ -468,3 +468,17 @@ def test_status(resources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert v1.weights.count("py-feat/resmasknet (about 553 MB)") == 1
     assert v1.command is not None
     assert "hf download py-feat/pose_mlp_v2 pose_mlp_v2.safetensors pose_mlp_v2.json" in v1.command
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_the_response_norm_gives_what_timm_s_own_gives(channels_last: bool) -> None:
+    import torch
+    from timm.layers.grn import GlobalResponseNorm
+
+    torch.manual_seed(0)
+    layer = GlobalResponseNorm(24, channels_last=channels_last)
+    torch.nn.init.normal_(layer.weight)
+    torch.nn.init.normal_(layer.bias)
+    x = torch.randn(2, 7, 7, 24) if channels_last else torch.randn(2, 24, 7, 7)
+    with torch.inference_mode():
+        torch.testing.assert_close(pyfeat._responses(layer, x), layer(x), atol=1e-5, rtol=1e-5)
