@@ -59,7 +59,7 @@ def measure() -> Result:
         begun = time.perf_counter()
         loop = [_plain(mllm, *call) for call in calls]
         loop_s.append(time.perf_counter() - begun)
-        queue = BatchedMllm(mllm, batch=ITEMS)
+        queue = BatchedMllm(mllm)
         begun = time.perf_counter()
         with ThreadPoolExecutor(2 * ITEMS) as pool:
             found = list(pool.map(partial(_queued, queue), *zip(*calls, strict=True)))
@@ -169,7 +169,7 @@ def _overlap(mllm: Any) -> dict[str, float]:
             tool.observe(photo)
 
     def ask() -> None:
-        queue = BatchedMllm(mllm, batch=len(calls))
+        queue = BatchedMllm(mllm)
         with ThreadPoolExecutor(len(calls)) as pool:
             list(pool.map(lambda call: _queued(queue, *call), calls))
         queue.close()

@@ -20,11 +20,11 @@ from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, 
 from kuleshov.tools.mllm.encode import Encoded
 from kuleshov.tools.mllm.packing import Question
 from kuleshov.tools.mllm.segments import Piece, PieceStore, cache_of, pieces
-from kuleshov.tools.mllm.slots import Layers, SlotCache, step
+from kuleshov.tools.mllm.slots import Layers, SlotCache, even_rows, step
 from kuleshov.tools.mllm.transformers_model import LONG_TAIL, TransformersMllm, mean
 
 log = logging.getLogger("kuleshov")
-BATCH_CPU, BATCH_GPU = 8, 16
+BATCH = 16  # answers; on a CPU the weights cost as much to read for one row as for so many
 ROOM = 512  # tokens of an answer that room is kept for at once; the buffer grows when need be
 SHARE_OF_MEMORY = 0.2  # of what is free, for what conversations share
 
@@ -38,6 +38,7 @@ class Request:
     answers: list[list[int]] | None = None
     schema: dict[str, Any] | None = None
     most: int = 0
+    last_try: bool = False  # memory was short with a batch of one
     begun: float = field(default_factory=time.perf_counter)
     future: Future[Any] = field(default_factory=Future)
 
@@ -70,10 +71,10 @@ class BatchedMllm:
 
         Args:
             inner: the loaded model, which nobody else may call while the queue is open.
-            batch: most answers written at once; None: 8 on a CPU, 16 on a GPU.
+            batch: most answers written at once; None: 16.
         """
         self.inner = inner
-        self.batch = batch or (BATCH_CPU if inner.info.device.startswith("cpu") else BATCH_GPU)
+        self.batch = batch or BATCH
         self.exact = inner.info.dtype == "float32" and inner.info.quantization == "none"
         self.info: MllmInfo = inner.info.model_copy(
             update={} if self.exact else {"batch": self.batch}
@@ -83,7 +84,8 @@ class BatchedMllm:
         self.largest = 0
         budget = int(SHARE_OF_MEMORY * (hardware.free_bytes(inner.info.device) or 4 << 30))
         self.store = PieceStore(inner.text_config, budget)
-        self._cache = SlotCache(exact=self.exact)
+        self._even = even_rows(inner.model, self.batch) if self.exact and self.able else 1
+        self._cache = SlotCache(exact=self.exact, rows=self._even)
         self._rows: list[Row] = []
         self._waiting: list[Request] = []
         self._calls: list[tuple[Callable[[], Any], Future[Any]]] = []
@@ -244,7 +246,7 @@ class BatchedMllm:
         try:
             done = work()
         except BaseException as error:
-            if hardware.is_out_of_memory(error) and self._make_room():
+            if hardware.is_out_of_memory(error) and self._make_room(request):
                 with self._wake:
                     self._waiting.insert(0, request)
                 return
@@ -261,7 +263,7 @@ class BatchedMllm:
             logits = step(self.inner.model, self.inner.text_config, self._cache, tokens)
             logs = logits.log_softmax(-1)
         except BaseException as error:
-            if hardware.is_out_of_memory(error) and self._make_room():
+            if hardware.is_out_of_memory(error) and self._make_room(self._rows[0].request):
                 return
             for row in self._rows:
                 row.request.future.set_exception(self._told(error))
@@ -306,16 +308,17 @@ class BatchedMllm:
 
     # ------------------------------------------------------------------ short of memory
 
-    def _make_room(self) -> bool:
-        """Forget what can be read again and halve the batch; False if nothing is left to give."""
-        hadsome = bool(self.store.held)
+    def _make_room(self, request: Request) -> bool:
+        """Forget what can be read again and halve the batch; False if `request` had all there is."""
+        others = any(row.request is not request for row in self._rows)
+        if request.last_try and not others:
+            return False
         self.store.clear()
-        if self._rows or self.batch > 1:
-            self.batch = max(1, min(self.batch, max(len(self._rows), 1)) // 2 or 1)
+        if self.batch > 1:
+            self.batch = max(1, min(self.batch, max(len(self._rows), 1)) // 2)
             self.halved += 1
             log.warning("out of memory: the batch is %d from now on", self.batch)
-        elif not hadsome:
-            return False
+        request.last_try = self.batch == 1
         with self._wake:
             # begun anew from their first token: greedy answers come out the same
             self._waiting[:0] = [row.request for row in self._rows]
@@ -325,7 +328,7 @@ class BatchedMllm:
 
     def _drop_rows(self) -> None:
         self._rows = []
-        self._cache = SlotCache(exact=self.exact)
+        self._cache = SlotCache(exact=self.exact, rows=self._even)
 
     def _told(self, error: BaseException) -> BaseException:
         if not hardware.is_out_of_memory(error):

@@ -1,7 +1,9 @@
 """Several answers written at once: one key-value buffer a layer, one slot an answer.
 
-In float32 each row's attention is computed on its own keys alone, so that a row's numbers do not
-depend on who else is in the batch; otherwise all rows share one masked attention.
+In float32 each row's attention is computed on its own keys alone, and rows are filled up to a
+number at which the matrix products of this machine give a row the same bits whoever is beside it
+(`even_rows`): a row's numbers do not depend on who else is in the batch. Otherwise all rows share
+one masked attention.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from contextlib import contextmanager
 from typing import Any
 
 ATTENTION = "kuleshov_rows"
-LEAST_ROWS = 4  # a matrix product of fewer rows is summed in another order by some libraries
 SPARE = 64  # tokens by which a buffer is longer than it need be, so that it seldom grows
 
 Layers = list[tuple[Any, Any]]  # keys and values of each layer, (1, heads, tokens, width)
@@ -29,8 +30,9 @@ class SlotCache:
 
     is_compileable = False
 
-    def __init__(self, *, exact: bool) -> None:
-        self.exact = exact
+    def __init__(self, *, exact: bool, rows: int = 1) -> None:
+        """Args: exact, as the module says; rows: they are filled up to a multiple of this."""
+        self.exact, self.rows = exact, rows
         self.lengths: list[int] = []
         self.layers: list[list[Any]] = []
 
@@ -135,12 +137,49 @@ def attending(text_config: Any) -> Iterator[None]:
         text_config._attn_implementation = before
 
 
+def even_rows(model: Any, most: int) -> int:
+    """The least number such that products of its multiples of rows agree to the bit, row by row.
+
+    Libraries sum in another order for few rows, or where the rows do not divide among the threads:
+    it is tried on the model's own weights. Where nothing smaller will do it is `most`, so that
+    all products are of one size.
+
+    Args:
+        model: loaded; the linear layers of its first text layer and its head are tried.
+        most: rows at once.
+    """
+    import torch
+
+    text = model.model.language_model
+    parts = [*text.layers[0].modules(), model.get_output_embeddings()]
+    linear = [part for part in parts if isinstance(part, torch.nn.Linear)]
+    layers = list({part.weight.shape: part for part in linear}.values())
+    several = [rows for rows in (1, 4, 8, 16, 32) if rows < most]
+    for layer in layers:
+        if not several:
+            break
+        made = torch.Generator().manual_seed(0)
+        asked = torch.randn(most + -most % several[-1], layer.in_features, generator=made)
+        asked = asked.to(layer.weight.device, layer.weight.dtype)
+        with torch.inference_mode():
+            whole = layer(asked)
+            several = [
+                rows
+                for rows in several
+                if all(
+                    torch.equal(layer(asked[:count]), whole[:count])
+                    for count in range(rows, len(asked) + 1, rows)
+                )
+            ]
+    return several[0] if several else most
+
+
 def step(model: Any, text_config: Any, cache: SlotCache, tokens: Sequence[int]) -> Any:
     """Read one token a row; the logits that follow, (rows, vocabulary) float32."""
     import torch
 
     count = len(tokens)
-    pad = max(0, LEAST_ROWS - count) if cache.exact else 0
+    pad = -count % cache.rows if cache.exact else 0
     ids = torch.tensor([*tokens, *[tokens[0]] * pad], device=model.device)[:, None]
     places = [*cache.lengths, *[cache.lengths[0]] * pad]
     # four dimensions: taken as it is, and `attend` looks at the lengths instead

@@ -358,11 +358,8 @@ class TransformersMllm:
             for name, value in inputs.items()
             if name not in ("input_ids", "attention_mask")
         }
-        self.model(
-            **self._to_device({**pictures, "input_ids": ids}),
-            past_key_values=cache,
-            logits_to_keep=1,
-        )
+        # without the head: nobody asks for the logits
+        self.model.model(**self._to_device({**pictures, "input_ids": ids}), past_key_values=cache)
 
     def _grammar_maker(self) -> Grammars:
         if self._grammars is None:
