@@ -12,6 +12,7 @@ from tiny_models import KINDS, assistant, picture, user
 from kuleshov.tools import mllm as models
 from kuleshov.tools.mllm import MllmError
 from kuleshov.tools.mllm.batching import BatchedMllm
+from kuleshov.tools.mllm.slots import even_rows
 
 SCHEMA = {
     "type": "object",
@@ -85,14 +86,36 @@ def test_with_pictures_kept_one_by_one_is_the_same_to_the_bit(tiny_llava):
     assert found == alone
 
 
+@pytest.fixture(params=[1, 2])
+def torch_threads(request):
+    """Of torch: on several it sums the products of some numbers of rows in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("torch_threads")
 def test_numbers_do_not_depend_on_who_else_is_in_the_queue(tiny_llava):
     calls = work(6)
     results = []
-    for batch, threads, order in ((5, 12, 1), (1, 1, -1), (3, 7, -1)):
+    for batch, threads, order in ((5, 12, 1), (11, 12, 1), (1, 1, -1), (7, 9, -1)):
         queue = BatchedMllm(tiny(tiny_llava), batch=batch)
         results.append(together(queue, calls[::order], threads)[::order])
         queue.close()
-    assert results[0] == results[1] == results[2]
+    assert results[0] == results[1] == results[2] == results[3]
+
+
+@pytest.mark.parametrize(("good", "even"), [((1, 2, 3, 16), 16), ((4, 12, 16), 16), ((), 16)])
+def test_rows_are_filled_up_to_a_number_that_keeps_the_bits(tiny_llava, good, even):
+    model = tiny(tiny_llava).model
+    assert 16 % even_rows(model, 16) == 0
+    head = model.get_output_embeddings()
+    real = head.forward
+    head.forward = lambda rows: real(rows) * (1 if len(rows) in good else 1 + 1e-6 * len(rows))
+    assert even_rows(model, 16) == even
+    head.forward = lambda rows: real(rows) * (1 if len(rows) % 8 == 0 else 2)
+    assert even_rows(model, 16) == 8
 
 
 def test_what_is_shared_is_read_once(tiny_llava):

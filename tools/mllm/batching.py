@@ -84,7 +84,9 @@ class BatchedMllm:
         self.largest = 0
         budget = int(SHARE_OF_MEMORY * (hardware.free_bytes(inner.info.device) or 4 << 30))
         self.store = PieceStore(inner.text_config, budget)
-        self._even = even_rows(inner.model, self.batch) if self.exact and self.able else 1
+        # the same for every batch up to the usual one, so that a smaller one gives the same bits
+        most = max(BATCH, self.batch)
+        self._even = even_rows(inner.model, most) if self.exact and self.able else 1
         self._cache = SlotCache(exact=self.exact, rows=self._even)
         self._rows: list[Row] = []
         self._waiting: list[Request] = []
@@ -309,7 +311,7 @@ class BatchedMllm:
     # ------------------------------------------------------------------ short of memory
 
     def _make_room(self, request: Request) -> bool:
-        """Forget what can be read again and halve the batch; False if `request` had all there is."""
+        """Forget what can be read again, halve the batch; False if `request` had all there is."""
         others = any(row.request is not request for row in self._rows)
         if request.last_try and not others:
             return False
