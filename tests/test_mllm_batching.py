@@ -12,7 +12,7 @@ from tiny_models import KINDS, assistant, picture, user
 from kuleshov.tools import mllm as models
 from kuleshov.tools.mllm import MllmError
 from kuleshov.tools.mllm.batching import BatchedMllm
-from kuleshov.tools.mllm.slots import even_rows
+from kuleshov.tools.mllm.slots import SlotCache, even_rows, step
 
 SCHEMA = {
     "type": "object",
@@ -104,6 +104,27 @@ def test_numbers_do_not_depend_on_who_else_is_in_the_queue(tiny_llava):
         results.append(together(queue, calls[::order], threads)[::order])
         queue.close()
     assert results[0] == results[1] == results[2] == results[3]
+
+
+@pytest.mark.usefixtures("torch_threads")
+def test_a_row_has_the_same_bits_in_any_company(tiny_llava):
+    inner = tiny(tiny_llava)
+    text, even = inner.text_config, even_rows(inner.model, 16)
+    shape = (1, text.num_key_value_heads, 9, text.hidden_size // text.num_attention_heads)
+    read = [
+        [(torch.randn(shape), torch.randn(shape)) for _ in range(text.num_hidden_layers)]
+        for _ in range(13)
+    ]
+
+    def logits(count: int) -> torch.Tensor:
+        cache = SlotCache(exact=True, rows=even)
+        for layers in read[:count]:
+            cache.join(layers, 20)
+        with torch.inference_mode():
+            return step(inner.model, text, cache, list(range(3, 3 + count)))[0]
+
+    alone = logits(1)
+    assert [count for count in range(2, 14) if not torch.equal(logits(count), alone)] == []
 
 
 @pytest.mark.parametrize(("good", "even"), [((1, 2, 3, 16), 16), ((4, 12, 16), 16), ((), 16)])
