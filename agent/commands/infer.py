@@ -75,7 +75,7 @@ def add_options(infer: argparse.ArgumentParser) -> None:
     infer.add_argument(
         "--export",
         metavar="PATH",
-        help="clips: a folder for tables (Fex, moments, events), ELAN and WebVTT files; "
+        help="clips: a folder for tables (Fex, moments, events), ELAN, BORIS and WebVTT files; "
         "or FILE.mp4: the clip with boxes, units and readings drawn into it",
     )
     infer.add_argument("--stream", action="store_true", help="show the model's words as they come")
