@@ -73,6 +73,22 @@ def test_blocks_that_a_power_cut_left_empty_are_cut_out(tmp_path):
     assert states == ["done", "new", "new", "new"]
 
 
+def test_lines_that_another_program_has_written_anew_are_no_damage(tmp_path):
+    filled(tmp_path / "run", 3)
+    file = tmp_path / "run" / "annotations.jsonl"
+    records = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    for again in (
+        "".join(json.dumps(record) + "\n" for record in records),
+        "".join(json.dumps(dict(sorted(record.items()))) + "\r\n" for record in records),
+    ):
+        file.write_bytes(again.encode())
+        assert len(list(store.lines(tmp_path / "run"))) == 3
+        with RunDirectory(tmp_path / "run").open(PLAN) as run:
+            assert (run.done, run.notes) == (3, [])
+            assert run.meet('ü "1"\n') == "done"
+        assert file.read_bytes() == again.encode()
+
+
 def test_failures_are_kept_and_tried_again_when_asked(tmp_path):
     with RunDirectory(tmp_path / "run").open(PLAN) as run:
         run.meet("a")

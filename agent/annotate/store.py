@@ -341,18 +341,25 @@ class _Index:
 
 
 def _key(line: bytes, head: re.Pattern[bytes], *, whole: bool) -> str | None:
-    """The key of a whole line, None of a damaged one; `whole`: parse it to the end."""
-    match = head.match(line)
-    if match is None or not line.endswith(b"}\n") or b"\0" in line:
-        return None
-    try:
-        if whole:
-            import orjson
+    """The key of a whole line, None of a damaged one; `whole`: parse it to the end.
 
+    A line that another program has written anew (spaces, other order) is parsed: it is no damage.
+    """
+    import orjson
+
+    if not line.endswith(b"\n"):
+        return None
+    match = head.match(line) if line.endswith(b"}\n") and b"\0" not in line else None
+    try:
+        if match is None:
+            found = orjson.loads(line)
+            key = found["item"]["id"] if head is HEAD else found["key"]
+            return key if isinstance(key, str) else None
+        if whole:
             orjson.loads(line)
         quoted = match[1]
         return str(json.loads(quoted)) if b"\\" in quoted else quoted[1:-1].decode("utf-8")
-    except ValueError:
+    except (ValueError, KeyError, TypeError):
         return None
 
 

@@ -126,7 +126,7 @@ def answered(
         return Outcome(None, "nobody was found", "unanswered")
     if kind == "text":
         return _description(record, person)
-    scores, why = reading(person, system, record["gaps"])
+    scores, why = reading(person, system, record.get("gaps", ()))
     if scores is None:
         return Outcome(None, why, "unanswered")
     shares = scores["probabilities"]
