@@ -153,7 +153,7 @@ def test_the_listing_says_what_is_here(cache: Path, tiny_llava: Folder) -> None:
     words.mkdir(parents=True)  # a text model, whatever else is in the cache
     rows = {row.id: row for row in mllm.listing()}
     assert next(iter(rows)) == "pocket"
-    assert set(rows) == {"pocket", "lab/own", *hub.KNOWN, *hub.SPEECH}
+    assert set(rows) == {"pocket", "lab/own", *hub.NAMED}
     assert rows["lab/own"].state == rows[hub.SMALL].state == "cached"
     size = sum(file.stat().st_size for file in tiny_llava("llava").iterdir())
     assert rows["lab/own"].bytes == size

@@ -8,6 +8,7 @@ space than the prompt for one).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,25 +59,33 @@ ONEVISION_TEMPLATE = (
 )
 
 
-def tokenizer(kind: str) -> Any:
-    """A byte-level BPE of some 350 tokens."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
+def byte_level(text: str, size: int, special: Sequence[str] = ()) -> Any:
+    """A byte-level BPE of `size` tokens, trained on `text`."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    chat = kind == "llava_onevision"
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] if chat else ["<unk>", "<s>", "</s>"]
     words = Tokenizer(models.BPE())
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words.decoder = decoders.ByteLevel()
     words.train_from_iterator(
-        [WORDS],
+        [text],
         trainers.BpeTrainer(
-            vocab_size=350,
-            special_tokens=[*special, "<image>", "<video>"],
+            vocab_size=size,
+            special_tokens=[*special],
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         ),
     )
+    return words
+
+
+def tokenizer(kind: str) -> Any:
+    """A byte-level BPE of some 350 tokens."""
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
+    chat = kind == "llava_onevision"
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] if chat else ["<unk>", "<s>", "</s>"]
+    words = byte_level(WORDS, 350, [*special, "<image>", "<video>"])
     if not chat:
         first = ("<s>", words.token_to_id("<s>"))
         words.post_processor = processors.TemplateProcessing(
@@ -162,32 +171,31 @@ def build(kind: str, folder: Path, **text_changes: Any) -> Path:
     image, video = words.image_token_id, words.video_token_id
     pinpoints = [[28, 56], [56, 28], [56, 56]]
     size = {"height": 28, "width": 28}
+    seeing: dict[str, Any] = {
+        "vision_config": CLIPVisionConfig(**tower, projection_dim=32),
+        "text_config": text,
+        "image_token_index": image,
+        "image_seq_length": 4,
+    }
+    patches: dict[str, Any] = {
+        "patch_size": 14,
+        "vision_feature_select_strategy": "default",
+        "num_additional_image_tokens": 1,
+    }
     processor: Any
     model: Any
     if kind == "llava":
-        model = LlavaForConditionalGeneration(
-            LlavaConfig(
-                vision_config=CLIPVisionConfig(**tower, projection_dim=32),
-                text_config=text,
-                image_token_index=image,
-                image_seq_length=4,
-            )
-        )
+        model = LlavaForConditionalGeneration(LlavaConfig(**seeing))
         processor = LlavaProcessor(
             CLIPImageProcessor(size={"shortest_edge": 28}, crop_size=size),
             words,
-            patch_size=14,
-            vision_feature_select_strategy="default",
-            num_additional_image_tokens=1,
+            **patches,
             chat_template=LLAVA_TEMPLATE,
         )
     elif kind == "llava_next":
         model = LlavaNextForConditionalGeneration(
             LlavaNextConfig(
-                vision_config=CLIPVisionConfig(**tower, projection_dim=32),
-                text_config=text,
-                image_token_index=image,
-                image_seq_length=4,
+                **seeing,
                 image_grid_pinpoints=pinpoints,
             )
         )
@@ -196,19 +204,14 @@ def build(kind: str, folder: Path, **text_changes: Any) -> Path:
                 size={"shortest_edge": 28}, crop_size=size, image_grid_pinpoints=pinpoints
             ),
             words,
-            patch_size=14,
-            vision_feature_select_strategy="default",
-            num_additional_image_tokens=1,
+            **patches,
             chat_template=NEXT_TEMPLATE,
         )
     elif kind == "llava_next_video":
         model = LlavaNextVideoForConditionalGeneration(
             LlavaNextVideoConfig(
-                vision_config=CLIPVisionConfig(**tower, projection_dim=32),
-                text_config=text,
-                image_token_index=image,
+                **seeing,
                 video_token_index=video,
-                image_seq_length=4,
                 image_grid_pinpoints=pinpoints,
             )
         )
@@ -218,9 +221,7 @@ def build(kind: str, folder: Path, **text_changes: Any) -> Path:
                 size={"shortest_edge": 28}, crop_size=size, image_grid_pinpoints=pinpoints
             ),
             words,
-            patch_size=14,
-            vision_feature_select_strategy="default",
-            num_additional_image_tokens=1,
+            **patches,
             chat_template=NEXT_TEMPLATE,
         )
     else:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+
+import tiny_models
 
 WORDS = "the quick brown fox says hello and good bye to all of you it is not what we want " * 4
 LANGUAGES = ("en", "de", "fr")
@@ -23,23 +26,9 @@ SPECIAL = (
 
 
 def tokenizer() -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import WhisperTokenizer
 
-    words = Tokenizer(models.BPE())
-    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    words.decoder = decoders.ByteLevel()
-    words.train_from_iterator(
-        [WORDS],
-        trainers.BpeTrainer(
-            vocab_size=300,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    import json
-
-    state = json.loads(words.to_str())["model"]
+    state = json.loads(tiny_models.byte_level(WORDS, 300).to_str())["model"]
     merges = [tuple(merge) for merge in state["merges"]]
     made = WhisperTokenizer(vocab=state["vocab"], merges=merges)
     made.add_special_tokens({"additional_special_tokens": list(SPECIAL)})

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from kuleshov.tools import pocket
 from kuleshov.tools.mllm import hardware, weights
 from kuleshov.tools.mllm.base import MllmError
-from kuleshov.tools.mllm.known import KNOWN, LARGE, SMALL, SPEECH
+from kuleshov.tools.mllm.known import KNOWN, LARGE, NAMED, SMALL
 from kuleshov.tools.types import Record, first_line, nearest
 
 POCKET_LICENCE = "CC BY-NC 4.0 (research use)"
@@ -175,7 +175,7 @@ def listing() -> list[ModelStatus]:
             default=known.id == default,
             command=f"kuleshov models pull {known.id}",
         )
-        for known in (*KNOWN.values(), *SPEECH.values())
+        for known in NAMED.values()
         if known.id not in cached
     ]
     return rows
@@ -198,7 +198,7 @@ def _bundled() -> ModelStatus:
 def _cached() -> list[ModelStatus]:
     rows = []
     for name, folder in cached_models():
-        known = KNOWN.get(name) or SPEECH.get(name)
+        known = NAMED.get(name)
         whole = weights.files(folder) is not None
         rows.append(
             ModelStatus(
@@ -233,9 +233,7 @@ def cached_models() -> list[tuple[str, Path]]:
         (name, folder)
         for name, folder in found
         if folder is not None
-        and (
-            name in KNOWN or name in SPEECH or weights.reads_images(folder) or weights.hears(folder)
-        )
+        and (name in NAMED or weights.reads_images(folder) or weights.hears(folder))
     ]
 
 
@@ -258,7 +256,7 @@ def _cache_folder() -> Path:
 
 def _suggestion(name: str) -> str:
     """' (did you mean X?)' by whole ids and by their last parts, which is what is remembered."""
-    ids = [*KNOWN, *SPEECH, *(cached for cached, _ in cached_models())]
+    ids = [*NAMED, *(cached for cached, _ in cached_models())]
     short = {known.split("/")[-1].lower(): known for known in ids}
     hint = nearest(name, ["pocket", *short, *(known.lower() for known in ids)])
     match = re.search(r"did you mean (.*)\?", hint)
@@ -310,7 +308,7 @@ def _must_reach(name: str, ways: Ways) -> None:
         return
     from huggingface_hub import constants
 
-    hint = "" if name in KNOWN or name in SPEECH else _suggestion(name)
+    hint = "" if name in NAMED else _suggestion(name)
     raise MllmError(
         f"the model {name}{hint} is not on this machine and {constants.ENDPOINT} cannot be reached "
         f"({reason}): with a network run `kuleshov models pull {name}`, or {ways.others}."

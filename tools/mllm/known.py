@@ -53,3 +53,6 @@ SPEECH = {
         ),
     )
 }
+
+NAMED = {**KNOWN, **SPEECH}
+"""All of them by id."""
