@@ -37,7 +37,7 @@ def print_coded(inference: Inference, console: Console) -> None:
     card = Card(console)
     card.title(inference)
     card.coded(inference)
-    card.notes("Gaps", [f"{gap.step}: {gap.reason}" for gap in inference.gaps])
+    card.gaps(inference)
     card.notes("Warnings", inference.warnings)
     card.end()
 
@@ -52,7 +52,7 @@ def print_contexts(inference: Inference, console: Console) -> None:
         if person.contexts is not None:
             card.contexts(person)
     card.evidence(inference)
-    card.notes("Gaps", [f"{gap.step}: {gap.reason}" for gap in inference.gaps])
+    card.gaps(inference)
     card.notes("Warnings", inference.warnings)
     card.end()
 
@@ -123,7 +123,7 @@ class Card(Lines):
         if inference.coded is not None:
             self.coded(inference)
         self.evidence(inference)
-        self.notes("Gaps", [f"{gap.step}: {gap.reason}" for gap in inference.gaps])
+        self.gaps(inference)
         self.notes("Warnings", inference.warnings)
         self.heading("Read with")
         for name, text in view.tools_used(inference.provenance):
@@ -171,6 +171,10 @@ class Card(Lines):
             self.units(person)
         self.over_time(inference, person)
         self.explanation(person)
+
+    def gaps(self, inference: Inference) -> None:
+        told = [f"{steps}: {reason}" for steps, reason in view.gaps(inference)]
+        self.notes("Gaps", told)
 
     def distribution(self, scores: EmotionScores) -> None:
         shown, rest = view.split(scores)

@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader of the pipe has gone; nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-    except KeyboardInterrupt:
-        say("kuleshov: interrupted.")
+    except KeyboardInterrupt as stop:
+        say(f"kuleshov: {str(stop) or 'interrupted.'}")
         return 130
 
 

@@ -25,7 +25,7 @@ from kuleshov.context import shown
 from kuleshov.tools.media import Frame
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face, KuleshovError
 from kuleshov.types import Condition, Cue, Inference, Judgement, Person
-from kuleshov.unit_plots import ticks, unit_plots
+from kuleshov.unit_plots import end_s, ticks, unit_plots
 
 PICTURE_PX = 1200  # longest side of an embedded picture
 FRAME_PX = 720  # of one of a clip's frames
@@ -345,7 +345,7 @@ def reading(
         "told": [e for e in inference.evidence if e.kind in ("context", "transcript")],
         "people": people,
         "evidence": [_evidence(f"r{number}", item) for item in unshown],
-        "gaps": inference.gaps,
+        "gaps": view.gaps(inference),
         "warnings": inference.warnings,
         "tools": view.tools_used(inference.provenance),
         "provenance": flat(
@@ -590,7 +590,7 @@ def _stream(inference: Inference, person: Person) -> dict[str, Any] | None:
     if not measured:
         return None
     labels = list(dict.fromkeys(label for scores in measured for label in scores.probabilities))
-    end = max(inference.media.duration_s or 0.0, moments[-1].time_s) or 1.0
+    end = end_s(inference, person)
     runs: list[list[view.Moment]] = [[]]
     for moment in moments:
         if moment.expression is None:

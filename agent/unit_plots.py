@@ -30,7 +30,7 @@ def unit_plots(
     track = person.track
     if track is None or not track.times_s or not track.units:
         return None
-    end = max(inference.media.duration_s or 0.0, track.times_s[-1]) or 1.0
+    end = end_s(inference, person)
     onsets: dict[tuple[int, str], float] = {}
     for event in track.events:
         onsets.setdefault((event.unit, event.side), event.onset_s)
@@ -176,6 +176,13 @@ def _words(inference: Inference, end: float) -> list[dict[str, Any]]:
         for item in inference.evidence
         if item.kind == "transcript" and item.start_s is not None
     ]
+
+
+def end_s(inference: Inference, person: Person) -> float:
+    """Where the time axis of every plot of a person ends, seconds."""
+    times = person.track.times_s[-1:] if person.track is not None else ()
+    seen = (face.time_s for face in person.timeline if face.time_s is not None)
+    return max(inference.media.duration_s or 0.0, *times, *seen, 0.0) or 1.0
 
 
 def ticks(end: float) -> list[float]:

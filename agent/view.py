@@ -279,6 +279,14 @@ def likelihood(mean_logprob: float | None) -> str | None:
     return f"{percent(math.exp(min(0.0, mean_logprob)))} a token, by the model's own likelihood"
 
 
+def gaps(inference: Inference) -> list[tuple[str, str]]:
+    """What could not be had as (steps, reason); a reason that several share is told once."""
+    steps: dict[str, dict[str, None]] = {}
+    for gap in inference.gaps:
+        steps.setdefault(gap.reason, {})[gap.step] = None
+    return [(", ".join(named), reason) for reason, named in steps.items()]
+
+
 def scene_details(inference: Inference) -> list[tuple[str, str]]:
     """What the model said of the scene besides its description; what it did not say is left out."""
     scene = inference.scene

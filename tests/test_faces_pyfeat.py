@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -119,6 +120,46 @@ def test_no_face_is_an_empty_list_and_sizes_may_differ(tool: PyFeat) -> None:
     for together, single in zip(found[1] + found[3], alone[1] + alone[3], strict=True):
         assert together.valence == pytest.approx(single.valence, abs=2e-3)
     assert tool.observe([]) == []
+
+
+def test_pictures_read_side_by_side_are_as_one_thread_reads_them(tool: PyFeat) -> None:
+    import torch
+
+    light = [dark(96, 96, (44, 52, 230 + 2 * k)) for k in range(5)]
+    pictures = [light[0], dark(64, 64), *light[1:], dark(96, 64, (36, 36), (76, 36, 240))]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = tool.observe(pictures)
+        torch.set_num_threads(3)
+        beside = tool.observe(pictures)
+        assert tool.observe(pictures) == beside
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert [[face.xyxy for face in faces] for faces in beside] == [
+        [face.xyxy for face in faces] for faces in alone
+    ]
+    assert [len(faces) for faces in beside] == [1, 0, 1, 1, 1, 1, 2]
+    assert any(thread.name.startswith("side-by-side") for thread in threading.enumerate())
+    for one, other in zip(sum(alone, []), sum(beside, []), strict=True):
+        assert other.score == pytest.approx(one.score, abs=2e-4)
+        assert other.valence == pytest.approx(one.valence, abs=2e-4)
+        for unit, same in zip(one.action_units, other.action_units, strict=True):
+            assert same.probability == pytest.approx(unit.probability, abs=2e-4)
+
+
+def test_portions_that_fit_the_cache_change_nothing(
+    tool: PyFeat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = dark(176, 96, (44, 52), (132, 52, 240))
+    numbers = []
+    for most in (1, 2**40):
+        monkeypatch.setattr(pyfeat, "HIDDEN_IN_CACHE", most)
+        (faces,) = tool.observe([picture])
+        numbers.append([unit.probability for face in faces for unit in face.action_units])
+    assert len(numbers[0]) == 2 * len(UNITS)
+    assert numbers[0] == pytest.approx(numbers[1], abs=2e-4)
 
 
 def test_a_large_picture_is_reduced_and_its_boxes_are_not(

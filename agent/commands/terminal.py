@@ -173,11 +173,21 @@ def expanded(patterns: Sequence[str]) -> tuple[list[str], int]:
 
 
 def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
-    """The agent of the options that `add_choices` declared; `overrides` go before them."""
-    from kuleshov.agent import Agent
+    """The agent of the options that `add_choices` declared; `overrides` go before them.
 
+    Raises:
+        KeyboardInterrupt: Ctrl-C while the models load, with the sentence to tell.
+    """
     given = {name: getattr(arguments, name, None) for name in CHOICES}
-    return Agent.load(arguments.settings, **{**given, **overrides})
+    try:
+        from kuleshov.agent import Agent
+
+        return Agent.load(arguments.settings, **{**given, **overrides})
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "interrupted while the models were loading: nothing was done yet, and the same "
+            "command starts again."
+        ) from None
 
 
 def say(text: str) -> None:

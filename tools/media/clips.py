@@ -64,7 +64,9 @@ class Clip:
             if not stream.disposition & Disposition.attached_pic  # the cover of a sound file
         ]
         if not videos:
-            what = "only sound" if container.streams.audio else "no video"
+            what = "nothing that can be shown"
+            if container.streams.audio or container.streams.subtitles:
+                what = "only sound" if container.streams.audio else "only subtitles"
             container.close()
             raise MediaError(f"{self.name} has no video stream: it holds {what}.")
         video = videos[0]

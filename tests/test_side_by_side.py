@@ -1,0 +1,79 @@
+"""Portions of work in threads that compute on few cores each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from kuleshov.tools.faces import side_by_side as module
+from kuleshov.tools.faces.side_by_side import side_by_side
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.fixture
+def four_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def where(items: Sequence[int]) -> list[tuple[int, int, str, int]]:
+    """Each item, how many came with it, the thread it was done in and that thread's threads."""
+    name = threading.current_thread().name
+    return [(item, len(items), name, torch.get_num_threads()) for item in items]
+
+
+def in_a_new_thread() -> int:
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("count", "portions", "threads"), [(10, [2, 2, 3, 3, 2, 2, 3, 3, 3, 3], 1), (2, [1, 1], 2)]
+)
+def test_equal_portions_in_order_each_on_its_share_of_the_cores(
+    four_threads: None, count: int, portions: list[int], threads: int
+) -> None:
+    done = side_by_side(where, range(count))
+    assert [item for item, *_ in done] == list(range(count))
+    assert sorted(size for _, size, *_ in done) == sorted(portions)
+    assert all(name.startswith("side-by-side") for *_, name, _ in done)
+    assert {own for *_, own in done} == {threads}
+
+
+def test_what_other_threads_compute_with_stays_as_it_was(four_threads: None) -> None:
+    module._pool.cache_clear()
+    side_by_side(where, range(8))
+    assert (torch.get_num_threads(), in_a_new_thread()) == (4, 4)
+
+
+def test_one_item_and_one_thread_are_done_here(four_threads: None) -> None:
+    here = threading.current_thread().name
+    assert side_by_side(where, range(1)) == [(0, 1, here, 4)]
+    assert side_by_side(where, []) == []
+    torch.set_num_threads(1)
+    assert {name for *_, name, _ in side_by_side(where, range(9))} == {here}
+
+
+def test_memory_is_bounded_on_many_cores(four_threads: None) -> None:
+    torch.set_num_threads(32)
+    done = side_by_side(where, range(64))
+    assert {(size, own) for _, size, _, own in done} == {(64 // module.MOST, 32 // module.MOST)}
+
+
+def test_what_a_portion_raises_is_raised_and_the_next_call_works(four_threads: None) -> None:
+    def failing(items: Sequence[int]) -> list[int]:
+        if 5 in items:
+            raise ValueError(f"{list(items)} cannot be done")
+        return list(items)
+
+    with pytest.raises(ValueError, match=r"\[4, 5\] cannot be done"):
+        side_by_side(failing, range(8))
+    assert side_by_side(failing, range(5)) == [0, 1, 2, 3, 4]

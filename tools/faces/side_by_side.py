@@ -1,0 +1,69 @@
+"""Pictures read side by side on a CPU: threads that compute on few cores each, instead of one on all.
+
+Torch divides one operation among its threads. Small convolutions gain little by that; whole
+portions of pictures that are read beside each other gain nearly all there is (`kuleshov bench
+clips` measures it). Torch lets other Python threads run while it computes.
+
+How many threads an operation uses is a setting of the Python thread that starts it (OpenMP's
+nthreads-var); `torch.set_num_threads` sets it there, and also for threads that are begun later.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MOST = 8
+"""Portions at once, because each needs memory for its own pictures; more cores share a portion."""
+_setting = threading.Lock()
+
+
+def side_by_side(work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:
+    """`work(items)`, done in equal portions by as many threads as torch uses here.
+
+    Args:
+        work: gives one result an item, in order; safe for several threads.
+        items: a single one is done here, by all of torch's threads.
+
+    Raises:
+        Exception: what `work` raises for the first portion that fails; later ones that have not
+            begun are left out.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    many = min(threads, len(items), MOST)
+    if many < 2:
+        return work(items)
+    ends = [len(items) * k // many for k in range(many + 1)]
+    portions = [items[begin:end] for begin, end in zip(ends, ends[1:], strict=False)]
+    doing = [_pool(many, threads // many).submit(work, portion) for portion in portions]
+    try:
+        return [result for done in doing for result in done.result()]
+    finally:
+        for done in doing:
+            done.cancel()
+
+
+@cache
+def _pool(many: int, threads: int) -> ThreadPoolExecutor:
+    """One for the whole process: callers from several threads share it, and the cores."""
+    return ThreadPoolExecutor(many, "side-by-side", _use, (threads,))
+
+
+def _use(threads: int) -> None:
+    """Let this thread compute on so many cores; all others keep what they have."""
+    import torch
+
+    with _setting:
+        others = torch.get_num_threads()  # this thread is new: what new threads are given
+        torch.set_num_threads(threads)
+        keeper = threading.Thread(target=torch.set_num_threads, args=(others,))
+        keeper.start()
+        keeper.join()
