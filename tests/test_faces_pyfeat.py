@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,8 @@ def test_pictures_read_side_by_side_are_as_one_thread_reads_them(tool: PyFeat) -
     ]
     assert [len(faces) for faces in beside] == [1, 0, 1, 1, 1, 1, 2]
     assert any(thread.name.startswith("side-by-side") for thread in threading.enumerate())
-    for one, other in zip(sum(alone, []), sum(beside, []), strict=True):
+    pairs = zip(chain.from_iterable(alone), chain.from_iterable(beside), strict=True)
+    for one, other in pairs:
         assert other.score == pytest.approx(one.score, abs=2e-4)
         assert other.valence == pytest.approx(one.valence, abs=2e-4)
         for unit, same in zip(one.action_units, other.action_units, strict=True):

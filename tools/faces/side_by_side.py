@@ -1,8 +1,8 @@
-"""Pictures read side by side on a CPU: threads that compute on few cores each, instead of one on all.
+"""Pictures read side by side on a CPU: threads on few cores each, instead of one on all.
 
-Torch divides one operation among its threads. Small convolutions gain little by that; whole
-portions of pictures that are read beside each other gain nearly all there is (`kuleshov bench
-clips` measures it). Torch lets other Python threads run while it computes.
+Torch divides one operation among its threads, which wait for one another at its end. Small
+convolutions lose much by that, portions of pictures that are read beside each other little
+(`kuleshov bench clips`). Torch lets other Python threads run while it computes.
 
 How many threads an operation uses is a setting of the Python thread that starts it (OpenMP's
 nthreads-var); `torch.set_num_threads` sets it there, and also for threads that are begun later.
@@ -10,6 +10,7 @@ nthreads-var); `torch.set_num_threads` sets it there, and also for threads that 
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +43,7 @@ def side_by_side(work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> 
     if many < 2:
         return work(items)
     ends = [len(items) * k // many for k in range(many + 1)]
-    portions = [items[begin:end] for begin, end in zip(ends, ends[1:], strict=False)]
+    portions = [items[begin:end] for begin, end in itertools.pairwise(ends)]
     doing = [_pool(many, threads // many).submit(work, portion) for portion in portions]
     try:
         return [result for done in doing for result in done.result()]
