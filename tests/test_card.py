@@ -319,6 +319,21 @@ def test_the_whole_card(name, text):
     assert shown(getattr(readings, name)()) == text
 
 
+def test_a_reason_that_several_steps_share_is_told_once():
+    """A clip that was stopped: the step says where, and each moment says that it was stopped."""
+    steps = ("scene", "judge", *["moment"] * 5)
+    reading = readings.group()
+    where = Gap(step="clip", reason="stopped by the user at 1.5 s of 9.0 s", stopped_s=1.5)
+    gaps = (where, *(Gap(step=step, reason="stopped by the user") for step in steps))
+    card = shown(reading.model_copy(update={"gaps": gaps}))
+    begin = card.index("Gaps")
+    assert card[begin : card.index("\n\n", begin)].splitlines() == [
+        "Gaps",
+        "  - clip: stopped by the user at 1.5 s of 9.0 s",
+        "  - scene, judge, moment: stopped by the user",
+    ]
+
+
 @pytest.mark.parametrize("width", [30, 60, 80, 120])
 @pytest.mark.parametrize("name", ["group", "single", "clip"])
 def test_no_line_is_wider_than_the_terminal_or_ends_in_blanks(name, width):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import zlib
@@ -158,6 +159,26 @@ def test_a_mistake_gets_one_sentence_and_exit_code_2(picture, capsys, arguments,
     assert err.count("\n") == 1
     for word in words:
         assert word in err
+
+
+def test_ctrl_c_while_models_load_says_that_nothing_was_done(
+    picture, tmp_path, capsys, monkeypatch
+):
+    """The real loading of the bundled model, into which a real SIGINT comes."""
+    from kuleshov.tools.mllm import loading
+
+    def load(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(loading, "load_folder", load)
+    written = tmp_path / "report.html"
+    choices = ["--model", "pocket", "--faces", "pocket", "--report", str(written)]
+    assert main(["infer", str(picture), *choices]) == 130
+    assert capsys.readouterr().err == (
+        "kuleshov: interrupted while the models were loading: nothing was done yet, and the same "
+        "command starts again.\n"
+    )
+    assert not written.exists()
 
 
 def test_a_directory_where_a_file_is_meant(tmp_path, capsys):

@@ -93,6 +93,20 @@ def sound(path: Path) -> Path:
     return path
 
 
+def subtitles(path: Path) -> Path:
+    import av
+
+    words = path.with_suffix(".srt")
+    words.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n\n")
+    with av.open(str(words)) as source, av.open(str(path), "w") as container:
+        stream: Any = container.add_stream_from_template(source.streams.subtitles[0])
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = stream
+                container.mux(packet)
+    return path
+
+
 def no_frames(path: Path) -> Path:
     """A video stream whose one frame is zeros."""
     write_clip(path, stills(1), codec="mpeg4")
@@ -114,6 +128,7 @@ def still(path: Path) -> Path:
     ("make", "name", "sentence"),
     [
         (sound, "sound.mp4", "has no video stream: it holds only sound."),
+        (subtitles, "words.mkv", "has no video stream: it holds only subtitles."),
         (no_frames, "none.avi", "has a video stream but no frame that can be read."),
         (still, "still.mp4", "is not a clip: it holds a still picture (PNG)"),
     ],

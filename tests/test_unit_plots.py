@@ -71,6 +71,18 @@ def test_words_stand_at_their_times_and_are_data() -> None:
     assert 'class="said"' not in whole_page(smile())
 
 
+def test_expression_and_units_stand_on_one_time_axis() -> None:
+    course = smile()
+    scores = {label: (p,) * len(course.times_s) for label, p in HAPPY.items()}
+    html = whole_page(
+        course.model_copy(update={"expression": scores, "labels": "ekman-7", "method": "softmax"})
+    )
+    assert '<div class="stream aligned" data-end="10.0">' in html
+    axes = re.findall(r'<div class="xaxis".*?</div>', html)
+    assert len(axes) == 2
+    assert axes[0] == axes[1]
+
+
 def test_an_event_a_gap_and_a_moment_stand_where_their_times_are() -> None:
     html = page(smile())
     (event,) = re.findall(r'class="event expression" x="([\d.]+)" width="([\d.]+)"', html)
