@@ -49,7 +49,7 @@ def test_equal_portions_in_order_each_on_its_share_of_the_cores(
 
 
 def test_what_other_threads_compute_with_stays_as_it_was(four_threads: None) -> None:
-    module._pool.cache_clear()
+    module._pools.clear()
     side_by_side(where, range(8))
     assert (torch.get_num_threads(), in_a_new_thread()) == (4, 4)
 

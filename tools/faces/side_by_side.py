@@ -14,7 +14,6 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -22,7 +21,8 @@ R = TypeVar("R")
 
 MOST = 8
 """Portions at once, because each needs memory for its own pictures; more cores share a portion."""
-_setting = threading.Lock()
+_making, _setting = threading.Lock(), threading.Lock()
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
 def side_by_side(work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:
@@ -52,14 +52,24 @@ def side_by_side(work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> 
             done.cancel()
 
 
-@cache
 def _pool(many: int, threads: int) -> ThreadPoolExecutor:
     """One for the whole process: callers from several threads share it, and the cores."""
-    return ThreadPoolExecutor(many, "side-by-side", _use, (threads,))
+    with _making:
+        if (many, threads) not in _pools:
+            pool = ThreadPoolExecutor(many, "side-by-side", _use, (threads,))
+            begun = threading.Barrier(many + 1)
+            for _ in range(many):
+                pool.submit(begun.wait)  # each thread takes one: then all have their setting
+            begun.wait()
+            _pools[many, threads] = pool
+        return _pools[many, threads]
 
 
 def _use(threads: int) -> None:
-    """Let this thread compute on so many cores; all others keep what they have."""
+    """Let this thread compute on so many cores; all others keep what they have.
+
+    Torch has no call for one thread alone: what later ones are given is put back at once.
+    """
     import torch
 
     with _setting:
