@@ -412,6 +412,7 @@
     });
     source.addEventListener("gone", async () => {
       source.close();
+      for (const result of document.querySelectorAll(".result")) stale(result);
       el("banner").dataset.kind = "restarted";
       banner(RESTARTED, true);
       try {
