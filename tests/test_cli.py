@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -179,6 +180,32 @@ def test_ctrl_c_while_models_load_says_that_nothing_was_done(
         "command starts again.\n"
     )
     assert not written.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_waiting_threads_leave_a_shared_core_unless_the_user_chose(given, spins):
+    """In a process of its own: the variable must be set before torch is there."""
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os, sys; from kuleshov.cli import main; main(['labels']); "
+            "print('torch' in sys.modules, os.environ.get('GOMP_SPINCOUNT'))",
+        ],
+        env={
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+        }
+        | given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.splitlines()[-1] == f"False {spins}"
 
 
 def test_a_directory_where_a_file_is_meant(tmp_path, capsys):
