@@ -345,18 +345,17 @@ def _key(line: bytes, head: re.Pattern[bytes], *, whole: bool) -> str | None:
 
     A line that another program has written anew (spaces, other order) is parsed: it is no damage.
     """
-    import orjson
-
     if not line.endswith(b"\n"):
         return None
     match = head.match(line) if line.endswith(b"}\n") and b"\0" not in line else None
     try:
-        if match is None:
+        if match is None or whole:
+            import orjson
+
             found = orjson.loads(line)
+        if match is None:
             key = found["item"]["id"] if head is HEAD else found["key"]
             return key if isinstance(key, str) else None
-        if whole:
-            orjson.loads(line)
         quoted = match[1]
         return str(json.loads(quoted)) if b"\\" in quoted else quoted[1:-1].decode("utf-8")
     except (ValueError, KeyError, TypeError):

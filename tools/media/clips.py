@@ -64,9 +64,12 @@ class Clip:
             if not stream.disposition & Disposition.attached_pic  # the cover of a sound file
         ]
         if not videos:
-            what = "nothing that can be shown"
-            if container.streams.audio or container.streams.subtitles:
-                what = "only sound" if container.streams.audio else "only subtitles"
+            if container.streams.audio:
+                what = "only sound"
+            elif container.streams.subtitles:
+                what = "only subtitles"
+            else:
+                what = "nothing that can be shown"
             container.close()
             raise MediaError(f"{self.name} has no video stream: it holds {what}.")
         video = videos[0]

@@ -412,7 +412,7 @@
     });
     source.addEventListener("gone", async () => {
       source.close();
-      for (const result of document.querySelectorAll(".result")) stale(result);
+      allStale();
       el("banner").dataset.kind = "restarted";
       banner(RESTARTED, true);
       try {
@@ -426,7 +426,7 @@
       source.close();
       const told = JSON.parse(event.data).sentence;
       banner(told, true);
-      for (const result of document.querySelectorAll(".result")) stale(result);
+      allStale();
       if (/closed down/.test(told)) again = setTimeout(listen, 2000);
     });
     source.addEventListener("error", () => {
@@ -437,6 +437,7 @@
       }
     });
   }
+  const allStale = () => document.querySelectorAll(".result").forEach(stale);
   const stale = (result) => {
     result.classList.add("stale");
     for (const part of result.querySelectorAll(".tools button, .tools input, .tools select, .supposing button")) part.disabled = true;
