@@ -245,12 +245,26 @@ def views(images: Tensor, size: int, train: bool) -> Tensor:
         matrix[:, 1, 2] = (1 - height) * uniform(-1, 1)
         grid = functional.affine_grid(matrix, [count, 3, size, size], align_corners=False)
         x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
-        contrast = torch.exp(uniform(-0.3, 0.3))[:, None, None, None]
-        brightness = uniform(-0.12, 0.12)[:, None, None, None]
-        middle = x.mean((1, 2, 3), keepdim=True)
-        x = ((x - middle) * contrast + middle + brightness).clamp(0, 1)
+        x = lit(x)
     elif x.shape[-1] != size:
         x = functional.interpolate(x, size=size, mode="bilinear", antialias=True).clamp(0, 1)
+    return normalised(x)
+
+
+def lit(x: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W) in 0–1 with random contrast and brightness."""
+
+    def uniform(low: float, high: float) -> Tensor:
+        return (torch.rand(len(x), device=x.device) * (high - low) + low)[:, None, None, None]
+
+    middle = x.mean((1, 2, 3), keepdim=True)
+    return ((x - middle) * torch.exp(uniform(-0.3, 0.3)) + middle + uniform(-0.12, 0.12)).clamp(
+        0, 1
+    )
+
+
+def normalised(x: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W) in 0–1 as the tower takes them."""
     mean = torch.tensor(MEAN, device=x.device)[None, :, None, None]
     std = torch.tensor(STD, device=x.device)[None, :, None, None]
     return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
@@ -300,13 +314,7 @@ def face_views(images: np.ndarray, size: int, train: bool) -> Tensor:
     matrix[:, :, 2] = (torch.rand(count, 2) - 0.5) * 0.24
     grid = functional.affine_grid(matrix, [count, 3, size, size], align_corners=False)
     x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False) / 255
-    contrast = torch.exp((torch.rand(count) - 0.5) * 0.6)[:, None, None, None]
-    middle = x.mean((1, 2, 3), keepdim=True)
-    bright = (torch.rand(count)[:, None, None, None] - 0.5) * 0.24
-    x = ((x - middle) * contrast + middle + bright).clamp(0, 1)
-    mean = torch.tensor(MEAN)[None, :, None, None]
-    std = torch.tensor(STD)[None, :, None, None]
-    return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+    return normalised(lit(x))
 
 
 def tinted(pixels: Tensor) -> Tensor:

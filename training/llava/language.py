@@ -129,13 +129,16 @@ def teach(
     steps: int,
     seed: int,
     device: str,
+    start: Path | None = None,
     join_at: float = 0.62,
     export_every: int = 200,
 ) -> LlavaForConditionalGeneration:
     """Train and return the model (moving average). Goes on from `out`/language.pt.
 
     Every `export_every` steps the model folder `out`/llava is written anew.
-    From the share `join_at` of the steps on, the tower learns along.
+    From the share `join_at` of the steps on, the tower learns along. `start`: the model folder
+    whose language model it begins with, at half the learning rate and with fewer evidence lists,
+    which that one knows.
     """
     writer = Writer(tokenizer)
     photos = sources.photos
@@ -145,6 +148,10 @@ def teach(
     missing, extra = vision.load_state_dict(tower, strict=False)
     assert not extra, extra
     assert all(name.startswith("pooler") for name in missing), missing
+    if start is not None:
+        earlier = LlavaForConditionalGeneration.from_pretrained(start, dtype=torch.float32)
+        model.model.language_model.load_state_dict(earlier.model.language_model.state_dict())
+        model.tie_weights()
     model.to(device).eval()  # eval: the tower's batch statistics stay as they are
     with torch.no_grad():
         sample = torch.from_numpy(photos.images[photos.rows("train")[:128]])
@@ -152,8 +159,9 @@ def teach(
     language = nn.ModuleDict(
         {"text": model.model.language_model, "projector": model.model.multi_modal_projector}
     )
-    learner = Pair(language, PEAK_RATE, weight_decay=0.05, share=0.6)
-    seeing = Pair(vision, PEAK_RATE * TOWER_SHARE, weight_decay=0.05)
+    peak = PEAK_RATE if start is None else PEAK_RATE / 2
+    learner = Pair(language, peak, weight_decay=0.05, share=0.6)
+    seeing = Pair(vision, peak * TOWER_SHARE, weight_decay=0.05)
     average, begin = Average(model, 0.996), 0
     saved = out / "language.pt"
     if saved.is_file():
@@ -168,6 +176,7 @@ def teach(
         joint = step >= join_at * steps
         vision.requires_grad_(joint)
         list_rows = next(rows for until, rows in LIST_ROWS if step / steps < until)
+        list_rows = list_rows if start is None else list_rows // 2
         parts, pixels = batches(sources, writer, say, seed, step, list_rows)
         with torch.set_grad_enabled(joint):
             states = tower_states(vision, pixels.to(device))
