@@ -137,8 +137,7 @@ def teach(
 
     Every `export_every` steps the model folder `out`/llava is written anew.
     From the share `join_at` of the steps on, the tower learns along. `start`: the model folder
-    whose language model it begins with, at half the learning rate and with fewer evidence lists,
-    which that one knows.
+    whose language model it begins with, at half the learning rate.
     """
     writer = Writer(tokenizer)
     photos = sources.photos
@@ -176,7 +175,6 @@ def teach(
         joint = step >= join_at * steps
         vision.requires_grad_(joint)
         list_rows = next(rows for until, rows in LIST_ROWS if step / steps < until)
-        list_rows = list_rows if start is None else list_rows // 2
         parts, pixels = batches(sources, writer, say, seed, step, list_rows)
         with torch.set_grad_enabled(joint):
             states = tower_states(vision, pixels.to(device))
