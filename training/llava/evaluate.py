@@ -29,6 +29,7 @@ from kuleshov.tools.pocket.face_net import EXPRESSIONS
 from kuleshov.tools.types import LabelSet
 from kuleshov.types import Evidence
 from training.llava import data, lists, rules
+from training.llava.cider import cider
 from training.llava.tasks import presence
 
 Turn = dict[str, Any]
@@ -114,48 +115,6 @@ class Pocket:
                 n = len(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]) + 1
                 rows.append((each[row, -n:].sum().item(), n))
         return np.array(rows)
-
-
-# ---------------------------------------------------------------- CIDEr-D
-
-
-def _grams(text: str) -> list[Counter[tuple[str, ...]]]:
-    words = re.findall(r"[a-z0-9']+", text.lower())
-    return [Counter(zip(*(words[i:] for i in range(n)), strict=False)) for n in range(1, 5)]
-
-
-def cider(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
-    """CIDEr-D of each candidate, on the scale where papers report 1.2 for 120 (N,).
-
-    Vedantam, Zitnick & Parikh 2015 (CVPR): tf-idf vectors of 1- to 4-grams, counts clipped, a
-    Gaussian penalty on the difference in length (σ = 6), times 10; idf from these references.
-    Words are lower-case runs of letters and digits; no stemming.
-    """
-    refs = [[_grams(text) for text in several] for several in references]
-    seen: list[Counter[tuple[str, ...]]] = [Counter() for _ in range(4)]
-    for several in refs:
-        for n in range(4):
-            seen[n].update({gram for grams in several for gram in grams[n]})
-    count = math.log(len(refs))
-
-    def vector(grams: Counter[tuple[str, ...]], n: int) -> dict[tuple[str, ...], float]:
-        return {g: c * (count - math.log(max(1, seen[n][g]))) for g, c in grams.items()}
-
-    scores = []
-    for text, several in zip(candidates, refs, strict=True):
-        mine = _grams(text)
-        length = sum(mine[0].values())
-        total = 0.0
-        for reference in several:
-            away = length - sum(reference[0].values())
-            for n in range(4):
-                a, b = vector(mine[n], n), vector(reference[n], n)
-                norm = math.sqrt(sum(v * v for v in a.values()) * sum(v * v for v in b.values()))
-                if norm:
-                    dot = sum(min(v, b[g]) * b[g] for g, v in a.items() if g in b)
-                    total += dot / norm * math.exp(-(away**2) / (2 * 6.0**2))
-        scores.append(10 * total / 4 / len(several))
-    return np.array(scores)
 
 
 def interval(

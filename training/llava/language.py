@@ -1,9 +1,10 @@
-"""Stage 2: the language model learns all tasks, first over a fixed tower, then together with it."""
+"""Stage 2: the language model learns all tasks: first over a fixed tower, then together with it,
+at last over the fixed one again, from captions of its own, too."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,29 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from training.llava import data, lists
 from training.llava.model import IMAGE_TOKENS, SIZE, build, export, tower_states
 from training.llava.optimiser import Average, Pair
+from training.llava.reward import Critic, sample
 from training.llava.tasks import Packed, Writer, pack
 from training.llava.tower import rate
 
 PHOTOS_A_STEP, FACES_A_STEP, LISTS_A_ROW = 16, 6, 2
 LIST_ROWS = ((0.6, 4), (1.0, 6))
 """Rows of evidence lists by progress: more once the words are known."""
-PROBES = 1
+PROBES = 2
 PEAK_RATE = 4e-3
 TOWER_SHARE = 0.2
 """The tower's part of the learning rate once it learns along."""
+BLANKED, UNSEEN = 0.15, 0.1
+"""Parts of a caption's words, and of a photo's cells, that are hidden while it is learnt: what is
+left must tell, and captions are not learnt by heart."""
+SMOOTHING = 0.05
+"""Label smoothing of captions and their questions."""
+REWARD = 2.0
+"""Weight of the model's own captions against all else."""
+JOINT, OWN = 0.35, 0.7
+"""Progress from which the tower learns along, and from which, the tower fixed again, the model
+learns from captions of its own."""
+MEMORY, OWN_MEMORY = 0.996, 0.99
+"""Decay of the moving average, before and with captions of its own."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +71,30 @@ def forward(model: LlavaForConditionalGeneration, packed: Packed, states: Tensor
     return model.lm_head(hidden[row, place])
 
 
-def loss_of(logits: Tensor, packed: Packed) -> tuple[Tensor, float]:
+def loss_of(logits: Tensor, packed: Packed, smoothing: float = 0.0) -> tuple[Tensor, float]:
     """Weighted sum of the cross-entropies, in nats, and the sum of the weights."""
-    each = functional.cross_entropy(logits, packed.target.to(logits.device), reduction="none")
+    each = functional.cross_entropy(
+        logits, packed.target.to(logits.device), reduction="none", label_smoothing=smoothing
+    )
     weight = packed.weight.to(logits.device)
     return (each * weight).sum(), float(packed.weight.sum())
 
 
+def blanked(packed: Packed, answer: int) -> Packed:
+    """Some words that are continued, hidden: padding in their place. `answer`: the token that
+    ends a question, which stays."""
+    row, place = packed.source.T
+    ids = packed.ids.clone()
+    hide = (torch.rand(len(row)) < BLANKED) & (ids[row, place] != answer)
+    ids[row[hide], place[hide]] = 0
+    return replace(packed, ids=ids)
+
+
 def batches(
     sources: Sources, writer: Writer, say: lists.Sentences, seed: int, step: int, list_rows: int
-) -> tuple[list[tuple[str, Packed]], Tensor]:
-    """What step `step` learns from: packed rows by kind, and the pictures they are about."""
+) -> tuple[list[tuple[str, Packed]], Tensor, list[int]]:
+    """What step `step` learns from: packed rows by kind, the pictures they are about, and which
+    photos the first of these are."""
     random = np.random.default_rng((seed, 1, step))
     torch.manual_seed(seed * 1_000_003 + step)
     photos, faces = sources.photos, sources.faces
@@ -106,7 +133,9 @@ def batches(
             writer.evidence(random, row, items)
         several.append(row)
     kinds.append(("lists", several))
-    return [(name, pack(rows_)) for name, rows_ in kinds], torch.cat(pixels)
+    parts = [(name, pack(rows_)) for name, rows_ in kinds]
+    parts[0] = ("photos", blanked(parts[0][1], writer.scene[-1]))
+    return parts, torch.cat(pixels), chosen
 
 
 def settle(model: LlavaForConditionalGeneration, states: Tensor) -> None:
@@ -130,18 +159,17 @@ def teach(
     seed: int,
     device: str,
     start: Path | None = None,
-    join_at: float = 0.62,
     export_every: int = 200,
 ) -> LlavaForConditionalGeneration:
     """Train and return the model (moving average). Goes on from `out`/language.pt.
 
     Every `export_every` steps the model folder `out`/llava is written anew.
-    From the share `join_at` of the steps on, the tower learns along. `start`: the model folder
-    whose language model it begins with, at half the learning rate.
+    `start`: the model folder whose language model it begins with, at half the learning rate.
     """
     writer = Writer(tokenizer)
     photos = sources.photos
     say = lists.Sentences([c for row in photos.rows("train") for c in photos.captions[row]])
+    critic = Critic(photos, writer)
     model = build(tokenizer, seed)
     vision = model.model.vision_tower
     missing, extra = vision.load_state_dict(tower, strict=False)
@@ -153,15 +181,15 @@ def teach(
         model.tie_weights()
     model.to(device).eval()  # eval: the tower's batch statistics stay as they are
     with torch.no_grad():
-        sample = torch.from_numpy(photos.images[photos.rows("train")[:128]])
-        settle(model, tower_states(vision, data.views(sample, SIZE, False).to(device)))
+        some = torch.from_numpy(photos.images[photos.rows("train")[:128]])
+        settle(model, tower_states(vision, data.views(some, SIZE, False).to(device)))
     language = nn.ModuleDict(
         {"text": model.model.language_model, "projector": model.model.multi_modal_projector}
     )
     peak = PEAK_RATE if start is None else PEAK_RATE / 2
     learner = Pair(language, peak, weight_decay=0.05, share=0.6)
     seeing = Pair(vision, peak * TOWER_SHARE, weight_decay=0.05)
-    average, begin = Average(model, 0.996), 0
+    average, begin = Average(model, MEMORY), 0
     saved = out / "language.pt"
     if saved.is_file():
         state = torch.load(saved, weights_only=True, map_location=device)
@@ -172,25 +200,38 @@ def teach(
     losses: dict[str, list[float]] = {}
     started = time.time()
     for step in range(begin, steps):
-        joint = step >= join_at * steps
+        progress = step / steps
+        joint, own_captions = JOINT <= progress < OWN, progress >= OWN
         vision.requires_grad_(joint)
-        list_rows = next(rows for until, rows in LIST_ROWS if step / steps < until)
-        parts, pixels = batches(sources, writer, say, seed, step, list_rows)
+        list_rows = next(rows for until, rows in LIST_ROWS if progress < until)
+        parts, pixels, chosen = batches(sources, writer, say, seed, step, list_rows)
         with torch.set_grad_enabled(joint):
             states = tower_states(vision, pixels.to(device))
         total = sum(float(packed.weight.sum()) for _, packed in parts)
         loss = torch.zeros((), device=device)
         for name, packed in parts:
-            sum_, weight = loss_of(forward(model, packed, states), packed)
+            photo = name == "photos"
+            seen = functional.dropout1d(states, UNSEEN) if photo else states
+            logits = forward(model, packed, seen)
+            sum_, weight = loss_of(logits, packed, SMOOTHING if photo else 0.0)
             loss = loss + sum_ / total
             losses.setdefault(name, []).append(sum_.item() / weight)
+        if own_captions:
+            about = states[: len(chosen)]
+            told = sample(model, writer, about.detach())
+            rows, scores = critic.rows(told, chosen)
+            own = pack(rows)
+            sum_, _ = loss_of(forward(model, own, about), own)
+            loss = loss + REWARD * sum_ / len(own.target)
+            losses.setdefault("own captions' CIDEr-D", []).append(float(scores.mean()))
         loss.backward()
         nn.utils.clip_grad_norm_(language.parameters(), 1.0)
-        factor = rate(step / steps, 0.03)
+        factor = rate(progress, 0.03)
         learner.step(factor)
         if joint:
             nn.utils.clip_grad_norm_(vision.parameters(), 1.0)
-            seeing.step(min(1.0, (step - join_at * steps + 1) / 50) * factor)
+            seeing.step(min(1.0, (step - JOINT * steps + 1) / 50) * factor)
+        average.decay = OWN_MEMORY if own_captions else MEMORY
         average.update(model)
         if (step + 1) % 25 == 0:
             told = " ".join(f"{name} {np.mean(each[-25:]):.3f}" for name, each in losses.items())

@@ -146,7 +146,7 @@ class Writer:
             )
         told = presence(captions)
         asked = []
-        if "a person" in told and (not told["a person"] or random.random() < 0.3):
+        if "a person" in told and (not told["a person"] or random.random() < 0.6):
             asked.append("a person")
         # as many yes as no, or the model would learn to say no
         truths = [True, False] if random.random() < 0.5 else [False, True]

@@ -7,7 +7,7 @@ Stages: photos decoded (`photos.npy`), what a published network sees in them (`t
 model with all tasks (`language.pt`), the model folder (`llava/`). Started again with the same
 `--out`, it goes on after the last saved step of the stage it was in. Every step draws its random
 numbers from (seed, step) alone. On one AVX2 core that nobody else uses: about 20 minutes for the
-teacher, 25 and 45 for the two trainings.
+teacher, 60 and 70 for the two trainings.
 
 `--language-from FOLDER` begins the last stage with the language model of an earlier run, which then
 needs half the steps: what it knows of evidence lists does not depend on the tower.
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=data.DEFAULT_DATA)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--tower-steps", type=int, default=1500)
+    parser.add_argument("--tower-steps", type=int, default=3600)
     parser.add_argument("--language-steps", type=int, default=1560)
     parser.add_argument("--language-from", type=Path, metavar="FOLDER", help="of an earlier run")
     parser.add_argument("--seed", type=int, default=0)
