@@ -14,6 +14,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from training.llava import data, teacher, tower
 
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
 
 @pytest.fixture
 def photos() -> data.Photos:
@@ -101,3 +103,18 @@ def test_a_tower_is_the_same_each_time_and_a_finished_one_is_kept(
     finished = tower.warm_up(photos, faces, tmp_path, 2, seed=0)
     assert all(torch.equal(once[name], finished[name]) for name in once)
     assert "measured" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not (SHARED / "ferplus48.npz").is_file(), reason="the data are not here")
+def test_real_faces_for_lists_are_measured_by_the_bundled_tool():
+    faces = data.measured(SHARED, "dev", most=6)
+    assert 8 * 3 < len(faces) <= 8 * 6
+    assert {face.tool for face in faces} == {"pocket"}
+    tops = [face.expression.ranked()[0][0] for face in faces if face.expression]
+    assert len(set(tops)) >= 6
+
+    def smile(label: str) -> float:
+        found = [face for face, top in zip(faces, tops, strict=True) if top == label]
+        return float(np.mean([u.activation for f in found for u in f.action_units if u.unit == 12]))
+
+    assert smile("happiness") > 2 * smile("sadness")

@@ -161,6 +161,18 @@ def test_made_lists_are_clear_cut_worded_by_the_product_and_explained_within_bou
     assert tops == set(rules.LABELS)
 
 
+def test_faces_that_a_tool_measured_come_in_half_of_the_lists_with_a_face() -> None:
+    seen = face(ActionUnit(unit=12, intensity=4.2), measured=(12,), happiness=0.93)
+    say = lists.Sentences(["A dog runs."], faces=[seen])
+    random = np.random.default_rng(6)
+    found = [lists.make(random, say) for _ in range(400)]
+    theirs = [[item for item in items if item.source.startswith("faces")] for items in found]
+    faces = [items for items in theirs if items]
+    real = [items for items in faces if items[0].source == "faces:test"]
+    assert 0.35 < len(real) / len(faces) < 0.65
+    assert [item.text for item in real[0]] == [item.text for item in evidence.collect(seen, None)]
+
+
 @pytest.mark.parametrize("table", [lists.SCENES, lists.NOTES], ids=["scenes", "notes"])
 def test_every_made_up_sentence_names_its_situation(table: dict[str, tuple[str, ...]]) -> None:
     for gist, sentences in table.items():

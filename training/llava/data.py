@@ -20,6 +20,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from kuleshov.tools.faces.pocket import PocketFaces
+from kuleshov.tools.types import Face
 from training.face import data as face_data
 
 PHOTOS = "flickr8k_176.tar"
@@ -323,3 +325,20 @@ def tinted(pixels: Tensor) -> Tensor:
     tint = (torch.rand(len(pixels), 1, device=pixels.device) - 0.3) * 0.8
     gain = torch.cat([tint, torch.zeros_like(tint), -tint], 1)[:, :, None, None]
     return pixels + gain
+
+
+def measured(folder: Path, part: str, most: int = 700) -> list[Face]:
+    """FER+ faces of `part` as the bundled face tool measures them, up to `most` an expression.
+
+    Only faces on which the blendshapes' teacher found a mesh: its bounds are the box.
+    """
+    faces = face_data.read(folder)
+    with np.load(folder / face_data.BLENDSHAPES) as file:
+        boxes = file["face_xyxy_48"].astype(float)
+    names = {"train": "train", "dev": "held_out", "test": "public_test"}
+    usable = (faces.part == names[part]) & faces.found & np.isfinite(boxes).all(1)
+    rows = [np.flatnonzero(usable & (faces.majority == i))[:most] for i in range(8)]
+    chosen = np.sort(np.concatenate(rows))
+    images = [np.repeat(faces.images[row][..., None], 3, 2) for row in chosen]
+    bare = [[Face(xyxy=tuple(boxes[row]), tool="mesh", version="0")] for row in chosen]
+    return [face for several in PocketFaces().measure(images, bare) for face in several]

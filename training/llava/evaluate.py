@@ -24,9 +24,9 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from kuleshov import prompts
+from kuleshov import evidence, prompts
 from kuleshov.tools.pocket.face_net import EXPRESSIONS
-from kuleshov.tools.types import LabelSet
+from kuleshov.tools.types import Face, LabelSet
 from kuleshov.types import Evidence
 from training.llava import data, lists, rules
 from training.llava.cider import cider
@@ -359,6 +359,28 @@ def list_figures(
     out["content-free: largest share of ekman-8"] = max(nothing[2].values())
 
 
+def measured_figures(
+    pocket: Pocket, made: Sequence[Face], out: dict[str, float], count: int = 300, seed: int = 78
+) -> None:
+    """Explanations of what the bundled face tool measures on real faces, nothing else told."""
+    random = np.random.default_rng(seed)
+    several = []
+    for place in random.permutation(len(made)).tolist():
+        items = evidence.collect(made[place], None)
+        if rules.margin(rules.read(items)) >= lists.MARGIN and len(several) < count:
+            several.append(items)
+    told = pocket.write(
+        [[user(prompts.render("brief", "judge", evidence=items))] for items in several], 120
+    )
+    hits = []
+    for text, items in zip(told, several, strict=True):
+        said = re.search(r"fits? (\w+)", text)
+        hits.append(said is not None and said[1] == top(rules.read(items)))
+    out["measured faces: explained as the rule reads"] = float(np.mean(hits))
+    low, high = interval(np.array(hits))
+    out["measured faces low"], out["measured faces high"] = low, high
+
+
 def figures(data_dir: str | Path, model_dir: str | Path, part: str = "test") -> dict[str, float]:
     """All figures of the model card, by name; `part` is "test" or "dev"."""
     folder, pocket = Path(data_dir), Pocket(Path(model_dir))
@@ -372,6 +394,7 @@ def figures(data_dir: str | Path, model_dir: str | Path, part: str = "test") -> 
     photo_figures(pocket, photos, out)
     face_figures(pocket, data.read_faces(folder), part, out)
     list_figures(pocket, photos, out)
+    measured_figures(pocket, data.measured(folder, part, 150), out)
     begun = time.perf_counter()
     pocket.write([[user(prompts.render("brief", "scene"), Image.fromarray(photos.images[0]))]], 40)
     out["seconds a caption"] = time.perf_counter() - begun

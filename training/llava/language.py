@@ -4,6 +4,7 @@ at last over the fixed one again, from captions of its own, too."""
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
+from kuleshov.tools.types import Face
 from training.llava import data, lists
 from training.llava.model import IMAGE_TOKENS, SIZE, build, export, tower_states
 from training.llava.optimiser import Average, Pair
@@ -21,7 +23,7 @@ from training.llava.tasks import Packed, Writer, pack
 from training.llava.tower import rate
 
 PHOTOS_A_STEP, FACES_A_STEP, LISTS_A_ROW = 16, 6, 2
-LIST_ROWS = ((0.6, 4), (1.0, 6))
+LIST_ROWS = ((0.6, 4), (0.7, 6), (1.0, 10))
 """Rows of evidence lists by progress: more once the words are known."""
 PROBES = 2
 PEAK_RATE = 4e-3
@@ -43,8 +45,11 @@ MEMORY, OWN_MEMORY = 0.996, 0.99
 
 @dataclass(frozen=True)
 class Sources:
+    """`measured`: faces for evidence lists, as the bundled tool measures them."""
+
     photos: data.Photos
     faces: data.Faces
+    measured: Sequence[Face] = ()
 
 
 def forward(model: LlavaForConditionalGeneration, packed: Packed, states: Tensor) -> Tensor:
@@ -168,7 +173,8 @@ def teach(
     """
     writer = Writer(tokenizer)
     photos = sources.photos
-    say = lists.Sentences([c for row in photos.rows("train") for c in photos.captions[row]])
+    captions = [caption for row in photos.rows("train") for caption in photos.captions[row]]
+    say = lists.Sentences(captions, faces=sources.measured)
     critic = Critic(photos, writer)
     model = build(tokenizer, seed)
     vision = model.model.vision_tower

@@ -401,14 +401,21 @@ _BY_SCALE = {
 _LEVELS = ("absent", "slight", "clear", "strong")
 MARGIN = 0.15
 """Least lead of the rule's first label: what the rule itself cannot tell is not asked."""
+MEASURED = 0.5
+"""Part of the faces in lists that a tool measured on a real one: made-up units come by an emotion's
+shares, each for itself, and a smile that also raises the upper lip is rare among them."""
 
 
 @dataclass(frozen=True)
 class Sentences:
-    """What may be said in a list: captions of photos, and which of the made-up sentences."""
+    """What may be said in a list: captions of photos, and which of the made-up sentences.
+
+    `faces`: faces that a tool measured; made-up ones alone where there are none.
+    """
 
     captions: Sequence[str]
     held_out: bool = False
+    faces: Sequence[Face] = ()
 
     def pick(self, random: np.random.Generator, options: Sequence[str]) -> str:
         """One of the sentences; the last of three or more only in held-out lists."""
@@ -552,7 +559,10 @@ def make(random: np.random.Generator, say: Sentences) -> list[Evidence]:
         face = scene = None
         notes: list[str] = []
         if kind < 0.78:
-            face = face_of(random, _choose(random, FACE_PRIOR))
+            if len(say.faces) and random.random() < MEASURED:
+                face = say.faces[random.integers(len(say.faces))]
+            else:
+                face = face_of(random, _choose(random, FACE_PRIOR))
         if face is None or kind < 0.58:
             if face is None and random.random() < 0.3:
                 notes.append(note_of(random, say))

@@ -44,7 +44,11 @@ def train(
     stage starts from; it sees the new tower's pictures only.
     """
     out.mkdir(parents=True, exist_ok=True)
-    sources = Sources(data.read_photos(folder, out / "photos.npy"), data.read_faces(folder))
+    sources = Sources(
+        data.read_photos(folder, out / "photos.npy"),
+        data.read_faces(folder),
+        data.measured(folder, "train"),
+    )
     captions = [
         caption for row in sources.photos.rows("train") for caption in sources.photos.captions[row]
     ]
