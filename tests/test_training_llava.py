@@ -48,10 +48,10 @@ def test_the_first_view_is_the_whole_photo_and_no_crop_leaves_it():
 def test_a_crop_shows_its_part_and_a_negative_width_mirrors_it():
     ramp = torch.linspace(0, 1, 144)[None, None, None].expand(1, 3, 144, 144)
     right_half = torch.tensor([[0.5, 0.0, 0.5, 1.0]])
-    cut = teacher.crop(ramp, right_half, 8)[0, 0]
+    cut = data.crop(ramp, right_half, 8)[0, 0]
     assert 0.5 < cut[0, 0] < 0.6
     assert 0.9 < cut[0, -1] <= 1
-    mirrored = teacher.crop(ramp, right_half * torch.tensor([1.0, 1, -1, 1]), 8)[0, 0]
+    mirrored = data.crop(ramp, right_half * torch.tensor([1.0, 1, -1, 1]), 8)[0, 0]
     torch.testing.assert_close(mirrored, cut.flip(1))
 
 

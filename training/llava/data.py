@@ -149,6 +149,10 @@ class Photos:
     def rows(self, part: str) -> np.ndarray:
         return np.flatnonzero(self.part == part)
 
+    def told(self, part: str) -> list[str]:
+        """All captions of the photos of `part`."""
+        return [caption for row in self.rows(part) for caption in self.captions[row]]
+
 
 def part_of(name: str) -> str:
     """The part a photo belongs to, from its name alone: 6 % test, 3 % dev, else train."""
@@ -240,17 +244,25 @@ def views(images: Tensor, size: int, train: bool) -> Tensor:
 
         side, stretch = torch.sqrt(uniform(0.55, 1.0)), torch.exp(uniform(-0.12, 0.12))
         width, height = (side * stretch).clamp(max=1), (side / stretch).clamp(max=1)
-        matrix = torch.zeros(count, 2, 3, device=x.device)
-        matrix[:, 0, 0] = width * ((torch.rand(count, device=x.device) < 0.5).float() * 2 - 1)
-        matrix[:, 1, 1] = height
-        matrix[:, 0, 2] = (1 - width) * uniform(-1, 1)
-        matrix[:, 1, 2] = (1 - height) * uniform(-1, 1)
-        grid = functional.affine_grid(matrix, [count, 3, size, size], align_corners=False)
-        x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
-        x = lit(x)
+        mirror = (torch.rand(count, device=x.device) < 0.5).float() * 2 - 1
+        middle = [(1 - width) * uniform(-1, 1), (1 - height) * uniform(-1, 1)]
+        x = lit(crop(x, torch.stack([*middle, width * mirror, height], 1), size))
     elif x.shape[-1] != size:
         x = functional.interpolate(x, size=size, mode="bilinear", antialias=True).clamp(0, 1)
     return normalised(x)
+
+
+def crop(images: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """Float pictures (B, 3, H, W) cut to `boxes` (B, 4): (B, 3, size, size).
+
+    A box is middle x, middle y, width, height; the picture is −1…1 in both directions, sizes are
+    shares of it. A negative width mirrors.
+    """
+    matrix = torch.zeros(len(boxes), 2, 3, device=images.device)
+    matrix[:, 0, 0], matrix[:, 1, 1] = boxes[:, 2], boxes[:, 3]
+    matrix[:, :, 2] = boxes[:, :2]
+    grid = functional.affine_grid(matrix, [len(boxes), 3, size, size], align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def lit(x: Tensor) -> Tensor:
@@ -287,16 +299,19 @@ class Faces:
     part: np.ndarray
 
 
+PARTS = {"train": "train", "held_out": "dev", "public_test": "test"}
+"""The face net's name of a part of FER+, and the name here."""
+
+
 def read_faces(folder: Path) -> Faces:
     """Labelled faces; the split of FER+ Training is the face net's own."""
     faces = face_data.read(folder)
     rows = np.flatnonzero(faces.labelled)
-    names = {"train": "train", "held_out": "dev", "public_test": "test"}
     return Faces(
         images=faces.images[rows],
         soft=faces.soft[rows],
         label=faces.majority[rows],
-        part=np.array([names[part] for part in faces.part[rows]]),
+        part=np.array([PARTS[part] for part in faces.part[rows]]),
     )
 
 
@@ -335,8 +350,8 @@ def measured(folder: Path, part: str, most: int = 700) -> list[Face]:
     faces = face_data.read(folder)
     with np.load(folder / face_data.BLENDSHAPES) as file:
         boxes = file["face_xyxy_48"].astype(float)
-    names = {"train": "train", "dev": "held_out", "test": "public_test"}
-    usable = (faces.part == names[part]) & faces.found & np.isfinite(boxes).all(1)
+    here = np.array([PARTS[name] == part for name in faces.part])
+    usable = here & faces.found & np.isfinite(boxes).all(1)
     rows = [np.flatnonzero(usable & (faces.majority == i))[:most] for i in range(8)]
     chosen = np.sort(np.concatenate(rows))
     images = [np.repeat(faces.images[row][..., None], 3, 2) for row in chosen]

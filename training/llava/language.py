@@ -16,7 +16,7 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from kuleshov.tools.types import Face
 from training.llava import data, lists
-from training.llava.model import IMAGE_TOKENS, SIZE, build, export, tower_states
+from training.llava.model import SIZE, build, export, tower_states, with_pictures
 from training.llava.optimiser import Average, Pair
 from training.llava.reward import Critic, sample
 from training.llava.tasks import Packed, Writer, pack
@@ -61,11 +61,10 @@ def forward(model: LlavaForConditionalGeneration, packed: Packed, states: Tensor
     ids = packed.ids.to(device)
     embedded = model.get_input_embeddings()(ids)
     if packed.rows:
-        projected = model.model.multi_modal_projector(states[packed.pictures])
-        image = model.config.image_token_id
-        first = int((ids[packed.rows[0]] == image).nonzero()[0])
+        rows, seen = packed.rows, states[packed.pictures]
+        pictured = with_pictures(model, ids[rows], embedded[rows], seen)
         embedded = embedded.clone()
-        embedded[packed.rows, first : first + IMAGE_TOKENS] = projected.to(embedded.dtype)
+        embedded[rows] = pictured
     hidden = model.model.language_model(
         inputs_embeds=embedded,
         attention_mask=packed.mask.to(device),
@@ -173,8 +172,7 @@ def teach(
     """
     writer = Writer(tokenizer)
     photos = sources.photos
-    captions = [caption for row in photos.rows("train") for caption in photos.captions[row]]
-    say = lists.Sentences(captions, faces=sources.measured)
+    say = lists.Sentences(photos.told("train"), faces=sources.measured)
     critic = Critic(photos, writer)
     model = build(tokenizer, seed)
     vision = model.model.vision_tower

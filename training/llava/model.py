@@ -137,6 +137,16 @@ def tower_states(tower: DPTModel, pixels: Tensor) -> Tensor:
     return tower.encoder(embedded).last_hidden_state[:, 1:]
 
 
+def with_pictures(
+    model: LlavaForConditionalGeneration, ids: Tensor, embedded: Tensor, states: Tensor
+) -> Tensor:
+    """Embeddings (B, L, 192) of `ids` (B, L), what the tower saw (B, 49, 192) projected into the
+    place of the picture tokens, which is the same in all rows."""
+    first = int((ids[0] == model.config.image_token_id).nonzero()[0])
+    seen = model.model.multi_modal_projector(states).to(embedded.dtype)
+    return torch.cat([embedded[:, :first], seen, embedded[:, first + IMAGE_TOKENS :]], 1)
+
+
 def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     """Byte-level BPE (any text can be encoded) over `texts`."""
     tokenizer = Tokenizer(models.BPE())

@@ -17,7 +17,7 @@ from transformers import DynamicCache, LlavaForConditionalGeneration
 
 from training.llava.cider import Frequencies, cider
 from training.llava.data import Photos
-from training.llava.model import IMAGE_TOKENS
+from training.llava.model import with_pictures
 from training.llava.tasks import Node, Row, Writer
 
 TRIES = 5
@@ -36,11 +36,9 @@ def sample(
     `states`: (P, 49, 192), what the tower sees. Returns P · tries lists of token ids, those of one
     picture side by side; a caption that came to its end has the end token last.
     """
-    ids = torch.tensor([[*writer.with_image, *writer.scene]], device=states.device)
-    embedded = model.get_input_embeddings()(ids).repeat(len(states), 1, 1)
-    first = writer.with_image.index(model.config.image_token_id)
-    projected = model.model.multi_modal_projector(states)
-    embedded[:, first : first + IMAGE_TOKENS] = projected.to(embedded.dtype)
+    prompt = [*writer.with_image, *writer.scene]
+    ids = torch.tensor([prompt] * len(states), device=states.device)
+    embedded = with_pictures(model, ids, model.get_input_embeddings()(ids), states)
     cache = DynamicCache()
     text = model.model.language_model
     last = text(inputs_embeds=embedded, past_key_values=cache, use_cache=True).last_hidden_state

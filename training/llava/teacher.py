@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from training.llava import data
 
@@ -71,18 +70,6 @@ def _load() -> nn.Module:
     return net.eval()
 
 
-def crop(images: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """Float pictures (B, 3, H, W) cut to `boxes` (B, 4) as in `Seen`: (B, 3, size, size).
-
-    A negative width mirrors.
-    """
-    matrix = torch.zeros(len(boxes), 2, 3, device=images.device)
-    matrix[:, 0, 0], matrix[:, 1, 1] = boxes[:, 2], boxes[:, 3]
-    matrix[:, :, 2] = boxes[:, :2]
-    grid = functional.affine_grid(matrix, [len(boxes), 3, size, size], align_corners=False)
-    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-
 def boxes_of(count: int, seed: int) -> np.ndarray:
     """The views' crops, (N, 4, 4): the first is the whole photo, the others 35–100 % of it."""
     random = np.random.default_rng((seed, 3))
@@ -115,7 +102,7 @@ def watch(photos: data.Photos, out: Path, seed: int, device: str = "cpu") -> See
 
     def maps_of(rows: np.ndarray, view: int) -> Tensor:
         images = torch.from_numpy(photos.images[rows]).to(device).permute(0, 3, 1, 2).float()
-        return frozen(crop(images, torch.from_numpy(boxes[rows, view]).to(device), SIDE))
+        return frozen(data.crop(images, torch.from_numpy(boxes[rows, view]).to(device), SIDE))
 
     sample = np.sort(np.random.default_rng(seed).choice(photos.rows("train"), 256, replace=False))
     flat = torch.cat([maps_of(part, 1) for part in np.array_split(sample, 16)])

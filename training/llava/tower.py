@@ -82,7 +82,7 @@ def watched(
     boxes = torch.from_numpy(seen.boxes[rows, view])
     boxes[:, 2] *= torch.from_numpy(np.where(mirror, -1.0, 1.0).astype(np.float32))
     images = torch.from_numpy(photos.images[rows]).permute(0, 3, 1, 2).float().div(255)
-    pixels = data.normalised(data.lit(teacher.crop(images, boxes, size)))
+    pixels = data.normalised(data.lit(data.crop(images, boxes, size)))
     maps = torch.from_numpy(seen.maps[rows, view]).permute(0, 3, 1, 2).float()
     maps = torch.where(torch.from_numpy(mirror)[:, None, None, None], maps.flip(3), maps)
     maps = functional.interpolate(maps, size=size // PATCH, mode="bilinear", antialias=True)

@@ -49,13 +49,12 @@ def train(
         data.read_faces(folder),
         data.measured(folder, "train"),
     )
-    captions = [
-        caption for row in sources.photos.rows("train") for caption in sources.photos.captions[row]
-    ]
     if language_from is not None:
         AutoTokenizer.from_pretrained(language_from).save_pretrained(out / "tokenizer")
     elif not (out / "tokenizer").is_dir():
-        train_tokenizer(corpus(captions, seed)).save_pretrained(out / "tokenizer")
+        train_tokenizer(corpus(sources.photos.told("train"), seed)).save_pretrained(
+            out / "tokenizer"
+        )
     tokenizer = PreTrainedTokenizerFast.from_pretrained(out / "tokenizer")
     tower = warm_up(sources.photos, sources.faces, out, tower_steps, seed, device)
     teach(sources, tokenizer, tower, out, language_steps, seed, device, language_from)
