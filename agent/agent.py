@@ -29,6 +29,7 @@ from kuleshov.context.scheme import Scheme
 from kuleshov.crew import Crew, Pace
 from kuleshov.examples import Examples
 from kuleshov.settings import Settings
+from kuleshov.tools import collector
 from kuleshov.tools import faces as face_tools
 from kuleshov.tools import mllm as models
 from kuleshov.tools import speech as recognisers
@@ -151,6 +152,7 @@ class Agent:
         self._keys = itertools.count()
 
     @classmethod
+    @collector.paused()
     def load(cls, settings: str | os.PathLike[str] | None = None, **overrides: Any) -> Agent:
         """Choose and load the parts.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 from pathlib import Path
@@ -67,6 +68,20 @@ def test_five_smiles(agent: Agent, feat_data: Path):
         assert person.emotions.context_weight == pocket.CONTEXT_WEIGHT
         for cue in person.explanation.cues:
             assert inference.evidence[cue.evidence - 1].person in (None, person.id)
+
+
+def test_pictures_read_together_are_as_one_by_one(agent: Agent, feat_data: Path):
+    names = ("multi_face.jpg", "single_face.jpg", "free-mountain-vector-01.jpg", "0-f1-su-ph.jpg")
+    pictures = [np.asarray(Image.open(feat_data / name).convert("RGB")) for name in names]
+    together = agent.crew.faces.observe(pictures)
+    alone = [agent.crew.faces.observe([picture])[0] for picture in pictures]
+    assert [len(faces) for faces in together] == [len(faces) for faces in alone] == [5, 1, 0, 1]
+    chain = itertools.chain.from_iterable
+    for one, other in zip(chain(together), chain(alone), strict=True):
+        assert one.xyxy == pytest.approx(other.xyxy, abs=0.2)
+        assert one.expression.probabilities == pytest.approx(
+            other.expression.probabilities, abs=1e-3
+        )
 
 
 def test_the_same_picture_gives_the_same_record(agent: Agent, feat_data: Path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -77,3 +79,14 @@ def test_what_a_portion_raises_is_raised_and_the_next_call_works(four_threads: N
     with pytest.raises(ValueError, match=r"\[4, 5\] cannot be done"):
         side_by_side(failing, range(8))
     assert side_by_side(failing, range(5)) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_makes_threads_of_its_own(four_threads: None) -> None:
+    side_by_side(where, range(8))
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # it would wait for the parent's threads for ever
+        done = side_by_side(lambda items: list(items), range(8))
+        os._exit(0 if done == list(range(8)) else 1)
+    assert os.waitpid(child, 0)[1] == 0

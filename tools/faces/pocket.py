@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kuleshov.tools import pocket
 from kuleshov.tools.faces.base import FaceToolInfo, ToolStatus, register
+from kuleshov.tools.faces.side_by_side import side_by_side
 from kuleshov.tools.pocket import weights
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face
 
@@ -57,11 +58,11 @@ class PocketFaces:
         )
 
     def observe(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
-        """Faces of each picture, largest score first; all faces of all pictures in one batch."""
-        found = [
-            self._detector.detect(self.detector, image, threshold=self.threshold)
-            for image in images
-        ]
+        """Faces of each picture, largest score first.
+
+        Pictures are searched side by side; all faces of all pictures are read in one batch.
+        """
+        found = side_by_side(self._found, images)
         answers = self._read(images, [boxes for boxes, _ in found])
         faces: list[list[Face]] = []
         for image, (boxes, scores) in zip(images, found, strict=True):
@@ -71,6 +72,15 @@ class PocketFaces:
             ]
             faces.append(sorted(here, key=lambda face: -(face.score or 0)))
         return faces
+
+    def _found(
+        self, images: Sequence[NDArray[np.uint8]]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Boxes and scores of the faces of each picture."""
+        return [
+            self._detector.detect(self.detector, image, threshold=self.threshold)
+            for image in images
+        ]
 
     def measure(
         self, images: Sequence[NDArray[np.uint8]], faces: Sequence[Sequence[Face]]

@@ -11,6 +11,7 @@ nthreads-var); `torch.set_num_threads` sets it there, and also for threads that 
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,17 @@ def _pool(many: int, threads: int) -> ThreadPoolExecutor:
             begun.wait()
             _pools[many, threads] = pool
         return _pools[many, threads]
+
+
+def _forget() -> None:
+    """In a forked process: the pools' threads stayed with the parent, and so may held locks."""
+    global _making, _setting
+    _making, _setting = threading.Lock(), threading.Lock()
+    _pools.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _use(threads: int) -> None:
