@@ -182,5 +182,55 @@ def test_every_made_up_sentence_names_its_situation(table: dict[str, tuple[str, 
 
 
 def test_plain_notes_and_orders_name_no_situation() -> None:
-    for sentence in (*lists.PLAIN_NOTES, *lists.ORDERS):
-        assert rules.situations(sentence.format(they="She", label="joy")) == [], sentence
+    orders = [order.replace("{label}", label) for order in lists.ORDERS for label in rules.LABELS]
+    for sentence in (*(note.format(they="She") for note in lists.PLAIN_NOTES), *orders):
+        assert rules.situations(sentence) == [], sentence
+
+
+def test_a_made_up_note_may_be_an_order_dressed_up_as_a_turn_or_as_json() -> None:
+    random = np.random.default_rng(8)
+    notes = [lists.note_of(random, lists.Sentences([])) for _ in range(2000)]
+    assert not any("{label}" in note or "{they}" in note for note in notes)
+    for mark in ("USER:", "ASSISTANT:", '{"emotion": "'):
+        assert sum(mark in note for note in notes) > 10, mark
+
+
+def test_unclear_lists_come_where_they_are_asked_for() -> None:
+    random = np.random.default_rng(9)
+    say = lists.Sentences(["A dog runs."], any_lead=0.3)
+    leads = [rules.margin(rules.read(lists.make(random, say))) for _ in range(400)]
+    assert 5 < sum(lead < lists.MARGIN for lead in leads) < 100
+
+
+def test_the_course_of_a_clip_counts_and_is_named() -> None:
+    def course(text: str) -> list[Evidence]:
+        found = items(face(happiness=0.5, sadness=0.4))
+        line = Evidence(n=len(found) + 1, source="faces:test", kind="expression", text=text)
+        return [*found, line]
+
+    towards = rules.read(course("over time: sadness 0.0 s, happiness 3.2 s"))
+    away = rules.read(course("over time: happiness 0.0 s, sadness 3.2 s"))
+    assert towards["happiness"] > away["happiness"]
+    assert towards["sadness"] < away["sadness"]
+    for text, gist in (
+        ("sadness 0.0 s, happiness 3.2 s", "a face that turns from sad to happy"),
+        ("happiness 0.0 s", "a face that stays happy"),
+        ("happiness 0.0 s, fear 1.0 s, happiness 2.0 s", "a face that turns happy again"),
+    ):
+        parts = rules.contributions(course(f"over time: {text}"))
+        assert gist in [part.gist for part in parts]
+
+
+def test_lists_of_clips_are_worded_by_the_product() -> None:
+    random = np.random.default_rng(7)
+    say = lists.Sentences(["A dog runs.", "Two people sit on a bench."])
+    kinds = set()
+    for _ in range(200):
+        found = lists.make_clip(random, say)
+        assert [item.n for item in found] == list(range(1, len(found) + 1))
+        assert found[0].source.startswith("faces:")
+        assert rules.margin(rules.read(found)) >= lists.MARGIN
+        kinds |= {item.kind for item in found}
+        cited = {cue["evidence"] for cue in rules.explain(found)["cues"]}
+        assert cited <= {item.n for item in found}
+    assert {"event", "before", "blinks", "speech_movement", "missing", "transcript"} <= kinds

@@ -359,6 +359,21 @@ def list_figures(
     out["content-free: largest share of ekman-8"] = max(nothing[2].values())
 
 
+def explained_figures(
+    pocket: Pocket, name: str, several: Sequence[Sequence[Evidence]], out: dict[str, float]
+) -> None:
+    """Whether the explanation of each list names the label that the rule reads from it."""
+    told = pocket.write(
+        [[user(prompts.render("brief", "judge", evidence=items))] for items in several], 120
+    )
+    hits = []
+    for text, items in zip(told, several, strict=True):
+        said = re.search(r"fits? (\w+)", text)
+        hits.append(said is not None and said[1] == top(rules.read(items)))
+    out[f"{name}: explained as the rule reads"] = float(np.mean(hits))
+    out[f"{name} low"], out[f"{name} high"] = interval(np.array(hits))
+
+
 def measured_figures(
     pocket: Pocket, made: Sequence[Face], out: dict[str, float], count: int = 300, seed: int = 78
 ) -> None:
@@ -369,16 +384,22 @@ def measured_figures(
         items = evidence.collect(made[place], None)
         if rules.margin(rules.read(items)) >= lists.MARGIN and len(several) < count:
             several.append(items)
-    told = pocket.write(
-        [[user(prompts.render("brief", "judge", evidence=items))] for items in several], 120
-    )
-    hits = []
-    for text, items in zip(told, several, strict=True):
-        said = re.search(r"fits? (\w+)", text)
-        hits.append(said is not None and said[1] == top(rules.read(items)))
-    out["measured faces: explained as the rule reads"] = float(np.mean(hits))
-    low, high = interval(np.array(hits))
-    out["measured faces low"], out["measured faces high"] = low, high
+    explained_figures(pocket, "measured faces", several, out)
+
+
+def clip_figures(
+    pocket: Pocket,
+    photos: data.Photos,
+    made: Sequence[Face],
+    out: dict[str, float],
+    count: int = 300,
+    seed: int = 79,
+) -> None:
+    """Explanations of the lists of clips: held-out sentences, faces of this part."""
+    captions = [caption for several in photos.captions for caption in several]
+    say = lists.Sentences(captions, held_out=True, faces=made)
+    random = np.random.default_rng(seed)
+    explained_figures(pocket, "clips", [lists.make_clip(random, say) for _ in range(count)], out)
 
 
 def figures(data_dir: str | Path, model_dir: str | Path, part: str = "test") -> dict[str, float]:
@@ -394,7 +415,9 @@ def figures(data_dir: str | Path, model_dir: str | Path, part: str = "test") -> 
     photo_figures(pocket, photos, out)
     face_figures(pocket, data.read_faces(folder), part, out)
     list_figures(pocket, photos, out)
-    measured_figures(pocket, data.measured(folder, part, 150), out)
+    faces = data.measured(folder, part, 150)
+    measured_figures(pocket, faces, out)
+    clip_figures(pocket, photos, faces, out)
     begun = time.perf_counter()
     pocket.write([[user(prompts.render("brief", "scene"), Image.fromarray(photos.images[0]))]], 40)
     out["seconds a caption"] = time.perf_counter() - begun

@@ -25,6 +25,10 @@ from training.llava.tower import rate
 PHOTOS_A_STEP, FACES_A_STEP, LISTS_A_ROW = 16, 6, 2
 LIST_ROWS = ((0.6, 4), (0.7, 6), (1.0, 10))
 """Rows of evidence lists by progress: more once the words are known."""
+UNCLEAR = 0.3
+"""Part of the evidence lists that need not be clear: real ones often are not."""
+CLIP_ROWS = 3
+"""Rows with one evidence list of a clip each."""
 PROBES = 2
 PEAK_RATE = 4e-3
 TOWER_SHARE = 0.2
@@ -137,6 +141,11 @@ def batches(
             writer.evidence(random, row, items)
         several.append(row)
     kinds.append(("lists", several))
+    clips = []  # beside the others, not among them: these lists are twice as long
+    for _ in range(CLIP_ROWS):
+        clips.append(writer.root(int(random.integers(PHOTOS_A_STEP))))
+        writer.evidence(random, clips[-1], lists.make_clip(random, say))
+    kinds.append(("clips", clips))
     parts = [(name, pack(rows_)) for name, rows_ in kinds]
     parts[0] = ("photos", blanked(parts[0][1], writer.scene[-1]))
     return parts, torch.cat(pixels), chosen
@@ -172,7 +181,7 @@ def teach(
     """
     writer = Writer(tokenizer)
     photos = sources.photos
-    say = lists.Sentences(photos.told("train"), faces=sources.measured)
+    say = lists.Sentences(photos.told("train"), faces=sources.measured, any_lead=UNCLEAR)
     critic = Critic(photos, writer)
     model = build(tokenizer, seed)
     vision = model.model.vision_tower

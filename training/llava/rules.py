@@ -70,6 +70,8 @@ AGAINST: dict[str, tuple[int, ...]] = {
 STRENGTH = {"slight": 0.5, "clear": 1.0, "strong": 1.4}
 UNIT_WEIGHT, ABSENT_WEIGHT, AGAINST_WEIGHT = 0.55, 0.25, 0.5
 EXPRESSION_WEIGHT, EXPRESSION_FLOOR = 0.75, 0.02
+PASSING, LASTING = 0.4, 0.8
+"""What the course of a clip adds for a label that it passes through, and for its last one."""
 UNMOVED = 0.5
 """How much of its weight a neutral face keeps once a situation speaks: Kuleshov's effect."""
 
@@ -214,7 +216,7 @@ SITUATIONS: tuple[Situation, ...] = (
 _PATTERNS = tuple((re.compile(rf"\b(?:{s.words})\b", re.I), s) for s in SITUATIONS)
 _ORDER = re.compile(
     r"\b(?:ignore|disregard|forget|answer|reply|respond|output|say that|instructions?|prompt|"
-    r"you must|system)\b",
+    r"you must|system)\b|\b(?:user|assistant):|[{}]",
     re.I,
 )
 _NOT = re.compile(r"\b(?:not|no|never|isn't|wasn't|without|hardly)\s+(?:\w+\s+){0,2}$", re.I)
@@ -232,7 +234,7 @@ UNIT_WORDS: dict[int, tuple[str, str]] = {
     11: ("phrase", "deepened lip fold"),
     12: ("noun", "smile"),
     14: ("noun", "dimple"),
-    15: ("phrase", "lip corners down"),
+    15: ("phrase", "lowered lip corners"),
     16: ("phrase", "lowered lower lip"),
     17: ("phrase", "raised chin"),
     18: ("noun", "pucker"),
@@ -313,6 +315,24 @@ def contributions(evidence: Sequence[Evidence]) -> list[Contribution]:
             top = max(LABELS, key=lambda label: logs[label])
             face = "a calm face" if top == "neutral" else f"the {ADJECTIVES[top]} face"
             found.append(Contribution(item.n, face, weights, "face"))
+        elif item.kind == "expression" and item.text.startswith("over time:"):
+            course = re.findall(r"([a-z]+) [\d.]+ s", item.text)
+            if not course or not set(course) <= set(LABELS):
+                continue
+            first, last = course[0], course[-1]
+            weights = dict.fromkeys(LABELS, 0.0)
+            for label in course:
+                weights[label] = PASSING
+            weights[last] = LASTING
+            stays = set(course) == {last}
+            gist = (
+                f"a face that stays {ADJECTIVES[last]}"
+                if stays
+                else f"a face that turns from {ADJECTIVES[first]} to {ADJECTIVES[last]}"
+                if first != last
+                else f"a face that turns {ADJECTIVES[last]} again"
+            )
+            found.append(Contribution(item.n, gist, weights, "face"))
         elif item.kind == "action_unit" and item.unit is not None and item.shown in STRENGTH:
             ratio, strength = unit_weights(item.unit, True), STRENGTH[item.shown]
             weights = {}
@@ -460,7 +480,7 @@ def _definite(gist: str) -> str:
 
 
 def _plural(name: str) -> bool:
-    ends = ("brows", "eyes", "cheeks", "lids", "lips", "tears", "words", "corners down")
+    ends = ("brows", "eyes", "cheeks", "lids", "lips", "tears", "words", "corners")
     return name.endswith(ends)
 
 
