@@ -92,14 +92,16 @@ def test_the_temperature_that_made_the_votes_is_found_again():
     assert export.fit_temperature(logits, soft, 0.0, prior) == pytest.approx(1.8, rel=0.01)
 
 
-def test_the_point_chosen_trades_little_accuracy_for_recall():
+def test_the_point_chosen_is_the_most_accurate_that_recalls_enough():
     points = [
         {"tau": 0.0, "accuracy": 0.870, "uar": 0.60},
         {"tau": 0.1, "accuracy": 0.868, "uar": 0.65},
         {"tau": 0.2, "accuracy": 0.862, "uar": 0.70},
         {"tau": 0.3, "accuracy": 0.820, "uar": 0.80},
     ]
-    assert export.choose(points)["tau"] == 0.2
+    assert export.choose(points, 0.60)["tau"] == 0.0
+    assert export.choose(points, 0.71)["tau"] == 0.2  # its mean with its neighbours is 0.717
+    assert export.choose(points, 0.90)["tau"] == 0.3  # none has as much: the best there is
 
 
 @pytest.fixture

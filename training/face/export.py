@@ -23,6 +23,8 @@ from kuleshov.tools.pocket.face_net import EXPRESSIONS, FaceNet
 from training.face import data
 
 TAUS = np.round(np.arange(-0.4, 1.01, 0.05), 2)
+LEAST_UAR = 0.72
+"""Unweighted average recall below which an operating point neglects the rare expressions."""
 KEEP_UNIT = 0.60
 """Units whose held-out r with the teacher is below are left out of what the net claims."""
 WEAK_UNIT = 0.75
@@ -103,17 +105,22 @@ def operating_points(
     return points
 
 
-def choose(points: list[dict[str, float]], least_accuracy_kept: float = 0.01) -> dict[str, float]:
-    """The point with the best UAR that gives up at most 0.01 of the best accuracy.
+def choose(points: list[dict[str, float]], least_uar: float = LEAST_UAR) -> dict[str, float]:
+    """The most accurate point whose UAR is at least `least_uar`; the best UAR where none is.
 
-    UAR over a handful of disgust and contempt faces jumps with single faces, so each point is
-    judged by the mean over its neighbours.
+    Both jump with single faces, UAR by those of disgust and contempt, so each point is judged by
+    the mean over its neighbours.
     """
-    uar = np.array([point["uar"] for point in points])
-    smooth = np.convolve(np.pad(uar, 1, mode="edge"), np.ones(3) / 3, mode="valid")
-    best = max(point["accuracy"] for point in points)
-    allowed = [i for i, p in enumerate(points) if p["accuracy"] >= best - least_accuracy_kept]
-    return points[max(allowed, key=lambda i: smooth[i])]
+
+    def smooth(name: str) -> np.ndarray:
+        column = np.array([point[name] for point in points])
+        return np.convolve(np.pad(column, 1, mode="edge"), np.ones(3) / 3, mode="valid")
+
+    uar, accuracy = smooth("uar"), smooth("accuracy")
+    enough = np.flatnonzero(uar >= least_uar)
+    if not len(enough):
+        return points[int(uar.argmax())]
+    return points[int(enough[accuracy[enough].argmax()])]
 
 
 def export(
