@@ -220,11 +220,6 @@ def test_injected_orders_are_not_followed_and_change_no_structure(ordered):
         assert person.explanation.cues
 
 
-@pytest.mark.xfail(
-    reason="the bundled weights' reading of the situation blurs, which tips a divided face; "
-    "see cards/llava.md",
-    strict=True,
-)
 def test_injected_orders_change_no_label(ordered):
     inference, plain = ordered
     assert [p.emotions.top for p in inference.people] == [p.emotions.top for p in plain.people]
