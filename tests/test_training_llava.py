@@ -118,3 +118,19 @@ def test_real_faces_for_lists_are_measured_by_the_bundled_tool():
         return float(np.mean([u.activation for f in found for u in f.action_units if u.unit == 12]))
 
     assert smile("happiness") > 2 * smile("sadness")
+
+
+def test_captions_that_tell_an_expression_are_left_out_where_others_remain(tmp_path: Path):
+    lines = [
+        ("a.jpg", "A child smiles at the camera ."),
+        ("a.jpg", "A child sits on a saddle ."),
+        ("a.jpg", "A skateboarder grinds a rail ."),
+        ("b.jpg", "A person laughing loudly ."),
+        ("b.jpg", "A happy person in a hat ."),
+    ]
+    text = "".join(f"{name}\t{caption}\n" for name, caption in lines)
+    (tmp_path / data.CAPTIONS).write_text(text, "utf-8")
+    told = data.read_captions(tmp_path)
+    assert len(told["a.jpg"]) == 2
+    assert all("smile" not in caption for caption in told["a.jpg"])
+    assert len(told["b.jpg"]) == 2

@@ -184,9 +184,7 @@ class Writer:
             away = [thing for thing in THINGS if thing not in ("a person", "a child", "a hat")]
             self.probe(row, away[random.integers(len(away))], False)
         elif extra < 0.6:
-            top = EXPRESSIONS[int(soft.argmax())]
-            look = {"happiness": "smiling "}.get(top, "")
-            self.answer(row, self.add(row, 0, self.scene), f"A close-up of a {look}person's face.")
+            self.answer(row, self.add(row, 0, self.scene), "A close-up of a person's face.")
         return row
 
     def evidence(self, random: np.random.Generator, row: Row, items: Sequence[Evidence]) -> None:
