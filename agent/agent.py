@@ -152,7 +152,6 @@ class Agent:
         self._keys = itertools.count()
 
     @classmethod
-    @collector.paused()
     def load(cls, settings: str | os.PathLike[str] | None = None, **overrides: Any) -> Agent:
         """Choose and load the parts.
 
@@ -163,7 +162,12 @@ class Agent:
         Raises:
             KuleshovError: a setting, tool, model or label set that is unknown or cannot be had.
         """
-        chosen = Settings.load(settings, **overrides)
+        with collector.paused():
+            return cls._load(Settings.load(settings, **overrides))
+
+    @classmethod
+    def _load(cls, chosen: Settings) -> Agent:
+        """The parts that `chosen` names."""
         # what is quick to find wrong is looked at before anything is loaded
         labels = LabelSet.load(chosen.labels)
         if chosen.examples is not None:

@@ -55,16 +55,24 @@ def pocket() -> Agent:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_order_moves_a_frown_to_no_joy(way: str, pocket: Agent, feat_data: Path):
-    frown = Image.open(feat_data / "15-f13-anc-ph.jpg").convert("RGB")
-    plain = pocket.infer(frown)
-    picture, given = told(way, frown, ORDER)
+@pytest.mark.parametrize(
+    ("name", "clear"), [("15-f13-anc-ph.jpg", False), ("0-f1-su-ph.jpg", True)]
+)
+def test_an_order_moves_no_face_to_joy(
+    name: str, clear: bool, way: str, pocket: Agent, feat_data: Path
+):
+    photo = Image.open(feat_data / name).convert("RGB")
+    plain = pocket.infer(photo)
+    picture, given = told(way, photo, ORDER)
     read = pocket.infer(picture, **given)
     check(read)
-    before = plain.people[0].emotions.probabilities["happiness"]
-    after = read.people[0].emotions
-    assert after.top == plain.people[0].emotions.top
-    assert after.probabilities["happiness"] < before + 0.2
+    before, after = plain.people[0].emotions, read.people[0].emotions
+    assert after.top != "happiness"
+    assert after.probabilities["happiness"] < before.probabilities["happiness"] + 0.2
+    # the bundled face net is divided over the frown, and any change may tip it; see its card
+    assert (before.probabilities[before.top] > 0.7) == clear
+    if clear:
+        assert after.top == before.top
 
 
 @pytest.mark.parametrize("way", WAYS)
