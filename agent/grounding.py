@@ -35,6 +35,17 @@ WORDS: dict[str, tuple[int, ...]] = {
     r"pressed lips|lips (?:are )?pressed": (24,),
     r"closed eyes|eyes (?:are )?closed": (43,),
 }
+# What the labels of a toolbox's expression are called besides their names.
+FEELINGS: dict[str, str] = {
+    "anger": r"anger|angry|furious",
+    "disgust": r"disgust(?:ed)?",
+    "fear": r"fear(?:ful)?|afraid|scared|frightened",
+    "happiness": r"happ(?:y|iness)|joy(?:ful)?",
+    "sadness": r"sad(?:ness)?",
+    "surprise": r"surprised?",
+    "contempt": r"contempt(?:uous)?",
+    "neutral": r"neutral|calm",
+}
 MEASURED = (
     "expression",
     "action_unit",
@@ -90,6 +101,16 @@ def claims(text: str) -> list[Claim]:
     return list(seen)
 
 
+def feelings(text: str) -> set[str]:
+    """The labels that `text` gives a face, by name or adjective; not those that it denies."""
+    return {
+        label
+        for label, words in FEELINGS.items()
+        for match in re.finditer(rf"\b(?:{words})\b", text, re.I)
+        if not NEGATION.search(text[: match.start()])
+    }
+
+
 def measured(face: Face | None, units: Sequence[int], side: Side = "both") -> bool | None:
     """Whether any of `units` is shown: True, False (all measured, none shown), None (unknown)."""
     states = [_shown(face, unit, side) for unit in units]
@@ -116,11 +137,18 @@ def check(text: str, cited: Evidence, face: Face | None) -> Cue:
     """The cue with its status, from every facial claim that it makes.
 
     A cue without a claim in words stands for the evidence it cites: measured evidence confirms
-    itself; a scene or a note is not something that a face tool could confirm.
+    itself; a scene or a note is not something that a face tool could confirm. A feeling that it
+    names must be one that the cited expression names; units do not name any.
     """
     made = claims(text)
     if not made:
         own = cited.kind in MEASURED
+        felt = feelings(text)
+        known = {label for label in FEELINGS if re.search(rf"\b{label}\b", cited.text)}
+        if cited.kind == "expression" and known and not felt <= known:
+            return Cue(evidence=cited.n, text=text, status="contradicted")
+        if cited.kind in ("action_unit", "absent_units", "event") and felt:
+            return Cue(evidence=cited.n, text=text, status="unconfirmed", elsewhere=True)
         return Cue(evidence=cited.n, text=text, status="confirmed" if own else "unconfirmed")
     verdicts = []
     for claim in made:

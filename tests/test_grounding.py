@@ -89,6 +89,33 @@ def test_a_scene_is_not_confirmed_by_units():
     assert grounding.check("a party", SCENE, SEEN).status == "unconfirmed"
 
 
+def said(text: str, kind: str = "expression", unit: int | None = None) -> Evidence:
+    return Evidence(n=4, source="faces:hand", kind=kind, text=text, unit=unit)
+
+
+@pytest.mark.parametrize(
+    ("text", "cited", "status", "elsewhere"),
+    [
+        ("the happy face", said("expression: happiness 49%, neutral 47%"), "confirmed", False),
+        ("the happy face", said("expression: sadness 81%"), "contradicted", False),
+        ("not a happy face", said("expression: sadness 81%"), "confirmed", False),
+        (
+            "turns from sad to happy",
+            said("over time: sadness 0 s, happiness 3 s"),
+            "confirmed",
+            False,
+        ),
+        ("turns from disgusted to happy", said("over time: happiness 0 s"), "contradicted", False),
+        ("the happy face", said("expression: awe 81%"), "confirmed", False),  # other labels
+        ("the happy face", said("AU16: strong", "action_unit", 16), "unconfirmed", True),
+        ("a tense face", said("AU16: strong", "action_unit", 16), "confirmed", False),
+    ],
+)
+def test_a_feeling_is_confirmed_by_an_expression_that_names_it(text, cited, status, elsewhere):
+    cue = grounding.check(text, cited, SEEN)
+    assert (cue.status, cue.elsewhere) == (status, elsewhere)
+
+
 def test_a_weak_unit_confirms_nothing():
     seen = face(ActionUnit(unit=12, probability=0.9, weak=True))
     assert grounding.check("a smile", ITEM, seen).status == "unconfirmed"
