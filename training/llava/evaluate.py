@@ -242,11 +242,16 @@ def top(shares: dict[str, float]) -> str:
     return max(shares, key=lambda label: shares[label])
 
 
+def held_out(photos: data.Photos, faces: Sequence[Face] = ()) -> lists.Sentences:
+    """What lists to be measured on may say: captions of all these photos, sentences not taught."""
+    captions = [caption for several in photos.captions for caption in several]
+    return lists.Sentences(captions, held_out=True, faces=faces)
+
+
 def list_figures(
     pocket: Pocket, photos: data.Photos, out: dict[str, float], count: int = 500, seed: int = 77
 ) -> None:
-    captions = [caption for several in photos.captions for caption in several]
-    say = lists.Sentences(captions, held_out=True)
+    say = held_out(photos)
     random = np.random.default_rng(seed)
     names = [LabelSet.load(f"ekman-{n}").names for n in (6, 7, 8)]
     made: list[tuple[list[Evidence], tuple[str, ...], Image.Image]] = []
@@ -396,8 +401,7 @@ def clip_figures(
     seed: int = 79,
 ) -> None:
     """Explanations of the lists of clips: held-out sentences, faces of this part."""
-    captions = [caption for several in photos.captions for caption in several]
-    say = lists.Sentences(captions, held_out=True, faces=made)
+    say = held_out(photos, made)
     random = np.random.default_rng(seed)
     explained_figures(pocket, "clips", [lists.make_clip(random, say) for _ in range(count)], out)
 

@@ -566,6 +566,13 @@ def note_of(random: np.random.Generator, say: Sentences) -> str:
     return text.lower() if random.random() < 0.1 else text
 
 
+def some_face(random: np.random.Generator, say: Sentences) -> Face:
+    """A face that a tool measured, or a made-up one."""
+    if len(say.faces) and random.random() < MEASURED:
+        return say.faces[random.integers(len(say.faces))]
+    return face_of(random, _choose(random, FACE_PRIOR))
+
+
 def make(random: np.random.Generator, say: Sentences) -> list[Evidence]:
     """One evidence list, numbered from 1, on which the rule reads ekman-8, clearly as a rule."""
     while True:
@@ -573,10 +580,7 @@ def make(random: np.random.Generator, say: Sentences) -> list[Evidence]:
         face = scene = None
         notes: list[str] = []
         if kind < 0.78:
-            if len(say.faces) and random.random() < MEASURED:
-                face = say.faces[random.integers(len(say.faces))]
-            else:
-                face = face_of(random, _choose(random, FACE_PRIOR))
+            face = some_face(random, say)
         if face is None or kind < 0.58:
             if face is None and random.random() < 0.3:
                 notes.append(note_of(random, say))
@@ -656,10 +660,7 @@ def make_clip(random: np.random.Generator, say: Sentences) -> list[Evidence]:
     """One evidence list as `make` gives it, of a person in a clip: the whole of it (three in
     five), or one moment and what came before it."""
     while True:
-        if len(say.faces) and random.random() < MEASURED:
-            face = say.faces[random.integers(len(say.faces))]
-        else:
-            face = face_of(random, _choose(random, FACE_PRIOR))
+        face = some_face(random, say)
         track = track_of(random, face)
         items = evidence.collect(face, None, person=1)
         if random.random() < 0.6:

@@ -324,15 +324,13 @@ def contributions(evidence: Sequence[Evidence]) -> list[Contribution]:
             for label in course:
                 weights[label] = PASSING
             weights[last] = LASTING
-            stays = set(course) == {last}
-            gist = (
-                f"a face that stays {ADJECTIVES[last]}"
-                if stays
-                else f"a face that turns from {ADJECTIVES[first]} to {ADJECTIVES[last]}"
-                if first != last
-                else f"a face that turns {ADJECTIVES[last]} again"
-            )
-            found.append(Contribution(item.n, gist, weights, "face"))
+            if first != last:
+                turn = f"turns from {ADJECTIVES[first]} to {ADJECTIVES[last]}"
+            elif len(set(course)) == 1:
+                turn = f"stays {ADJECTIVES[last]}"
+            else:
+                turn = f"turns {ADJECTIVES[last]} again"
+            found.append(Contribution(item.n, f"a face that {turn}", weights, "face"))
         elif item.kind == "action_unit" and item.unit is not None and item.shown in STRENGTH:
             ratio, strength = unit_weights(item.unit, True), STRENGTH[item.shown]
             weights = {}
