@@ -176,6 +176,23 @@ def test_teachers_speak_where_people_did_not_and_beside_them():
     assert labelled.tolist() == found.tolist() == [1.0, 1.0]
 
 
+def test_teachers_also_see_the_mirror_image():
+    class Lopsided(torch.nn.Module):
+        def forward(self, views):
+            left = views[:, 0, :, :24].mean((1, 2))
+            logits = torch.zeros(len(views), 8)
+            logits[:, 0] = left
+            return logits, left[:, None].repeat(1, 3)
+
+    views = torch.randn(4, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    unknown = (torch.zeros(4, 8), torch.zeros(4), torch.zeros(4, 3), torch.zeros(4))
+    soft, _, z, _ = train.taught([Lopsided()], views, unknown)
+    mirrored, _, mirrored_z, _ = train.taught([Lopsided()], views.flip(3), unknown)
+    assert torch.allclose(soft, mirrored)
+    assert torch.allclose(z, mirrored_z)
+    assert torch.allclose(z[:, 0], views.mean((1, 2, 3)), atol=1e-6)
+
+
 def test_a_larger_net_teaches_a_smaller_one(small_data, tmp_path):
     large, small = tmp_path / "large", tmp_path / "small"
     for folder in (large, small):
