@@ -14,11 +14,18 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """No collection within; afterwards it is on if it was on before."""
+    """No collection within; afterwards it is on if it was on before.
+
+    What was made within counts as old then, without having been looked through: the next
+    collections, which are of what is young, would take as long as those that were saved.
+    """
     on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if on:
+            if not gc.get_freeze_count():  # what the caller froze stays frozen
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
