@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 # `training` is not installed; it is found from the root of the repository.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from training.detector import data, evaluate, train
+from kuleshov.tools.pocket.detector import WEIGHTS, Detector, Look, detect, load, look
+from kuleshov.tools.pocket.weights import WeightsError
+from training.detector import data, evaluate, proposals, train, verify
 
 
 @pytest.mark.parametrize(
@@ -70,11 +74,79 @@ def test_a_step_is_the_same_however_the_training_got_there():
 def test_scenes_made_ahead_by_other_processes_give_the_same_weights(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(data, "material", lambda *_: small_material())
     monkeypatch.setattr(train, "choose_threshold", lambda *_: 0.5)
+    monkeypatch.setattr(verify, "verifier_for", lambda *_: Look().eval())
+    monkeypatch.setattr(verify, "fit_trust", lambda *_: torch.tensor([0.5, 0.5, -1.0]))
     weights = [
         load_file(train.train(tmp_path, tmp_path / str(n), 3, 2, 1e-3, seed=1, workers=n))
         for n in (0, 2)
     ]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_the_second_look_learns_from_what_the_detector_proposes(feat_data: Path):
+    photo = cv2.imread(str(feat_data / "multi_face.jpg"), cv2.IMREAD_GRAYSCALE)
+    net = load()
+    boxes, scores = detect(net, np.asarray(photo, np.uint8))
+    height, width = photo.shape
+    small = small_material()
+    square = cv2.resize(photo, (176, 176), interpolation=cv2.INTER_AREA)
+    real = data.Labelled(
+        np.asarray(square, np.uint8),
+        width / height,
+        boxes / np.array([width, height, width, height], np.float32),
+        scores,
+    )
+    maker = data.SceneMaker(data.Material([real], small.faces, small.background))
+    found = proposals.gather(net, maker, [real.grey], scenes=12)
+    assert found.pictures.shape == (len(found.right), 80, 80)
+    assert set(found.right.tolist()) == {0.0, 1.0, -1.0}
+    views = verify._moved(found.pictures)
+    faces, others = (net.verifier(views[found.right == k]).mean() for k in (1, 0))
+    assert faces > others
+
+
+def test_the_second_look_learns_from_labels_and_from_the_teacher(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(verify, "BATCH", 16)
+    torch.manual_seed(0)
+    right = (torch.rand(160) < 0.5).float()
+    pictures = torch.randint(0, 60, (160, 80, 80))
+    pictures[right == 1, 30:50, 30:50] += 150  # a bright middle
+    features = torch.randn(160, 200) + right[:, None]
+    known = right.clone()
+    known[:40] = -1
+    lesson = verify.taught(features, known)
+    assert lesson.components.shape == (160, verify.COMPONENTS)
+    assert ((lesson.probed[:40] > 0) == (right[:40] == 1)).float().mean() > 0.9
+    found, kept = proposals.Proposals(pictures.byte(), known), tmp_path / "verifier.pt"
+    net = verify.train(found, lesson, kept, epochs=4)
+    grey = torch.full((200, 200), 30, dtype=torch.uint8)
+    grey[90:110, 90:110] = 200
+    boxes = torch.tensor([[82.0, 82.0, 118.0, 118.0], [20.0, 20.0, 56.0, 56.0]])
+    with torch.inference_mode():
+        bright, plain = look(net, grey, boxes)
+    assert bright > 0 > plain
+    again = verify.train(found, lesson, kept, epochs=4)
+    assert torch.equal(again.score.weight, net.score.weight), "a finished training is taken up"
+
+
+def test_a_detector_without_its_second_look_is_refused(tmp_path: Path):
+    state = {name: t for name, t in load_file(WEIGHTS).items() if not name.startswith("verifier")}
+    config = {"widths": [16, 32, 48, 80], "depths": [3, 3]}
+    told = {"config": json.dumps(config), "threshold": "0.7", "trained": "2026-11-20"}
+    save_file(state, tmp_path / "old.safetensors", told)
+    with pytest.raises(WeightsError, match="is not a readable pocket face detector"):
+        load(tmp_path / "old.safetensors")
+    with pytest.raises(ValueError, match="second look is not trained"):
+        detect(Detector(), np.zeros((64, 64), np.uint8))
+
+
+def test_proposals_beside_a_face_are_left_out():
+    face = np.array([10, 10, 50, 50], np.float32)
+    unsure = np.array([100, 100, 140, 140], np.float32)
+    boxes = torch.tensor(
+        [[12, 11, 52, 49], [30, 10, 70, 50], [70, 70, 90, 90], [101, 100, 138, 140]]
+    ).float()
+    assert proposals.verdicts(boxes, [face], [unsure]).tolist() == [1, -1, 0, -1]
 
 
 def test_scenes_hold_faces_of_many_sizes_inside_the_picture():

@@ -1,7 +1,9 @@
 """The pocket face detector: where the faces are in a picture.
 
-A small anchor-free network in the manner of FCOS (Tian et al. 2019) on grey pixels, trained by
-`training/detector` on faces pasted into photos and on what YuNet (Wu et al. 2023) finds in them.
+A small anchor-free network in the manner of FCOS (Tian et al. 2019) on grey pixels proposes boxes;
+a second one looks at each again, brought to one size (as R-Net does in Zhang et al. 2016). Both
+are trained by `training/detector` on faces pasted into photos and on what YuNet (Wu et al. 2023)
+finds in them.
 How well it works is written in `cards/detector.md`.
 
 Boxes are x0, y0, x1, y1 in pixels of the given picture, face-tight in YuNet's manner: from the
@@ -12,6 +14,7 @@ reach over the border of the picture.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -22,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.ops import nms
+from torchvision.ops import nms, roi_align
 
 from kuleshov.tools.pocket.weights import WeightsError, check
 
@@ -48,11 +51,24 @@ OVERLAP = 0.35
 INSIDE = 0.65
 """Part of the smaller box from which it counts as lying inside the other; the weaker is dropped."""
 
+PROPOSED = 0.3
+"""Score from which a box gets a second look."""
+
+LOOK_SIDE, LOOK_FRAME = 40, 2.0
+"""The second look's pictures: their side in pixels, and in sides √(width · height) of the box."""
+
+ZOOMS = (0.93, 1.07)
+"""Frames in which the second look sees a box, parts of `LOOK_FRAME`; each also mirrored. Logits are
+averaged."""
+
+REACH = 10.0
+"""No logit of both looks together reaches this: scores near 1 stay apart."""
+
 # Where the sides of a FER+ crop (48 × 48, the face net's framing) lie, outwards from a box of
 # this detector, as fractions of the box's width (left, right) and height (top, bottom). Medians
-# over 289 of 300 FER+ faces set into animal photos and found (distances between quartiles 0.13,
+# over 279 of 300 FER+ faces set into animal photos and found (distances between quartiles 0.14,
 # 0.07, 0.14, 0.09): `python -m training.detector.evaluate --frame`.
-FER_FRAME = {"left": 0.133, "top": 0.003, "right": 0.128, "bottom": -0.006}
+FER_FRAME = {"left": 0.134, "top": 0.004, "right": 0.137, "bottom": -0.012}
 
 
 def block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -75,17 +91,80 @@ class Residual(nn.Module):
         return x + self.conv(x)
 
 
+class Look(nn.Module):
+    """A second look: pictures (N, 1, 40, 40), 0–255, of proposed boxes with what surrounds them,
+    to logits (N,) of a face.
+
+    `trust` (3,) says how much it counts beside the proposal; see `weigh`.
+    """
+
+    trust: Tensor
+
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 128)) -> None:
+        super().__init__()
+        self.widths = widths
+        first, second, third = widths
+        self.net = nn.Sequential(
+            block(1, first, 3, 2),
+            block(first, second, 3, 2),
+            Residual(second),
+            block(second, third, 3, 2),
+            Residual(third),
+            Residual(third),
+            # One weight a place: the face is in the middle, what surrounds it is not.
+            nn.Sequential(
+                nn.Conv2d(third, third, LOOK_SIDE // 8, groups=third, bias=False),
+                nn.BatchNorm2d(third),
+                nn.ReLU(inplace=True),
+            ),
+            nn.Flatten(),
+        )
+        self.score = nn.Linear(third, 1)
+        self.register_buffer("trust", torch.tensor([0.0, 1.0, 0.0]))
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """What the logits are made of, (N, widths[-1])."""
+        middle = pictures.mean((2, 3), keepdim=True)
+        spread = pictures.std((2, 3), keepdim=True)
+        return self.net((pictures - middle) / (spread + 8.0))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.score(self.features(pictures))[:, 0]
+
+    def weigh(self, proposed: Tensor, looked: Tensor) -> Tensor:
+        """Scores (N,) from the logits of the proposal and of this look."""
+        both = self.trust[0] * proposed + self.trust[1] * looked + self.trust[2]
+        return (both / (1 + (both / REACH).square()).sqrt()).sigmoid()
+
+
+def cut_out(
+    grey: Tensor, boxes: Tensor, side: int = LOOK_SIDE, frame: float = LOOK_FRAME
+) -> Tensor:
+    """Squares around boxes (N, 4) of a grey picture (H, W): (N, 1, side, side) float.
+
+    `frame` is the square's side in sides √(width · height) of the box.
+    """
+    margin = 64
+    wide = functional.pad(grey[None, None].float(), (margin,) * 4, mode="replicate")
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2 + margin
+    half = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1).prod(1, keepdim=True).sqrt() * frame / 2
+    squares = torch.cat([middle - half, middle + half], 1)
+    return roi_align(wide, [squares], side, sampling_ratio=3, aligned=True)
+
+
 class Detector(nn.Module):
     """Grey pictures (N, 1, H, W), 0–255, H and W multiples of 16, to two maps of predictions.
 
     Each map is (N, 5, H / stride, W / stride): a face's logit, and the distances from the cell's
     centre to the box's left, top, right and bottom side as logarithms of strides.
 
-    `threshold` (least score of a face) and `trained` (ISO date) are set by `load`.
+    `threshold` (least score of a face), `trained` (ISO date) and `verifier`, which gives the boxes
+    a second look, are set by `load`.
     """
 
     threshold: float = 0.5
     trained: str = ""
+    verifier: Look | None
 
     def __init__(
         self,
@@ -94,6 +173,7 @@ class Detector(nn.Module):
     ) -> None:
         super().__init__()
         self.config = {"widths": list(widths), "depths": list(depths)}
+        self.verifier = None
         stem, quarter, fine, coarse = widths
         self.stem = nn.Sequential(block(1, stem, 3, 2), block(stem, quarter, 3, 2))
         self.fine = nn.Sequential(
@@ -160,6 +240,7 @@ def load(path: Path | None = None) -> Detector:
             net = Detector(tuple(config["widths"]), tuple(config["depths"]))
             net.threshold = float(metadata["threshold"])
             net.trained = metadata["trained"]
+            net.verifier = Look(tuple(config["look"]))
             state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
         # Counters of batches seen serve training only and are not stored.
         missing, extra = net.load_state_dict(state, strict=False)
@@ -205,16 +286,44 @@ def _alone(boxes: Tensor) -> Tensor:
     return keep
 
 
-def _both_ways(net: Detector, grey: Tensor) -> tuple[Tensor, ...]:
-    """Maps of a grey picture (H, W), averaged with those of its mirror image.
+def propose(net: Detector, grey: Tensor, least: float) -> tuple[Tensor, Tensor]:
+    """Boxes (N, 4) and scores (N,) of at least `least` in a grey picture (H, W) uint8, H and W
+    multiples of 16, without those that overlap a better one."""
+    picture = grey[None, None].float().contiguous(memory_format=torch.channels_last)
+    boxes, scores = (output[0] for output in decode(net(picture)))
+    keep = scores >= least
+    boxes, scores = boxes[keep], scores[keep]
+    kept = nms(boxes, scores, OVERLAP)
+    return boxes[kept], scores[kept]
 
-    Twice the time for fewer false boxes: a chance likeness seldom survives mirroring.
-    """
-    pair = torch.stack([grey, grey.flip(1)])[:, None].float()
-    maps = net(pair.contiguous(memory_format=torch.channels_last))
-    # In the mirror a box's left side is its right one.
-    back = [output[1:].flip(3)[:, [0, 3, 2, 1, 4]] for output in maps]
-    return tuple((output[:1] + other) / 2 for output, other in zip(maps, back, strict=True))
+
+def look(verifier: Look, grey: Tensor, boxes: Tensor) -> Tensor:
+    """Logits (N,) of the second look at boxes (N, 4) of a grey picture, means over views."""
+    if not len(boxes):
+        return torch.empty(0)
+    middle = (boxes[:, :2] + boxes[:, 2:]).repeat(1, 2) / 2
+    pictures = cut_out(grey, torch.cat([middle + (boxes - middle) * zoom for zoom in ZOOMS]))
+    pictures = torch.cat([pictures, pictures.flip(3)])
+    logits = torch.cat([verifier(some) for some in pictures.split(256)])
+    return logits.view(-1, len(boxes)).mean(0)
+
+
+def logit(scores: Tensor) -> Tensor:
+    """Logits of scores, those of 0 and 1 within reach."""
+    return scores.clamp(1e-4, 1 - 1e-4).logit()
+
+
+def search(
+    net: Detector, grey: NDArray[np.uint8], least: float, longest_side: int = LONGEST_SIDE
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """For each level of the pyramid of a grey picture: the level (H, W), proposals' boxes (N, 4) in
+    its pixels and scores (N,) of at least `least`, and the factors (4,) that bring boxes back."""
+    for level in _levels(grey, longest_side):
+        height, width = level.shape
+        pad = ((0, -height % STRIDES[-1]), (0, -width % STRIDES[-1]))
+        padded = torch.from_numpy(np.pad(level, pad, mode="edge"))
+        scale = torch.tensor([grey.shape[1] / width, grey.shape[0] / height]).repeat(2)
+        yield padded, *propose(net, padded, least), scale
 
 
 @torch.inference_mode()
@@ -245,17 +354,15 @@ def detect(
         raise ValueError(f"rgb must be (height, width[, 3]) uint8 but is {rgb.shape} {rgb.dtype}")
     if 0 in rgb.shape:
         return np.empty((0, 4), np.float32), np.empty(0, np.float32)
+    if net.verifier is None:
+        raise ValueError("this detector's second look is not trained")
     least = net.threshold if threshold is None else threshold
     one = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) if rgb.ndim == 3 else rgb
     grey = np.asarray(one, np.uint8)
     found_boxes, found_scores = [], []
-    for level in _levels(grey, longest_side):
-        height, width = level.shape
-        pad = ((0, -height % STRIDES[-1]), (0, -width % STRIDES[-1]))
-        padded = torch.from_numpy(np.pad(level, pad, mode="edge"))
-        boxes, scores = (output[0] for output in decode(_both_ways(net, padded)))
+    for level, boxes, scores, scale in search(net, grey, PROPOSED, longest_side):
+        scores = net.verifier.weigh(logit(scores), look(net.verifier, level, boxes))
         keep = scores >= least
-        scale = torch.tensor([grey.shape[1] / width, grey.shape[0] / height]).repeat(2)
         found_boxes.append(boxes[keep] * scale)
         found_scores.append(scores[keep])
     boxes, scores = torch.cat(found_boxes), torch.cat(found_scores)

@@ -461,7 +461,7 @@ class SceneMaker:
         picture = self._background()
         scale = max(width, height) / min(picture.shape) * np.exp(rng.uniform(0, 0.9))
         stretch = np.exp(rng.uniform(0, 0.3))
-        matrix = self._matrix(
+        matrix = self.matrix(
             picture.shape, (0.5, 0.5), scale * stretch, scale, 0.0, (width / 2, height / 2)
         )
         tile = cv2.warpAffine(
@@ -480,7 +480,7 @@ class SceneMaker:
         return cv2.INTER_LINEAR if self.rng.random() < 0.7 or scale < 1 else cv2.INTER_CUBIC
 
     @staticmethod
-    def _matrix(
+    def matrix(
         shape: tuple[int, ...],
         focus: tuple[float, float],
         scale_x: float,
@@ -520,7 +520,7 @@ class SceneMaker:
             source = cv2.resize(source, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             k = SIDE / source.shape[0]
             scale_x, scale_y = scale_x * k, scale_y * k
-        matrix = self._matrix(source.shape, focus, scale_x, scale_y, angle, target)
+        matrix = self.matrix(source.shape, focus, scale_x, scale_y, angle, target)
         tile = cv2.warpAffine(
             source,
             matrix,
@@ -626,7 +626,7 @@ class SceneMaker:
             sigma = 0.45 / shrink
             grey = cv2.GaussianBlur(grey, (0, 0), sigma)
         middle = ((box[0] + box[2]) / 96, (box[1] + box[3]) / 96)
-        matrix = self._matrix(
+        matrix = self.matrix(
             (48, 48), middle, scale_x, scale_y, angle, (centre[0] - x0, centre[1] - y0)
         )
         size = (x1 - x0, y1 - y0)

@@ -2,16 +2,24 @@
 
     python -m training.detector.train --data ../shared/data --out runs/detector --install
 
-On one CPU core: some 6 minutes for the teacher (once, kept in OUT/teacher.npz), then the training.
-It goes on from OUT/checkpoint.pt when there is one; the scenes of a step depend on the seed and the
-step alone. At the end it chooses the threshold and writes OUT/detector.safetensors;
-`--install` also copies that beside the code and enters its sha256. With a GPU the scenes are the
-slow part: `--workers` processes make them ahead.
+It goes on from what it finds in OUT. On one CPU core:
+
+1. the teacher's boxes, some 6 minutes (teacher.npz);
+2. the training, an hour (checkpoint.pt, each 200 steps); the scenes of a step depend on the seed
+   and the step alone;
+3. the proposals for the second look and what its own teacher sees in them, 15 minutes
+   (proposals_STEPS.pt); needs the extra `training`;
+4. the second look's training, 20 minutes (verifier_STEPS.pt, each epoch);
+5. the weights of both looks, the threshold, and OUT/detector.safetensors.
+
+`--install` also copies that beside the code and enters its sha256; `--export-only` begins at 3.
+With a GPU the scenes are the slow part: `--workers` processes make them ahead.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import datetime
 import json
 import shutil
@@ -31,7 +39,7 @@ from torchvision.ops import generalized_box_iou_loss
 
 from kuleshov.tools.pocket.detector import NAME, STRIDES, WEIGHTS, Detector, decode, detect, load
 from training.checksums import enter
-from training.detector import data
+from training.detector import data, verify
 
 SIDE = 256
 RANGES = ((9.0, 46.0), (36.0, 140.0))
@@ -46,6 +54,8 @@ CUTS_FROM = 1200
 """The step from which scenes have many faces cut by the border."""
 CUTS_RATE = 1e-3
 """Learning rate at that step; it falls linearly to 0."""
+TURNS, FALSE_BOXES = (-15.0, 0.0, 15.0), 3
+"""Turns, degrees, of the pictures that choose the threshold, and false boxes allowed on all 480."""
 
 
 def targets(scene: data.Scene) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -201,26 +211,42 @@ def train(
             }
             torch.save(state, checkpoint.with_suffix(".new"))
             checkpoint.with_suffix(".new").replace(checkpoint)
-    return export(average.module.cpu(), folder, out, steps)
+    return finish(average.module.cpu(), folder, out, steps, seed)
+
+
+def finish(net: Detector, folder: Path, out: Path, steps: int, seed: int) -> Path:
+    """Train the second look of a trained detector, weigh both looks, and write both."""
+    plain = copy.deepcopy(net).fuse().requires_grad_(False).to(memory_format=torch.channels_last)
+    net.verifier = verify.verifier_for(plain, folder, out, steps, seed)
+    plain.verifier = net.verifier
+    net.verifier.trust.copy_(verify.fit_trust(plain, folder))
+    return export(net, folder, out, steps)
 
 
 def choose_threshold(net: Detector, folder: Path) -> float:
-    """The least threshold at which `CHOOSING_DOGS` photos show at most one false box.
+    """The least threshold at which pictures of dogs kept for choosing show `FALSE_BOXES`.
 
-    Each photo counts as it is and enlarged to 500 × 375.
+    Each photo counts as it is and enlarged to 500 × 375, both upright and turned by `TURNS`.
     """
     names = set(data.held_out(folder).choosing_dogs)
-    scores = [0.0, 0.0]
+    scores = [0.0] * (FALSE_BOXES + 1)
     for photo in data.read_photos(folder):
         if photo.name in names:
             for picture in (photo.grey, cv2.resize(photo.grey, (500, 375))):
-                scores += detect(net, picture, threshold=0.1)[1].tolist()
-    second = sorted(scores)[-2]
-    return round(float(np.clip(np.ceil(second * 100 + 1) / 100, 0.3, 0.9)), 2)
+                middle = (picture.shape[1] / 2, picture.shape[0] / 2)
+                for degrees in TURNS:
+                    turn = cv2.getRotationMatrix2D(middle, degrees, 1.0)
+                    turned = cv2.warpAffine(
+                        picture, turn, picture.shape[::-1], borderMode=cv2.BORDER_REFLECT
+                    )
+                    scores += detect(net, np.asarray(turned, np.uint8), threshold=0.1)[1].tolist()
+    first_not_shown = sorted(scores)[-FALSE_BOXES - 1]
+    return round(float(np.clip(np.ceil(first_not_shown * 100 + 1) / 100, 0.3, 0.9)), 2)
 
 
 def export(net: Detector, folder: Path, out: Path, steps: int) -> Path:
     """Write OUT/detector.safetensors (half precision) with its threshold."""
+    assert net.verifier is not None
     path = out / NAME
     state = {
         name: value.half().contiguous()
@@ -228,7 +254,7 @@ def export(net: Detector, folder: Path, out: Path, steps: int) -> Path:
         if not name.endswith("num_batches_tracked")
     }
     metadata = {
-        "config": json.dumps(net.config),
+        "config": json.dumps(net.config | {"look": net.verifier.widths}),
         "threshold": "0.5",
         "trained": datetime.date.today().isoformat(),
         "steps": str(steps),
@@ -252,7 +278,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=data.DEFAULT_DATA, help="the data folder")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint and weights go here")
-    parser.add_argument("--steps", type=int, default=4400)
+    parser.add_argument("--steps", type=int, default=8400)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
@@ -260,7 +286,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=0, help="processes that make the scenes")
     parser.add_argument("--install", action="store_true", help="put the weights into the package")
-    parser.add_argument("--export-only", action="store_true", help="from the checkpoint, as it is")
+    parser.add_argument("--export-only", action="store_true", help="from checkpoint.pt, as it is")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
@@ -268,7 +294,7 @@ def main() -> None:
         state = torch.load(args.out / "checkpoint.pt", weights_only=True, map_location="cpu")
         average = torch.optim.swa_utils.AveragedModel(Detector(), use_buffers=True)
         average.load_state_dict(state["average"])
-        path = export(average.module, args.data, args.out, state["step"])
+        path = finish(average.module, args.data, args.out, state["step"], args.seed)
     else:
         path = train(
             args.data,
