@@ -40,6 +40,7 @@ from torchvision.ops import generalized_box_iou_loss
 from kuleshov.tools.pocket.detector import NAME, STRIDES, WEIGHTS, Detector, decode, detect, load
 from training.checksums import enter
 from training.detector import data, verify
+from training.saving import save
 
 SIDE = 256
 RANGES = ((9.0, 46.0), (36.0, 140.0))
@@ -209,8 +210,7 @@ def train(
                 "optimiser": optimiser.state_dict(),
                 "schedule": schedule.state_dict(),
             }
-            torch.save(state, checkpoint.with_suffix(".new"))
-            checkpoint.with_suffix(".new").replace(checkpoint)
+            save(state, checkpoint)
     return finish(average.module.cpu(), folder, out, steps, seed)
 
 

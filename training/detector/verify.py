@@ -32,6 +32,7 @@ from kuleshov.tools.pocket.detector import (
 from training import published
 from training.detector import data
 from training.detector.proposals import STORED, STORED_FRAME, Proposals, gather, verdicts
+from training.saving import save
 
 TEACHER_SIDE, TEACHER_FRAME = 128, 2.4
 PENALTY = 1e-2
@@ -215,8 +216,7 @@ def train(
                 "optimiser": optimiser.state_dict(),
                 "schedule": schedule.state_dict(),
             }
-            torch.save(state, checkpoint.with_suffix(".new"))
-            checkpoint.with_suffix(".new").replace(checkpoint)
+            save(state, checkpoint)
     return average.module.eval()
 
 
@@ -276,7 +276,6 @@ def verifier_for(net: Detector, folder: Path, out: Path, steps: int, seed: int =
         found = gather(net, maker, unlabelled)
         pictures, right = found.pictures, found.right
         features = watch(pictures).half()
-        torch.save((pictures, right, features), told.with_suffix(".new"))
-        told.with_suffix(".new").replace(told)
+        save((pictures, right, features), told)
     lesson = taught(features.float(), right)
     return train(Proposals(pictures, right), lesson, out / f"verifier_{steps}.pt", seed)

@@ -23,7 +23,6 @@ import argparse
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +35,7 @@ from torch.nn import functional
 from kuleshov.tools.pocket.face_net import FACE_SIZE, NAME, FaceNet, load
 from training.face import data
 from training.face.export import export
+from training.saving import save
 
 BATCH = 128
 PEAK_RATE = 2e-3
@@ -226,7 +226,7 @@ def train(
             f"expression {expression_loss:.4f} units {unit_loss:.4f} {held_out(average, faces)}",
             flush=True,
         )
-        save = {
+        state = {
             "net": net.state_dict(),
             "average": average.state_dict(),
             "optimiser": optimiser.state_dict(),
@@ -235,9 +235,7 @@ def train(
             "schedule": schedule,
             "seed": seed,
         }
-        # Written beside and moved, so that a kill while writing loses one epoch, not the run.
-        torch.save(save, out / "checkpoint.tmp")
-        os.replace(out / "checkpoint.tmp", checkpoint)
+        save(state, checkpoint)
         if (epoch + 1) % export_every == 0:
             export(average, faces, mean, std, record, out / NAME)
     point = export(average, faces, mean, std, record, out / NAME)

@@ -21,6 +21,7 @@ from training.llava.optimiser import Average, Pair
 from training.llava.reward import Critic, sample
 from training.llava.tasks import Packed, Writer, pack
 from training.llava.tower import rate
+from training.saving import save
 
 PHOTOS_A_STEP, FACES_A_STEP, LISTS_A_ROW = 16, 6, 2
 LIST_ROWS = ((0.6, 4), (0.7, 6), (1.0, 10))
@@ -251,7 +252,7 @@ def teach(
             pace = (step + 1 - begin) / (time.time() - started)
             print(f"language {step + 1}/{steps} {told} {pace:.2f} steps/s", flush=True)
         if (step + 1) % 100 == 0 or step + 1 == steps:
-            torch.save(
+            save(
                 {
                     "model": model.state_dict(),
                     "learner": learner.state_dict(),
@@ -259,9 +260,8 @@ def teach(
                     "average": average.state,
                     "step": step + 1,
                 },
-                saved.with_suffix(".new"),
+                saved,
             )
-            saved.with_suffix(".new").rename(saved)
         if (step + 1) % export_every == 0 or step + 1 == steps:
             averaged = build(tokenizer, seed)
             averaged.load_state_dict({k: v.cpu() for k, v in average.state.items()})

@@ -21,6 +21,7 @@ from transformers import DPTModel
 from training.llava import data, teacher
 from training.llava.model import PATCH, WIDTH, tower_config, tower_states
 from training.llava.optimiser import Average, Pair
+from training.saving import save
 
 PHOTOS_A_STEP, FACES_A_STEP = 40, 16
 PEAK_RATE = 3e-3
@@ -205,16 +206,15 @@ def warm_up(
                 flush=True,
             )
         if (step + 1) % 250 == 0 or step + 1 == steps:
-            torch.save(
+            save(
                 {
                     "net": net.state_dict(),
                     "optimiser": optimiser.state_dict(),
                     "average": average.state,
                     "step": step + 1,
                 },
-                saved.with_suffix(".new"),
+                saved,
             )
-            saved.with_suffix(".new").rename(saved)
             averaged = Warmup(len(words))
             averaged.load_state_dict({k: v.cpu() for k, v in average.state.items()})
             print("  ", measure(averaged, photos, seen, targets, faces), flush=True)
