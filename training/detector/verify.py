@@ -43,6 +43,8 @@ EPOCHS, BATCH, PEAK_RATE = 14, 128, 2e-3
 EMA = 0.998
 TURN = 0.25
 """Most that a picture is turned, radians."""
+CUT = 0.4
+"""Part of the pictures that are cut close to the box."""
 LABEL_WEIGHT, FEATURE_WEIGHT = 0.3, 1.0
 """Weights of the labels' and the features' loss beside the probe's."""
 
@@ -126,6 +128,13 @@ def _moved(pictures: Tensor) -> Tensor:
     matrix[:, :, 2] = torch.rand(count, 2) * 0.12 - 0.06
     # Twice the size, then means of four: as smooth as `cut_out`.
     grid = functional.affine_grid(matrix, [count, 1, 2 * LOOK_SIDE, 2 * LOOK_SIDE], False)
+    # Cut close on all sides or on some, as a picture of a face alone is: its rim is repeated.
+    box = 1 / STORED_FRAME
+    sides = torch.rand(count, 4) < torch.where(torch.rand(count, 1) < 0.5, 1.0, 0.4)
+    sides &= torch.rand(count, 1) < CUT
+    reach = torch.where(sides, torch.rand(count, 4) * 0.75 * box + 0.85 * box, 9.0)
+    left_top, right_bottom = (reach[:, None, None, i : i + 2] for i in (0, 2))
+    grid = torch.minimum(torch.maximum(grid, -left_top), right_bottom)
     views = functional.grid_sample(
         pictures[:, None].float(), grid, padding_mode="border", align_corners=False
     )
