@@ -70,11 +70,11 @@ def test_shared_photos(net: Detector, photos: Path, name: str, least: int, most:
     assert least <= len(detect(net, read(photos / name))[0]) <= most
 
 
-def test_every_face_of_a_group_has_its_box(net: Detector, photos: Path):
+def test_every_face_of_a_group_has_its_box_and_nothing_else_has(net: Detector, photos: Path):
     boxes, _ = detect(net, read(photos / "pexels_group.jpeg"))
     overlap = box_iou(torch.tensor(GROUP, dtype=torch.float32), torch.from_numpy(boxes))
     assert (overlap.max(1).values > 0.4).all()
-    assert len(boxes) <= len(GROUP) + 1  # a collar is taken for a face
+    assert len(boxes) == len(GROUP)
 
 
 def test_boxes_are_tight_around_the_face(net: Detector, feat_data: Path):
