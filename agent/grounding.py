@@ -144,8 +144,8 @@ def check(text: str, cited: Evidence, face: Face | None) -> Cue:
     if not made:
         own = cited.kind in MEASURED
         felt = feelings(text)
-        known = {label for label in FEELINGS if re.search(rf"\b{label}\b", cited.text)}
-        if cited.kind == "expression" and known and not felt <= known:
+        called = {label for label in FEELINGS if re.search(rf"\b{label}\b", cited.text)}
+        if cited.kind == "expression" and called and not felt <= called:
             return Cue(evidence=cited.n, text=text, status="contradicted")
         if cited.kind in ("action_unit", "absent_units", "event") and felt:
             return Cue(evidence=cited.n, text=text, status="unconfirmed", elsewhere=True)

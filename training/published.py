@@ -9,6 +9,7 @@ in what is shipped.
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 
 class _Maps(nn.Module):
     """(B, 3, side, side) RGB 0–255 to the last map (B, 1280, side / 32, side / 32)."""
+
+    net: Any
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()

@@ -226,7 +226,9 @@ def train(
                 "schedule": schedule.state_dict(),
             }
             save(state, checkpoint)
-    return average.module.eval()
+    averaged = average.module.eval()
+    assert isinstance(averaged, Look)
+    return averaged
 
 
 @torch.no_grad()
@@ -238,7 +240,8 @@ def _choosing(net: Detector, folder: Path) -> tuple[Tensor, Tensor]:
     sure, unsure = data.yunet(folder, data.SURE), data.yunet(folder, data.UNSURE)
     logits, right = [], []
     for photo in data.read_photos(folder, colour=True):
-        large = cv2.resize(photo.grey, (500, 375), interpolation=cv2.INTER_CUBIC)
+        enlarged = cv2.resize(photo.grey, (500, 375), interpolation=cv2.INTER_CUBIC)
+        large = np.asarray(enlarged, np.uint8)
         views, faces, ignore = [large], [], []
         if photo.name in names.choosing_people:
             faces = list(data.yunet_boxes(sure, large)[:, :4])
