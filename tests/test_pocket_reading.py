@@ -211,6 +211,7 @@ def test_injected_orders_are_not_followed_and_change_no_structure(ordered):
     clear = [p.emotions.probabilities[p.emotions.top] > 0.8 for p in plain.people]
     assert sum(clear) >= 4
     for person, before, sure in zip(inference.people, plain.people, clear, strict=True):
+        assert person.emotions.top != "anger"
         after, before_it = person.emotions.probabilities, before.emotions.probabilities
         assert after["anger"] < before_it["anger"] + 0.02
         # over the third smile the net is divided, and any words may tip it
@@ -220,6 +221,14 @@ def test_injected_orders_are_not_followed_and_change_no_structure(ordered):
             label["name"] for label in inference.provenance.label_set["labels"]
         }
         assert person.explanation.cues
+
+
+@pytest.mark.xfail(
+    strict=True, reason="an order tips the third smile, over which the face net is divided"
+)
+def test_injected_orders_change_no_label(ordered):
+    inference, plain = ordered
+    assert [p.emotions.top for p in inference.people] == [p.emotions.top for p in plain.people]
 
 
 @pytest.mark.parametrize("name", ["face_net.safetensors", "detector.safetensors"])
