@@ -286,6 +286,12 @@ def _alone(boxes: Tensor) -> Tensor:
     return keep
 
 
+def padded(grey: NDArray[np.uint8]) -> Tensor:
+    """A grey picture (H, W) with its last row and column repeated up to multiples of 16."""
+    pad = ((0, -grey.shape[0] % STRIDES[-1]), (0, -grey.shape[1] % STRIDES[-1]))
+    return torch.from_numpy(np.pad(grey, pad, mode="edge"))
+
+
 def propose(net: Detector, grey: Tensor, least: float) -> tuple[Tensor, Tensor]:
     """Boxes (N, 4) and scores (N,) of at least `least` in a grey picture (H, W) uint8, H and W
     multiples of 16, without those that overlap a better one."""
@@ -320,10 +326,9 @@ def search(
     its pixels and scores (N,) of at least `least`, and the factors (4,) that bring boxes back."""
     for level in _levels(grey, longest_side):
         height, width = level.shape
-        pad = ((0, -height % STRIDES[-1]), (0, -width % STRIDES[-1]))
-        padded = torch.from_numpy(np.pad(level, pad, mode="edge"))
+        whole = padded(level)
         scale = torch.tensor([grey.shape[1] / width, grey.shape[0] / height]).repeat(2)
-        yield padded, *propose(net, padded, least), scale
+        yield whole, *propose(net, whole, least), scale
 
 
 @torch.inference_mode()

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.ops import box_iou, nms
+from torchvision.ops import box_iou
 
-from kuleshov.tools.pocket.detector import OVERLAP, Detector, cut_out, decode
+from kuleshov.tools.pocket.detector import Detector, cut_out, padded, propose
 from training.detector import data
 
 LEAST, DOUBTED = 0.15, 0.3
@@ -122,18 +122,13 @@ def gather(
     def see(
         kind: str, grey: NDArray[np.uint8], faces: list[NDArray], ignore: list[NDArray]
     ) -> None:
-        pad = ((0, -grey.shape[0] % 16), (0, -grey.shape[1] % 16))
-        padded = torch.from_numpy(np.pad(grey, pad, mode="edge"))
-        # Not mirrored: that is quicker and errs more often.
-        boxes, scores = (out[0] for out in decode(net(padded[None, None].float())))
-        boxes, scores = boxes[scores >= LEAST], scores[scores >= LEAST]
-        kept = nms(boxes, scores, OVERLAP)
-        boxes, scores = boxes[kept], scores[kept]
+        whole = padded(grey)
+        boxes, scores = propose(net, whole, LEAST)
         verdict = verdicts(boxes, faces, ignore)
         drawn = torch.from_numpy(rng.random(len(boxes)) < DRAWN)
         keep = (verdict == 1) | ((verdict == 0) & ((scores >= DOUBTED) | drawn))
         if keep.any():
-            cut = cut_out(padded, boxes[keep], STORED, STORED_FRAME)[:, 0]
+            cut = cut_out(whole, boxes[keep], STORED, STORED_FRAME)[:, 0]
             pictures.append(cut.round().clamp(0, 255).byte())
             right.append(verdict[keep])
             origin.extend([kind] * int(keep.sum()))
