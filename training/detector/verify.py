@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,6 +31,7 @@ from kuleshov.tools.pocket.detector import (
     search,
 )
 from training import published
+from training.average import Average
 from training.detector import data
 from training.detector.proposals import STORED, STORED_FRAME, Proposals, gather, verdicts
 from training.saving import save
@@ -80,20 +82,13 @@ def watch(pictures: Tensor) -> Tensor:
 
 
 def regression(inputs: Tensor, right: Tensor, penalty: float) -> Tensor:
-    """Weights (D,) and constant of a logistic regression on inputs (N, D), in one (D + 1,)."""
-    line = torch.zeros(inputs.shape[1] + 1, requires_grad=True)
-    optimiser = torch.optim.LBFGS([line], max_iter=200, line_search_fn="strong_wolfe")
+    """Weights (D,) and constant of a logistic regression on inputs (N, D), in one (D + 1,).
 
-    def step() -> float:
-        optimiser.zero_grad()
-        logits = inputs @ line[:-1] + line[-1]
-        loss = functional.binary_cross_entropy_with_logits(logits, right)
-        loss = loss + penalty * line[:-1].square().sum()
-        loss.backward()
-        return loss.item()
-
-    optimiser.step(step)
-    return line.detach()
+    `penalty` weighs the squared weights beside the mean error.
+    """
+    model = LogisticRegression(C=1 / (2 * penalty * len(inputs)), max_iter=1000, tol=1e-6)
+    model.fit(inputs.double().numpy(), right.numpy())
+    return torch.from_numpy(np.append(model.coef_[0], model.intercept_)).float()
 
 
 def probe(features: Tensor, right: Tensor) -> Tensor:
@@ -151,14 +146,6 @@ def _moved(pictures: Tensor) -> Tensor:
     return torch.where((rows[:, :, None] & columns[:, None])[:, None], 127.0, views)
 
 
-def _averaged(average: Tensor, new: Tensor, steps: Tensor | int) -> Tensor:
-    """The exponential average; a young one forgets faster, or it would keep the random start."""
-    if not average.is_floating_point():
-        return new
-    count = float(steps)
-    return average.lerp(new, 1 - min(EMA, (1 + count) / (10 + count)))
-
-
 def train(
     proposals: Proposals,
     lesson: Taught,
@@ -174,7 +161,7 @@ def train(
     net = Look().to(memory_format=torch.channels_last)
     telling = nn.Linear(net.score.in_features, COMPONENTS)
     parts = nn.ModuleList([net, telling])
-    average = torch.optim.swa_utils.AveragedModel(net, avg_fn=_averaged, use_buffers=True)
+    average = Average(net, EMA)
     optimiser = torch.optim.AdamW(parts.parameters(), lr=PEAK_RATE, weight_decay=0.05)
     batches = len(proposals.right) // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -185,7 +172,7 @@ def train(
         state = torch.load(checkpoint, weights_only=True)
         first = state["epoch"]
         parts.load_state_dict(state["parts"])
-        average.load_state_dict(state["average"])
+        average.state, average.steps = state["average"], first * batches
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
     net.train()
@@ -209,7 +196,7 @@ def train(
             (soft + LABEL_WEIGHT * label + FEATURE_WEIGHT * told).backward()
             optimiser.step()
             schedule.step()
-            average.update_parameters(net)
+            average.update(net)
             sums += (label.item(), soft.item(), told.item())
         label_mean, soft_mean, told_mean = sums / batches
         print(
@@ -221,14 +208,13 @@ def train(
             state = {
                 "epoch": epoch + 1,
                 "parts": parts.state_dict(),
-                "average": average.state_dict(),
+                "average": average.state,
                 "optimiser": optimiser.state_dict(),
                 "schedule": schedule.state_dict(),
             }
             save(state, checkpoint)
-    averaged = average.module.eval()
-    assert isinstance(averaged, Look)
-    return averaged
+    net.load_state_dict(average.state)
+    return net.eval()
 
 
 @torch.no_grad()
@@ -237,27 +223,23 @@ def _choosing(net: Detector, folder: Path) -> tuple[Tensor, Tensor]:
     is right (N,). Faces are YuNet's."""
     assert net.verifier is not None
     names = data.held_out(folder)
-    sure, unsure = data.yunet(folder, data.SURE), data.yunet(folder, data.UNSURE)
+    teacher = data.yunet(folder, data.UNSURE)
     logits, right = [], []
     for photo in data.read_photos(folder, colour=True):
+        people = photo.name in names.choosing_people
+        if not people and photo.name not in names.choosing_dogs:
+            continue
         enlarged = cv2.resize(photo.grey, (500, 375), interpolation=cv2.INTER_CUBIC)
         large = np.asarray(enlarged, np.uint8)
-        views, faces, ignore = [large], [], []
-        if photo.name in names.choosing_people:
-            faces = list(data.yunet_boxes(sure, large)[:, :4])
-            ignore = list(data.yunet_boxes(unsure, large)[:, :4])
-        elif photo.name in names.choosing_dogs:
-            views = [photo.grey, large]
-        else:
-            continue
-        for view in views:
+        seen = data.yunet_boxes(teacher, large) if people else np.empty((0, 5), np.float32)
+        faces, ignore = list(seen[seen[:, 4] >= data.SURE, :4]), list(seen[:, :4])
+        for view in [large] if people else [photo.grey, large]:
             grey = np.asarray(cv2.cvtColor(view, cv2.COLOR_BGR2GRAY), np.uint8)
             for level, boxes, scores, scale in search(net, grey, PROPOSED):
-                if len(boxes):
-                    verdict = verdicts(boxes * scale, faces, ignore)
-                    both = torch.stack([logit(scores), look(net.verifier, level, boxes)], 1)
-                    logits.append(both[verdict >= 0])
-                    right.append(verdict[verdict >= 0])
+                verdict = verdicts(boxes * scale, faces, ignore)
+                both = torch.stack([logit(scores), look(net.verifier, level, boxes)], 1)
+                logits.append(both[verdict >= 0])
+                right.append(verdict[verdict >= 0])
     return torch.cat(logits), torch.cat(right)
 
 

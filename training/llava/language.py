@@ -15,9 +15,10 @@ from torch.nn import functional
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from kuleshov.tools.types import Face
+from training.average import Average
 from training.llava import data, lists
 from training.llava.model import SIZE, build, export, tower_states, with_pictures
-from training.llava.optimiser import Average, Pair
+from training.llava.optimiser import Pair
 from training.llava.reward import Critic, sample
 from training.llava.tasks import Packed, Writer, pack
 from training.llava.tower import rate

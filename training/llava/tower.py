@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import DPTModel
 
+from training.average import Average
 from training.llava import data, teacher
 from training.llava.model import PATCH, WIDTH, tower_config, tower_states
-from training.llava.optimiser import Average, Pair
+from training.llava.optimiser import Pair
 from training.saving import save
 
 PHOTOS_A_STEP, FACES_A_STEP = 40, 16
