@@ -51,6 +51,10 @@ def test_bfloat16_where_the_cpu_is_fast_at_it(
 ) -> None:
     monkeypatch.setattr(hardware, "_cpu_has_bfloat16", lambda: fast)
     assert hardware.choose_dtype(None, "cpu") == dtype
+    assert hardware.choose_dtype(None, "cpu", 500_000_000) == dtype
+    # Small models gain nothing by it, and their numbers stay the same in any batch.
+    assert hardware.choose_dtype(None, "cpu", 5_000_000) == "float32"
+    assert hardware.choose_dtype("bf16", "cpu", 5_000_000) == "bfloat16"
     assert hardware.choose_dtype("fp16", "cpu") == "float16"
 
 
@@ -134,7 +138,7 @@ def test_too_large_a_model_says_what_to_choose(
     with pytest.raises(MllmError) as caught:
         mllm.load(str(tiny_llava("llava")), device="cpu", dtype="float32")
     assert str(caught.value).endswith(
-        "needs about 0.6 MB on cpu (float32) and 0.1 MB are free; use --quantization 4bit, or a "
+        "needs about 0.7 MB on cpu (float32) and 0.1 MB are free; use --quantization 4bit, or a "
         "smaller model (--model llava-hf/llava-onevision-qwen2-0.5b-ov-hf)."
     )
     assert "--device cpu" in hardware.advice("large", "cuda", "none")

@@ -23,6 +23,9 @@ DTYPES = {
     "fp16": "float16",
 }
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
+EXACT_PARAMETERS = 100_000_000
+"""Models with fewer compute in float32 on a CPU: bfloat16 would save them nothing, and its rounding
+would let their numbers depend on who else is in a batch."""
 QUANTIZED_BYTES = {"8bit": 1.2, "4bit": 0.8}
 """Bytes a parameter on the whole: embeddings, vision tower and head are not quantized."""
 
@@ -73,10 +76,11 @@ def _may_have_gpu() -> bool:
     return any(next(Path("/dev").glob(place), None) is not None for place in places)
 
 
-def choose_dtype(dtype: str | None, device: str) -> str:
+def choose_dtype(dtype: str | None, device: str, parameters: int | None = None) -> str:
     """The number format asked for, or bfloat16 where the device is fast at it.
 
-    A CPU without bfloat16 instructions emulates them: 60 times slower than float32 on AVX2.
+    A CPU without bfloat16 instructions emulates them: 60 times slower than float32 on AVX2. A small
+    model (`parameters` below `EXACT_PARAMETERS`) computes in float32 on every CPU.
 
     Raises:
         MllmError: the format is not known.
@@ -95,7 +99,8 @@ def choose_dtype(dtype: str | None, device: str) -> str:
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
         return "bfloat16" if fast else "float16"
     if kind == "cpu":
-        return "bfloat16" if _cpu_has_bfloat16() else "float32"
+        small = parameters is not None and parameters < EXACT_PARAMETERS
+        return "bfloat16" if _cpu_has_bfloat16() and not small else "float32"
     return "float16"
 
 

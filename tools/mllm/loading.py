@@ -55,12 +55,14 @@ def load_folder(
         raise MllmError(f"there is no quantization {quantization!r}; use none, 4bit or 8bit.")
     weights.check_complete(folder, name)
     place = hardware.choose_device(device)
-    chosen = hardware.choose_dtype(dtype, place)
     # of weights that are stored quantized the numbers cannot be counted
-    if device_map is None and "quantization_config" not in weights.config(folder):
+    stored_whole = "quantization_config" not in weights.config(folder)
+    parameters = weights.count_parameters(folder) if stored_whole else None
+    chosen = hardware.choose_dtype(dtype, place, parameters)
+    if device_map is None and parameters is not None:
         hardware.check_fits(
             name,
-            weights.count_parameters(folder),
+            parameters,
             device=place,
             dtype=chosen,
             quantization=quantization,
