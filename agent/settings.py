@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         False, description="read face alone, context alone and both, and how far they part"
     )
     device: str | None = Field(None, description="cpu, cuda, cuda:1, mps; None: the best there is")
-    dtype: str | None = Field(None, description="float32, bfloat16, float16; None: by device")
+    dtype: str | None = Field(None, description="float32, bfloat16, float16; None: by device, size")
     quantization: Literal["none", "4bit", "8bit"] = "none"
     device_map: str | None = Field(None, description="accelerate's device map, e.g. auto")
     temperature: float = Field(0.0, ge=0, le=5, description="0: greedy")

@@ -70,7 +70,8 @@ def load(
         name: an id of the Hub, a local folder, "pocket", or the address of an OpenAI-compatible
             server with the model's name after a #; None: `default_model()`.
         device: cpu, cuda, cuda:1, mps; None: the best there is.
-        dtype: float32, bfloat16, float16; None: bfloat16 where the device is fast at it.
+        dtype: float32, bfloat16, float16; None: bfloat16 where the device is fast at it, float32
+            for a small model on a CPU.
         quantization: none, 4bit (nf4) or 8bit of the language model, through bitsandbytes.
         device_map: accelerate's, e.g. "auto" to spread over devices; overrides the device.
         prompts: the prompt family it is given; None: brief below 2 B parameters.

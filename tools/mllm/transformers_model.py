@@ -80,7 +80,7 @@ class TransformersMllm:
             folder: as `save_pretrained` or the Hub cache leaves it.
             name: how messages and records call the model.
             device: cpu, cuda, cuda:1, mps; None: the best there is.
-            dtype: float32, bfloat16, float16; None: by device.
+            dtype: float32, bfloat16, float16; None: by device and size.
             quantization: none, 4bit (nf4) or 8bit, through bitsandbytes.
             device_map: accelerate's, e.g. "auto"; overrides the device.
             reuse_prefix: keep key-value caches of the last conversations.
