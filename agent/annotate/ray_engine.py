@@ -6,6 +6,7 @@ lost node had in hand; an item that comes twice for that is written once.
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -68,7 +69,7 @@ def run_on_ray(
         ray.init(
             address=os.environ.get("RAY_ADDRESS"),
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             include_dashboard=False,
         )
     quiet = ray.data.DataContext.get_current()
@@ -77,7 +78,8 @@ def run_on_ray(
     nodes = [node for node in ray.nodes() if node["Alive"]]
     held = ray.cluster_resources()
     actors = workers or max(1, int(held.get("GPU", 0)) if gpu else len(nodes))
-    share = {"num_gpus": 1} if gpu else {"num_cpus": max(1, int(held["CPU"] // actors))}
+    gpus = 1 if gpu else None
+    cpus = None if gpu else max(1, int(held["CPU"] // actors))
     try:
         for wave in _waves(left):
             rows = [{"work": pickle.dumps(work)} for work in wave]
@@ -89,7 +91,8 @@ def run_on_ray(
                 batch_size=CHUNK,
                 # fewer where nodes have gone; all of them again when they are back
                 compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
-                **share,
+                num_gpus=gpus,
+                num_cpus=cpus,
             )
             for row in answers.iter_rows():
                 answer: Answer = pickle.loads(row["answer"])
