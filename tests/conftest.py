@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,6 +39,17 @@ def photos() -> Path:
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of the person who runs the tests do not reach them."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def torch_threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """How many threads torch computes with: 1, or the parameter. On more, it may sum otherwise."""
+    import torch
+
+    before, count = torch.get_num_threads(), getattr(request, "param", 1)
+    torch.set_num_threads(count)
+    yield count
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,7 @@ def content(run: Path) -> list[bytes]:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.usefixtures("torch_threads")  # one, as in the runs that are killed
 def test_killed_at_random_moments(folder: Path, tmp_path: Path):
     done = subprocess.run(
         [

@@ -27,6 +27,7 @@ def folder(tmp_path: Path, feat_data: Path) -> Path:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ray's test cluster needs POSIX")
+@pytest.mark.usefixtures("torch_threads")  # one, as in the actors
 def test_a_node_that_is_killed_costs_nothing(folder: Path, tmp_path: Path, monkeypatch):
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster

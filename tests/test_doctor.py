@@ -53,7 +53,11 @@ def test_what_is_not_ready_names_its_command() -> None:
 @pytest.mark.parametrize(
     ("dtype", "words"),
     [
-        ("bfloat16", "fast at bfloat16; models are loaded in bfloat16"),
+        (
+            "bfloat16",
+            "fast at bfloat16; models are loaded in bfloat16, "
+            "those below 100 M parameters in float32",
+        ),
         ("float32", "not fast at bfloat16; models are loaded in float32"),
     ],
 )

@@ -86,15 +86,7 @@ def test_with_pictures_kept_one_by_one_is_the_same_to_the_bit(tiny_llava):
     assert found == alone
 
 
-@pytest.fixture(params=[1, 2])
-def torch_threads(request):
-    """Of torch: on several it sums the products of some numbers of rows in another order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield
-    torch.set_num_threads(before)
-
-
+@pytest.mark.parametrize("torch_threads", [1, 2], indirect=True)
 @pytest.mark.usefixtures("torch_threads")
 def test_numbers_do_not_depend_on_who_else_is_in_the_queue(tiny_llava):
     calls = work(6)
@@ -106,6 +98,7 @@ def test_numbers_do_not_depend_on_who_else_is_in_the_queue(tiny_llava):
     assert results[0] == results[1] == results[2] == results[3]
 
 
+@pytest.mark.parametrize("torch_threads", [1, 2], indirect=True)
 @pytest.mark.usefixtures("torch_threads")
 def test_a_row_has_the_same_bits_in_any_company(tiny_llava):
     inner = tiny(tiny_llava)

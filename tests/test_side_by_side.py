@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -14,13 +14,10 @@ from kuleshov.tools.faces.side_by_side import side_by_side
 
 torch = pytest.importorskip("torch")
 
-
-@pytest.fixture
-def four_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [
+    pytest.mark.usefixtures("torch_threads"),
+    pytest.mark.parametrize("torch_threads", [4], indirect=True),
+]
 
 
 def where(items: Sequence[int]) -> list[tuple[int, int, str, int]]:
@@ -41,7 +38,7 @@ def in_a_new_thread() -> int:
     ("count", "portions", "threads"), [(10, [2, 2, 3, 3, 2, 2, 3, 3, 3, 3], 1), (2, [1, 1], 2)]
 )
 def test_equal_portions_in_order_each_on_its_share_of_the_cores(
-    four_threads: None, count: int, portions: list[int], threads: int
+    count: int, portions: list[int], threads: int
 ) -> None:
     done = side_by_side(where, range(count))
     assert [item for item, *_ in done] == list(range(count))
@@ -50,13 +47,13 @@ def test_equal_portions_in_order_each_on_its_share_of_the_cores(
     assert {own for *_, own in done} == {threads}
 
 
-def test_what_other_threads_compute_with_stays_as_it_was(four_threads: None) -> None:
+def test_what_other_threads_compute_with_stays_as_it_was() -> None:
     module._pools.clear()
     side_by_side(where, range(8))
     assert (torch.get_num_threads(), in_a_new_thread()) == (4, 4)
 
 
-def test_one_item_and_one_thread_are_done_here(four_threads: None) -> None:
+def test_one_item_and_one_thread_are_done_here() -> None:
     here = threading.current_thread().name
     assert side_by_side(where, range(1)) == [(0, 1, here, 4)]
     assert side_by_side(where, []) == []
@@ -64,13 +61,13 @@ def test_one_item_and_one_thread_are_done_here(four_threads: None) -> None:
     assert {name for *_, name, _ in side_by_side(where, range(9))} == {here}
 
 
-def test_memory_is_bounded_on_many_cores(four_threads: None) -> None:
+def test_memory_is_bounded_on_many_cores() -> None:
     torch.set_num_threads(32)
     done = side_by_side(where, range(64))
     assert {(size, own) for _, size, _, own in done} == {(64 // module.MOST, 32 // module.MOST)}
 
 
-def test_what_a_portion_raises_is_raised_and_the_next_call_works(four_threads: None) -> None:
+def test_what_a_portion_raises_is_raised_and_the_next_call_works() -> None:
     def failing(items: Sequence[int]) -> list[int]:
         if 5 in items:
             raise ValueError(f"{list(items)} cannot be done")
@@ -82,7 +79,7 @@ def test_what_a_portion_raises_is_raised_and_the_next_call_works(four_threads: N
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_makes_threads_of_its_own(four_threads: None) -> None:
+def test_a_forked_process_makes_threads_of_its_own() -> None:
     side_by_side(where, range(8))
     child = os.fork()
     if child == 0:

@@ -79,10 +79,10 @@ def test_without_the_teachers_package_it_says_what_to_install(
         teacher.watch(photos, tmp_path, seed=0)
 
 
+@pytest.mark.usefixtures("torch_threads")
 def test_a_tower_is_the_same_each_time_and_a_finished_one_is_kept(
     photos: data.Photos, seen: teacher.Seen, tmp_path: Path, monkeypatch, capsys
 ):
-    torch.set_num_threads(1)
     monkeypatch.setattr(tower, "PHOTOS_A_STEP", 8)
     monkeypatch.setattr(tower, "FACES_A_STEP", 4)
     monkeypatch.setattr(teacher, "watch", lambda *_: seen)

@@ -96,7 +96,11 @@ def _torch() -> ToolStatus:
         where = f"CPU only, {threads} thread{'' if threads == 1 else 's'}"
         if free is not None:
             where += f", {hardware.gigabytes(free)} of memory free"
-        where += "; fast at bfloat16" if dtype == "bfloat16" else "; not fast at bfloat16"
+        if dtype == "bfloat16":
+            where += "; fast at bfloat16"
+            dtype += f", those below {hardware.EXACT_PARAMETERS // 10**6} M parameters in float32"
+        else:
+            where += "; not fast at bfloat16"
     return ToolStatus(
         name="torch",
         ready=True,
