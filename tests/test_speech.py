@@ -18,7 +18,7 @@ from kuleshov import Agent, Settings, view
 from kuleshov.cli import main
 from kuleshov.tools import doctor, mllm, speech
 from kuleshov.tools.media.sound import RATE, NoSoundError, open_sound
-from kuleshov.tools.mllm import MllmError, ScriptedMllm
+from kuleshov.tools.mllm import MllmError, ScriptedMllm, hardware
 from kuleshov.tools.speech import SpeechError, whisper
 from kuleshov.tools.speech.windows import Line, Windows, lines
 from kuleshov.tools.transcript import Cue
@@ -37,6 +37,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def recogniser(folder: Path) -> Any:
     return speech.load(str(folder), device="cpu", dtype="float32")
+
+
+def test_a_small_one_computes_in_float32(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hardware, "_cpu_has_bfloat16", lambda: True)
+    assert speech.load(str(folder), device="cpu").info.dtype == "float32"
+    monkeypatch.setattr(hardware, "EXACT_PARAMETERS", 1)
+    assert speech.load(str(folder), device="cpu").info.dtype == "bfloat16"
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kuleshov.tools.media.sound import RATE, Samples
-from kuleshov.tools.mllm import hardware
+from kuleshov.tools.mllm import hardware, weights
 from kuleshov.tools.mllm.loading import quiet
 from kuleshov.tools.speech.base import Heard, SpeechError, SpeechInfo
 from kuleshov.tools.speech.windows import Windows, lines
@@ -67,12 +67,12 @@ class Whisper:
 
         Raises:
             SpeechError: it cannot be loaded, or does not know the language.
-            MllmError: it does not fit the device.
+            MllmError: it does not fit the device, or its weights file is damaged.
         """
         from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
         place = hardware.choose_device(device)
-        chosen = hardware.choose_dtype(dtype, place)
+        chosen = hardware.choose_dtype(dtype, place, weights.count_parameters(folder))
         with quiet(), hardware.telling_what_to_choose(name, place, "none"):
             try:
                 processor = WhisperProcessor.from_pretrained(folder, trust_remote_code=False)
