@@ -42,13 +42,13 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def torch_threads(request: pytest.FixtureRequest) -> Iterator[int]:
+def torch_threads(request: pytest.FixtureRequest) -> Iterator[None]:
     """How many threads torch computes with: 1, or the parameter. On more, it may sum otherwise."""
     import torch
 
-    before, count = torch.get_num_threads(), getattr(request, "param", 1)
-    torch.set_num_threads(count)
-    yield count
+    before = torch.get_num_threads()
+    torch.set_num_threads(getattr(request, "param", 1))
+    yield
     torch.set_num_threads(before)
 
 

@@ -123,21 +123,17 @@ def test_no_face_is_an_empty_list_and_sizes_may_differ(tool: PyFeat) -> None:
     assert tool.observe([]) == []
 
 
+@pytest.mark.usefixtures("torch_threads")
 def test_pictures_read_side_by_side_are_as_one_thread_reads_them(tool: PyFeat) -> None:
     import torch
 
     light = [dark(96, 96, (44, 52, 230 + 2 * k)) for k in range(5)]
     pictures = [light[0], dark(64, 64), *light[1:], dark(96, 64, (36, 36), (76, 36, 240))]
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        alone = tool.observe(pictures)
-        torch.set_num_threads(3)
-        beside = tool.observe(pictures)
-        assert tool.observe(pictures) == beside
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
+    alone = tool.observe(pictures)
+    torch.set_num_threads(3)
+    beside = tool.observe(pictures)
+    assert tool.observe(pictures) == beside
+    assert torch.get_num_threads() == 3
     assert [[face.xyxy for face in faces] for faces in beside] == [
         [face.xyxy for face in faces] for faces in alone
     ]

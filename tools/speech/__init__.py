@@ -40,7 +40,7 @@ def load(
         name: an id of the Hub, e.g. openai/whisper-small, or a local folder; safetensors only.
         language: of the speech, e.g. de or German; None: told by the model from the sound.
         device: cpu, cuda, cuda:1, mps; None: the best there is.
-        dtype: float32, bfloat16, float16; None: by device.
+        dtype: float32, bfloat16, float16; None: by device and size.
 
     Raises:
         SpeechError, MllmError: as `check`, and a language that the model does not know.
