@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import platform
 import threading
@@ -26,10 +25,10 @@ from kuleshov import (
 )
 from kuleshov.context.candidates import Situation
 from kuleshov.context.scheme import Scheme
-from kuleshov.crew import Crew, Pace
-from kuleshov.examples import Examples
+from kuleshov.crew import Crew, Pace, plain
+from kuleshov.examples import Album, Examples
 from kuleshov.settings import Settings
-from kuleshov.tools import collector
+from kuleshov.tools import collector, process
 from kuleshov.tools import faces as face_tools
 from kuleshov.tools import mllm as models
 from kuleshov.tools import speech as recognisers
@@ -74,10 +73,33 @@ class Event:
     inference: Inference | None = None
 
 
+LOADED = (
+    "model",
+    "faces",
+    "paths",
+    "tool_timeout_s",
+    "device",
+    "dtype",
+    "quantization",
+    "device_map",
+    "speech",
+    "speech_language",
+    "allow_remote",
+    "concurrency",
+    "requests_per_minute",
+    "price_in",
+    "price_out",
+)
+"""Settings of the parts: chosen when they are loaded."""
+
+
 class Agent:
     """Reads emotion from face and context, one picture or clip at a time.
 
-    `Agent.load()` chooses and loads the parts; the constructor takes parts that are loaded.
+    `Agent.load()` chooses and loads the parts; the constructor takes parts that are loaded. An
+    agent may be used by many threads, and so may its copies (`with_settings`), which share its
+    parts. It belongs to the process that loaded it: in a forked child it raises KuleshovError, and
+    it cannot be pickled. Load one in each process; `again()` can be pickled and makes the same.
     """
 
     def __init__(
@@ -94,7 +116,17 @@ class Agent:
             KuleshovError: an unknown label set, a fusion strategy that these parts cannot do, a
                 calibration that was fitted for others, or speech that nothing recognises.
         """
-        settings = settings or Settings.load()
+        self._bind(mllm, faces, settings or Settings.load(), speech)
+
+    def _bind(
+        self,
+        mllm: Mllm,
+        faces: FaceTool,
+        settings: Settings,
+        speech: Recogniser | None,
+        like: Agent | None = None,
+    ) -> None:
+        """Bind the parts; `like`: the agent that this is a copy of, around some of its parts."""
         if settings.speech and speech is None:
             raise KuleshovError(
                 f"the settings ask for speech recognition by {settings.speech}, which was not "
@@ -108,10 +140,13 @@ class Agent:
             weight = mllm.info.context_weight
         fitted = calibration.load(settings.calibration) if settings.calibration else None
         self.settings = settings
+        album = Album()
+        if like is not None and faces is like.crew.faces:
+            album = like.crew.album if mllm is like.crew.mllm else like.crew.album.of_model()
         shots = None
         if settings.examples is not None:
             _check_examples(settings, labels, family)
-            shots = Examples(settings.examples, settings, labels, faces, mllm)
+            shots = Examples(settings.examples, settings, labels, faces, mllm, album)
         self.crew = Crew(
             mllm=mllm,
             faces=faces,
@@ -129,6 +164,7 @@ class Agent:
                 "faces": faces.info.model_dump(mode="json"),
                 "prompts": prompts.digests(family),
                 "settings": {**settings.model_dump(mode="json"), "prompts": family},
+                "settings_files": plain(settings.files),
                 "label_set": labels.model_dump(mode="json"),
                 "examples": shots.provenance() if shots else None,
                 "scheme": scheme.facts if scheme else None,
@@ -139,7 +175,12 @@ class Agent:
                 **({"speech": speech.info.model_dump(mode="json")} if speech else {}),
             },
             examples=shots,
+            album=album,
         )
+        self._loaded = False
+        if like is not None:
+            self.crew.desk, self.crew.pid = like.crew.desk, like.crew.pid
+            self._loaded = like._loaded and faces is like.crew.faces
         if fitted is not None:
             fitted.check_labels(labels, settings.calibration or "")
             fitted.check(self.crew.provenance, settings.calibration or "")
@@ -149,25 +190,33 @@ class Agent:
                 pin(self.crew.writer.shots(shots.choose(None, None), labels.names))
         self.graph = graph.build(self.crew)
         self._back: dict[tuple[Situation, ...], Any] = {}
-        self._keys = itertools.count()
 
     @classmethod
-    def load(cls, settings: str | os.PathLike[str] | None = None, **overrides: Any) -> Agent:
+    def load(
+        cls, settings: str | os.PathLike[str] | Settings | None = None, **overrides: Any
+    ) -> Agent:
         """Choose and load the parts.
 
         Args:
-            settings: a TOML file; None: `kuleshov.toml` here or the user's own, if there is one.
+            settings: a TOML file; None: `kuleshov.toml` here, as far as it is harmless, and the
+                user's own, if there is one; or settings that are whole: then no file and no
+                environment is read.
             **overrides: any field of `Settings`, e.g. model="pocket", faces="pocket".
 
         Raises:
             KuleshovError: a setting, tool, model or label set that is unknown or cannot be had.
         """
+        if isinstance(settings, Settings):
+            chosen = settings.changed(**overrides)
+        else:
+            chosen = Settings.load(settings, **overrides)
         with collector.paused():
-            return cls._load(Settings.load(settings, **overrides))
+            return cls._load(chosen)
 
     @classmethod
     def _load(cls, chosen: Settings) -> Agent:
         """The parts that `chosen` names."""
+        process.settle_torch()
         # what is quick to find wrong is looked at before anything is loaded
         labels = LabelSet.load(chosen.labels)
         if chosen.examples is not None:
@@ -208,7 +257,9 @@ class Agent:
                 price_out=chosen.price_out,
             ),
         )
-        return cls(model, faces, chosen, speech=speech)
+        agent = cls(model, faces, chosen, speech=speech)
+        agent._loaded = True
+        return agent
 
     def infer(
         self,
@@ -395,6 +446,7 @@ class Agent:
         """
         from kuleshov.annotate import annotate
 
+        process.check_own(self.crew.pid, "this agent")
         given = [context] if isinstance(context, str) else list(context)
         return annotate.annotate(
             self,
@@ -409,25 +461,65 @@ class Agent:
         )
 
     def again(self) -> Callable[[], Agent]:
-        """What makes the same agent anew, in another process."""
-        return partial(Agent.load, **self.settings.model_dump())
+        """What makes the same agent anew, in another process; it can be pickled.
+
+        Raises:
+            KuleshovError: it was made of parts that its settings do not name.
+        """
+        if not self._loaded:
+            raise KuleshovError(
+                "an agent that was made of loaded parts cannot be made anew in another process; "
+                "use Agent.load."
+            )
+        return partial(Agent.load, self.settings)
+
+    def __reduce__(self) -> Any:
+        raise KuleshovError(
+            "an agent holds loaded models and cannot be pickled or copied; pickle agent.again(), "
+            "which makes the same anew in another process."
+        )
 
     def with_settings(self, **changes: Any) -> Agent:
         """An agent with other settings around the same model, face tool and open media.
 
+        A value that is given is the value, also None; no file or environment is read. Examples
+        that it shares with this one are not measured again.
+
         Raises:
             KuleshovError: a setting that is unknown or that these parts cannot do.
         """
-        chosen = Settings.load(None, **{**self.settings.model_dump(), **changes})
-        if chosen.speech != self.settings.speech:
-            raise KuleshovError("speech recognition is chosen when an agent is loaded.")
-        other = Agent(self.crew.mllm, self.crew.faces, chosen, speech=self.crew.speech)
-        other.crew.desk = self.crew.desk
-        return other
+        chosen = self.settings.changed(**changes)
+        for name in LOADED:
+            if getattr(chosen, name) != getattr(self.settings, name):
+                what = "speech recognition" if name == "speech" else f"the setting {name}"
+                raise KuleshovError(f"{what} is chosen when an agent is loaded.")
+        return self._copied(settings=chosen)
 
     def with_model(self, mllm: Mllm) -> Agent:
         """The same agent with another way to the model."""
-        return Agent(mllm, self.crew.faces, self.settings, speech=self.crew.speech)
+        return self._copied(mllm=mllm)
+
+    def with_faces(self, faces: FaceTool) -> Agent:
+        """The same agent with another face tool."""
+        return self._copied(faces=faces)
+
+    def _copied(
+        self,
+        *,
+        mllm: Mllm | None = None,
+        faces: FaceTool | None = None,
+        settings: Settings | None = None,
+    ) -> Agent:
+        process.check_own(self.crew.pid, "this agent")
+        other = object.__new__(type(self))
+        other._bind(
+            mllm or self.crew.mllm,
+            faces or self.crew.faces,
+            settings or self.settings,
+            self.crew.speech,
+            like=self,
+        )
+        return other
 
     def start(
         self,
@@ -438,7 +530,13 @@ class Agent:
         boxes: Sequence[Sequence[float]] = (),
         influence: bool | None = None,
     ) -> dict[str, Any]:
-        """The state that a graph begins with. Raises KuleshovError on words that are too long."""
+        """The state that a graph begins with.
+
+        Raises:
+            KuleshovError: words that are too long; the agent was loaded before this process was
+                forked.
+        """
+        process.check_own(self.crew.pid, "this agent")
         notes = {0: who} if isinstance(who, str) else dict(who or {})
         return {
             "key": key,
@@ -483,15 +581,15 @@ class _LaidOut:
     """The source lies on the desk while it is read, and is cleared away whatever happens."""
 
     def __init__(self, agent: Agent, source: Any) -> None:
-        self.agent, self.source = agent, source
-        self.key = f"item-{next(agent._keys)}"
+        process.check_own(agent.crew.pid, "this agent")  # before the desk's lock
+        self.desk, self.source = agent.crew.desk, source
 
     def __enter__(self) -> str:
-        self.agent.crew.desk.put(self.key, self.source)
+        self.key = self.desk.put(self.source)
         return self.key
 
     def __exit__(self, *_: object) -> None:
-        self.agent.crew.desk.clear(self.key)
+        self.desk.clear(self.key)
 
 
 def _texts(given: str | Sequence[str], what: str) -> list[str]:

@@ -52,11 +52,9 @@ def person_crop(picture: Picture, face: Face, number: int) -> Any:
     """The person's surroundings, three faces wide, with a numbered red box around the face."""
     from PIL import ImageDraw, ImageFont
 
-    height, width = picture.shape[:2]
     x0, y0, x1, y1 = face.xyxy
     reach = max(x1 - x0, y1 - y0)
-    left, top = max(0, int(x0 - reach)), max(0, int(y0 - reach))
-    right, bottom = min(width, int(x1 + reach)), min(height, int(y1 + reach))
+    left, top, right, bottom = crops.around(picture, face)
     crop = image(picture[top:bottom, left:right].copy())
     draw = ImageDraw.Draw(crop)
     line = max(2, round(reach / 50))

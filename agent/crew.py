@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from langgraph.config import get_stream_writer
 
 from kuleshov import conversation
 from kuleshov.context.scheme import Scheme
-from kuleshov.examples import Examples
+from kuleshov.examples import Album, Examples
 from kuleshov.settings import Settings
 from kuleshov.state import Desk, Picture, Plain
 from kuleshov.tools.faces.base import FaceTool
@@ -41,12 +42,15 @@ class Crew:
     writer: conversation.Writer
     provenance: Plain
     examples: Examples | None = None
+    album: Album = field(default_factory=Album)
     scheme: Scheme | None = None
     speech: Recogniser | None = None
     temperatures: dict[str, float] = field(default_factory=dict)
     desk: Desk = field(default_factory=Desk)
     priors: dict[tuple[tuple[str, ...], ...], list[float]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    pid: int = field(default_factory=os.getpid)
+    """The process that loaded it; see `kuleshov.tools.process`."""
 
     def ask(
         self,

@@ -23,6 +23,19 @@ def covered(picture: Picture, faces: Sequence[Face]) -> Picture:
     return copy
 
 
+def around(picture: Picture, face: Face) -> tuple[int, int, int, int]:
+    """The person's surroundings, three faces wide: left, top, right, bottom in pixels."""
+    height, width = picture.shape[:2]
+    x0, y0, x1, y1 = face.xyxy
+    reach = max(x1 - x0, y1 - y0)
+    return (
+        max(0, int(x0 - reach)),
+        max(0, int(y0 - reach)),
+        min(width, int(x1 + reach)),
+        min(height, int(y1 + reach)),
+    )
+
+
 def face_alone(picture: Picture, face: Face) -> Picture:
     """The face cut out of the picture, square where the picture's edges allow."""
     left, top, right, bottom = _grown(face, FACE_MARGIN, picture)

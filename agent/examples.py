@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
@@ -29,6 +30,11 @@ from kuleshov.types import Evidence
 RATIONALES = ("rationale", "reason", "explanation")
 MOST = 5_000
 """Examples in one set; each is opened and its face measured."""
+LARGEST_SHOWN = 2304
+"""Pixels of the longer side: the most that LLaVA-OneVision looks at, six tiles of 384 (Li et al.
+2024, arXiv:2408.03326); no known model takes larger pictures."""
+MeasuredAs = tuple[str, tuple[float, float, float, float] | None, int, int]
+"""The file, the box that was given, its size in bytes and time in ns when it was measured."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +53,58 @@ class Labelled:
     box: tuple[float, float, float, float] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What an example's file shows, whatever is said of it; copies of an agent share it.
+
+    picture: (H, W, 3) RGB uint8, no more of it and no larger than what is ever shown: the person's
+    surroundings, or all of it where no face was found. face: in pixels of `picture`. seen: the same
+    face in pixels of the file.
+    """
+
+    sha256: str
+    picture: Picture
+    face: Face | None
+    seen: Face | None
+
+
+class Album:
+    """What one face tool has measured of files, and one model's features of them.
+
+    Copies of an agent share it; what no agent shows any more is forgotten.
+    """
+
+    def __init__(self, measured: WeakValueDictionary[MeasuredAs, Measured] | None = None) -> None:
+        self.measured = WeakValueDictionary() if measured is None else measured
+        self.features: WeakKeyDictionary[Measured, np.ndarray] = WeakKeyDictionary()
+        self.lock = threading.Lock()
+
+    def of_model(self) -> Album:
+        """The same measurements, for another model."""
+        return Album(self.measured)
+
+
 @dataclass(frozen=True)
 class Example:
     """One example, opened and measured."""
 
     labelled: Labelled
-    sha256: str
-    picture: Picture
-    face: Face | None
+    measured: Measured
     evidence: tuple[Evidence, ...]
+
+    @property
+    def sha256(self) -> str:
+        return self.measured.sha256
+
+    @property
+    def picture(self) -> Picture:
+        """What is shown of it, see `Measured`."""
+        return self.measured.picture
+
+    @property
+    def face(self) -> Face | None:
+        """In pixels of `picture`."""
+        return self.measured.face
 
     @property
     def id(self) -> str:
@@ -150,15 +199,26 @@ class Examples:
     """A set of examples for one agent: measured once by its face tool, chosen for each person."""
 
     def __init__(
-        self, path: str, settings: Settings, labels: LabelSet, faces: FaceTool, mllm: Mllm
+        self,
+        path: str,
+        settings: Settings,
+        labels: LabelSet,
+        faces: FaceTool,
+        mllm: Mllm,
+        album: Album | None = None,
     ) -> None:
         """Read, open and measure.
+
+        Args:
+            album: what was measured before with this face tool; files in it that have not changed
+                are not measured again.
 
         Raises:
             KuleshovError: what `read` raises; a picture that cannot be opened; a selection that
                 these parts cannot do.
         """
-        self.settings, self.mllm = settings, mllm
+        self.settings, self.mllm, self.faces = settings, mllm, faces
+        self.album = album or Album()
         how = settings.shot_selection
         if how == "nearest-features" and not hasattr(mllm, "features"):
             raise KuleshovError(
@@ -171,11 +231,9 @@ class Examples:
                 "fixed or nearest-features."
             )
         written = read(path, labels)
-        self.all = [_opened(example, settings, faces) for example in written]
+        self.all = [self._opened(example) for example in written]
         self.by_id = {example.id: example for example in self.all}
         self.path = path
-        self._features: dict[str, np.ndarray] = {}
-        self._lock = threading.Lock()
 
     def provenance(self) -> dict[str, Any]:
         """What identifies the set, and how examples are chosen and shown."""
@@ -209,8 +267,10 @@ class Examples:
             chosen = sorted(self.all, key=lambda e: _order(unit_distance(face, e.face)))[:most]
             chosen = chosen[::-1]  # the nearest last, next to the question
         elif how == "nearest-features" and face is not None and picture is not None:
-            own = self._feature("", picture, face)
-            near = {e.id: float(own @ self._feature(e.id, e.picture, e.face)) for e in self.all}
+            own = self._feature(None, picture, face)
+            near = {
+                e.id: float(own @ self._feature(e.measured, e.picture, e.face)) for e in self.all
+            }
             chosen = sorted(self.all, key=lambda e: -near[e.id])[:most][::-1]
         else:
             chosen = self.all[:most]
@@ -231,36 +291,73 @@ class Examples:
                     chosen.append(queue.pop(0))
         return chosen
 
-    def _feature(self, key: str, picture: Picture, face: Face | None) -> np.ndarray:
-        with self._lock:
-            if key in self._features:
-                return self._features[key]
+    def _feature(self, key: Measured | None, picture: Picture, face: Face | None) -> np.ndarray:
+        album = self.album
+        with album.lock:
+            if key is not None and key in album.features:
+                return album.features[key]
             cut = picture if face is None else crops.face_alone(picture, face)
-            value = self.mllm.features([cut])[0]  # type: ignore[attr-defined]
-            if key:
-                self._features[key] = value
+            value: np.ndarray = self.mllm.features([cut])[0]  # type: ignore[attr-defined]
+            if key is not None:
+                album.features[key] = value
             return value
 
+    def _opened(self, example: Labelled) -> Example:
+        try:
+            facts = os.stat(example.path)
+            stamp = (facts.st_size, facts.st_mtime_ns)
+        except OSError:  # what is wrong is told where it is opened
+            stamp = (0, 0)
+        key = (example.path, example.box, *stamp)
+        measured = self.album.measured.get(key)
+        if measured is None:
+            measured = _measure(example, self.settings, self.faces)
+            self.album.measured[key] = measured
+        items = evidence.collect(measured.seen, None, example.context)
+        if example.rationale:
+            items.append(
+                Evidence(
+                    n=len(items) + 1,
+                    source="user",
+                    kind="context",
+                    text=f"note: {evidence.quoted(example.rationale)}",
+                )
+            )
+        return Example(example, measured, tuple(items))
 
-def _opened(example: Labelled, settings: Settings, faces: FaceTool) -> Example:
+
+def _measure(example: Labelled, settings: Settings, faces: FaceTool) -> Measured:
     try:
         opened = media.open_media(example.path, max_pixels=settings.max_pixels, frames=3)
     except KuleshovError as error:
         raise KuleshovError(f"example {example.id}: {error}") from None
     middle = len(opened.images) // 2
     picture = opened.images[middle]
-    face = _face(_seen(faces, picture, opened, middle), example.box)
-    items = evidence.collect(face, None, example.context)
-    if example.rationale:
-        items.append(
-            Evidence(
-                n=len(items) + 1,
-                source="user",
-                kind="context",
-                text=f"note: {evidence.quoted(example.rationale)}",
-            )
-        )
-    return Example(example, opened.media.sha256, picture, face, tuple(items))
+    seen = _face(_seen(faces, picture, opened, middle), example.box)
+    shown, face = _shown(picture, seen)
+    return Measured(opened.media.sha256, shown, face, seen)
+
+
+def _shown(picture: Picture, face: Face | None) -> tuple[Picture, Face | None]:
+    """A copy of what is shown of an example, and its face there."""
+    from PIL import Image
+
+    left, top, right, bottom = (0, 0, picture.shape[1], picture.shape[0])
+    if face is not None:
+        left, top, right, bottom = crops.around(picture, face)
+    cut = np.ascontiguousarray(picture[top:bottom, left:right])
+    height, width = cut.shape[:2]
+    scale = min(1.0, LARGEST_SHOWN / max(height, width, 1))
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        cut = np.array(Image.fromarray(cut).resize(size, Image.Resampling.LANCZOS))
+    elif cut.base is not None:
+        cut = cut.copy()  # else the whole picture would stay in memory
+    if face is None:
+        return cut, None
+    x0, y0, x1, y1 = face.xyxy
+    box = ((x0 - left) * scale, (y0 - top) * scale, (x1 - left) * scale, (y1 - top) * scale)
+    return cut, face.model_copy(update={"xyxy": box})
 
 
 def _seen(faces: FaceTool, picture: Picture, opened: media.Opened, place: int) -> list[Face]:

@@ -38,8 +38,7 @@ def under_orders(agent: Agent, source: Any, seeds: Sequence[int], **given: Any) 
         raise KuleshovError("give at least two different seeds, e.g. --shuffle-seeds 0,1,2.")
     found = []
     for seed in seeds:
-        settings = agent.settings.model_copy(update={"shot_seed": seed})
-        found.append(Agent(agent.crew.mllm, agent.crew.faces, settings).infer(source, **given))
+        found.append(agent.with_settings(shot_seed=seed).infer(source, **given))
     return found
 
 

@@ -1,24 +1,29 @@
 """Settings: one place for every choice, from arguments, environment and a TOML file.
 
 Precedence, highest first: arguments, ``KULESHOV_…`` environment variables, the file named by
-``--settings`` (else ``kuleshov.toml`` here, else the user's own), defaults.
+``--settings`` (else ``kuleshov.toml`` here as far as it is harmless, then the user's
+own), defaults.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
+    SettingsError,
 )
 
+from kuleshov import settings_files
+from kuleshov.settings_files import MOST_PIXELS, Layer
 from kuleshov.tools.types import KuleshovError, first_line, nearest
+from kuleshov.types import SettingsFile
 
 Fusion = Literal["auto", "text", "bayes", "face", "context", "mllm"]
 
@@ -97,50 +102,65 @@ class Settings(BaseSettings):
         6, ge=0, le=100, description="clips: moments of each person read on their own"
     )
     start_s: float = Field(0.0, ge=0, description="clips: read from this time on, seconds")
-    max_pixels: int = Field(100_000_000, ge=1)
+    max_pixels: int = Field(MOST_PIXELS, ge=1)
     allow_remote: bool = Field(False, description="a model server may be another machine")
     concurrency: int = Field(8, ge=1, le=1024, description="requests to a model server at once")
     requests_per_minute: float | None = Field(None, gt=0, description="to a model server")
     price_in: float | None = Field(None, ge=0, description="of a million tokens read")
     price_out: float | None = Field(None, ge=0, description="of a million tokens written")
+    _files: tuple[SettingsFile, ...] = PrivateAttr(())
 
     @field_validator("context_weight", mode="before")
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return None if value == "" else value
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (
-            init_settings,
-            env_settings,
-            TomlConfigSettingsSource(settings_cls),
-        )
+    @property
+    def files(self) -> tuple[SettingsFile, ...]:
+        """The files that these were read from, the one that goes before first; none: no file."""
+        return self._files
 
     @classmethod
     def load(cls, file: str | os.PathLike[str] | None = None, **overrides: Any) -> Settings:
         """Settings from all sources; an override of None leaves the choice to the other sources.
 
         Raises:
-            KuleshovError: a file that is missing or not TOML, an unknown or impossible setting.
+            KuleshovError: a file that is missing or not TOML, an unknown or impossible setting, a
+                file of this folder that sets what counts only where the user wrote it.
         """
         given = {name: value for name, value in overrides.items() if value is not None}
-        path = Path(file) if file else settings_file()
-        if file and not Path(file).is_file():
-            raise KuleshovError(f"there is no settings file {file}.")
+        return cls._made(given, settings_files.read_layers(file), environment=True)
+
+    def changed(self, **changes: Any) -> Settings:
+        """A copy with other values; an explicit None is None. No file or environment is read.
+
+        Raises:
+            KuleshovError: an unknown or impossible setting.
+        """
+        made = self._made({**self.model_dump(), **changes}, (), environment=False)
+        made._files = self._files
+        return made
+
+    @classmethod
+    def _made(
+        cls, given: Mapping[str, Any], layers: Sequence[Layer], *, environment: bool
+    ) -> Settings:
+        """Checked settings from what is given, the environment if it counts, and files."""
+
+        def sources(
+            _: type[BaseSettings],
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            **others: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            files = (InitSettingsSource(settings_cls, layer.values) for layer in layers)
+            return (init_settings, *((env_settings,) if environment else ()), *files)
+
+        # a subclass, because pydantic-settings takes the sources from the class
+        made = type("Settings", (cls,), {"settings_customise_sources": classmethod(sources)})
         try:
-            # a subclass, because pydantic-settings takes the file from the class
-            with_file = type(
-                "Settings", (cls,), {"model_config": SettingsConfigDict(toml_file=path)}
-            )
-            return cls.model_construct(**dict(with_file(**given)))
+            settings = cls.model_construct(**dict(made(**given)))
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else ""
@@ -148,14 +168,7 @@ class Settings(BaseSettings):
                 hint = nearest(name, list(cls.model_fields))
                 raise KuleshovError(f"there is no setting {name!r}{hint}.") from None
             raise KuleshovError(f"setting {first_line(error)}, got {first['input']!r}.") from None
-        except ValueError as error:  # TOMLDecodeError
-            raise KuleshovError(f"the settings file {path} is not TOML: {error}.") from None
-
-
-def settings_file() -> Path | None:
-    """The file that holds where none is named: in this folder, else the user's own."""
-    own = Path(os.environ.get("XDG_CONFIG_HOME", "~/.config")).expanduser() / "kuleshov"
-    for path in (Path("kuleshov.toml"), own / "kuleshov.toml"):
-        if path.is_file():
-            return path
-    return None
+        except SettingsError as error:
+            raise KuleshovError(f"{first_line(error)}.") from None
+        settings._files = tuple(layer.used for layer in layers)
+        return settings

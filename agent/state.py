@@ -1,11 +1,12 @@
 """What flows through the graph: paths and plain values only, because checkpoints reject arrays.
 
-Pixels and live objects stay on a `Desk`, by the SHA-256 of their medium.
+Pixels and live objects stay on a `Desk`, by a key that the desk gives.
 """
 
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Sequence
 from operator import add
 from typing import Annotated, Any, TypedDict
@@ -43,6 +44,7 @@ class State(TypedDict, total=False):
     scene: Plain | None
     covered: Plain | None
     coded: list[Plain]
+    coded_from: Plain
     wordings: dict[str, tuple[str, bool]]
     evidence: list[Plain]
     targets: list[Plain]
@@ -97,7 +99,11 @@ class PersonResult(TypedDict, total=False):
 
 
 class Desk:
-    """Sources and pixels of the media in work, by a key of the run; safe for several threads."""
+    """Sources and pixels of the media in work, by key; safe for several threads.
+
+    Copies of an agent share one. The desk gives the keys, each once and for ever, whoever asks, so
+    that no two readings ever mean the same place.
+    """
 
     def __init__(self) -> None:
         self._sources: dict[str, Any] = {}
@@ -106,9 +112,12 @@ class Desk:
         self._times: dict[str, Sequence[float]] = {}
         self._lock = threading.Lock()
 
-    def put(self, key: str, source: Any) -> None:
+    def put(self, source: Any) -> str:
+        """Lay a source down; returns its key, which no desk has given before."""
+        key = uuid.uuid4().hex  # from the system: also unlike those of a forked process
         with self._lock:
             self._sources[key] = source
+        return key
 
     def source(self, key: str) -> Any:
         return self._sources[key]

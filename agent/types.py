@@ -273,6 +273,13 @@ class Item(Record):
     )
 
 
+class SettingsFile(Record):
+    """A file that settings were read from."""
+
+    path: str
+    sha256: str
+
+
 class Provenance(Record):
     """All that is needed to repeat the run."""
 
@@ -281,6 +288,9 @@ class Provenance(Record):
     faces: dict[str, Any] | None = None
     prompts: dict[str, str] = Field({}, description="template to the SHA-256 of its text")
     settings: dict[str, Any] = {}
+    settings_files: tuple[SettingsFile, ...] = Field(
+        (), description="files that settings were read from, the one that goes before first"
+    )
     label_set: dict[str, Any] = {}
     examples: dict[str, Any] | None = Field(None, description="the set that examples are from")
     scheme: dict[str, Any] | None = Field(

@@ -116,13 +116,13 @@ def _speed(tool: pyfeat.PyFeat, clip: Path, our_threads: int, their_threads: int
     def ours(threads: int) -> Callable[[], tuple[int, int]]:
         def work() -> tuple[int, int]:
             torch.set_num_threads(threads)
-            state: Any = agent.start("clip")
-            agent.crew.desk.put("clip", str(clip))
+            key = agent.crew.desk.put(str(clip))
+            state: Any = agent.start(key)
             try:
                 state |= nodes.open_media(state)
                 state |= nodes.clips.follow_faces(state, {})
             finally:
-                agent.crew.desk.clear("clip")
+                agent.crew.desk.clear(key)
             tracks = state["tracks"]
             return state["media"]["read"], sum(len(track["frames"]) for track in tracks)
 

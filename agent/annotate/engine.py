@@ -68,6 +68,7 @@ class Answer:
 def plan(agent: Agent, source: Any, context: Sequence[str]) -> dict[str, Any]:
     """All that decides what the records of a run say."""
     provenance = dict(agent.crew.provenance)
+    provenance.pop("settings_files", None)  # which file said it decides nothing: what it said does
     provenance["settings"] = {
         name: value for name, value in provenance["settings"].items() if name not in PACE
     }

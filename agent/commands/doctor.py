@@ -6,12 +6,13 @@ import argparse
 import json
 import sys
 
-from kuleshov.commands.terminal import OK, Commands, console
+from kuleshov.commands.terminal import OK, Commands, console, tell_settings
 
 
 def add(commands: Commands) -> None:
     doctor = commands.add_parser("doctor", help="what is installed, what is missing, licences")
     doctor.add_argument("--json", action="store_true")
+    doctor.add_argument("--settings", metavar="FILE.toml", help="a settings file")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -19,7 +20,8 @@ def run(arguments: argparse.Namespace) -> int:
     from kuleshov.settings import Settings
     from kuleshov.tools import doctor
 
-    rows = doctor.report(Settings.load().paths)
+    tell_settings(arguments.settings)
+    rows = doctor.report(Settings.load(arguments.settings).paths)
     if arguments.json:
         sys.stdout.write(json.dumps([row.model_dump(mode="json") for row in rows], indent=2) + "\n")
     else:

@@ -179,6 +179,7 @@ def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
         KeyboardInterrupt: Ctrl-C while the models load, with the sentence to tell.
     """
     given = {name: getattr(arguments, name, None) for name in CHOICES}
+    tell_settings(arguments.settings)
     try:
         from kuleshov.agent import Agent
 
@@ -188,6 +189,14 @@ def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
             "interrupted while the models were loading: nothing was done yet, and the same "
             "command starts again."
         ) from None
+
+
+def tell_settings(named: str | None) -> None:
+    """Say which settings files are used. Raises KuleshovError as `Settings.load`."""
+    from kuleshov import settings_files
+
+    for layer in settings_files.read_layers(named):
+        say(f"settings: {layer.used.path}")
 
 
 def say(text: str) -> None:

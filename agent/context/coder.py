@@ -36,6 +36,8 @@ yes/no answers of 50 % and 54 % lie .0012, between 50 % and 58 % .0046."""
 NOT_MEASURED = "not measured by this model"
 PROBED = "likelihood, as taught"
 NO_WORDS = "no words were given"
+Known = Mapping[tuple[str, tuple[int, ...]], CodedVariable]
+"""Answers by the variable's name and the people that it was asked about."""
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Coder:
         targets: Sequence[Plain],
         said: Sequence[str] = (),
         wordings: Mapping[str, Wording] | None = None,
+        known: Known | None = None,
     ) -> Coding:
         """Code one picture or clip.
 
@@ -71,8 +74,9 @@ class Coder:
             targets: the people as the graph holds them.
             said: the words that are heard.
             wordings: other questions or orders of options, by variable's name.
+            known: answers to the same questions from before; they are not asked again.
         """
-        wordings = wordings or {}
+        wordings, known = wordings or {}, known or {}
         done = Coding()
         scopes = by_scope(self.scheme.variables)
         groups = [(scopes["scene"], [Subject((), [scene])])]
@@ -81,7 +85,13 @@ class Coder:
         groups += [(scopes["person"], people), (scopes["pair"], pairs)]
         for variables, subjects in groups:
             for subject in subjects:
-                told = self._subject(variables, subject, said, wordings, done.gaps)
+                there = {
+                    variable.name: known[variable.name, subject.people]
+                    for variable in variables
+                    if (variable.name, subject.people) in known
+                }
+                left = [variable for variable in variables if variable.name not in there]
+                told = there | self._subject(left, subject, said, wordings, done.gaps)
                 done.variables += [told[variable.name] for variable in variables]
         return done
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from kuleshov.context.back import WayBack
 from kuleshov.context.candidates import Situation
-from kuleshov.context.coder import Coder
+from kuleshov.context.coder import Coder, Known
+from kuleshov.context.scheme import Scheme, by_scope
 from kuleshov.crew import Crew, plain
 from kuleshov.evidence import quoted
 from kuleshov.state import Plain, State
@@ -28,19 +29,24 @@ class ContextNodes:
         if crew.scheme is None:
             return {}
         begun = time.perf_counter()
+        said = [*state.get("said", []), *(cue["text"] for cue in state.get("words", []))]
+        asked = asked_from(crew, crew.scheme, state, said)
         done = Coder(crew, crew.scheme).code(
             crew.whole(state["key"]),
             crew.desk.pictures(state["key"]),
             state["targets"],
-            [*state.get("said", []), *(cue["text"] for cue in state.get("words", []))],
+            said,
             state.get("wordings"),
+            still_known(crew.scheme, state, asked),
         )
+        failed = {gap["reason"] for gap in done.gaps}
         coded, lines = numbered(done.variables, len(state["evidence"]) + 1)
         return {
             "coded": plain(coded),
+            "coded_from": {**asked, "failed": sorted(failed)},
             "evidence": [*state["evidence"], *plain(lines)],
             "gaps": done.gaps,
-            "warnings": [*state.get("warnings", []), *done.warnings],
+            "warnings": done.warnings,
             "seconds": {"code_context": time.perf_counter() - begun},
         }
 
@@ -76,6 +82,61 @@ class ContextNodes:
             face=face,
             unanswered="not judged: nobody asked for it",
         )
+
+
+def asked_from(crew: Crew, scheme: Scheme, state: State, said: Sequence[str]) -> Plain:
+    """All that the answers to a scheme rest on; what was told of the situation is not among it."""
+    settings = crew.settings
+    return {
+        "scheme": scheme.facts,
+        "model": [crew.mllm.info.id, crew.mllm.info.revision, crew.writer.family],
+        "settings": [settings.prior_correction, settings.temperature, settings.seed],
+        "wordings": {name: list(wording) for name, wording in state.get("wordings", {}).items()},
+        "people": [
+            [
+                target["id"],
+                target["picture"],
+                *((target["face"] or {}).get("xyxy") or target.get("box") or ()),
+            ]
+            for target in state["targets"]
+        ],
+        "said": list(said),
+    }
+
+
+def still_known(scheme: Scheme, state: State, asked: Plain) -> Known:
+    """The answers of the reading before that still hold; none where it was the first.
+
+    Those about people hold as long as the people are the same, those that hear words as long as
+    the words are. What could not be asked is asked again.
+    """
+    before = state.get("coded_from")
+    if before is None or any(
+        before[name] != asked[name] for name in ("scheme", "model", "settings", "wordings")
+    ):
+        return {}
+    same_people, same_words = (before[name] == asked[name] for name in ("people", "said"))
+    hearing = hearing_variables(scheme)
+    found = {}
+    for told in state.get("coded", []):
+        variable = CodedVariable.model_validate(told)
+        if (
+            (variable.scope == "scene" or same_people)
+            and (variable.name not in hearing or same_words)
+            and variable.unanswered not in before["failed"]
+        ):
+            found[variable.name, variable.people] = variable
+    return found
+
+
+def hearing_variables(scheme: Scheme) -> set[str]:
+    """Names of the variables that are asked together with words that were said."""
+    found = {variable.name for variable in scheme.variables if variable.hears}
+    for variables in by_scope(scheme.variables).values():
+        listed = [variable for variable in variables if not variable.answers]
+        if any(variable.hears for variable in listed):  # all in one question
+            found |= {variable.name for variable in listed}
+    return found
 
 
 def numbered(

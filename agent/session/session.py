@@ -15,8 +15,9 @@ from kuleshov.conditions import Shown
 from kuleshov.session import from_record
 from kuleshov.session.answer import Answer, checked
 from kuleshov.session.compare import Comparison, compare
-from kuleshov.session.held import Held, Words
+from kuleshov.session.held import Held, Looked, Words
 from kuleshov.session.understood import supposition
+from kuleshov.tools.media import MediaChangedError
 from kuleshov.tools.transcript import Cue
 from kuleshov.tools.types import KuleshovError
 from kuleshov.types import Inference, Person
@@ -42,14 +43,19 @@ class Step:
 
 @dataclass(frozen=True)
 class _Stand:
-    """Where a session stands; undo goes back to the one before."""
+    """Where a session stands, all of it; undo goes back to the one before.
 
+    What a turn changes is in here and nowhere else, so that it stands or falls as one.
+    """
+
+    agent: Agent
     words: Words
     settings: dict[str, Any]
-    person: int | None
-    base: int | None  # the reading without a supposition
-    shown: int | None  # the reading that questions are about
-    steps: int
+    person: int | None = None
+    base: int | None = None  # the reading without a supposition
+    shown: int | None = None  # the reading that questions are about
+    looked: Looked | None = None  # what was seen for it
+    steps: int = 0
 
 
 class Session:
@@ -72,12 +78,11 @@ class Session:
             transcript: what is said in a clip with its times.
         """
         self._first = agent
-        self.agent = agent
         self.held = Held(agent, source)
         self.transcript = transcript
         self.steps: list[Step] = []
         self.readings: list[Inference] = []
-        self._now = _Stand(words or Words(), {}, None, None, None, 0)
+        self._now = _Stand(agent, words or Words(), {})
         self._before: list[_Stand] = []
 
     # ------------------------------------------------------------------------ what stands
@@ -88,6 +93,11 @@ class Session:
         if self._now.shown is None:
             raise KuleshovError("nothing has been read yet.")
         return self.readings[self._now.shown]
+
+    @property
+    def agent(self) -> Agent:
+        """The one that judges now."""
+        return self._now.agent
 
     @property
     def words(self) -> Words:
@@ -124,9 +134,10 @@ class Session:
             progress=progress,
             stop=stop,
         )
-        for event in events:
+        for event, looked in events:
             if event.inference is not None:
-                self._took(Step("reading", view.title(event.inference.media)), event.inference)
+                step = Step("reading", view.title(event.inference.media))
+                self._took(step, event.inference, replace(self._now, looked=looked))
             yield event
 
     def what_if(self, text: str, *, stop: threading.Event | None = None) -> Iterator[Event]:
@@ -152,7 +163,7 @@ class Session:
         Raises:
             KuleshovError: a setting that is unknown or impossible; the session stays as it was.
         """
-        agent = self._first.with_settings(**{**self._now.settings, **settings})
+        agent = self.agent.with_settings(**settings)
         asked = ", ".join(f"{name} = {value}" for name, value in settings.items())
         yield from self._again(
             "settings",
@@ -206,7 +217,8 @@ class Session:
                 "be asked."
             )
         person, inference = self.person, self.current
-        state = self.held.asked_about(person.id if person else None)
+        assert self._now.looked is not None
+        state = self.held.asked_about(self._now.looked, inference, person.id if person else None)
         shown = Shown(self.agent.crew, state)
         info = self.agent.crew.mllm.info
         if not info.taught_questions:
@@ -236,7 +248,6 @@ class Session:
         self._now = self._before.pop()
         taken = self.steps[-1]
         del self.steps[self._now.steps :]
-        self.agent = self._agent_of(self._now.settings)
         return taken
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
@@ -269,12 +280,12 @@ class Session:
 
     def plain(self) -> dict[str, Any]:
         """Everything but pixels, as plain values; `restore` goes on from it."""
+        looked: list[Looked] = []
+        stands = [self._plain_stand(stand, looked) for stand in (*self._before[1:], self._now)]
         return {
-            "words": asdict(self._now.words),
-            "settings": self._now.settings,
-            "person": self._now.person,
-            "base": self._now.base,
-            "shown": self._now.shown,
+            **stands[-1],
+            "before": stands[:-1],
+            "looked": [{"known": one.known, "gaps": list(one.gaps)} for one in looked],
             "steps": [
                 {
                     "kind": step.kind,
@@ -293,25 +304,26 @@ class Session:
         }
 
     def restore(self, kept: dict[str, Any], *, stop: threading.Event | None = None) -> None:
-        """Stand where `plain` stood: the picture is looked at again, what was read is kept.
+        """Stand where `plain` stood, undo included: its pixels are opened again, nothing is read.
+
+        A conversation that an earlier version kept is looked at again.
 
         Raises:
             MediaError: the source cannot be opened any more.
             KuleshovError: it is another file than the one that was read.
         """
         readings = [Inference.model_validate(reading) for reading in kept["readings"]]
-        words = {name: _tuples(value) for name, value in kept["words"].items()}
-        seen: Inference | None = None
-        agent = self._agent_of(kept["settings"])
-        for event in self.held.read(agent, Words(**words), transcript=self.transcript, stop=stop):
-            seen = event.inference or seen
-        if seen is None or (readings and seen.media.sha256 != readings[0].media.sha256):
-            raise KuleshovError(
-                f"{view.title(readings[0].media)} is no longer the file that was read; open it "
-                "anew."
-            )
-        self.agent, self.readings = agent, readings
-        self.steps = [
+        if "looked" in kept:
+            looked = [Looked(one["known"], tuple(one["gaps"])) for one in kept["looked"]]
+            max_pixels = self._first.settings.max_pixels
+            try:
+                self.held.lay_out(readings[0].media, max_pixels=max_pixels)
+            except MediaChangedError:
+                raise self._another(readings[0]) from None
+        else:
+            looked = [self._look_again(kept, readings, stop)]
+            kept = {**kept, "before": [], "at": 0, "turns": len(kept["steps"])}
+        steps = [
             Step(
                 step["kind"],
                 step["asked"],
@@ -321,15 +333,65 @@ class Session:
             )
             for step in kept["steps"]
         ]
-        stand = _Stand(
-            Words(**words),
-            kept["settings"],
-            kept["person"],
-            kept["base"],
-            kept["shown"],
-            len(self.steps),
+        now = self._stand_of(kept, looked)
+        try:
+            before = [self._stand_of(stand, looked) for stand in kept["before"]]
+        except KuleshovError:  # examples or labels that are gone: nothing to go back to
+            before = []
+        self.readings, self.steps = readings, steps
+        self._before, self._now = [_Stand(self._first, Words(), {}), *before], now
+
+    @staticmethod
+    def _plain_stand(stand: _Stand, looked: list[Looked]) -> dict[str, Any]:
+        """A stand as plain values; `at`: where in `looked`, which it is added to, its own is."""
+        if stand.looked is not None and stand.looked not in looked:
+            looked.append(stand.looked)
+        return {
+            "words": asdict(stand.words),
+            "settings": stand.settings,
+            "person": stand.person,
+            "base": stand.base,
+            "shown": stand.shown,
+            "turns": stand.steps,
+            "at": None if stand.looked is None else looked.index(stand.looked),
+        }
+
+    def _stand_of(self, kept: dict[str, Any], looked: Sequence[Looked]) -> _Stand:
+        words = {name: _tuples(value) for name, value in kept["words"].items()}
+        settings = kept["settings"]
+        return _Stand(
+            agent=self._first.with_settings(**settings) if settings else self._first,
+            words=Words(**words),
+            settings=settings,
+            person=kept["person"],
+            base=kept["base"],
+            shown=kept["shown"],
+            looked=None if kept["at"] is None else looked[kept["at"]],
+            steps=kept["turns"],
         )
-        self._now, self._before = stand, [stand]
+
+    def _look_again(
+        self,
+        kept: dict[str, Any],
+        readings: Sequence[Inference],
+        stop: threading.Event | None,
+    ) -> Looked:
+        """What is seen now, for a conversation that was kept without what was seen then."""
+        stand = self._stand_of({**kept, "at": None, "turns": 0}, ())
+        found = None
+        events = self.held.read(stand.agent, stand.words, transcript=self.transcript, stop=stop)
+        for event, looked in events:
+            if event.inference is not None:
+                found = looked if event.inference.media.sha256 == readings[0].media.sha256 else None
+        if found is None:
+            raise self._another(readings[0])
+        return found
+
+    @staticmethod
+    def _another(first: Inference) -> KuleshovError:
+        return KuleshovError(
+            f"{view.title(first.media)} is no longer the file that was read; open it anew."
+        )
 
     # ------------------------------------------------------------------------ inside
 
@@ -344,34 +406,36 @@ class Session:
         influence: bool | None = None,
         stop: threading.Event | None = None,
     ) -> Iterator[Event]:
+        looked = self._now.looked
+        if looked is None:
+            raise KuleshovError("nothing has been read yet.")
         agent = agent or self.agent
         base = self._now.base
         before = self.readings[base] if kind != "settings" and base is not None else self.current
-        for event in self.held.again(agent, words, influence=influence, stop=stop):
+        events = self.held.again(agent, looked, words, influence=influence, stop=stop)
+        for event, looked in events:
             if event.inference is not None:
                 supposed = kind == "what_if"
                 moved = compare(before, event.inference, asked, supposed=supposed)
-                self.agent = agent
-                self._took(Step(kind, asked, comparison=moved), event.inference, words, settings)
+                stand = replace(
+                    self._now,
+                    agent=agent,
+                    words=words,
+                    settings=self._now.settings if settings is None else settings,
+                    looked=looked,
+                )
+                self._took(Step(kind, asked, comparison=moved), event.inference, stand)
             yield event
 
-    def _took(
-        self,
-        step: Step,
-        reading: Inference,
-        words: Words | None = None,
-        settings: dict[str, Any] | None = None,
-    ) -> None:
+    def _took(self, step: Step, reading: Inference, stand: _Stand) -> None:
+        """A reading stands: `stand`, with all but its place."""
         place = len(self.readings)
         self.readings.append(reading)
         known = [person.id for person in reading.people]
-        words = self._now.words if words is None else words
         stand = replace(
-            self._now,
-            words=words,
-            settings=self._now.settings if settings is None else settings,
-            person=self._now.person if self._now.person in known else None,
-            base=self._now.base if words.supposed and self._now.base is not None else place,
+            stand,
+            person=stand.person if stand.person in known else None,
+            base=stand.base if stand.words.supposed and stand.base is not None else place,
             shown=place,
         )
         self._stand(stand, replace(step, reading=place))
@@ -380,9 +444,6 @@ class Session:
         self._before.append(self._now)
         self.steps.append(step)
         self._now = replace(stand, steps=len(self.steps))
-
-    def _agent_of(self, settings: dict[str, Any]) -> Agent:
-        return self._first.with_settings(**settings) if settings else self._first
 
     def _write(
         self,

@@ -290,8 +290,7 @@ def run_systems(
 
 def again(agent: Agent, settings: Mapping[str, Any]) -> Agent:
     """The same model and face tool under other settings."""
-    changed = agent.settings.model_copy(update=dict(settings))
-    return Agent(agent.crew.mllm, agent.crew.faces, changed)
+    return agent.with_settings(**settings)
 
 
 def watching(watch: Callable[[str], Any] | None, name: str) -> Any:

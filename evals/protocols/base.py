@@ -101,7 +101,7 @@ class Trial:
         """
         reader = evaluate.again(self.agent, {**self.settings, **changes})
         if tool is not None:
-            reader = Agent(reader.crew.mllm, tool(reader.crew.faces), reader.settings)
+            reader = reader.with_faces(tool(reader.crew.faces))
         run = self.found.run(name)
         with evaluate.watching(self.watch, name) as watcher:
             reader.annotate(

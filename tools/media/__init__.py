@@ -29,6 +29,7 @@ from kuleshov.tools.media.types import (
     SUPPORTED,
     Frame,
     Media,
+    MediaChangedError,
     MediaError,
     Opened,
     Rgb,
@@ -42,6 +43,7 @@ __all__ = [
     "ClipStream",
     "Frame",
     "Media",
+    "MediaChangedError",
     "MediaError",
     "Opened",
     "Rgb",
@@ -156,10 +158,13 @@ def pictures_of(source: Any, media: Media, *, max_pixels: int = MAX_PIXELS) -> l
     """
     stream = open_clip(source, max_pixels=max_pixels)
     if stream is None:
-        return open_media(source, max_pixels=max_pixels).images
+        opened = open_media(source, max_pixels=max_pixels)
+        if opened.media.sha256 != media.sha256:
+            raise MediaChangedError(f"{media.path or 'the picture'} has changed since it was read.")
+        return opened.images
     try:
         if stream.sha256 != media.sha256:
-            raise MediaError(f"{stream.clip.name} has changed since it was read.")
+            raise MediaChangedError(f"{stream.clip.name} has changed since it was read.")
         return stream.clip.at([frame.index for frame in media.frames])
     finally:
         stream.close()

@@ -26,6 +26,10 @@ class MediaError(KuleshovError):
     """A picture or clip that cannot be read; its text names the file and says why."""
 
 
+class MediaChangedError(MediaError):
+    """The source is no longer what was read."""
+
+
 class Frame(Record):
     """One sampled frame of a clip."""
 

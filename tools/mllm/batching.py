@@ -8,6 +8,7 @@ without a queue, and label scores are equal to the bit: each is computed by itse
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from kuleshov.tools.mllm.packing import Question
 from kuleshov.tools.mllm.segments import Piece, PieceStore, cache_of, pieces
 from kuleshov.tools.mllm.slots import Layers, SlotCache, even_rows, step
 from kuleshov.tools.mllm.transformers_model import LONG_TAIL, TransformersMllm, mean
+from kuleshov.tools.process import check_own
 
 log = logging.getLogger("kuleshov")
 BATCH = 16  # answers; on a CPU the weights cost as much to read for one row as for so many
@@ -93,6 +95,7 @@ class BatchedMllm:
         self._calls: list[tuple[Callable[[], Any], Future[Any]]] = []
         self._wake = threading.Condition()
         self._open = True
+        self._pid = os.getpid()  # the queue's thread stays there when the process is forked
         self._thread = threading.Thread(target=self._serve, name="kuleshov-model", daemon=True)
         self._thread.start()
 
@@ -146,6 +149,8 @@ class BatchedMllm:
 
     def close(self) -> None:
         """End the queue; requests that wait are answered with an MllmError."""
+        if self._pid != os.getpid():  # in a forked process there is none to end
+            return
         with self._wake:
             self._open = False
             self._wake.notify_all()
@@ -155,6 +160,7 @@ class BatchedMllm:
         return self.able and bool(encoded.images)
 
     def _ask(self, request: Request) -> Any:
+        check_own(self._pid, self.info.id)
         with self._wake:
             self._check_open()
             self._waiting.append(request)
@@ -162,6 +168,7 @@ class BatchedMllm:
         return request.future.result()
 
     def _alone(self, call: Callable[[], Any]) -> Any:
+        check_own(self._pid, self.info.id)
         future: Future[Any] = Future()
         with self._wake:
             self._check_open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from kuleshov.tools.mllm.encode import (
 from kuleshov.tools.mllm.grammar import Grammars
 from kuleshov.tools.mllm.packing import Question
 from kuleshov.tools.mllm.prefix import PrefixStore, can_fork, fork
+from kuleshov.tools.process import check_own
 
 BLANK = {"type": "text", "text": "."}  # a turn to close what is pinned
 LONG_TAIL = 1024
@@ -58,6 +60,7 @@ class TransformersMllm:
         self.prefixes = PrefixStore(text) if plain and reuse_prefix else None
         self.text_config = text
         self.lock = threading.RLock()
+        self._pid = os.getpid()
         self._grammars: Grammars | None = None
         self._answers: dict[str, list[int]] = {}
 
@@ -225,6 +228,7 @@ class TransformersMllm:
     # ---------------------------------------------------------------- before the model
 
     def _encode(self, conversation: Conversation) -> Encoded:
+        check_own(self._pid, self.info.id)  # before the lock, which a thread of the parent may hold
         cleaned = clean(conversation, self.controls)
         with self.lock, loading.quiet():  # a fast tokenizer cannot be used by two threads
             return encode(self.processor, cleaned, trace_images=self.prefixes is not None)
@@ -256,6 +260,7 @@ class TransformersMllm:
     @contextmanager
     def _running(self) -> Iterator[None]:
         """One call at a time, no gradients, no chatter; memory errors say what to choose."""
+        check_own(self._pid, self.info.id)
         import torch
 
         short = hardware.telling_what_to_choose(
