@@ -94,6 +94,11 @@ class ModelServer:
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
         return self
 
+    def seen_keys(self) -> set[str]:
+        """Whatever came as authorization with requests to chat."""
+        found = [{name.lower(): value for name, value in one.items()} for one in self.headers]
+        return {one["authorization"] for one in found if "authorization" in one}
+
     def __exit__(self, *_: object) -> None:
         self.http.shutdown()
         self.http.server_close()
