@@ -276,6 +276,137 @@ def test_ctrl_c_takes_a_what_if_back(photo):
     assert "happiness → sadness" in printed(chat)
 
 
+def words_of(call) -> str:
+    """All that the model is told."""
+    parts = [part for turn in call.conversation for part in turn["content"]]
+    return " ".join(part.get("text", "") for part in parts)
+
+
+def interrupted_while(chat: Chat, line: str) -> None:
+    """Say the line, and press Ctrl-C as soon as the model is asked."""
+    mllm = chat.agent.crew.mllm
+    before = mllm._answers
+
+    def interrupted(call):
+        os.kill(os.getpid(), signal.SIGINT)
+        return before(call)
+
+    mllm._answers = interrupted
+    chat.line(line)
+    mllm._answers = before
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        ["what if this were a funeral?", "/undo"],
+        ["/context It is a funeral.", "/undo"],
+        ["what if this were a funeral?", "what if this were a party?", "/undo", "/undo"],
+        ["/labels ekman-6", "what if this were a funeral?", "/undo", "/undo"],
+        ["Ctrl-C: what if this were a funeral?"],
+        ["Ctrl-C: /context It is a funeral."],
+        ["what if this were a party?", "Ctrl-C: what if this were a funeral?", "/undo"],
+    ],
+)
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_turn_that_does_not_stand_leaves_nothing_behind(turns, resumed, photo, tmp_path):
+    heard: list[str] = []
+
+    def says(call):
+        heard.append(words_of(call))
+        return "A smile [2], and a funeral [4]."
+
+    agent = agent_that(says)
+    plain = chat_with(agent)
+    plain.open(str(photo))
+    plain.line("why?")
+    memory = Memory(tmp_path / "kept")
+    chat = chat_with(agent, memory=memory)
+    chat.open(str(photo))
+    for turn in turns:
+        if turn.startswith("Ctrl-C: "):
+            interrupted_while(chat, turn.removeprefix("Ctrl-C: "))
+        else:
+            chat.line(turn)
+    if resumed:
+        memory.keep(chat.id, str(photo), "photo.png", chat.session.plain())
+        chat = chat_with(agent)
+        chat.resume(memory.find("1"))
+    chat.line("why?")
+    assert heard[1] == heard[0]
+    assert "funeral" not in heard[0]
+    known = {item.n for item in chat.session.current.evidence}
+    answers = [one.session.steps[-1].answer for one in (plain, chat)]
+    assert answers[1].cues == answers[0].cues
+    assert answers[1].unknown == answers[0].unknown == tuple({2, 4} - known)
+    assert chat.session.current.people == plain.session.current.people
+    assert chat.session.agent.settings == agent.settings
+    memory.close()
+
+
+def test_undo_goes_on_in_another_run(photo, tmp_path):
+    heard: list[str] = []
+    agent = agent_that(lambda call: heard.append(words_of(call)) or "So it is.")
+    memory = Memory(tmp_path / "kept")
+    first = chat_with(agent, memory=memory)
+    first.open(str(photo))
+    first.line("why?")
+    first.line("what if this were a funeral?")
+    first.line("/labels ekman-6")
+    calls = len(agent.crew.mllm.calls)
+    second = chat_with(agent, memory=memory)
+    second.resume(memory.find("1"))
+    assert len(agent.crew.mllm.calls) == calls  # nothing is read again
+    assert second.session.agent.settings.labels == "ekman-6"
+    second.line("why sadness?")
+    assert "funeral" in heard[-1]
+    for _ in range(3):
+        second.line("/undo")
+    assert second.session.agent.settings.labels == "ekman-7"
+    assert second.session.current == second.session.readings[0]
+    second.line("/undo")
+    second.line("why?")
+    assert heard[-1] == heard[0]
+    memory.close()
+
+
+def test_a_conversation_of_an_earlier_version_is_looked_at_again(photo, tmp_path):
+    agent = agent_that(lambda call: "So it is.")
+    first = chat_with(agent)
+    first.open(str(photo))
+    first.line("what if this were a funeral?")
+    kept = first.session.plain()
+    old = {name: kept[name] for name in kept if name not in ("looked", "before", "at", "turns")}
+    memory = Memory(tmp_path / "kept")
+    memory.keep("1", str(photo), "photo.png", old)
+    second = chat_with(agent)
+    second.resume(memory.find("1"))
+    assert second.session.current == first.session.current
+    second.line("why?")
+    assert second.session.steps[-1].answer.text == "So it is."
+    memory.close()
+
+
+def test_examples_off_is_off_whatever_the_environment_says(photo, tmp_path, monkeypatch):
+    for label in ("anger", "happiness"):
+        (tmp_path / "shots" / label).mkdir(parents=True)
+        shutil.copy(photo, tmp_path / "shots" / label)
+    agent = agent_that(str).with_settings(examples=str(tmp_path / "shots"))
+    monkeypatch.setenv("KULESHOV_EXAMPLES", str(tmp_path / "shots"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kuleshov.toml").write_text('examples = "shots"\nseed = 5\n')
+    chat = chat_with(agent)
+    chat.open(str(photo))
+    assert len(chat.session.current.people[0].examples) == 2
+    chat.line("/examples off")
+    now = chat.session.current
+    assert now.people[0].examples == ()
+    assert (now.provenance.examples, now.provenance.settings["examples"]) == (None, None)
+    assert now.provenance.settings["seed"] == 0
+    chat.line("/undo")
+    assert chat.session.agent.settings.examples == str(tmp_path / "shots")
+
+
 # --------------------------------------------------------------------------------- the real models
 
 

@@ -528,6 +528,46 @@ def test_a_what_if_stands_beside_the_reading_and_is_taken_back(talking):
     assert (answer.status_code, answer.json()) == (400, {"error": "there is nothing to undo."})
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_question_after_undo_knows_nothing_of_what_was_supposed(talking, closed, monkeypatch):
+    client, server, id = talking
+    model = server.house.agents.first.crew.mllm
+
+    def asked() -> str:
+        assert turn(client, id, "ask", text="What do they ask?", person="1")["state"] == "done"
+        (call, *_) = [c for c in reversed(model.calls) if "What do they ask?" in c.text]
+        return " ".join(p.get("text", "") for t in call.conversation for p in t["content"])
+
+    first = asked()
+    client.post(f"/page/readings/{id}/undo")
+    turn(client, id, "what-if", text="this is in the rain")
+    if closed:
+        monkeypatch.setattr(opened, "MOST", 1)
+        done(client, read(client))
+    assert client.post(f"/page/readings/{id}/undo").status_code == 200
+    assert asked() == first
+    assert "rain" not in first
+
+
+def test_a_what_if_that_is_stopped_leaves_nothing_behind():
+    gate = Gate()
+    with running(agent(gate.mllm)) as server, httpx.Client(base_url=server.url, timeout=120) as c:
+        c.get("/")
+        gate.free.set()
+        id = done(c, read(c))["result"]["reading"]
+        (visit,) = server.house.visits._all.values()
+        talk = visit.readings[id].talk
+        before = talk._now
+        gate.free.clear()
+        gate.asked.clear()
+        job = c.post(f"/page/readings/{id}/what-if", data={"text": "this is in the rain"}).json()
+        assert gate.asked.wait(60)
+        c.post(f"/page/jobs/{job['job']}/stop")
+        gate.free.set()
+        assert done(c, job)["state"] == "stopped"
+        assert talk._now == before
+
+
 def test_context_labels_and_influence_judge_again(talking):
     client, _, id = talking
     assert turn(client, id, "context", text="They lost.")["state"] == "done"
