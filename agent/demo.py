@@ -33,11 +33,11 @@ def examples() -> list[Path]:
     return [folder / name for name in EXAMPLES]
 
 
-def run(path: str, console: Console) -> int:
-    """Read the examples, print them, write the report to `path`."""
+def run(path: str, console: Console, settings: str | None = None) -> int:
+    """Read the examples, print them, write the report to `path`; `settings`: a file of them."""
     report.check_path(path)
     paths = examples()
-    agent = Agent.load(model="pocket", faces="pocket")
+    agent = Agent.load(settings, model="pocket", faces="pocket")
     from rich.markup import escape
 
     inferences, pictures = [], {}

@@ -15,6 +15,8 @@ from PIL import Image
 from kuleshov import Agent, Settings
 from kuleshov.context import table
 from kuleshov.context.questions import boxed
+from kuleshov.session.held import Words
+from kuleshov.session.session import Session
 from kuleshov.tools.mllm import Call, ScriptedMllm
 from kuleshov.tools.mllm.base import MllmError, MllmInfo
 from kuleshov.tools.mllm.transformers_model import TransformersMllm
@@ -324,3 +326,99 @@ def test_page_and_card_show_what_was_coded_and_what_was_not(scheme, capsys):
     assert told.count("place") == 1  # not once more under Evidence
     without = report.report_html([agent(None).infer(PICTURE)], {})
     assert "Context as data" not in without
+
+
+# ------------------------------------------------------------------------------- judged again
+
+
+def coding_calls(mllm: ScriptedMllm) -> list[str]:
+    """What was asked of the model to code the context, by its answers or its JSON's fields."""
+    found = []
+    for call in mllm.calls:
+        names = [n for n in (call.schema or {}).get("properties", {}) if n == "thing"]
+        if call.kind == "score" and set(call.answers) & {*SEEN, *TONE}:
+            names = ["/".join(call.answers)]
+        found += names
+    return found
+
+
+@pytest.fixture
+def coded_once(scheme):
+    """A session about two people whose context was coded, and its model, whose calls are reset."""
+    mllm = ScriptedMllm(answers, scores, info=INFO)
+    session = Session(agent(scheme, mllm), PICTURE, words=Words(said=("Go away!",)))
+    drain(session.read())
+    assert len(coding_calls(mllm)) >= 7
+    mllm.calls.clear()
+    yield session, mllm
+    session.close()
+
+
+def drain(events) -> None:
+    for _ in events:
+        pass
+
+
+def values(inference):
+    return {key: (c.value, c.probabilities, c.unanswered) for key, c in coded(inference).items()}
+
+
+def test_a_what_if_does_not_code_again_what_it_does_not_change(coded_once):
+    session, mllm = coded_once
+    first = session.current
+    drain(session.what_if("this is a funeral"))
+    drain(session.add_context("They have lost their keys."))
+    drain(session.change(labels="ekman-6"))
+    assert coding_calls(mllm) == []
+    for reading in session.readings:
+        assert values(reading) == values(first)
+        lines = {item.n: item for item in reading.evidence}
+        for variable in reading.coded:
+            if variable.evidence is not None:
+                assert lines[variable.evidence].kind == "coded"
+                assert variable.name.replace("_", " ") in lines[variable.evidence].text
+
+
+def test_what_rests_on_something_else_is_coded_again(coded_once):
+    session, mllm = coded_once
+    drain(session.change(prior_correction=False))
+    assert len(coding_calls(mllm)) >= 6
+    assert values(session.current) != values(session.readings[0])
+    session.undo()
+    mllm.calls.clear()
+    # other words: the one question that hears them
+    looked = session._now.looked
+    again = session.held.again(session.agent, looked, Words(said=("Come here!",)))
+    (heard,) = [event.inference for event, _ in again if event.inference is not None]
+    assert coding_calls(mllm) == ["kind/harsh"]
+    assert values(heard)["place", ()] == values(session.current)["place", ()]
+
+
+def test_what_could_not_be_coded_is_tried_again(scheme):
+    broken = [True]
+
+    def failing(call: Call):
+        if broken[0] and "home" in call.answers and not is_blank(call):
+            raise MllmError("the server is gone.")
+        return scores(call)
+
+    mllm = ScriptedMllm(answers, failing, info=INFO)
+    session = Session(agent(scheme, mllm), PICTURE)
+    drain(session.read())
+    assert coded(session.current)["place", ()].unanswered
+    broken[0] = False
+    drain(session.what_if("this is a funeral"))
+    assert coded(session.current)["place", ()].value == "street"
+    assert [gap.step for gap in session.current.gaps] == []
+    session.close()
+
+
+def test_warnings_are_said_once(scheme):
+    small = face(SMILE, box=(10, 10, 30, 32))
+    session = Session(agent(scheme, faces=(small, *TWO)), PICTURE)
+    drain(session.read())
+    drain(session.what_if("this is a funeral"))
+    for reading in session.readings:
+        assert len(reading.warnings) == len(set(reading.warnings))
+        assert sum("too small to read" in text for text in reading.warnings) == 1
+    session.close()

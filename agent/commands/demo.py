@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kuleshov.commands.terminal import Commands, console
+from kuleshov.commands.terminal import Commands, console, tell_settings
 
 
 def add(commands: Commands) -> None:
@@ -12,9 +12,11 @@ def add(commands: Commands) -> None:
         "demo", help="read two photographs and a clip with the bundled models, write a report"
     )
     demo.add_argument("--report", default="kuleshov-demo.html", metavar="FILE.html")
+    demo.add_argument("--settings", metavar="FILE.toml", help="a settings file")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from kuleshov import demo
 
-    return demo.run(arguments.report, console())
+    tell_settings(arguments.settings)
+    return demo.run(arguments.report, console(), arguments.settings)
