@@ -98,9 +98,13 @@ class Agent:
 
     `Agent.load()` chooses and loads the parts; the constructor takes parts that are loaded. An
     agent may be used by many threads, and so may its copies (`with_settings`), which share its
-    parts. It belongs to the process that loaded it: in a forked child it raises KuleshovError, and
-    it cannot be pickled. Load one in each process; `again()` can be pickled and makes the same.
+    parts. In a forked child it goes on in one thread; where that cannot work (the process was
+    forked in mid-reading, a GPU, a face tool with threads of its own) it raises KuleshovError at
+    once. It cannot be pickled: `again()` can, and makes the same in another process.
     """
+
+    settings: Settings
+    crew: Crew
 
     def __init__(
         self,
@@ -116,6 +120,8 @@ class Agent:
             KuleshovError: an unknown label set, a fusion strategy that these parts cannot do, a
                 calibration that was fitted for others, or speech that nothing recognises.
         """
+        self._loaded = False  # by `load`, so that its settings name all of it
+        process.note_loaded()
         self._bind(mllm, faces, settings or Settings.load(), speech)
 
     def _bind(
@@ -177,9 +183,8 @@ class Agent:
             examples=shots,
             album=album,
         )
-        self._loaded = False
         if like is not None:
-            self.crew.desk, self.crew.pid = like.crew.desk, like.crew.pid
+            self.crew.desk, self.crew.born = like.crew.desk, like.crew.born
             self._loaded = like._loaded and faces is like.crew.faces
         if fitted is not None:
             fitted.check_labels(labels, settings.calibration or "")
@@ -216,7 +221,7 @@ class Agent:
     @classmethod
     def _load(cls, chosen: Settings) -> Agent:
         """The parts that `chosen` names."""
-        process.settle_torch()
+        process.note_loaded()
         # what is quick to find wrong is looked at before anything is loaded
         labels = LabelSet.load(chosen.labels)
         if chosen.examples is not None:
@@ -293,7 +298,7 @@ class Agent:
         Raises:
             MediaError: the source cannot be opened; its text is one sentence.
         """
-        with self._laid_out(source) as key, _untraced(), metered():
+        with self._laid_out(source) as key, _untraced(), metered(), process.at_work():
             state = self.graph.invoke(
                 self.start(key, context, said, who, boxes, influence) | self.words(transcript),
                 {"configurable": {"progress": self._pace(progress), "stop": stop}},
@@ -337,7 +342,7 @@ class Agent:
         `state` is filled with the graph's values as it goes.
         """
         wanted = ["updates", "custom", *(["values"] if state is not None else [])]
-        with _untraced(), metered():
+        with _untraced(), metered(), process.at_work():
             events = graph.stream(
                 start,
                 {
@@ -389,7 +394,7 @@ class Agent:
         """
         if self.crew.scheme is None:
             raise KuleshovError("coding needs a scheme: scheme='default', or a .toml of your own.")
-        with self._laid_out(source) as key, _untraced():
+        with self._laid_out(source) as key, _untraced(), process.at_work():
             coding = graph.coding_graph(self.crew)
             start = {**self.start(key, said=said, boxes=boxes), "wordings": dict(wordings or {})}
             state = coding.invoke(start)
@@ -411,7 +416,7 @@ class Agent:
         asked = tuple(situations)
         if asked not in self._back:  # what does not depend on the face is asked once
             self._back[asked] = graph.back_graph(self.crew, asked)
-        with self._laid_out(source) as key, _untraced():
+        with self._laid_out(source) as key, _untraced(), process.at_work():
             state = self._back[asked].invoke(self.start(key))
         return Inference.model_validate(state["inference"])
 
@@ -446,7 +451,7 @@ class Agent:
         """
         from kuleshov.annotate import annotate
 
-        process.check_own(self.crew.pid, "this agent")
+        self.crew.check_own()
         given = [context] if isinstance(context, str) else list(context)
         return annotate.annotate(
             self,
@@ -510,7 +515,7 @@ class Agent:
         faces: FaceTool | None = None,
         settings: Settings | None = None,
     ) -> Agent:
-        process.check_own(self.crew.pid, "this agent")
+        self.crew.check_own()
         other = object.__new__(type(self))
         other._bind(
             mllm or self.crew.mllm,
@@ -536,7 +541,7 @@ class Agent:
             KuleshovError: words that are too long; the agent was loaded before this process was
                 forked.
         """
-        process.check_own(self.crew.pid, "this agent")
+        self.crew.check_own()
         notes = {0: who} if isinstance(who, str) else dict(who or {})
         return {
             "key": key,
@@ -581,7 +586,7 @@ class _LaidOut:
     """The source lies on the desk while it is read, and is cleared away whatever happens."""
 
     def __init__(self, agent: Agent, source: Any) -> None:
-        process.check_own(agent.crew.pid, "this agent")  # before the desk's lock
+        agent.crew.check_own()  # before the desk's lock
         self.desk, self.source = agent.crew.desk, source
 
     def __enter__(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from kuleshov.context.scheme import Scheme
 from kuleshov.examples import Album, Examples
 from kuleshov.settings import Settings
 from kuleshov.state import Desk, Picture, Plain
+from kuleshov.tools import process
 from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm
 from kuleshov.tools.speech import Recogniser
@@ -49,8 +49,13 @@ class Crew:
     desk: Desk = field(default_factory=Desk)
     priors: dict[tuple[tuple[str, ...], ...], list[float]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    pid: int = field(default_factory=os.getpid)
-    """The process that loaded it; see `kuleshov.tools.process`."""
+    born: int = field(default_factory=process.generation)
+
+    def check_own(self) -> None:
+        """Raises KuleshovError where it cannot be used in this process, a fork of its own."""
+        parts = (self.mllm, self.faces, self.speech)
+        able = all(getattr(part, "forks", True) for part in parts)
+        process.check_own(self.born, "this agent", forks=able)
 
     def ask(
         self,

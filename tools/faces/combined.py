@@ -34,6 +34,7 @@ class CombinedFaces:
         self.measures = tuple(measures)
         infos = [finder.info, *(tool.info for tool in self.measures)]
         self.info = _merged(name, infos)
+        self.forks = all(getattr(tool, "forks", True) for tool in (finder, *self.measures))
 
     def observe(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """As `FaceTool.observe`: what the finder found, with what the others measured."""

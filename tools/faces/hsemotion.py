@@ -93,6 +93,7 @@ class HSEmotion:
         first = self._net.ort_session.get_inputs()[0].shape[0]
         self._at_once = first if isinstance(first, int) else FACES_AT_ONCE
         self._lock = threading.Lock()
+        self.forks = False  # ONNX Runtime keeps threads of its own
         affect = ", valence, arousal" if self._net.is_mtl else ""
         self.info = FaceToolInfo(
             name="hsemotion",

@@ -87,6 +87,7 @@ class MediaPipe:
             raise ToolError(f"MediaPipe is not installed; run `{INSTALL}`.")
         file = MODEL.get(path)
         self._lock = threading.Lock()
+        self.forks = False  # it keeps threads of its own
         # two of them, because one is made for a number of faces; made now, where a damaged file
         # or a missing system library is told
         self._landmarkers = {

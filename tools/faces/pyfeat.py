@@ -180,6 +180,8 @@ class PyFeat:
         self.threshold = threshold
         self.presence = version == "v1" and classifier == "svm"
         self.device = _device(device)
+        # XGBoost keeps threads of its own, which torch's setting does not reach
+        self.forks = self.device.type == "cpu" and (version, classifier) != ("v1", "xgb")
         self._files, self._classifier = paths, classifier
         self.detector = self.unchanged()
         finder = self.detector.face_detector if version == "v2" else self.detector.facepose_detector

@@ -13,7 +13,7 @@ from kuleshov.tools.mllm import hub, openai_endpoint
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, MllmInfo, Turn
 from kuleshov.tools.mllm.hub import ModelStatus, default_model, listing, pull
 from kuleshov.tools.mllm.scripted import Call, ScriptedMllm
-from kuleshov.tools.process import settle_torch
+from kuleshov.tools.process import note_loaded
 from kuleshov.tools.types import LabelSet
 
 __all__ = [
@@ -84,7 +84,7 @@ def load(
         MllmError: unknown, not here and no network, incomplete, or too large; says what to do.
         WeightsError: the bundled model's weights are missing or damaged.
     """
-    settle_torch()
+    note_loaded()
     if name is not None and openai_endpoint.is_address(name):
         return openai_endpoint.EndpointMllm(name, allow_remote=allow_remote, limits=limits)
     from kuleshov.tools.mllm import weights

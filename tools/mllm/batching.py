@@ -8,7 +8,6 @@ without a queue, and label scores are equal to the bit: each is computed by itse
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from kuleshov.tools.mllm.packing import Question
 from kuleshov.tools.mllm.segments import Piece, PieceStore, cache_of, pieces
 from kuleshov.tools.mllm.slots import Layers, SlotCache, even_rows, step
 from kuleshov.tools.mllm.transformers_model import LONG_TAIL, TransformersMllm, mean
-from kuleshov.tools.process import check_own
+from kuleshov.tools.process import at_work, check_own, generation
 
 log = logging.getLogger("kuleshov")
 BATCH = 16  # answers; on a CPU the weights cost as much to read for one row as for so many
@@ -89,15 +88,32 @@ class BatchedMllm:
         # the same for every batch up to the usual one, so that a smaller one gives the same bits
         most = max(BATCH, self.batch)
         self._even = even_rows(inner.model, most) if self.exact and self.able else 1
-        self._cache = SlotCache(exact=self.exact, rows=self._even)
-        self._rows: list[Row] = []
+        self._starting = threading.Lock()
+        self._born = generation()
+        self._open = True
+        self._begin()
+
+    @property
+    def forks(self) -> bool:
+        return self.inner.forks
+
+    def _begin(self) -> None:
+        """An empty queue and its thread."""
+        self._drop_rows()
         self._waiting: list[Request] = []
         self._calls: list[tuple[Callable[[], Any], Future[Any]]] = []
         self._wake = threading.Condition()
-        self._open = True
-        self._pid = os.getpid()  # the queue's thread stays there when the process is forked
         self._thread = threading.Thread(target=self._serve, name="kuleshov-model", daemon=True)
         self._thread.start()
+
+    def _check_thread(self) -> None:
+        """In a forked process the thread is begun anew: the parent's is not there."""
+        check_own(self._born, self.info.id, forks=self.forks)
+        if self._born != generation():
+            with self._starting:
+                if self._born != generation():
+                    self._begin()
+                    self._born = generation()
 
     # ------------------------------------------------------------------ callers' threads
 
@@ -149,7 +165,8 @@ class BatchedMllm:
 
     def close(self) -> None:
         """End the queue; requests that wait are answered with an MllmError."""
-        if self._pid != os.getpid():  # in a forked process there is none to end
+        if self._born != generation():  # of a process that this one was forked from
+            self._open = False
             return
         with self._wake:
             self._open = False
@@ -160,21 +177,23 @@ class BatchedMllm:
         return self.able and bool(encoded.images)
 
     def _ask(self, request: Request) -> Any:
-        check_own(self._pid, self.info.id)
+        self._check_thread()
         with self._wake:
             self._check_open()
             self._waiting.append(request)
             self._wake.notify_all()
-        return request.future.result()
+        with at_work():
+            return request.future.result()
 
     def _alone(self, call: Callable[[], Any]) -> Any:
-        check_own(self._pid, self.info.id)
+        self._check_thread()
         future: Future[Any] = Future()
         with self._wake:
             self._check_open()
             self._calls.append((call, future))
             self._wake.notify_all()
-        return future.result()
+        with at_work():
+            return future.result()
 
     def _check_open(self) -> None:
         if not self._open:
@@ -336,7 +355,7 @@ class BatchedMllm:
         return True
 
     def _drop_rows(self) -> None:
-        self._rows = []
+        self._rows: list[Row] = []
         self._cache = SlotCache(exact=self.exact, rows=self._even)
 
     def _told(self, error: BaseException) -> BaseException:

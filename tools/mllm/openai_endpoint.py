@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urldefrag, urlsplit
 
@@ -30,6 +31,7 @@ from kuleshov.tools.mllm.base import (
     MllmInfo,
 )
 from kuleshov.tools.mllm.encode import rgb
+from kuleshov.tools.process import generation
 
 JPEG_QUALITY = 95
 TOP = 20  # most alternatives that OpenAI's interface lists
@@ -129,13 +131,15 @@ class EndpointMllm:
         self.base, self.limits, self.sleep = base.rstrip("/"), limits or Limits(), sleep
         host = urlsplit(base).hostname or ""
         key = next((os.environ[k] for k in SECRETS if os.environ.get(k)), None)
-        self.http = httpx.Client(
+        self._connect = partial(
+            httpx.Client,
             timeout=httpx.Timeout(self.limits.timeout_s, connect=10.0),
             headers={"Authorization": f"Bearer {key}"} if key else {},
             # a proxy of the environment would carry faces off this machine
             trust_env=not is_here(host),
             limits=httpx.Limits(max_connections=self.limits.concurrency),
         )
+        self.http, self._born = self._connect(), generation()
         self.batch = self.limits.concurrency
         self._gate = threading.BoundedSemaphore(self.limits.concurrency)
         self._lock = threading.Lock()
@@ -290,6 +294,12 @@ class EndpointMllm:
             self._count(answer, retries)
             return answer
 
+    def _connected(self) -> Any:
+        """The client; in a forked process a new one, or answers would come to the wrong process."""
+        if self._born != generation():
+            self.http, self._born = self._connect(), generation()
+        return self.http
+
     def _request(self, verb: str, path: str, body: Any) -> tuple[dict[str, Any], int]:
         """A JSON answer and how many tries it took beyond the first."""
         import httpx
@@ -300,7 +310,7 @@ class EndpointMllm:
             with self._gate:
                 self._await_turn()
                 try:
-                    answer = self.http.request(verb, self.base + path, json=body)
+                    answer = self._connected().request(verb, self.base + path, json=body)
                     if answer.status_code == 200:
                         told = answer.json()
                         if path == "/chat/completions":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,7 @@ from kuleshov.tools.mllm.encode import (
 from kuleshov.tools.mllm.grammar import Grammars
 from kuleshov.tools.mllm.packing import Question
 from kuleshov.tools.mllm.prefix import PrefixStore, can_fork, fork
-from kuleshov.tools.process import check_own
+from kuleshov.tools.process import at_work, check_own, generation
 
 BLANK = {"type": "text", "text": "."}  # a turn to close what is pinned
 LONG_TAIL = 1024
@@ -60,9 +59,14 @@ class TransformersMllm:
         self.prefixes = PrefixStore(text) if plain and reuse_prefix else None
         self.text_config = text
         self.lock = threading.RLock()
-        self._pid = os.getpid()
+        self._born = generation()
         self._grammars: Grammars | None = None
         self._answers: dict[str, list[int]] = {}
+
+    @property
+    def forks(self) -> bool:
+        """Whether it can be used in a forked process; a GPU cannot."""
+        return self.info.device == "cpu"
 
     @classmethod
     def load_folder(
@@ -228,9 +232,13 @@ class TransformersMllm:
     # ---------------------------------------------------------------- before the model
 
     def _encode(self, conversation: Conversation) -> Encoded:
-        check_own(self._pid, self.info.id)  # before the lock, which a thread of the parent may hold
+        check_own(self._born, self.info.id, forks=self.forks)  # before the lock
         cleaned = clean(conversation, self.controls)
-        with self.lock, loading.quiet():  # a fast tokenizer cannot be used by two threads
+        with (
+            at_work(),
+            self.lock,
+            loading.quiet(),
+        ):  # a fast tokenizer cannot be used by two threads
             return encode(self.processor, cleaned, trace_images=self.prefixes is not None)
 
     def _room(self, encoded: Encoded, at_least: int = 1) -> int:
@@ -260,13 +268,13 @@ class TransformersMllm:
     @contextmanager
     def _running(self) -> Iterator[None]:
         """One call at a time, no gradients, no chatter; memory errors say what to choose."""
-        check_own(self._pid, self.info.id)
+        check_own(self._born, self.info.id, forks=self.forks)
         import torch
 
         short = hardware.telling_what_to_choose(
             self.info.id, self.info.device, self.info.quantization
         )
-        with self.lock, short, loading.quiet(), torch.inference_mode():
+        with at_work(), self.lock, short, loading.quiet(), torch.inference_mode():
             try:
                 yield
             except BaseException:

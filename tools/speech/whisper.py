@@ -51,6 +51,7 @@ class Whisper:
         self._languages: dict[str, int] = dict(getattr(settings, "lang_to_id", None) or {})
         self._language = _language(info, self._languages)
         self._lock = threading.Lock()
+        self.forks = info.device == "cpu"
 
     @classmethod
     def load_folder(
