@@ -22,6 +22,7 @@ COMMANDS = (
     "facs",
     "labels",
     "calibrate",
+    "integrate",
     "serve",
     "models",
     "doctor",

@@ -1,0 +1,1 @@
+"""Studies: what several readings, or people's judgements, come to."""
