@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from kuleshov.studies.integrate import RULES, Integration, held_out
 from kuleshov.studies.ratings import MISSING, Ratings, cells
@@ -27,7 +26,8 @@ def plot_integration(found: Integration, ratings: Ratings, path: Path) -> None:
     by_name = {rule.name: rule for rule in RULES}
     fits = {fit.rule: fit for fit in found.rules}
     figure = Figure(figsize=(12, 6.2), layout="constrained")
-    upper, lower = np.atleast_1d(figure.subfigures(2, 1, height_ratios=[1, 1.1]))
+    parts: Any = figure.subfigures(2, 1, height_ratios=[1, 1.1])  # an array of two
+    upper, lower = parts
     colours = [f"C{i % 10}" for i in range(len(found.labels))]
     for place, name in enumerate(SHOWN):
         axes = upper.add_subplot(1, len(SHOWN), place + 1)
