@@ -15,6 +15,8 @@ from kuleshov.tools.faces.files import imotions, libreface, openface, pyfeat
 from kuleshov.tools.faces.files.results import FileFaces, ResultRow, Results
 from kuleshov.tools.faces.files.table import FileError
 from kuleshov.tools.faces.pyfeat import LICENCE_V2
+from kuleshov.tools.tables import find_encoding
+from kuleshov.tools.types import KuleshovError
 
 READERS: dict[str, Callable[[Path], Results]] = {
     "openface": openface.openface,
@@ -45,8 +47,10 @@ def load(tool: str, path: Path) -> FileFaces:
 def guess(path: Path) -> str | None:
     """The toolbox whose columns a file has, or None."""
     try:
-        head = path.read_bytes()[:65536].decode("utf-8-sig", "replace")
-    except OSError:
+        encoding, _ = find_encoding(path)
+        with path.open(encoding=encoding, errors="replace") as file:
+            head = file.read(65536)
+    except (OSError, KuleshovError):
         return None
     signs = {
         "facet": "AU1 Evidence",

@@ -48,7 +48,7 @@ def affdex(path: Path) -> Results:
     if path.suffix.lower() == ".json":
         rows = _from_json(path)
     else:
-        table = read(path, delimiters=",\t;", is_header=_is_affdex)
+        table = read(path, is_header=_is_affdex)
         table.require("Timestamp", "Brow Furrow", tool="Affdex (iMotions)")
         names = {line_name: AFFDEX_UNITS[line_name] for line_name in AFFDEX_UNITS
                  if line_name in table.columns}  # fmt: skip
@@ -147,7 +147,7 @@ FACET_EMOTIONS = {
 
 def facet(path: Path) -> Results:
     """Read a FACET export of iMotions. Raises FileError."""
-    table = read(path, delimiters="\t,", is_header=lambda fields: "FrameTime" in fields)
+    table = read(path, is_header=lambda fields: "FrameTime" in fields)
     found = (re.fullmatch(r"AU(\d+) Evidence", column) for column in table.columns)
     units = tuple(int(match[1]) for match in found if match)
     table.require("EventSource", "FrameNo", "FrameTime", "AU1 Evidence", tool="FACET (iMotions)")

@@ -105,7 +105,7 @@ STEPS_3 = (0.3, 0.5, 0.8)
 
 def openface3(path: Path) -> Results:
     """Read a CSV or TSV of OpenFace 3. Raises FileError."""
-    table = read(path, delimiters=",\t", is_header=lambda fields: len(fields) > 1)
+    table = read(path, is_header=lambda fields: len(fields) > 1)
     table.require("face_id", "face_detection", "emotion", "action_units", tool="OpenFace 3")
     named = next((c for c in ("image_path", "video_path") if c in table.columns), None)
     rows = []
