@@ -16,6 +16,7 @@ from kuleshov.key_frames import KeyFrames
 from kuleshov.person import PersonNodes
 from kuleshov.state import MomentState, Plain, State
 from kuleshov.tools.faces import observe, timelines
+from kuleshov.tools.faces.files import FileError
 from kuleshov.tools.faces.tracking import Tracker
 from kuleshov.tools.media import Sample
 from kuleshov.tools.tracks import Track
@@ -62,6 +63,8 @@ class ClipNodes:
                     )
                     faces = seen.faces
                     reasons |= dict.fromkeys(seen.gaps)
+                except FileError:  # of another clip: what the user gave is wrong
+                    raise
                 except Exception as error:
                     broken = True
                     gaps.append(gap("faces", error))

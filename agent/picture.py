@@ -19,6 +19,7 @@ from kuleshov.crew import Crew, gap, plain
 from kuleshov.state import Plain, State
 from kuleshov.tools import media, transcript
 from kuleshov.tools.faces import observe
+from kuleshov.tools.faces.files import FileError
 from kuleshov.tools.media import Media
 from kuleshov.tools.mllm import usage
 from kuleshov.tools.tracks import Track
@@ -63,6 +64,8 @@ class PictureNodes:
         pictures = self.crew.desk.pictures(state["key"])
         try:
             seen = observe(self.crew.faces, pictures, Media.model_validate(state["media"]))
+        except FileError:  # of another picture: what the user gave is wrong
+            raise
         except Exception as error:
             return {"faces": [[] for _ in pictures], "gaps": [gap("faces", error)]}
         return {

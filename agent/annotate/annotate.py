@@ -10,6 +10,7 @@ from kuleshov.annotate import engine as local
 from kuleshov.annotate import items, ray_engine
 from kuleshov.annotate.engine import Progress, Watcher
 from kuleshov.annotate.store import RunDirectory, now
+from kuleshov.tools.faces import check_inputs
 from kuleshov.tools.mllm.batching import BatchedMllm, batched
 from kuleshov.tools.types import KuleshovError
 
@@ -33,6 +34,7 @@ def annotate(
         if value is not None and value < 1:
             raise KuleshovError(f"{name} must be at least 1 but is {value}.")
     found = items.read(source)  # what is wrong with the data set is said before a run is begun
+    _check_faces(agent, source)
     progress = Progress(total=items.count(source))
     begun = now()
     on_ray = engine == "ray"
@@ -89,6 +91,20 @@ def annotate(
         if isinstance(mllm, BatchedMllm) and own_queue:
             mllm.close()
     return progress
+
+
+def _check_faces(agent: Any, source: Any) -> None:
+    """A result file must tell the items apart, whatever their order; a second call counts too."""
+    faces = agent.crew.faces
+    if not hasattr(faces, "check_inputs"):
+        return
+    if isinstance(source, (str, os.PathLike)):
+        if os.fspath(source).lower().endswith(".tar"):
+            return  # its members have no paths: they are told apart as they are read
+    elif not isinstance(source, Sequence):
+        return
+    names = [work.source for work in items.read(source)]
+    check_inputs(faces, [name for name in names if isinstance(name, str)])
 
 
 def _queue_facts(mllm: Any) -> dict[str, Any]:

@@ -84,6 +84,7 @@ def add_options(infer: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from kuleshov import card
     from kuleshov.tools import transcript
+    from kuleshov.tools.faces import check_inputs
     from kuleshov.tools.transcript import TWICE
     from kuleshov.tools.types import KuleshovError
 
@@ -111,6 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"--export {arguments.export} is a file: name a folder, or a file that ends in .mp4."
         )
     agent = load_agent(arguments)
+    check_inputs(agent.crew.faces, paths)
     if arguments.heatmap and not hasattr(agent.crew.faces, "heatmap"):
         raise KuleshovError("--heatmap needs a face tool that offers it: use --faces pocket.")
     terminal = console()

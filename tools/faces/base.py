@@ -150,6 +150,13 @@ def _unmeasured(info: FaceToolInfo, faces: Sequence[Sequence[Face]]) -> list[str
     return [f"{info.name}: {blank} of {len(found)} faces could not be measured"] if blank else []
 
 
+def check_inputs(tool: FaceTool, paths: Sequence[str]) -> None:
+    """Before the first is read: whether the tool can tell these files apart. Raises ToolError."""
+    check = getattr(tool, "check_inputs", None)
+    if check is not None:
+        check(paths)
+
+
 class ToolError(KuleshovError):
     """A tool is missing, cannot load, or failed while it ran."""
 

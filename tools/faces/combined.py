@@ -20,6 +20,7 @@ from kuleshov.tools.faces.base import (
     MediaMeasuringTool,
     Observation,
     ToolStatus,
+    check_inputs,
     observe,
 )
 from kuleshov.tools.media import Frame, Media
@@ -35,6 +36,11 @@ class CombinedFaces:
         infos = [finder.info, *(tool.info for tool in self.measures)]
         self.info = _merged(name, infos)
         self.forks = all(getattr(tool, "forks", True) for tool in (finder, *self.measures))
+
+    def check_inputs(self, paths: Sequence[str]) -> None:
+        """Whether the result files among the tools can tell these apart. Raises ToolError."""
+        for tool in (self.finder, *self.measures):
+            check_inputs(tool, paths)
 
     def observe(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """As `FaceTool.observe`: what the finder found, with what the others measured."""

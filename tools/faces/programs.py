@@ -190,7 +190,10 @@ class ProgramFaces:
                     with tempfile.TemporaryDirectory(prefix="kuleshov-") as folder:
                         self._last = media.sha256, self._run(path, Path(folder), True)
                 results = self._last[1]
-            return results.observe_media(images, media, frames)
+            try:
+                return results.observe_media(images, media, frames)
+            except files.FileError as error:  # the program's fault, not the user's
+                raise ToolError(str(error)) from None
         return Observation([self._still(image) for image in images])
 
     def _still(self, image: NDArray[np.uint8]) -> list[Face]:

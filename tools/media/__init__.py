@@ -264,6 +264,8 @@ def _open_file(
             notes=tuple(clip.notes),
             duration_s=clip.duration_s,
             frames=tuple(clip.frames),
+            frame_count=clip.frame_count,
+            full_size=clip.full_size,
         )
         return Opened(media, images)
     rgb, notes = pictures.from_file(file, form, name, max_pixels)

@@ -34,6 +34,7 @@ class Clip:
         self.notes: list[str] = []
         self.frames: list[Frame] = []
         self.duration_s: float | None = None
+        self.full_size: tuple[int, int] | None = None
         self._times = array("q")
         self._keys = array("q")
         self._counts = False
@@ -112,6 +113,11 @@ class Clip:
                 f"read at {round(width * scale)}×{round(height * scale)} of {width}×{height} pixels"
             )
 
+    @property
+    def frame_count(self) -> int:
+        """Frames that the file holds; call `probe` first."""
+        return len(self._times)
+
     def times_of(self, count: int) -> list[int]:
         """Times in ticks of the frames on the screen at the middles of `count` equal parts."""
         times = self._times
@@ -179,6 +185,7 @@ class Clip:
                     continue
                 last = time
                 seen += 1
+                self.full_size = full_size(frame)
                 yield time, frame, video
         if not seen:
             raise self._no_frames()
@@ -244,6 +251,7 @@ class Clip:
                     at, frame = step
                 if at not in found:
                     found[at] = upright(frame, video)
+                    self.full_size = full_size(frame)
         return found
 
     def _stream(self, container: Any, video: Any, start: int) -> Iterator[tuple[int, Any]]:
@@ -299,3 +307,13 @@ def upright(frame: Any, video: Any) -> Rgb:
         if d < 0:
             rgb = rgb[::-1]
     return np.ascontiguousarray(rgb)
+
+
+def full_size(frame: Any) -> tuple[int, int]:
+    """(width, height) in the file's own pixels, turned as `upright` turns, not scaled."""
+    side = frame.side_data.get("DISPLAYMATRIX")
+    if side is not None:
+        a, b = (int(value) for value in np.frombuffer(bytes(side), np.int32)[:2])
+        if abs(b) > abs(a):
+            return frame.height, frame.width
+    return frame.width, frame.height

@@ -65,6 +65,8 @@ class ClipStream:
             frames=frames,
             read=self.read,
             cuts_s=tuple(self.cuts_s),
+            frame_count=self.clip.frame_count,
+            full_size=self.clip.full_size,
         )
 
     def samples(

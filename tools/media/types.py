@@ -56,6 +56,12 @@ class Media(Record):
     )
     read: int | None = Field(None, ge=0, description="clips: frames looked at for faces")
     cuts_s: tuple[float, ...] = Field((), description="clips: where a new shot begins, seconds")
+    frame_count: int | None = Field(None, ge=0, description="clips: frames that the file holds")
+    full_size: tuple[int, int] | None = Field(
+        None,
+        description="clips: (width, height) in the file's own pixels, turned upright; boxes of the "
+        "record are in pixels of `size`",
+    )
 
 
 @dataclass(frozen=True)

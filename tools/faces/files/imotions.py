@@ -3,7 +3,8 @@
 Affdex: some 24 rows of metadata before the header, a byte order mark, a second column
 `EventSource`; `Timestamp` in milliseconds; named expressions 0-100, which are the SDK's own score
 and neither FACS intensity nor probability: they are kept as `activation` = score / 100; valence
-±100. Rows of other sensors are empty in these columns and are left out. Affectiva's JSON app writes
+±100; `Blink` is 0 or 1 in newer exports, a presence. `Timestamp` runs through the session; rows of
+a stimulus (`SourceStimuliName`) count from its first. Rows of other sensors are empty in these columns and are left out. Affectiva's JSON app writes
 the same names in camel case, with `FileName`.
 
 FACET: tab-separated; `AUn Evidence` is the log10 of the odds that a coder would see the unit; it is
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,19 @@ STEPS = (0.25, 0.5, 0.75)
 def affdex(path: Path) -> Results:
     """Read an iMotions export of Affdex (CSV), or Affectiva's JSON. Raises FileError."""
     if path.suffix.lower() == ".json":
-        rows = _from_json(path)
+        rows, notes = _from_json(path), ()
     else:
         table = read(path, is_header=_is_affdex)
         table.require("Timestamp", "Brow Furrow", tool="Affdex (iMotions)")
         names = {line_name: AFFDEX_UNITS[line_name] for line_name in AFFDEX_UNITS
                  if line_name in table.columns}  # fmt: skip
-        lines = [line for line in table.lines if any(line.text(name) for name in names)]
-        rows = list(_by_stimulus([_affdex_row(line, names) for line in lines], lines))
+        every = list(table.lines)
+        lines = [line for line in every if any(line.text(name) for name in names)]
+        flags = _flags(lines, names)
+        rows = list(
+            _in_stimulus_time([_affdex_row(line, names, flags) for line in lines], lines, every)
+        )
+        notes = table.notes
     return Results(
         path,
         FaceToolInfo(
@@ -66,14 +72,31 @@ def affdex(path: Path) -> Results:
         ),
         tuple(rows),
         key="time_s",
+        notes=notes,
     )
+
+
+def _flags(lines: Sequence[Line], names: Mapping[str, int]) -> frozenset[str]:
+    """Columns that hold 0 or 1 and no score: Blink in newer exports; all, where thresholded.
+
+    Other columns are scores: a calm face may well have a Smile of 0 or 1 of 100.
+    """
+
+    def only_flags(name: str) -> bool:
+        return {line.value(name) for line in lines} <= {None, 0.0, 1.0}
+
+    if all(only_flags(name) for name in names):
+        return frozenset(names)
+    return frozenset(name for name in ("Blink",) if name in names and only_flags(name))
 
 
 def _is_affdex(fields: Sequence[str]) -> bool:
     return "Brow Furrow" in fields or "Timestamp" in fields
 
 
-def _affdex_row(line: Line, names: Mapping[str, int]) -> ResultRow:
+def _affdex_row(
+    line: Line, names: Mapping[str, int], flags: Container[str] = frozenset()
+) -> ResultRow:
     time = line.value("Timestamp")
     if time is None:
         raise FileError(f"{line.file}, row {line.number}: Timestamp is empty.")
@@ -88,12 +111,19 @@ def _affdex_row(line: Line, names: Mapping[str, int]) -> ResultRow:
         time_s=time / 1000,
         face={
             "action_units": tuple(
-                _scored(unit, line.value(name, 0, 100)) for name, unit in names.items()
+                _flagged(unit, line.value(name, 0, 1))
+                if name in flags
+                else _scored(unit, line.value(name, 0, 100))
+                for name, unit in names.items()
             ),
             "valence": None if valence is None else round(valence / 100, 4),
         },
         label=_top(emotions),
     )
+
+
+def _flagged(unit: int, flag: float | None) -> ActionUnit:
+    return ActionUnit(unit=unit, presence=None if flag is None else flag >= 0.5)
 
 
 def _scored(unit: int, score: float | None) -> ActionUnit:
@@ -192,12 +222,51 @@ def facet(path: Path) -> Results:
         ),
         _by_stimulus(rows, used),
         key="time_s",
+        notes=table.notes,
     )
+
+
+STIMULUS = ("SourceStimuliName", "StimulusName")
+
+
+def _stimulus(line: Line) -> str | None:
+    return next((name for column in STIMULUS if (name := line.text(column))), None)
 
 
 def _by_stimulus(rows: Sequence[ResultRow], lines: Sequence[Line]) -> tuple[ResultRow, ...]:
     """Where a file holds several stimuli, each with its own frames and times, rows are theirs."""
-    names = [line.text("StimulusName") for line in lines]
+    names = [_stimulus(line) for line in lines]
     if len(set(names)) < 2:
         return tuple(rows)
     return tuple(replace(row, media=name) for row, name in zip(rows, names, strict=True))
+
+
+def _in_stimulus_time(
+    rows: Sequence[ResultRow], lines: Sequence[Line], every: Sequence[Line]
+) -> tuple[ResultRow, ...]:
+    """Rows of named stimuli, their times from the first row of the stimulus, of any sensor.
+
+    `Timestamp` runs through the session, which is kept as `session_s`. A stimulus shown again later
+    is one more stimulus with times of its own: which one a clip shows cannot be told, so the times
+    run on from the first and end behind the clip, which is refused there.
+    """
+    onsets: dict[str, float] = {}
+    for line in every:
+        name, time = _stimulus(line), line.value("Timestamp")
+        if name is not None and time is not None:
+            onsets[name] = min(time / 1000, onsets.get(name, time / 1000))
+    if not onsets:
+        return tuple(rows)
+    placed = []
+    for row, line in zip(rows, lines, strict=True):
+        name = _stimulus(line)
+        since = None if name is None or row.time_s is None else row.time_s - onsets[name]
+        placed.append(
+            replace(
+                row,
+                media=name or "between stimuli",
+                time_s=None if since is None else round(since, 6),
+                session_s=row.time_s,
+            )
+        )
+    return tuple(placed)

@@ -65,6 +65,7 @@ def libreface(path: Path) -> Results:
             licence=LICENCE_LIBREFACE,
         ),
         tuple(rows),
+        notes=table.notes,
     )
 
 
@@ -114,6 +115,7 @@ def pyafar(path: Path) -> Results:
             licence=LICENCE_PYAFAR,
         ),
         tuple(rows),
+        notes=table.notes,
     )
 
 

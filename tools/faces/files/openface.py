@@ -14,6 +14,7 @@ is an index, and which of 5 and 6 is disgust is disputed.
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.files.results import ResultRow, Results
 from kuleshov.tools.faces.files.table import FileError, Line, read
+from kuleshov.tools.tables import parse_number
 from kuleshov.tools.types import ActionUnit
 
 LICENCE_2 = "OpenFace 2: academic and non-profit use only"
@@ -71,7 +73,9 @@ def openface(path: Path) -> Results:
             licence=LICENCE_2,
         ),
         tuple(rows),
-        every_frame=not still,
+        # with face_id it may be of FaceLandmarkVidMulti, which leaves out frames without a face
+        every_frame=not still and "face_id" not in table.columns,
+        notes=table.notes,
     )
 
 
@@ -111,6 +115,8 @@ def openface3(path: Path) -> Results:
     rows = []
     for line in table.lines:
         box = _numbers(line, "face_detection")
+        if box and any(math.isnan(side) for side in box[:4]):
+            box = None
         person = line.whole("face_id")
         numbers = _numbers(line, "action_units")
         emotion = line.whole("emotion")
@@ -134,10 +140,12 @@ def openface3(path: Path) -> Results:
                 found=box is not None,
                 box=None if box is None else _detection(line, box),
                 face={
-                    "score": min(1.0, max(0.0, box[4])) if box and len(box) > 4 else None,
+                    "score": min(1.0, max(0.0, box[4]))
+                    if box and len(box) > 4 and not math.isnan(box[4])
+                    else None,
                     "action_units": tuple(
                         ActionUnit(unit=unit)
-                        if numbers is None or not own
+                        if numbers is None or not own or math.isnan(number)
                         else ActionUnit(
                             unit=unit,
                             activation=min(1.0, max(0.0, round(number, 4))),
@@ -165,20 +173,28 @@ def openface3(path: Path) -> Results:
             ),
         ),
         tuple(rows),
+        notes=table.notes,
     )
 
 
 def _numbers(line: Line, column: str) -> list[float] | None:
     """A list of numbers, however deeply nested; None: empty."""
     text = line.text(column)
-    if text is None or text.lower() in ("none", "nan"):
-        return None
     try:
-        value: Any = json.loads(text)
+        if text is None or (not text.startswith("[") and parse_number(text) is None):
+            return None
+        # Python's and NumPy's spellings are not JSON's
+        told = re.sub(
+            r"[-+]?\b(nan(\(\w+\))?|inf|none|null|infinity)(?!\w)", "null", text, flags=re.I
+        )
+        value: Any = json.loads(told)
         while value and isinstance(value[0], list):
             value = value[0]
-        return [float(number) for number in value]
-    except (ValueError, TypeError, KeyError):
+        numbers = [math.nan if number is None else float(number) for number in value]
+        if any(math.isinf(number) for number in numbers):
+            raise ValueError
+        return numbers
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise FileError(
             f"{line.file}, row {line.number}: {column} must be a list of numbers but is "
             f"{text[:40]!r}."

@@ -86,6 +86,7 @@ def pyfeat(path: Path) -> Results:
             licence=LICENCE_V2,
         ),
         tuple(rows),
+        notes=table.notes,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import threading
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +18,16 @@ from numpy.typing import NDArray
 from kuleshov.tools.faces.base import FaceToolInfo, Observation, ToolError
 from kuleshov.tools.faces.files.table import FileError
 from kuleshov.tools.media import Frame, Media
-from kuleshov.tools.types import Face, first_line
+from kuleshov.tools.names import find_named
+from kuleshov.tools.types import Face, KuleshovError, first_line
 
 NO_BOX = "the file gives no box: the whole picture stands for it"
-LENGTH_TOLERANCE = 0.05  # of the clip's length, by which a file may differ
-LENGTH_TOLERANCE_S = 1.0
+OUTSIDE = "the box of the file lies outside the picture: the whole picture stands for it"
+LENGTH_TOLERANCE = 0.02  # of the clip's length, by which a file may differ
+LENGTH_TOLERANCE_S = 0.5
+RATE_TOLERANCE = 0.03  # by which a table's frame rate may differ: 29.97 written as 30
+SAME_PLACE = 0.8  # overlap from which two rows of a frame are one face, found twice
+LEAST_INSIDE = 0.8  # of a box; landmarks of a face at the edge reach a little beyond it
 
 
 @dataclass(frozen=True)
@@ -30,9 +36,10 @@ class ResultRow:
 
     row: its number in the file. media: file name of the picture or clip, if the row names one.
     frame: from 0. time_s: seconds. person: the tool's number of the face within the frame.
-    found: False: the tool looked and saw no face. box: xyxy in pixels, or None.
-    face: further fields of the `Face`. label: the one expression it names, if it gives no
-    distribution.
+    found: False: the tool looked and saw no face. box: xyxy in pixels of the file that was
+    measured, or None. face: further fields of the `Face`. label: the one expression it names, if
+    it gives no distribution. session_s: seconds from the start of the whole recording, where
+    `time_s` counts from the start of the stimulus `media`.
     """
 
     row: int
@@ -44,6 +51,7 @@ class ResultRow:
     box: tuple[float, float, float, float] | None = None
     face: dict[str, Any] = field(default_factory=dict)
     label: str | None = None
+    session_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,8 @@ class Results:
     """A whole file.
 
     key: what matches a row to a frame of a clip. every_frame: the tool writes a row for each
-    frame, with or without a face, so that a shorter file is of another clip.
+    frame, with or without a face, so that a shorter file is of another clip. notes: how the file
+    was read where that had to be guessed.
     """
 
     path: Path
@@ -59,30 +68,63 @@ class Results:
     rows: tuple[ResultRow, ...]
     key: Literal["frame", "time_s"] = "frame"
     every_frame: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Course:
+    """The rows of one clip by what matches them to its frames."""
+
+    by: Literal["frame", "time_s"]
+    rows: dict[float, list[ResultRow]]
+    places: list[float]
+    reach: float
 
 
 class FileFaces:
     """A result file as a face tool: the faces that another program found and measured."""
 
     def __init__(self, results: Results) -> None:
-        """Raises FileError for rows that repeat a face of a frame."""
-        self.results = results
+        """Raises FileError for rows that repeat a face of a frame at another place or at none."""
+        rows, repeated = without_repeats(results)
+        self.results = replace(results, rows=tuple(rows))
         self.info = results.info
+        notes = list(results.notes)
+        if repeated:
+            some = ", ".join(str(row) for row in repeated[:5])
+            more = f" and {len(repeated) - 5} more" if len(repeated) > 5 else ""
+            notes.append(
+                f"{results.path.name}: row {some}{more} tells of a face at a place where another "
+                "row of the frame has one: left out"
+            )
+        if notes:
+            caveat = "; ".join([*([self.info.caveat] if self.info.caveat else []), *notes])
+            self.info = self.info.model_copy(update={"caveat": caveat})
         self._lock = threading.Lock()
-        self._owner: str | None = None
+        self._owners: dict[str, tuple[str, str]] = {}
+        self._courses: dict[str, _Course] = {}
         self._by_media: dict[str, list[ResultRow]] = {}
-        seen: dict[tuple[Any, ...], int] = {}
-        for row in results.rows:
-            self._by_media.setdefault(_stem(row.media), []).append(row)
-            when = row.frame if row.frame is not None else row.time_s
-            first = seen.setdefault((row.media, when, row.person), row.row)
-            if first != row.row:
-                what = f"frame {when}" if row.frame is not None else f"time {when} s"
-                whose = f" of {row.media}" if row.media else ""
-                person = f", face {row.person}" if row.person else ""
+        for row in rows:
+            self._by_media.setdefault(row.media or "", []).append(row)
+
+    def check_inputs(self, paths: Sequence[str]) -> None:
+        """Whether one file can tell of all these, in any order. Raises FileError."""
+        files = list(dict.fromkeys(os.path.abspath(path) for path in paths))
+        name = self.results.path.name
+        if set(self._by_media) <= {""}:
+            if len(files) > 1:
+                raise FileError(_one_only(name, f"{len(files)} were given") + ".")
+            return
+        owners: dict[str, str] = {}
+        for path in files:
+            try:
+                told = find_named(path, self._by_media)
+            except KuleshovError:
+                continue  # refused when it is read: the others have rows of their own
+            if told and owners.setdefault(told, path) != path:
                 raise FileError(
-                    f"{results.path}, row {row.row}: repeats {what}{person}{whose} of row {first}; "
-                    "each face of a frame must have one row."
+                    f"{name} names {told}, and nothing tells whether that is {owners[told]} or "
+                    f"{path}: give the table paths that tell them apart."
                 )
 
     def observe(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
@@ -95,11 +137,12 @@ class FileFaces:
         """The rows of this picture or of these frames; what has no row is a gap.
 
         Raises:
-            FileError: the file is of a clip of another length, or holds several clips.
+            FileError: the file is of a clip of another length, or nothing tells whether its rows
+                are those of this medium.
         """
-        rows, gap = self._of(media)
-        if gap:
-            return Observation([[] for _ in images], (gap,))
+        rows, gaps = self._of(media)
+        if not rows:
+            return Observation([[] for _ in images], gaps)
         if media.kind == "image":
             times = {(row.frame, row.time_s) for row in rows}
             if len(times) > 1:
@@ -108,22 +151,26 @@ class FileFaces:
                     "picture: give the file of that picture."
                 )
             found = [row for row in rows if row.found]
-            height, width = images[0].shape[:2]
-            return Observation([[self.face(row, width, height) for row in found]])
-        self._check_length(rows, media)
+            seen, outside = self._placed(found, images[0], media)
+            return Observation([seen], (*gaps, *self._told_outside(outside, len(found))))
+        course = self._course(rows, media, frames)
+        outside = count = 0
         faces: list[list[Face]] = []
         missing: list[Frame] = []
         for image, at in zip(images, frames, strict=True):
-            here = self._at(rows, at)
+            here = _at(course, at)
             if not here:
                 missing.append(at)
-            height, width = image.shape[:2]
-            faces.append([self.face(row, width, height) for row in here if row.found])
+            seen, beyond = self._placed([row for row in here if row.found], image, media)
+            outside, count = outside + beyond, count + len(seen)
+            faces.append(seen)
+        gaps = (*gaps, *self._told_outside(outside, count))
         if not missing:
-            return Observation(faces)
+            return Observation(faces, gaps)
         some = ", ".join(f"{at.index} ({at.time_s:.2f} s)" for at in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        return Observation(faces, (f"{self.results.path.name} has no row for frame {some}{more}",))
+        lacking = f"{self.results.path.name} has no row for frame {some}{more}"
+        return Observation(faces, (*gaps, lacking))
 
     def measure_media(
         self,
@@ -161,64 +208,163 @@ class FileFaces:
             )
         return Observation(measured, tuple(gaps))
 
-    def _of(self, media: Media) -> tuple[list[ResultRow], str | None]:
-        """Rows of a medium, or why there are none."""
+    def _of(self, media: Media) -> tuple[list[ResultRow], tuple[str, ...]]:
+        """Rows of a medium, and what has to be said of them, or why there are none."""
         name = self.results.path.name
         if set(self._by_media) <= {""}:
+            self._claim("", media, _one_only(name, "another one was read before"))
             rows = self._by_media.get("", [])
-            with self._lock:
-                self._owner = self._owner or media.sha256
-                if self._owner != media.sha256:
-                    return [], f"{name} names no file and was matched to another one already"
-            return rows, None if rows else f"{name} has no rows"
-        rows = self._by_media.get(_stem(media.path), [])
-        if rows:
-            return rows, None
-        known = sorted({row.media for row in self.results.rows if row.media})
-        some = ", ".join(known[:3]) + (", …" if len(known) > 3 else "")
-        return [], f"{name} has no row for {_name(media)} (it names {some})"
+            return rows, () if rows else (f"{name} has no rows",)
+        names = [told for told in self._by_media if told]
+        try:
+            told = find_named(media.path, names) if media.path else None
+        except KuleshovError as error:
+            raise FileError(f"{self.results.path} {error}.") from None
+        if told is not None:
+            self._claim(
+                told,
+                media,
+                f"{name} names {told}, and two files may be meant by that: give the table paths "
+                "that tell them apart",
+            )
+            return self._by_media[told], ()
+        some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
+        session = [row for row in self.results.rows if row.session_s is not None]
+        if session and media.kind == "clip":
+            self._claim("", media, _one_only(name, "another one was read before"))
+            self._check_session(session, media, some)
+            return [replace(row, time_s=row.session_s) for row in session], (
+                f"{name} names no stimulus {_name(media)} (it names {some}): its times were taken "
+                "as those of the whole session",
+            )
+        return [], (f"{name} has no row for {_name(media)} (it names {some})",)
 
-    def _check_length(self, rows: Sequence[ResultRow], media: Media) -> None:
-        """A file that is longer than the clip, or that should cover it and does not."""
-        if not media.duration_s or not media.frames:
-            return
-        last = max(media.frames, key=lambda frame: frame.index)
-        rate = last.index / last.time_s if last.time_s and last.index else None
-        numbers = [row.frame for row in rows if row.frame is not None]
-        times = [row.time_s for row in rows if row.time_s is not None]
-        if self.results.key == "frame" and numbers and rate:
-            end = (max(numbers) + 1) / rate
-        elif times:
-            end = max(times)
-        else:
-            return
-        slack = max(LENGTH_TOLERANCE_S, LENGTH_TOLERANCE * media.duration_s)
-        if end > media.duration_s + slack or (
-            self.results.every_frame and end < media.duration_s - slack
-        ):
-            row = rows[-1].row
+    def _claim(self, told: str, media: Media, refusal: str) -> None:
+        """The rows of one name are one medium's. Raises FileError for a second one."""
+        with self._lock:
+            sha, owner = self._owners.setdefault(told, (media.sha256, _name(media)))
+        if sha != media.sha256:
+            raise FileError(f"{refusal} ({owner} and {_name(media)}).")
+
+    def _check_session(self, rows: Sequence[ResultRow], media: Media, some: str) -> None:
+        """A recording that is no stimulus of the file must be as long as the session."""
+        times = [row.session_s for row in rows if row.session_s is not None]
+        end, lasts = max(times), media.duration_s or 0.0
+        if abs(end - lasts) > max(LENGTH_TOLERANCE_S, 0.05 * lasts):
             raise FileError(
-                f"{self.results.path}, row {row}: ends at {end:.1f} s, but {_name(media)} lasts "
-                f"{media.duration_s:.1f} s: the file belongs to another clip."
+                f"{self.results.path}, row {rows[-1].row}: the session ends at {end:.1f} s, but "
+                f"{_name(media)} lasts {lasts:.1f} s and is none of its stimuli ({some}): the file "
+                "belongs to another clip."
             )
 
-    def _at(self, rows: Sequence[ResultRow], at: Frame) -> list[ResultRow]:
-        if self.results.key == "frame":
-            return [row for row in rows if row.frame == at.index]
-        timed = sorted({row.time_s for row in rows if row.time_s is not None})
-        if not timed:
-            return []
-        steps = [b - a for a, b in pairwise(timed)]
-        reach = max(0.02, statistics.median(steps) / 2) if steps else 0.02
-        place = bisect_left(timed, at.time_s)
-        near = min(timed[max(0, place - 1) : place + 1], key=lambda time: abs(time - at.time_s))
-        return [row for row in rows if row.time_s == near] if abs(near - at.time_s) <= reach else []
+    def _course(self, rows: Sequence[ResultRow], media: Media, frames: Sequence[Frame]) -> _Course:
+        """How rows are matched to the frames of a clip; told once a clip. Raises FileError."""
+        with self._lock:
+            known = self._courses.get(media.sha256)
+        if known is not None:
+            return known
+        by = self._matched_by(rows, media, frames)
+        held: dict[float, list[ResultRow]] = {}
+        for row in rows:
+            place = row.frame if by == "frame" else row.time_s
+            if place is not None:
+                held.setdefault(place, []).append(row)
+        places = sorted(held)
+        steps = [b - a for a, b in pairwise(places)]
+        reach = max(0.02, statistics.median(steps) / 2 + 1e-6) if steps else 0.02
+        course = _Course(by, held, places, reach)
+        with self._lock:
+            self._courses[media.sha256] = course
+        return course
 
-    def face(self, row: ResultRow, width: int, height: int) -> Face:
+    def _matched_by(
+        self, rows: Sequence[ResultRow], media: Media, frames: Sequence[Frame]
+    ) -> Literal["frame", "time_s"]:
+        """By frame number where table and clip count alike, else by time, where that fits.
+
+        Raises FileError where neither fits: the table ends behind the clip's end, or long before
+        it though its tool writes a row for every frame.
+        """
+        lasts = media.duration_s
+        if not lasts:
+            return self.results.key
+        slack = max(LENGTH_TOLERANCE_S, LENGTH_TOLERANCE * lasts)
+        rate = _rate(media, frames)
+        numbered = [row for row in rows if row.frame is not None]
+        timed = [row for row in rows if row.time_s is not None]
+        last_timed = max(timed, key=lambda row: row.time_s or 0.0, default=None)
+        fits_time = last_timed is not None and (last_timed.time_s or 0.0) <= lasts + slack
+        if self.results.key == "time_s" or not numbered or rate is None:
+            if last_timed is not None and not fits_time:
+                raise self._of_another_clip(last_timed, last_timed.time_s or 0.0, media)
+            return self.results.key if rate or not numbered else "frame"
+        last = max(numbered, key=lambda row: row.frame or 0)
+        end_s = ((last.frame or 0) + 1) / rate
+        fits_frame = end_s <= lasts + slack
+        short = self.results.every_frame and end_s < lasts - slack
+        own_rate = _own_rate(numbered)
+        # as many rows as frames: numbers are right whatever times the program made up for them
+        complete = fits_frame and abs(end_s - lasts) <= 2.5 / rate
+        alike = own_rate is None or any(
+            abs(own_rate * unit / rate - 1) <= RATE_TOLERANCE
+            for unit in (1, 1000)  # times in milliseconds
+        )
+        if fits_frame and not short and (alike or complete):
+            return "frame"
+        if last_timed is not None and fits_time and not alike:
+            last_s = (last_timed.time_s or 0.0) + 1 / (own_rate or rate)
+            if not self.results.every_frame or last_s >= lasts - slack:
+                return "time_s"
+            raise self._of_another_clip(last_timed, last_s, media)
+        if own_rate is not None and not alike and last_timed is not None:
+            raise self._of_another_clip(last_timed, last_timed.time_s or 0.0, media)
+        raise self._of_another_clip(last, end_s, media)
+
+    def _of_another_clip(self, row: ResultRow, end_s: float, media: Media) -> FileError:
+        return FileError(
+            f"{self.results.path}, row {row.row}: ends at {end_s:.1f} s, but {_name(media)} lasts "
+            f"{media.duration_s or 0.0:.1f} s: the file belongs to another clip."
+        )
+
+    def _placed(
+        self, rows: Sequence[ResultRow], image: NDArray[np.uint8], media: Media
+    ) -> tuple[list[Face], int]:
+        """Rows as faces in the picture that was read, and how many boxes do not lie in it."""
+        height, width = image.shape[:2]
+        full_width, full_height = media.full_size or (width, height)
+        scale = (width / full_width, height / full_height) * 2
+        found, outside = [], 0
+        for row in rows:
+            if row.box is None:
+                found.append(self.face(row, width, height))
+                continue
+            box = row.box
+            if scale != (1.0,) * 4:
+                x0, y0, x1, y1 = (
+                    round(side * by, 1) for side, by in zip(row.box, scale, strict=True)
+                )
+                box = (x0, y0, x1, y1)
+            inside = _inside(box, width, height)
+            outside += inside < LEAST_INSIDE
+            if inside > 0:
+                found.append(self.face(replace(row, box=box), width, height))
+            else:
+                found.append(self.face(replace(row, box=None), width, height, OUTSIDE))
+        return found, outside
+
+    def _told_outside(self, outside: int, count: int) -> tuple[str, ...]:
+        if not outside:
+            return ()
+        return (
+            f"{outside} of {count} boxes of {self.results.path.name} reach out of the picture: is "
+            "the file of this one, in this size and turned this way?",
+        )
+
+    def face(self, row: ResultRow, width: int, height: int, no_box: str = NO_BOX) -> Face:
         """A row as a Face in a picture of this size, pixels. Raises FileError if it is none."""
         notes = tuple(row.face.get("notes", ()))
         if row.box is None:
-            notes += (NO_BOX,)
+            notes += (no_box,)
         if row.label:
             notes += (
                 f"{self.info.name} names one expression, without a distribution: {row.label}",
@@ -251,16 +397,20 @@ def overlap(a: Sequence[float], b: Sequence[float]) -> float:
 LEAST_OVERLAP = 0.2  # tools frame a face very differently: hairline or brow, chin or neck
 
 
+def _boxless(face: Face) -> bool:
+    return NO_BOX in face.notes or OUTSIDE in face.notes
+
+
 def matched(a: Sequence[Face], b: Sequence[Face]) -> dict[int, int]:
     """Which face of `a` is which of `b`, best overlap first; without boxes only one to one."""
-    if len(a) == 1 and len(b) == 1 and (NO_BOX in a[0].notes or NO_BOX in b[0].notes):
+    if len(a) == 1 and len(b) == 1 and (_boxless(a[0]) or _boxless(b[0])):
         return {0: 0}
     pairs = sorted(
         (
             (overlap(one.xyxy, other.xyxy), i, j)
             for i, one in enumerate(a)
             for j, other in enumerate(b)
-            if NO_BOX not in one.notes and NO_BOX not in other.notes
+            if not _boxless(one) and not _boxless(other)
         ),
         reverse=True,
     )
@@ -271,9 +421,85 @@ def matched(a: Sequence[Face], b: Sequence[Face]) -> dict[int, int]:
     return found
 
 
-def _stem(path: str | None) -> str:
-    """What a file is matched by: its name without folders and ending, in lower case."""
-    return "" if path is None else Path(path.replace("\\", "/")).stem.lower()
+def without_repeats(results: Results) -> tuple[list[ResultRow], list[int]]:
+    """The rows, each face of a frame once, and the numbers of the rows that were left out.
+
+    Two boxes at one place are one face that was found twice: the surer one stays. Raises FileError
+    for a number of a face that comes twice in a frame without that.
+    """
+    groups: dict[tuple[Any, ...], list[ResultRow]] = {}
+    repeated: set[int] = set()
+    for row in results.rows:
+        when = row.frame if row.frame is not None else row.time_s
+        here = groups.setdefault((row.media, when), [])
+        for other in list(here):
+            both = row.found and other.found and row.box and other.box
+            if both and overlap(row.box or (), other.box or ()) >= SAME_PLACE:
+                better, worse = (
+                    (row, other)
+                    if (row.face.get("score") or 0) > (other.face.get("score") or 0)
+                    else (other, row)
+                )
+                repeated.add(worse.row)
+                if better is row:
+                    here.remove(other)
+                    continue
+                break
+            if row.person == other.person:
+                what = f"frame {when}" if row.frame is not None else f"time {when} s"
+                whose = f" of {row.media}" if row.media else ""
+                person = f", face {row.person}" if row.person else ""
+                raise FileError(
+                    f"{results.path}, row {row.row}: repeats {what}{person}{whose} of row "
+                    f"{other.row}; each face of a frame must have one row."
+                )
+        else:
+            here.append(row)
+    kept = [row for row in results.rows if row.row not in repeated]
+    return kept, sorted(repeated)
+
+
+def _at(course: _Course, at: Frame) -> list[ResultRow]:
+    if course.by == "frame":
+        return course.rows.get(at.index, [])
+    if not course.places:
+        return []
+    place = bisect_left(course.places, at.time_s)
+    near = min(course.places[max(0, place - 1) : place + 1], key=lambda time: abs(time - at.time_s))
+    return course.rows[near] if abs(near - at.time_s) <= course.reach else []
+
+
+def _rate(media: Media, frames: Sequence[Frame]) -> float | None:
+    """Frames a second of a clip, on average."""
+    if media.frame_count and media.duration_s:
+        return media.frame_count / media.duration_s
+    last = max((*media.frames, *frames), key=lambda frame: frame.index, default=None)
+    return last.index / last.time_s if last is not None and last.time_s and last.index else None
+
+
+def _own_rate(rows: Sequence[ResultRow]) -> float | None:
+    """Frames a second by which a table counts, from numbers and times of its rows."""
+    told = [(row.frame, row.time_s) for row in rows if row.frame is not None and row.time_s]
+    if len(told) < 2:
+        return None
+    (first, begin), (last, end) = min(told), max(told)
+    return (last - first) / (end - begin) if last > first and end > begin else None
+
+
+def _inside(box: Sequence[float], width: int, height: int) -> float:
+    """Share of a box that lies within a picture; 0 also where its middle lies outside."""
+    x0, y0, x1, y1 = box
+    if not (0 <= (x0 + x1) / 2 <= width and 0 <= (y0 + y1) / 2 <= height):
+        return 0.0
+    wide, high = min(x1, width) - max(x0, 0), min(y1, height) - max(y0, 0)
+    return wide * high / max(1e-9, (x1 - x0) * (y1 - y0))
+
+
+def _one_only(name: str, why: str) -> str:
+    return (
+        f"{name} names no files, so it can be of one picture or clip only, but {why}: let the "
+        "toolbox write one table for each, or a table that names them, and give each its own"
+    )
 
 
 def _name(media: Media) -> str:
