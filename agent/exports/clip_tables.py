@@ -15,11 +15,11 @@ def write_frames(inference: Inference, path: Path) -> None:
     """Py-Feat's Fex: every frame in which a person was found; unknown is an empty field."""
 
     def rows() -> Iterator[FexRow]:
-        name = inference.media.path or "clip"
+        name, scale = inference.media.path or "clip", inference.media.full_scale
         for person in inference.people:
             if person.track is not None:
                 for place in range(len(person.track.times_s)):
-                    yield FexRow(name, person.track.face(place))
+                    yield FexRow(name, person.track.face(place), full_scale=scale)
 
     write_fex(rows(), path)
 

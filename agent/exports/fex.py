@@ -27,7 +27,7 @@ def export(run: Path, out: Path) -> list[str]:
             ]
             for face in seen or [None]:
                 count += 1
-                yield FexRow(name, face)
+                yield FexRow(name, face, full_scale=inference.media.full_scale)
 
     units = table.survey(run).units
     held = {name for _, _, name in units}

@@ -95,14 +95,22 @@ def rows(run: Path) -> Iterator[dict[str, Any]]:
             **{f"extra_{name}": value for name, value in item["extra"].items()},
         }
         for person in record["people"] or [None]:
-            yield {**common, **(_person(person) if person else {})}
+            yield {**common, **(_person(person, record["media"]) if person else {})}
 
 
-def _person(person: dict[str, Any]) -> dict[str, Any]:
+def _in_full(box: Any, media: dict[str, Any]) -> list[float]:
+    """A box in pixels of the file itself, where it was read smaller than it is."""
+    if not box or not media.get("full_size"):
+        return list(box or ())
+    scale = [full / read for full, read in zip(media["full_size"], media["size"], strict=True)] * 2
+    return [round(side * by, 1) for side, by in zip(box, scale, strict=True)]
+
+
+def _person(person: dict[str, Any], media: dict[str, Any]) -> dict[str, Any]:
     emotions, face, told = person["emotions"], person["face"], person["explanation"]
     row: dict[str, Any] = {
         "person": person["id"],
-        **dict(zip(("x0", "y0", "x1", "y1"), person["box_xyxy"] or (), strict=False)),
+        **dict(zip(("x0", "y0", "x1", "y1"), _in_full(person["box_xyxy"], media), strict=False)),
         "valence": person["valence"],
         "arousal": person["arousal"],
         "unanswered": person["unanswered"],

@@ -43,12 +43,15 @@ class FexRow:
     input: path of the picture or clip, as Py-Feat writes it.
     face: None stands for "looked at, no face" (FaceScore 0, all else empty, as in Py-Feat).
     frame, time_s: of a clip; None takes the face's own. A still is frame 0.
+    full_scale: what x and y of the face are multiplied by (`Media.full_scale`): the table is in
+    pixels of the file itself, as Py-Feat's are.
     """
 
     input: str
     face: Face | None
     frame: int | None = None
     time_s: float | None = None
+    full_scale: tuple[float, float] = (1.0, 1.0)
 
 
 def write_fex(
@@ -120,6 +123,9 @@ def _fields(row: FexRow, scale: Scale) -> Iterator[tuple[str, Any]]:
         yield "FaceScore", 0
         return
     x0, y0, x1, y1 = face.xyxy
+    if row.full_scale != (1.0, 1.0):
+        across, down = row.full_scale
+        x0, y0, x1, y1 = (round(v, 1) for v in (x0 * across, y0 * down, x1 * across, y1 * down))
     # without a score of the detector's own a face still counts as found
     score = 1 if face.score is None else face.score
     yield from zip(_BOX, (x0, y0, x1 - x0, y1 - y0, score), strict=True)

@@ -63,6 +63,13 @@ class Media(Record):
         "record are in pixels of `size`",
     )
 
+    @property
+    def full_scale(self) -> tuple[float, float]:
+        """What x and y of the record are multiplied by to get the file's own pixels."""
+        if self.full_size is None:
+            return 1.0, 1.0
+        return self.full_size[0] / self.size[0], self.full_size[1] / self.size[1]
+
 
 @dataclass(frozen=True)
 class Opened:

@@ -4,8 +4,8 @@ Affdex: some 24 rows of metadata before the header, a byte order mark, a second 
 `EventSource`; `Timestamp` in milliseconds; named expressions 0-100, which are the SDK's own score
 and neither FACS intensity nor probability: they are kept as `activation` = score / 100; valence
 ±100; `Blink` is 0 or 1 in newer exports, a presence. `Timestamp` runs through the session; rows of
-a stimulus (`SourceStimuliName`) count from its first. Rows of other sensors are empty in these columns and are left out. Affectiva's JSON app writes
-the same names in camel case, with `FileName`.
+a stimulus (`SourceStimuliName`) count from its first. Rows of other sensors are empty in these
+columns and are left out. Affectiva's JSON app writes the same names in camel case, with `FileName`.
 
 FACET: tab-separated; `AUn Evidence` is the log10 of the odds that a coder would see the unit; it is
 kept as such. Rows of other sensors repeat the last numbers and are left out.
