@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from kuleshov import grounding
 from kuleshov.tools.faces import files
 from kuleshov.tools.faces.files.results import matched
+from kuleshov.tools.names import NamedFiles
 from kuleshov.tools.types import ActionUnit, Face, KuleshovError, Record
 from kuleshov.types import Inference
 
@@ -105,7 +106,7 @@ def read(source: str) -> tuple[str, list[Sighting]]:
     results = files.load(kind, path)
     return kind, [
         Sighting(
-            Path(row.media.replace("\\", "/")).stem.lower() if row.media else "",
+            row.media or "",
             row.frame,
             row.time_s,
             results.face(row, 1, 1),
@@ -132,9 +133,17 @@ def records(path: Path) -> Iterator[Inference]:
 
 def measured(inference: Inference) -> list[Sighting]:
     """The faces of a record; of a clip each one over time."""
-    name = Path(inference.media.path).stem.lower() if inference.media.path else ""
+    name = inference.media.path or ""
+    across, down = inference.media.full_scale
+
+    def in_full(face: Face) -> Face:
+        """Result files are in pixels of the file itself."""
+        x0, y0, x1, y1 = face.xyxy
+        box = (x0 * across, y0 * down, x1 * across, y1 * down)
+        return face.model_copy(update={"xyxy": box})
+
     return [
-        Sighting(name, face.frame, face.time_s, face)
+        Sighting(name, face.frame, face.time_s, in_full(face))
         for person in inference.people
         for face in person.timeline or ((person.face,) if person.face else ())
     ]
@@ -190,7 +199,7 @@ def agree(
 ) -> Agreement:
     """Compare what two sides say of the same faces.
 
-    Rows belong together by file name (where both name files), frame or time, and box (where both
+    Rows belong together by file (by its path, as far as both name it), frame or time, and box (where both
     have boxes). Raises KuleshovError if the sides have no picture or frame in common.
     """
     pairs, alone_a, alone_b = _pairs(a, b)
@@ -247,11 +256,13 @@ def _pairs(
     by_frame = all(seen.frame is not None for seen in (*a, *b))
     timed = all(seen.time_s is not None for seen in (*a, *b))
 
+    same = _same_names(a, b) if named else {}
+
     def places(side: Sequence[Sighting]) -> dict[tuple[Any, ...], list[Sighting]]:
         found: dict[tuple[Any, ...], list[Sighting]] = defaultdict(list)
         for seen in side:
             when = seen.frame if by_frame else seen.time_s if timed else None
-            found[seen.media if named else "", when].append(seen)
+            found[same.get(seen.media, seen.media) if named else "", when].append(seen)
         return found
 
     at_a, at_b = places(a), places(b)
@@ -261,6 +272,20 @@ def _pairs(
         found = matched([seen.face for seen in here], [seen.face for seen in there])
         pairs += [(here[i], there[j]) for i, j in found.items()]
     return pairs, len(a) - len(pairs), len(b) - len(pairs)
+
+
+def _same_names(a: Sequence[Sighting], b: Sequence[Sighting]) -> dict[str, str]:
+    """Names of side b, each to the name that side a has for the file, where it has one."""
+    ours = {seen.media for seen in a}
+    names, found, taken = NamedFiles(ours), dict[str, str](), set[str]()
+    for name in dict.fromkeys(seen.media for seen in b):
+        told = name if name in ours else names.find(name)
+        if told is not None and told in taken:
+            raise KuleshovError(f"nothing tells which of two files is {told} of the other side.")
+        if told is not None:
+            found[name] = told
+            taken.add(told)
+    return found
 
 
 def _near(place: tuple[Any, ...], others: dict[tuple[Any, ...], list[Sighting]]) -> list[Sighting]:

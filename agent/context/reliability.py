@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 from statistics import fmean, median_low
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from kuleshov.context.questions import Wording
 from kuleshov.context.scheme import Scheme, Variable
 from kuleshov.context.tables import read_text
 from kuleshov.influence import divergence
+from kuleshov.tools.names import NamedFiles, split_path
 from kuleshov.tools.statistics import Code, Level, alpha
 from kuleshov.tools.types import KuleshovError, Record
 from kuleshov.types import CodedVariable, Inference
@@ -185,7 +185,7 @@ def read_human(path: str) -> dict[str, dict[Unit, dict[str, str]]]:
     """People's codes by variable and unit, one a coder.
 
     A CSV with the columns media, variable, code; person ("1", or "1 2" for a pair; empty for
-    the scene) and coder may be there. Media are found by the file's name.
+    the scene) and coder may be there. Media are found by their path, as far as the table gives it.
 
     Raises:
         KuleshovError: it cannot be read, lacks a column, or codes a unit twice; names the line.
@@ -208,7 +208,7 @@ def read_human(path: str) -> dict[str, dict[Unit, dict[str, str]]]:
                 f"{path}, line {lines.line_num}: person must be a number, or two for a pair, got "
                 f"{row['person']!r}."
             ) from None
-        unit = (Path(row["media"] or "").name.lower(), people)
+        unit = ("/".join(split_path(row["media"] or "")), people)
         coder = row.get("coder") or "coder"
         codes = found.setdefault((row["variable"] or "").strip(), {}).setdefault(unit, {})
         if coder in codes:
@@ -225,9 +225,19 @@ def with_people(
 ) -> list[HumanAgreement]:
     """The model's codes against people's, a row a variable that both coded."""
     machine: dict[str, dict[Unit, CodedVariable]] = {}
+    names = NamedFiles(media for units in human.values() for media, _ in units)
+    owners: dict[str, str] = {}
     for inference in inferences:
+        told = names.find(inference.media.path) if inference.media.path else None
+        if told is None:
+            continue
+        if owners.setdefault(told, inference.media.sha256) != inference.media.sha256:
+            raise KuleshovError(
+                f"the table of codes names {told}, and nothing tells which of two files that is: "
+                "give it paths that tell them apart."
+            )
         for variable in inference.coded or ():
-            unit = (Path(inference.media.path or "").name.lower(), variable.people)
+            unit = (told, variable.people)
             machine.setdefault(variable.name, {})[unit] = variable
     rows = []
     for name, units in human.items():

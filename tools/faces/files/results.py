@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from kuleshov.tools.faces.base import FaceToolInfo, Observation, ToolError
 from kuleshov.tools.faces.files.table import FileError
 from kuleshov.tools.media import Frame, Media
-from kuleshov.tools.names import find_named
+from kuleshov.tools.names import NamedFiles
 from kuleshov.tools.types import Face, KuleshovError, first_line
 
 NO_BOX = "the file gives no box: the whole picture stands for it"
@@ -106,6 +106,7 @@ class FileFaces:
         self._by_media: dict[str, list[ResultRow]] = {}
         for row in rows:
             self._by_media.setdefault(row.media or "", []).append(row)
+        self._names = NamedFiles(name for name in self._by_media if name)
 
     def check_inputs(self, paths: Sequence[str]) -> None:
         """Whether one file can tell of all these, in any order. Raises FileError."""
@@ -118,7 +119,7 @@ class FileFaces:
         owners: dict[str, str] = {}
         for path in files:
             try:
-                told = find_named(path, self._by_media)
+                told = self._names.find(path)
             except KuleshovError:
                 continue  # refused when it is read: the others have rows of their own
             if told and owners.setdefault(told, path) != path:
@@ -217,7 +218,7 @@ class FileFaces:
             return rows, () if rows else (f"{name} has no rows",)
         names = [told for told in self._by_media if told]
         try:
-            told = find_named(media.path, names) if media.path else None
+            told = self._names.find(media.path) if media.path else None
         except KuleshovError as error:
             raise FileError(f"{self.results.path} {error}.") from None
         if told is not None:
