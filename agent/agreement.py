@@ -199,8 +199,8 @@ def agree(
 ) -> Agreement:
     """Compare what two sides say of the same faces.
 
-    Rows belong together by file (by its path, as far as both name it), frame or time, and box (where both
-    have boxes). Raises KuleshovError if the sides have no picture or frame in common.
+    Rows belong together by file (by its path, as far as both name it), frame or time, and box
+    (where both have boxes). Raises KuleshovError if the sides have no picture or frame in common.
     """
     pairs, alone_a, alone_b = _pairs(a, b)
     if not pairs:

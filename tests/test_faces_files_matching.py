@@ -130,7 +130,7 @@ def test_pictures_of_one_name_in_two_folders(tmp_path) -> None:
     for folder, p in (("happy", 0.9), ("sad", 0.1)):
         (found,) = observe(tool, [BLACK], still(f"{folder}/a.jpg", folder)).faces[0]
         assert found.unit(12).probability == p
-    with pytest.raises(FileError, match="names happy/a.jpg, sad/a.jpg, and nothing tells"):
+    with pytest.raises(FileError, match=r"names happy/a.jpg, sad/a.jpg, and nothing tells"):
         observe(tool, [BLACK], still("/elsewhere/a.jpg", "e"))
 
 
