@@ -90,6 +90,8 @@ def test_formats(tmp_path: Path, suffix: str, form: str, exact: bool) -> None:
         "frames": (),
         "read": None,
         "cuts_s": (),
+        "frame_count": None,
+        "full_size": None,
     }
     import hashlib
 

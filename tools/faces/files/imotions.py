@@ -46,8 +46,9 @@ STEPS = (0.25, 0.5, 0.75)
 
 def affdex(path: Path) -> Results:
     """Read an iMotions export of Affdex (CSV), or Affectiva's JSON. Raises FileError."""
+    notes: tuple[str, ...] = ()
     if path.suffix.lower() == ".json":
-        rows, notes = _from_json(path), ()
+        rows = _from_json(path)
     else:
         table = read(path, is_header=_is_affdex)
         table.require("Timestamp", "Brow Furrow", tool="Affdex (iMotions)")

@@ -197,7 +197,7 @@ def _numbers(line: Line, column: str) -> list[float] | None:
     except (ValueError, TypeError, KeyError, RecursionError):
         raise FileError(
             f"{line.file}, row {line.number}: {column} must be a list of numbers but is "
-            f"{text[:40]!r}."
+            f"{(text or '')[:40]!r}."
         ) from None
 
 
