@@ -258,6 +258,9 @@ class Agent:
             limits=Limits(
                 concurrency=chosen.concurrency,
                 requests_per_minute=chosen.requests_per_minute,
+                timeout_s=chosen.server_timeout_s,
+                proxy=chosen.server_proxy,
+                picture_pixels=chosen.picture_pixels,
                 price_in=chosen.price_in,
                 price_out=chosen.price_out,
             ),

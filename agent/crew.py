@@ -19,7 +19,7 @@ from kuleshov.settings import Settings
 from kuleshov.state import Desk, Picture, Plain
 from kuleshov.tools import process
 from kuleshov.tools.faces.base import FaceTool
-from kuleshov.tools.mllm.base import Conversation, Generation, Mllm
+from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, ServerRefusedError
 from kuleshov.tools.speech import Recogniser
 from kuleshov.tools.types import KuleshovError, LabelSet
 from kuleshov.types import Gap
@@ -159,7 +159,13 @@ def check_stop(config: RunnableConfig) -> None:
 
 
 def gap(step: str, error: Exception) -> Plain:
-    """The gap that a failure leaves; what is not a tool's own sentence is named by its type."""
+    """The gap that a failure leaves; what is not a tool's own sentence is named by its type.
+
+    Raises:
+        ServerRefusedError: that the server refuses everything is no gap of one reading.
+    """
+    if isinstance(error, ServerRefusedError):
+        raise error
     if not isinstance(error, KuleshovError):
         log.debug("step %s failed", step, exc_info=error)
     text = str(error).strip().splitlines()

@@ -106,6 +106,20 @@ class Settings(BaseSettings):
     allow_remote: bool = Field(False, description="a model server may be another machine")
     concurrency: int = Field(8, ge=1, le=1024, description="requests to a model server at once")
     requests_per_minute: float | None = Field(None, gt=0, description="to a model server")
+    server_timeout_s: float = Field(
+        300,
+        gt=0,
+        description="seconds that a model server may be silent; an answer that is being written "
+        "may take ten times as long",
+    )
+    server_proxy: bool = Field(
+        False, description="reach a model server elsewhere through the proxy of the environment"
+    )
+    picture_pixels: int = Field(
+        1_048_576,
+        ge=65_536,
+        description="most pixels of a picture sent to a model server; larger ones are scaled",
+    )
     price_in: float | None = Field(None, ge=0, description="of a million tokens read")
     price_out: float | None = Field(None, ge=0, description="of a million tokens written")
     _files: tuple[SettingsFile, ...] = PrivateAttr(())

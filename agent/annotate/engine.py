@@ -14,12 +14,13 @@ from typing import Any
 from kuleshov.annotate import items
 from kuleshov.annotate.items import Work
 from kuleshov.annotate.store import RunDirectory
+from kuleshov.tools.mllm.base import ServerRefusedError
 from kuleshov.tools.types import KuleshovError
 from kuleshov.types import Inference
 
 Agent = Any  # the floor above imports this file; its `infer` and `crew` are used
 
-PACE = ("allow_remote", "concurrency", "requests_per_minute", "price_in", "price_out")
+PACE = ("allow_remote", "concurrency", "requests_per_minute", "price_in", "price_out", "server_timeout_s", "server_proxy")
 """Settings that change how fast a run is or what it costs, not what its records say."""
 
 log = logging.getLogger("kuleshov")
@@ -80,7 +81,11 @@ def plan(agent: Agent, source: Any, context: Sequence[str]) -> dict[str, Any]:
 
 
 def read_one(agent: Agent, work: Work, context: Sequence[str]) -> Answer:
-    """One item from its source to its line; whatever goes wrong with it is its failure."""
+    """One item from its source to its line; whatever goes wrong with it is its failure.
+
+    Raises:
+        ServerRefusedError: what goes wrong is not the item's, and ends the run.
+    """
     if work.problem is not None or work.source is None:
         return Answer(work, None, work.problem or "there is nothing to read.")
     try:
@@ -90,6 +95,8 @@ def read_one(agent: Agent, work: Work, context: Sequence[str]) -> Answer:
             said=list(work.said),
             boxes=list(work.boxes),
         )
+    except ServerRefusedError:
+        raise
     except KuleshovError as error:
         return Answer(work, None, str(error))
     except Exception as error:  # one item's trouble is not the run's
@@ -148,16 +155,28 @@ def run_locally(
 ) -> None:
     """Read the items with `workers` graphs at once; this thread alone writes.
 
-    At most twice as many items as workers are in memory. An interruption (KeyboardInterrupt)
+    At most twice as many items as workers are in memory. A server that refuses everything ends
+    the run with its own words: items that end are written, those not answered stay undone. An interruption (KeyboardInterrupt)
     lets the items in hand end and be written, then goes on; a second one does not wait.
+
+    Raises:
+        ServerRefusedError: see above.
     """
     left = to_do(run, found, progress)
     hands: set[Future[Answer | None]] = set()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="kuleshov")
     stop = threading.Event()
+    refused: list[ServerRefusedError] = []
 
     def work_on(work: Work) -> Answer | None:
-        return None if stop.is_set() else read_one(agent, work, context)
+        if stop.is_set():
+            return None
+        try:
+            return read_one(agent, work, context)
+        except ServerRefusedError as error:
+            stop.set()  # this item and those after it stay undone
+            refused.append(error)
+            return None
 
     def collect(timeout: float | None) -> None:
         finished, _ = wait(hands, timeout=timeout, return_when=FIRST_COMPLETED)
@@ -171,6 +190,8 @@ def run_locally(
 
     try:
         for work in left:
+            if refused:
+                break
             hands.add(pool.submit(work_on, work))
             while len(hands) >= 2 * workers:
                 collect(0.5)
@@ -178,6 +199,8 @@ def run_locally(
                 watch(progress)
         while hands:
             collect(0.5)
+        if refused:
+            raise refused[0]
     except KeyboardInterrupt:
         stop.set()
         while hands:

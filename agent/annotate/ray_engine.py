@@ -17,6 +17,7 @@ from kuleshov.annotate.engine import Answer, Progress, Watcher, read_one, store,
 from kuleshov.annotate.items import Work
 from kuleshov.annotate.store import RunDirectory
 from kuleshov.tools.mllm.batching import batched
+from kuleshov.tools.mllm.base import ServerRefusedError
 from kuleshov.tools.types import KuleshovError
 
 CHUNK = 16  # items that an actor is handed at once
@@ -34,8 +35,14 @@ class Reader:
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         works = [pickle.loads(data) for data in rows["work"]]
-        answers = self.pool.map(lambda work: read_one(self.agent, work, self.context), works)
+        answers = self.pool.map(self._answer, works)
         return {"answer": [pickle.dumps(answer) for answer in answers]}
+
+    def _answer(self, work: Work) -> Answer | ServerRefusedError:
+        try:
+            return read_one(self.agent, work, self.context)
+        except ServerRefusedError as error:  # handed on as it is; Ray would wrap it in its own
+            return error
 
 
 def run_on_ray(
@@ -59,6 +66,7 @@ def run_on_ray(
 
     Raises:
         KuleshovError: Ray is not installed, or no actor could be started.
+        ServerRefusedError: the model's server refuses everything; what is not written is undone.
     """
     try:
         import ray
@@ -95,7 +103,9 @@ def run_on_ray(
                 num_cpus=cpus,
             )
             for row in answers.iter_rows():
-                answer: Answer = pickle.loads(row["answer"])
+                answer: Answer | ServerRefusedError = pickle.loads(row["answer"])
+                if isinstance(answer, ServerRefusedError):
+                    raise answer
                 if answer.work.key in waiting:
                     waiting.discard(answer.work.key)
                     store(run, answer, progress)

@@ -25,6 +25,43 @@ class CannotScoreError(MllmError):
     """This model gives no likelihoods of answers; it may be asked for numbers in words."""
 
 
+class EndpointError(MllmError):
+    """A server that does not answer, or refuses one request, in its own words.
+
+    passing: it may answer another time; status: of HTTP, or what the answer says instead; said:
+    the server's own words, "" where it said none.
+    """
+
+    def __init__(
+        self, text: str, *, passing: bool = False, status: int = 0, said: str = ""
+    ) -> None:
+        super().__init__(text)
+        self.passing, self.status, self.said = passing, status, said
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        facts = {"passing": self.passing, "status": self.status, "said": self.said}
+        return type(self), (str(self),), facts
+
+
+class ServerRefusedError(EndpointError):
+    """The server refuses for a reason that holds for every item: key, credit, model, no eyes.
+
+    It says nothing of the item that was asked about: a run stops, and the item stays undone.
+    """
+
+
+class ListedScores(list[float]):
+    """Log-likelihoods that rest on the tokens a server lists.
+
+    mass: the probability that the listed tokens give to the answers; floored: answers that were
+    not listed and were given the smallest listed probability, which is their upper bound.
+    """
+
+    def __init__(self, logs: Sequence[float], mass: float, floored: Sequence[str]) -> None:
+        super().__init__(logs)
+        self.mass, self.floored = mass, tuple(floored)
+
+
 class MllmInfo(Record):
     """What a model is and how it is run; goes into the provenance of every record."""
 

@@ -12,13 +12,14 @@ from typing import Any
 
 @dataclass
 class Usage:
-    """Sums; `cost` is None where no price is known."""
+    """Sums; `cost` is None where no price is known; `notes`: how the server was asked."""
 
     requests: int = 0
     retries: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, *, retries: int, tokens_in: int, tokens_out: int, cost: float | None) -> None:
@@ -30,6 +31,18 @@ class Usage:
             if cost is not None:
                 self.cost = (self.cost or 0.0) + cost
 
+    def note(self, **facts: Any) -> None:
+        """How the server was asked, where that was not as usual; the last word holds."""
+        with self.lock:
+            self.notes.update(facts)
+
+    def note_picture(self, sent: tuple[int, int], had: tuple[int, int]) -> None:
+        """The width and height of the largest picture that was sent, and what it had before."""
+        with self.lock:
+            known = self.notes.get("picture_sent", (0, 0))
+            if sent[0] * sent[1] >= known[0] * known[1]:
+                self.notes.update(picture_sent=list(sent), picture_had=list(had))
+
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a record; empty if no server was asked."""
         if not self.requests:
@@ -40,6 +53,7 @@ class Usage:
             "tokens_in": self.tokens_in,
             "tokens_out": self.tokens_out,
             "cost": None if self.cost is None else round(self.cost, 8),
+            **self.notes,
         }
 
 
