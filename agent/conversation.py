@@ -6,6 +6,7 @@ reuse what the model has already read.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import math
@@ -125,6 +126,12 @@ class Writer:
         by_first_word = self.each and info.scores_by != "likelihood"
         self.stated = not info.scores_labels or by_first_word
         self.definitions = labels.definitions if labels else {}
+
+    def for_numbers(self) -> Writer:
+        """A writer that asks for stated numbers, for a model whose scores cannot be used."""
+        made = copy.copy(self)
+        made.stated = True
+        return made
 
     def _about(self, labels: Sequence[str], *, expression: bool = False) -> dict[str, Any]:
         """What a question about labels is rendered with."""

@@ -11,7 +11,8 @@ from typing import Literal
 from kuleshov import conversation, fusion
 from kuleshov.crew import Crew
 from kuleshov.examples import Example
-from kuleshov.tools.mllm.base import Conversation
+from kuleshov.tools.mllm import usage
+from kuleshov.tools.mllm.base import Conversation, ListedScores
 from kuleshov.tools.types import EmotionScores, KuleshovError
 
 STATED_TOKENS = 16  # a label, which is a few tokens, its number, and what JSON puts around them
@@ -70,12 +71,19 @@ class Likelihood:
         crew = self.crew
         logs = crew.mllm.score(talk, _answers(labels, mode))
         method = crew.mllm.info.scores_by
+        if isinstance(logs, ListedScores):
+            note_listed(logs)
         if mode == "multi":
             method += " of yes against no"
         if crew.settings.prior_correction and crew.labels.mode != "free":
             prior = self._prior(asked, tuple(labels), mode, shots)
-            logs = [value - base for value, base in zip(logs, prior, strict=True)]
-            method += ", content-free prior removed"
+            # the prior of a label that is not listed is known as an upper bound only
+            unlisted = getattr(prior, "floored", ())
+            if unlisted:
+                method += f", content-free prior not removed (it lacks {', '.join(unlisted)})"
+            else:
+                logs = [value - base for value, base in zip(logs, prior, strict=True)]
+                method += ", content-free prior removed"
         temperature = crew.temperatures.get(asked, 1.0)
         if asked in crew.temperatures:
             method += f", temperature {temperature:.3g}"
@@ -129,6 +137,19 @@ class Likelihood:
                     talk = writer.direct(blank, None, None, nothing, labels)
                 crew.priors[key] = crew.mllm.score([*before_all, *talk], _answers(labels, mode))
             return crew.priors[key]
+
+
+def note_listed(logs: ListedScores) -> None:
+    """Into the record: the least mass of a reading's lists, and labels that were not listed."""
+    meter = usage.current()
+    if meter is None:
+        return
+    with meter.lock:
+        least = min(logs.mass, meter.notes.get("least_listed_mass", 1.0))
+        meter.notes["least_listed_mass"] = round(least, 4)
+        known = {*meter.notes.get("labels_not_listed", ()), *logs.floored}
+        if known:
+            meter.notes["labels_not_listed"] = sorted(known)
 
 
 def _answers(labels: Sequence[str], mode: str) -> Sequence[str]:

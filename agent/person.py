@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from kuleshov.conditions import Shown
 from kuleshov.crew import Crew, gap
 from kuleshov.likelihood import Likelihood
 from kuleshov.state import PersonState, Plain
-from kuleshov.tools.mllm.base import Conversation
+from kuleshov.tools.mllm.base import CannotScoreError, Conversation
 from kuleshov.tools.tracks import Track
 from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import (
@@ -29,6 +30,7 @@ from kuleshov.types import (
     Person,
 )
 
+Reading = Literal["face", "context", "both", "direct", "mllm"]
 WANTED: dict[str, tuple[Literal["context", "both", "mllm"], ...]] = {
     "text": ("both",),
     "bayes": ("context", "both"),
@@ -260,9 +262,18 @@ class PersonNodes:
         )
         return measured, incongruence.candidates(parted)
 
-    def likelihoods(
-        self, state: PersonState, name: Literal["face", "context", "both", "direct", "mllm"]
-    ) -> EmotionScores | None:
+    def likelihoods(self, state: PersonState, name: Reading) -> EmotionScores | None:
+        """As `_scored`; numbers are asked for where a server's lists do not tell the labels."""
+        try:
+            return self._scored(state, name)
+        except CannotScoreError:
+            if self.crew.writer.stated:
+                raise
+            # the method of the reading then says "stated"
+            crew = dataclasses.replace(self.crew, writer=self.crew.writer.for_numbers())
+            return PersonNodes(crew)._scored(state, name)
+
+    def _scored(self, state: PersonState, name: Reading) -> EmotionScores | None:
         """p(label) from the model's label log-likelihoods, or None if there is nothing to go by.
 
         `both` scores the labels after the explanation, `direct` from the same without one, `face`

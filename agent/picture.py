@@ -22,6 +22,7 @@ from kuleshov.tools.faces import observe
 from kuleshov.tools.faces.files import FileError
 from kuleshov.tools.media import Media
 from kuleshov.tools.mllm import usage
+from kuleshov.tools.mllm.base import CannotScoreError
 from kuleshov.tools.tracks import Track
 from kuleshov.tools.transcript import Cue
 from kuleshov.tools.types import Face, KuleshovError
@@ -101,7 +102,10 @@ class PictureNodes:
         scene = self._described([shown], config)
         if scene.people_present is None and self.crew.mllm.info.scores_labels:
             talk = self.crew.writer.probe([shown], "a person")
-            yes, no = self.crew.mllm.score(talk, ["yes", "no"])
+            try:
+                yes, no = self.crew.mllm.score(talk, ["yes", "no"])
+            except CannotScoreError:  # a server whose lists do not tell: it stays unknown
+                return scene
             scene = scene.model_copy(update={"people_present": yes > no})
         return scene
 

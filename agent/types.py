@@ -308,8 +308,10 @@ class Provenance(Record):
     seed: int = 0
     versions: dict[str, str] = {}
     seconds: dict[str, float] = Field({}, description="by step; total: start to end")
-    usage: dict[str, float | None] = Field(
-        {}, description="asked of a model server: requests, retries, tokens in and out, cost"
+    usage: dict[str, float | str | list[int] | list[str] | None] = Field(
+        {},
+        description="asked of a model server: requests, retries, tokens in and out, cost, "
+        "and how it was asked: form of answers, size of pictures, what was left out",
     )
 
 

@@ -76,9 +76,10 @@ def test_what_does_not_pass_is_one_sentence(wrong, told):
     with ModelServer(lambda *_: wrong) as server, pytest.raises(EndpointError) as error:
         endpoint(server).generate(TALK)
     assert told in str(error.value)
-    assert "(4 tries)" in str(error.value)
+    tries = 3 if wrong == "slow" else 4  # the same work would be done again and again
+    assert f"({tries} tries)" in str(error.value)
     assert error.value.passing
-    assert len(server.bodies) == 4
+    assert len(server.bodies) == tries
 
 
 @pytest.mark.parametrize(

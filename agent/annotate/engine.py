@@ -20,7 +20,15 @@ from kuleshov.types import Inference
 
 Agent = Any  # the floor above imports this file; its `infer` and `crew` are used
 
-PACE = ("allow_remote", "concurrency", "requests_per_minute", "price_in", "price_out", "server_timeout_s", "server_proxy")
+PACE = (
+    "allow_remote",
+    "concurrency",
+    "requests_per_minute",
+    "price_in",
+    "price_out",
+    "server_timeout_s",
+    "server_proxy",
+)
 """Settings that change how fast a run is or what it costs, not what its records say."""
 
 log = logging.getLogger("kuleshov")

@@ -16,8 +16,8 @@ from typing import Any
 from kuleshov.annotate.engine import Answer, Progress, Watcher, read_one, store, to_do
 from kuleshov.annotate.items import Work
 from kuleshov.annotate.store import RunDirectory
-from kuleshov.tools.mllm.batching import batched
 from kuleshov.tools.mllm.base import ServerRefusedError
+from kuleshov.tools.mllm.batching import batched
 from kuleshov.tools.types import KuleshovError
 
 CHUNK = 16  # items that an actor is handed at once
