@@ -11,8 +11,7 @@ from typing import Literal
 from kuleshov import conversation, fusion
 from kuleshov.crew import Crew
 from kuleshov.examples import Example
-from kuleshov.tools.mllm import usage
-from kuleshov.tools.mllm.base import Conversation, ListedScores
+from kuleshov.tools.mllm.base import Conversation
 from kuleshov.tools.types import EmotionScores, KuleshovError
 
 STATED_TOKENS = 16  # a label, which is a few tokens, its number, and what JSON puts around them
@@ -71,8 +70,6 @@ class Likelihood:
         crew = self.crew
         logs = crew.mllm.score(talk, _answers(labels, mode))
         method = crew.mllm.info.scores_by
-        if isinstance(logs, ListedScores):
-            note_listed(logs)
         if mode == "multi":
             method += " of yes against no"
         if crew.settings.prior_correction and crew.labels.mode != "free":
@@ -137,19 +134,6 @@ class Likelihood:
                     talk = writer.direct(blank, None, None, nothing, labels)
                 crew.priors[key] = crew.mllm.score([*before_all, *talk], _answers(labels, mode))
             return crew.priors[key]
-
-
-def note_listed(logs: ListedScores) -> None:
-    """Into the record: the least mass of a reading's lists, and labels that were not listed."""
-    meter = usage.current()
-    if meter is None:
-        return
-    with meter.lock:
-        least = min(logs.mass, meter.notes.get("least_listed_mass", 1.0))
-        meter.notes["least_listed_mass"] = round(least, 4)
-        known = {*meter.notes.get("labels_not_listed", ()), *logs.floored}
-        if known:
-            meter.notes["labels_not_listed"] = sorted(known)
 
 
 def _answers(labels: Sequence[str], mode: str) -> Sequence[str]:

@@ -164,8 +164,9 @@ def run_locally(
     """Read the items with `workers` graphs at once; this thread alone writes.
 
     At most twice as many items as workers are in memory. A server that refuses everything ends
-    the run with its own words: items that end are written, those not answered stay undone. An interruption (KeyboardInterrupt)
-    lets the items in hand end and be written, then goes on; a second one does not wait.
+    the run with its own words: items that end are written, those not answered stay undone. An
+    interruption (KeyboardInterrupt) lets the items in hand end and be written, then goes on; a
+    second one does not wait.
 
     Raises:
         ServerRefusedError: see above.

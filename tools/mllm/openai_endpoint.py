@@ -272,7 +272,10 @@ class EndpointMllm:
                     raise
                 return []
 
-        return top_logprobs.score_listed(found, answers, go_on, self.name)
+        scores = top_logprobs.score_listed(found, answers, go_on, self.name)
+        if (meter := usage.current()) is not None:
+            meter.note_listed(scores.mass, scores.floored)
+        return scores
 
     def _try_out(self) -> bool:
         """Whether labels can be scored; asked with a tiny picture, which tells if it has eyes.

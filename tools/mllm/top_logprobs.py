@@ -18,7 +18,13 @@ MOST_UNTOLD = 0.05  # of it may lie on tokens that begin several labels
 LEAST_LOG = -20.0  # servers write -9999 for what they do not tell
 DEPTH = 3  # tokens that are looked at to tell two labels apart
 WORDS = frozenset(
-    ["a", "about", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "but", "by", "can", "could", "do", "does", "for", "from", "had", "has", "have", "he", "her", "here", "him", "his", "how", "i", "if", "in", "is", "it", "its", "just", "me", "more", "most", "my", "no", "nor", "not", "now", "of", "on", "one", "only", "or", "other", "our", "out", "she", "so", "some", "such", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "to", "too", "under", "up", "us", "was", "we", "well", "were", "what", "when", "which", "who", "why", "will", "with", "would", "yes", "you", "your"]
+    """
+    a about all also am an and any are as at be but by can could do does for from had has
+    have he her here him his how i if in is it its just me more most my no nor not now of on
+    one only or other our out she so some such than that the their them then there these
+    they this to too under up us was we well were what when which who why will with would
+    yes you your
+    """.split()  # noqa: SIM905 - a list of strings would fill a page
 )
 
 

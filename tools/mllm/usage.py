@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -42,6 +42,15 @@ class Usage:
             known = self.notes.get("picture_sent", (0, 0))
             if sent[0] * sent[1] >= known[0] * known[1]:
                 self.notes.update(picture_sent=list(sent), picture_had=list(had))
+
+    def note_listed(self, mass: float, floored: Sequence[str]) -> None:
+        """The least probability that lists gave to the labels, and labels that they lack."""
+        with self.lock:
+            least = min(mass, self.notes.get("least_listed_mass", 1.0))
+            self.notes["least_listed_mass"] = round(least, 4)
+            if floored or "labels_not_listed" in self.notes:
+                known = {*self.notes.get("labels_not_listed", ()), *floored}
+                self.notes["labels_not_listed"] = sorted(known)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a record; empty if no server was asked."""
