@@ -31,7 +31,8 @@ class ModelServer:
     script(number of the chat request, its body) says what goes wrong: None: nothing; an int: that
     status; (status, headers, text); "cut": the connection ends in mid-answer; "slow": it takes
     half a second longer than a client of 0.3 s waits; "html": a page in place of JSON; "empty": no
-    text in the answer. logprobs: whether they are listed, or "refused".
+    text in the answer. logprobs: whether they are listed, or "refused"; top: the tokens listed for
+    a request; probe: as script, for the question at the beginning; props: what /props says.
     """
 
     def __init__(
@@ -40,7 +41,11 @@ class ModelServer:
         *,
         logprobs: bool | str = True,
         models: tuple[str, ...] = ("tiny-vl",),
+        top: Callable[[dict], list[tuple[str, float]]] | None = None,
+        probe: Callable[[dict], Any] | None = None,
+        props: dict | None = None,
     ) -> None:
+        self.top, self.probe, self.props = top, probe, props
         self.script, self.logprobs, self.models = script, logprobs, models
         self.bodies: list[dict] = []
         self.headers: list[dict] = []
@@ -58,7 +63,13 @@ class ModelServer:
                 pass
 
             def do_GET(self) -> None:
-                self.reply(200, json.dumps({"data": [{"id": name} for name in outer.models]}))
+                if self.path == "/props" and outer.props is not None:
+                    return self.reply(200, json.dumps(outer.props))
+                if self.path == "/props":
+                    return self.reply(404, "")
+                return self.reply(
+                    200, json.dumps({"data": [{"id": name} for name in outer.models]})
+                )
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -109,6 +120,8 @@ class ModelServer:
             said = {"error": {"message": "logprobs is not supported"}}
             return handler.reply(400, json.dumps(said))
         wrong = self.script(number, body) if self.script and number >= 0 else None
+        if number < 0 and self.probe is not None:
+            wrong = self.probe(body)
         if isinstance(wrong, int):
             wrong = (wrong, {}, json.dumps({"error": {"message": f"told to say {wrong}"}}))
         if isinstance(wrong, tuple):
@@ -131,6 +144,7 @@ class ModelServer:
         choice: dict[str, Any] = {"message": {"content": content}, "finish_reason": "stop"}
         if body.get("logprobs") and self.logprobs:
             top = [("Happ", -0.4), ("sad", -1.5), (" neutral", -2.5), ("s", -3.0), ("!", -5.0)]
+            top = self.top(body) if self.top is not None else top
             listed = [{"token": token, "logprob": log} for token, log in top]
             choice["logprobs"] = {"content": [{"top_logprobs": listed}]}
         usage = {"prompt_tokens": 100, "completion_tokens": 10}
