@@ -101,9 +101,11 @@ def test_a_refusal_of_one_item_is_its_own_and_is_asked_once(refusal, tmp_path):
     ],
 )
 def test_the_servers_own_sentence_is_shown(text, words):
-    with ModelServer(lambda *_: (400, {}, text)) as server:
-        with pytest.raises(EndpointError, match=words):
-            endpoint(server).generate(TALK)
+    with (
+        ModelServer(lambda *_: (400, {}, text)) as server,
+        pytest.raises(EndpointError, match=words),
+    ):
+        endpoint(server).generate(TALK)
 
 
 def test_an_error_in_an_answer_with_200_is_a_refusal():
@@ -217,9 +219,11 @@ def test_a_model_that_can_be_kept_from_thinking_is_scored():
 
 def test_a_server_without_eyes_says_so_at_once():
     blind = said(500, "image input is not supported - hint: provide the mmproj")
-    with ModelServer(probe=lambda _: blind) as server:
-        with pytest.raises(ServerRefusedError, match="takes no pictures: image input is not"):
-            endpoint(server)
+    with (
+        ModelServer(probe=lambda _: blind) as server,
+        pytest.raises(ServerRefusedError, match="takes no pictures: image input is not"),
+    ):
+        endpoint(server)
 
 
 def test_no_more_at_once_than_llama_cpp_has_slots():
@@ -266,15 +270,19 @@ def test_an_answer_without_end_is_cut():
         told = endpoint(server).generate(TALK, max_new_tokens=10)
     assert not told.finished
     assert len(told.text) < 1000
-    with ModelServer(lambda *_: completion("x" * (9 << 20))) as server:
-        with pytest.raises(EndpointError, match="more than 8 MB"):
-            endpoint(server).generate(TALK)
+    with (
+        ModelServer(lambda *_: completion("x" * (9 << 20))) as server,
+        pytest.raises(EndpointError, match="more than 8 MB"),
+    ):
+        endpoint(server).generate(TALK)
 
 
 def test_what_cannot_be_unpacked_is_one_sentence():
-    with ModelServer(lambda *_: (200, {"content-encoding": "gzip"}, "no gzip")) as server:
-        with pytest.raises(EndpointError, match="cannot be unpacked"):
-            endpoint(server).generate(TALK)
+    with (
+        ModelServer(lambda *_: (200, {"content-encoding": "gzip"}, "no gzip")) as server,
+        pytest.raises(EndpointError, match="cannot be unpacked"),
+    ):
+        endpoint(server).generate(TALK)
 
 
 def test_keys_are_in_no_address_and_in_no_message(monkeypatch):
@@ -282,9 +290,11 @@ def test_keys_are_in_no_address_and_in_no_message(monkeypatch):
         models.check("http://127.0.0.1/v1?api_key=geheim#m")
     assert "geheim" not in str(error.value)
     monkeypatch.setenv("KULESHOV_API_KEY", "geheim")
-    with ModelServer(lambda *_: said(401, "the key geheim is wrong")) as server:
-        with pytest.raises(ServerRefusedError) as error:
-            endpoint(server).generate(TALK)
+    with (
+        ModelServer(lambda *_: said(401, "the key geheim is wrong")) as server,
+        pytest.raises(ServerRefusedError) as error,
+    ):
+        endpoint(server).generate(TALK)
     assert "geheim" not in str(error.value)
 
 
