@@ -502,12 +502,6 @@ class EndpointMllm:
             with self._gate:
                 self._await_turn()
                 try:
-    def _connected(self) -> Any:
-        """The client; in a forked process a new one, or answers would come to the wrong process."""
-        if self._born != generation():
-            self.http, self._born = self._connect(), generation()
-        return self.http
-
                     status, told, headers = self._exchange(verb, path, body, on_token)
                     if status == 200:
                         return told, tries - 1
