@@ -495,7 +495,7 @@ class EndpointMllm:
         """A JSON answer and how many tries it took beyond the first."""
         import httpx
 
-        why, tries, timeouts = "", 0, 0
+        why, tries, vain = "", 0, 0
         while tries < self.limits.attempts:
             pause: float | None = None
             tries += 1
@@ -509,14 +509,15 @@ class EndpointMllm:
                     pause = _retry_after(headers)
                 except httpx.TimeoutException:
                     why = f"did not answer within {self.limits.timeout_s:g} s"
-                    timeouts += 1
+                    vain += 1
                 except httpx.DecodingError:
                     why = "answered with what cannot be unpacked"
+                    vain += 1  # a server that packs wrongly does so again
                 except httpx.TransportError as error:
                     why = f"cannot be reached: {_first(error)}"
                 except ValueError as error:
                     why = f"answered with {error}"
-            if timeouts >= TIMEOUTS:
+            if vain >= TIMEOUTS:
                 break
             if tries < self.limits.attempts:
                 self._back_off(tries - 1, pause)
