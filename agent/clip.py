@@ -51,29 +51,38 @@ class ClipNodes:
             settings.sampling, rate=settings.rate, count=settings.frames, start_s=settings.start_s
         )
         read_s = 0.0
+        found_in: dict[int, list[Face]] = {}
+        end_s: float | None = None
         for batch in _batches(samples, AT_ONCE):
-            faces: list[list[Face]] = [[] for _ in batch]
-            if not broken:
+            # a frame that stays on the screen is measured once
+            fresh = _first_of_each(batch, known=found_in)
+            if fresh and not broken:
                 try:
                     seen = observe(
                         self.crew.faces,
-                        [sample.image for sample in batch],
+                        [sample.image for sample in fresh],
                         stream.media(),
-                        [sample.frame for sample in batch],
+                        [sample.frame for sample in fresh],
                     )
-                    faces = seen.faces
+                    found_in |= {
+                        sample.frame.index: faces
+                        for sample, faces in zip(fresh, seen.faces, strict=True)
+                    }
                     reasons |= dict.fromkeys(seen.gaps)
                 except FileError:  # of another clip: what the user gave is wrong
                     raise
                 except Exception as error:
                     broken = True
                     gaps.append(gap("faces", error))
-            for sample, found in zip(batch, faces, strict=True):
+            for sample in batch:
+                found = [] if broken else found_in.get(sample.frame.index, [])
                 tracker.add(
                     found, sample.image, sample.frame.index, sample.frame.time_s, sample.cut
                 )
                 keys.add(sample, found)
-            read_s = batch[-1].frame.time_s
+            last = batch[-1].frame
+            found_in = {last.index: found_in[last.index]} if last.index in found_in else {}
+            read_s = last.time_s
             if options.get("progress"):
                 options["progress"]("faces", read_s, stream.duration_s)
             if options.get("stop") is not None and options["stop"].is_set():
@@ -85,13 +94,17 @@ class ClipNodes:
                         stopped_s=read_s,
                     ).model_dump()
                 )
+                end_s = read_s
                 break
         if not keys.kept:
             raise KuleshovError(
                 f"{stream.clip.name} has no frame from {settings.start_s:g} s on: it ends at "
                 f"{stream.duration_s:.1f} s."
             )
-        tracks = [timelines.analysed(track) for track in tracker.tracks(read_s)]
+        tracks = [
+            timelines.analysed(track)
+            for track in tracker.tracks(stream.duration_s if end_s is None else end_s)
+        ]
         wanted = [0.0, *stream.cuts_s[: settings.frames]]
         for track in sorted(tracks, key=lambda t: -len(t.times_s))[: settings.max_people]:
             wanted += [track.times_s[s.peak] for s in moments.choose(track, settings.moments)]
@@ -101,9 +114,9 @@ class ClipNodes:
             "media": stream.media(tuple(one.frame for one in kept)).model_dump(mode="json"),
             "faces": [
                 [
-                    track.face(track.frames.index(one.frame.index)).model_dump(mode="json")
+                    track.face(track.times_s.index(one.frame.time_s)).model_dump(mode="json")
                     for track in tracks
-                    if one.frame.index in track.frames
+                    if one.frame.time_s in track.times_s
                 ]
                 for one in kept
             ],
@@ -215,6 +228,15 @@ class ClipNodes:
 def _batches(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
     while batch := list(itertools.islice(samples, size)):
         yield batch
+
+
+def _first_of_each(batch: list[Sample], known: dict[int, list[Face]]) -> list[Sample]:
+    """The samples whose frame is neither known nor earlier in the batch."""
+    first: dict[int, Sample] = {}
+    for sample in batch:
+        if sample.frame.index not in known:
+            first.setdefault(sample.frame.index, sample)
+    return list(first.values())
 
 
 def nearest_picture(frames: list[Plain], time_s: float) -> int:

@@ -18,7 +18,6 @@ import numpy as np
 
 from kuleshov import view
 from kuleshov.tools.media import MediaError, Rgb, open_clip
-from kuleshov.tools.media.clips import upright
 from kuleshov.tools.tracks import Track
 from kuleshov.tools.types import KuleshovError
 from kuleshov.types import Inference, Person
@@ -97,7 +96,7 @@ def _draw_all(
     first = 0
     for time, raw, video in stream.clip.decoded():
         time_s = stream.clip.frame(time).time_s
-        image = upright(raw, video)
+        image = stream.clip.picture(raw, video)
         height, width = (side - side % 2 for side in image.shape[:2])  # H.264 halves colours
         if out is None:
             rate = video.average_rate or Fraction(25)

@@ -36,6 +36,7 @@ class _Followed:
     look: NDArray[np.float32]
     seen_s: float
     shot: int
+    lost_s: float | None = None  # since when it has been looked for and not found
     frames: array[int] = field(default_factory=lambda: array("q"))
     columns: dict[str, array[float]] = field(default_factory=dict)
     speed: tuple[float, float] = (0.0, 0.0)
@@ -92,8 +93,12 @@ class Tracker:
         self._shot += cut
         self.times.append(time_s)
         looks = [look(image, face.xyxy) for face in faces]
+        # What counts is how long it was looked for and not found: between two frames that lie far
+        # apart, sampled sparsely or held on the screen, nobody has gone
         recent = [
-            i for i, known in enumerate(self.followed) if time_s - known.seen_s <= GAP_S + 1e-6
+            i
+            for i, known in enumerate(self.followed)
+            if known.lost_s is None or time_s - known.lost_s <= GAP_S + 1e-6
         ]
         if cut:  # in alternating shots a face comes back later, to the same place
             recent = list(range(len(self.followed)))[-64:]
@@ -128,7 +133,11 @@ class Tracker:
                 known.speed = (0.0, 0.0)
             known.box, known.seen_s, known.shot = face.xyxy, time_s, self._shot
             known.look = 0.7 * known.look + 0.3 * looks[place]
+            known.lost_s = None
             known.add(face, frame, time_s)
+        for known in self.followed:
+            if known.lost_s is None and known.seen_s < time_s:
+                known.lost_s = time_s
         return numbers
 
     def _cost(

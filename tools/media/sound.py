@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kuleshov.tools.media.clips import DEMUXERS
+from kuleshov.tools.media.clips import DEMUXERS, choose_sound
 from kuleshov.tools.media.types import MediaError
 
 Samples = NDArray[np.float32]
@@ -30,7 +30,7 @@ class NoSoundError(MediaError):
 def open_sound(
     source: Any, *, start_s: float = 0.0, end_s: float = float("inf")
 ) -> Iterator[Iterator[Samples]]:
-    """Pieces of the first sound stream, float32 in [-1, 1], 16 kHz, without a hole between them.
+    """Pieces of the sound stream that FFmpeg would choose: float32 in [-1, 1], 16 kHz, no holes.
 
     The first sample lies at `start_s` of the clip, by the clock that its frames go by. Where the
     stream has no sound (it begins later, or packets are lost) stands silence. It ends where the
@@ -57,7 +57,7 @@ def open_sound(
     with container:
         if not container.streams.audio:
             raise NoSoundError("the clip has no sound")
-        stream = container.streams.audio[0]
+        stream = choose_sound(container)
         if stream.codec_context is None:
             raise NoSoundError("the clip's sound is in a codec that cannot be decoded here")
         yield _pieces(container, stream, start_s, end_s)

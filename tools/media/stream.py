@@ -12,7 +12,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from kuleshov.tools.media.clips import Clip, upright
+from kuleshov.tools.media.clips import Clip
 from kuleshov.tools.media.types import Frame, Media, Rgb
 
 Sampling = Literal["rate", "count", "cuts", "moments"]
@@ -27,7 +27,11 @@ LONG_SHOT_S = 10.0  # a shot that goes on is sampled again after this
 
 @dataclass(frozen=True)
 class Sample:
-    """One sampled frame, its pixels, and whether a new shot began since the last one."""
+    """One sampled frame, its pixels, and whether a new shot began since the last one.
+
+    A frame that stays on the screen is sampled again and again, with the same pixels and the
+    same `frame.index`, while `frame.time_s` goes on.
+    """
 
     frame: Frame
     image: Rgb
@@ -90,6 +94,9 @@ class ClipStream:
         Raises:
             MediaError: no frame can be decoded.
         """
+        if sampling in ("rate", "moments"):
+            yield from self._steady(rate, start_s)
+            return
         wanted = set(self.clip.times_of(count)) if sampling == "count" else set()
         shots = Shots()
         due, pending = start_s, False
@@ -107,15 +114,65 @@ class ClipStream:
                     continue
             elif frame.time_s < due - 1e-6:
                 continue
-            elif sampling == "cuts":
-                due = frame.time_s + LONG_SHOT_S
             else:
-                due = max(due + 1 / rate, frame.time_s + 0.5 / rate)
-            image = upright(raw, video)
-            self.size = (image.shape[1], image.shape[0])
-            self.read += 1
-            yield Sample(frame, image, pending)
+                due = frame.time_s + LONG_SHOT_S
+            yield self._taken(frame, raw, video, pending)
             pending = False
+
+    def _steady(self, rate: float, start_s: float) -> Iterator[Sample]:
+        """Frames at a steady rate; where none comes in time, the one that is on the screen.
+
+        A clip of fewer frames than `rate` gives each once: its own rate is not made up for.
+        """
+        shots = Shots()
+        step = max(1 / rate, self.clip.usual_s)
+        due, sampled_s = start_s, -float("inf")
+        pending = False
+        on: tuple[Frame, Any, Any] | None = None  # what is on the screen
+        shown: Sample | None = None  # the last sample
+
+        def stays(until_s: float) -> Iterator[Sample]:
+            nonlocal due, sampled_s, pending, shown
+            if on is None:
+                return
+            frame, raw, video = on
+            while (at := max(due, sampled_s + step)) + 0.5 * step < until_s - 1e-6:
+                if shown is not None and shown.frame.index == frame.index:
+                    here = Frame(index=frame.index, time_s=round(at, 6))
+                    shown = Sample(here, shown.image, pending)
+                else:
+                    begins = max(frame.time_s, start_s)
+                    shown = self._taken(
+                        Frame(index=frame.index, time_s=round(begins, 6)), raw, video, pending
+                    )
+                pending = False
+                sampled_s, due = shown.frame.time_s, at + step
+                yield shown
+
+        for time, raw, video in self.clip.decoded():
+            frame = self.clip.frame(time)
+            if frame.time_s < start_s - 1e-6:
+                on = frame, raw, video
+                continue
+            yield from stays(frame.time_s)
+            on = frame, raw, video
+            if shots.begins(raw, frame.time_s):
+                self.cuts_s.append(frame.time_s)
+                pending = True
+            if frame.time_s < due - 1e-6:
+                continue
+            shown = self._taken(frame, raw, video, pending)
+            sampled_s = frame.time_s
+            due = max(due + 1 / rate, frame.time_s + 0.5 / rate)
+            pending = False
+            yield shown
+        yield from stays(self.duration_s)
+
+    def _taken(self, frame: Frame, raw: Any, video: Any, cut: bool) -> Sample:
+        image = self.clip.picture(raw, video)
+        self.size = (image.shape[1], image.shape[0])
+        self.read += 1
+        return Sample(frame, image, cut)
 
 
 class Shots:

@@ -34,7 +34,11 @@ class Frame(Record):
     """One sampled frame of a clip."""
 
     index: int = Field(ge=0, description="place among the clip's frames in order of time, from 0")
-    time_s: float = Field(ge=0, description="seconds from the start of the clip, by its timestamps")
+    time_s: float = Field(
+        ge=0,
+        description="seconds from the start of the clip: the frame's timestamp, or a later time at "
+        "which it is still on the screen",
+    )
 
 
 class Media(Record):
