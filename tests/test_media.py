@@ -561,7 +561,9 @@ def test_sampling_is_even_in_time_not_in_count(tmp_path: Path) -> None:
     times = [k / 100 for k in range(20)] + [0.2 + k for k in range(4)]
     path = make_clip(tmp_path / "uneven.mp4", frames=24, times=times)
     found = open_media(path, frames=4).media
-    assert [frame.time_s for frame in found.frames] == [0.2, 1.2, 2.2]
+    # the last frame stays for a second, as the file says; the clip's average rate would say 0.14 s
+    assert found.duration_s == pytest.approx(4.2)
+    assert [frame.time_s for frame in found.frames] == [0.2, 1.2, 2.2, 3.2]
 
 
 ROTATIONS: dict[str, tuple[tuple[int, int, int, int], Callable[[Any], Any]]] = {

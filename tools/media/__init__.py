@@ -26,6 +26,7 @@ from kuleshov.tools.media.types import (
     CLIP_SUFFIXES,
     IMAGE_SUFFIXES,
     MAX_PIXELS,
+    RAW_SUFFIXES,
     SUPPORTED,
     Frame,
     Media,
@@ -223,6 +224,8 @@ def _kind(file: IO[bytes], name: str, path: str | None) -> tuple[str, str]:
         raise MediaError(f"{name} is empty (0 bytes).")
     kind, form = sniff(head)
     suffix = Path(path).suffix.lower() if path else ""
+    if suffix in RAW_SUFFIXES and kind == "image" and form == "TIFF":
+        kind, form = None, "a camera's raw picture"
     if kind is None:
         raise MediaError(
             f"{name} is not a picture or clip that can be read: it holds {form}; "

@@ -63,6 +63,7 @@ class Clip:
         self._index: int | None = None  # the video stream that is read, once it is known
         self._size: tuple[int, int] | None = None  # of the first frame, as it is stored
         self._colour = (2, 2)  # colour primaries and transfer of the stream; 2: not told
+        self.left_out = 0  # frames whose timestamps run backwards, by `decoded`
         self.usual_s = 0.0
         """Seconds from one frame to the next, the median."""
 
@@ -274,6 +275,12 @@ class Clip:
             time_s=round(max(0.0, time * self._tick - self._start_s), 6),
         )
 
+    def until_s(self, index: int) -> float:
+        """Until when the frame at this place stays on the screen, seconds."""
+        last = index + 1 >= len(self._times)
+        end = self._end if last else self._times[index + 1]
+        return max(0.0, end * self._tick - self._start_s)
+
     def sample(self, count: int) -> list[Rgb]:
         self.probe()
         wanted = self.times_of(count)
@@ -315,23 +322,23 @@ class Clip:
         """
         container, video = self.open()
         last: int | None = None
-        backwards = seen = 0
+        self.left_out = seen = 0
         with container:
             for time, frame in self._stream(container, video, self._times[0]):
                 if last is not None and time <= last:
-                    backwards += 1
+                    self.left_out += 1
                     continue
                 last = time
                 seen += 1
                 yield time, frame, video
         if not seen:
             raise self._no_frames()
-        if backwards:
+        if self.left_out:
             self.notes.append(
-                f"the timestamps run backwards: {backwards} of {seen + backwards} frames were "
+                f"the timestamps run backwards: {self.left_out} of {seen + self.left_out} frames were "
                 "left out"
             )
-        lost = len(self._times) - seen - backwards
+        lost = len(self._times) - seen - self.left_out
         if lost > 0:
             self.notes.append(f"{lost} of {len(self._times)} frames are damaged")
 

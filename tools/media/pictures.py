@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
+import struct
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kuleshov.tools.media import colour
 from kuleshov.tools.media.types import MediaError, Rgb, check_pixels, damaged
 
 if TYPE_CHECKING:
@@ -22,22 +25,43 @@ _READERS = {
     "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
     "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
     "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "HEIC": ("pillow_heif.as_plugin", "HeifImageFile"),
 }
 
 
 def from_file(file: IO[bytes], form: str, name: str, max_pixels: int) -> tuple[Rgb, list[str]]:
     """An upright RGB array of a file of a known format. Raises MediaError."""
     module, reader = _READERS[form]
+    head = file.read(1 << 16)
+    file.seek(0)
+    if form == "TIFF":
+        deep = _deep_tiff(file, name, max_pixels)
+        file.seek(0)
+        if deep is not None:
+            return deep
     try:
         picture = getattr(importlib.import_module(module), reader)(file, None)
     except Exception:  # Pillow's readers raise anything from SyntaxError to struct.error
         raise damaged(name) from None
     with picture:
-        return from_pil(picture, name, max_pixels)
+        check_pixels(name, *picture.size, max_pixels)
+        if form == "PNG" and head[24:26] == b"\x10\x02":  # 16 bit, RGB: Pillow keeps 8 of them
+            deep = _deep_png(file, picture, head, name, max_pixels)
+            if deep is not None:
+                return deep
+            file.seek(0)
+        rgb, notes = from_pil(picture, name, max_pixels, depth=_significant_bits(head))
+        return _by_codes(rgb, notes, _colour_codes(head), picture)
 
 
-def from_pil(picture: PIL.Image.Image, name: str, max_pixels: int) -> tuple[Rgb, list[str]]:
-    """An upright RGB array and what was changed on the way."""
+def from_pil(
+    picture: PIL.Image.Image, name: str, max_pixels: int, *, depth: int | None = None
+) -> tuple[Rgb, list[str]]:
+    """An upright RGB array and what was changed on the way.
+
+    depth: significant bits of a value, where the file tells.
+    """
     from PIL import ImageOps
 
     check_pixels(name, *picture.size, max_pixels)
@@ -45,12 +69,15 @@ def from_pil(picture: PIL.Image.Image, name: str, max_pixels: int) -> tuple[Rgb,
     try:
         if picture.format != "MPO" and getattr(picture, "is_animated", False):
             count = getattr(picture, "n_frames", 1)
-            notes.append(
-                f"first of {count} pages"
-                if picture.format == "TIFF"
-                else f"first frame of an animation of {count}"
-            )
-            picture.seek(0)
+            if picture.format == "HEIF":
+                notes.append(f"the main one of {count} pictures")
+            else:
+                notes.append(
+                    f"first of {count} pages"
+                    if picture.format == "TIFF"
+                    else f"first frame of an animation of {count}"
+                )
+                picture.seek(0)
         picture.load()
     except Exception:
         raise damaged(name) from None
@@ -65,22 +92,192 @@ def from_pil(picture: PIL.Image.Image, name: str, max_pixels: int) -> tuple[Rgb,
         rgba = upright.convert("RGBA")
         if np.asarray(rgba)[..., 3].min() < 255:
             notes.append("transparent parts shown on white")
+        solid, note = _to_srgb(rgba.convert("RGB"), upright)
+        if note:
+            notes.append(note)
+        solid.putalpha(rgba.getchannel("A"))
         white = Image.new("RGBA", rgba.size, "white")
-        return np.array(Image.alpha_composite(white, rgba).convert("RGB")), notes
+        return np.array(Image.alpha_composite(white, solid).convert("RGB")), notes
     if upright.mode.startswith("I") or upright.mode == "F":
         values = np.asarray(upright)
         if upright.mode == "I" and values.min() >= 0 and values.max() <= 65535:
             values = values.astype(np.uint16)  # how Pillow hands over some 16-bit files
-        grey, note = _to_bytes(values, name)
+        grey, note = _to_bytes(values, name, depth or _tiff_bits(picture))
         return np.repeat(grey[..., None], 3, axis=2), [*notes, note]
-    if upright.mode == "CMYK":
+    converted, note = _to_srgb(upright, upright)
+    if note:
+        notes.append(note)
+    elif upright.mode == "CMYK":
         notes.append("converted from CMYK without its colour profile")
     try:
-        return np.array(upright.convert("RGB")), notes
+        return np.array(converted.convert("RGB")), notes
     except ValueError:
         raise MediaError(
             f"{name} has the colour mode {upright.mode}, which is not read; save it as RGB."
         ) from None
+
+
+def _to_srgb(
+    picture: PIL.Image.Image, owner: PIL.Image.Image
+) -> tuple[PIL.Image.Image, str | None]:
+    """The picture by the ICC profile of its owner, and what was done; None: nothing."""
+    profile = owner.info.get("icc_profile")
+    if not profile:
+        return picture, None
+    from PIL import ImageCms
+
+    if picture.mode in ("P", "1"):
+        picture = picture.convert("RGB")
+    elif picture.mode == "LA":
+        picture = picture.convert("L")
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        space = own.profile.xcolor_space.strip()
+        if space == "GRAY" and picture.mode == "RGB":
+            picture = picture.convert("L")
+        transform = ImageCms.buildTransform(
+            own, ImageCms.createProfile("sRGB"), picture.mode, "RGB"
+        )
+        if picture.mode == "RGB" and _changes_nothing(transform):
+            return picture, None
+        converted = ImageCms.applyTransform(picture, transform)
+        told = ImageCms.getProfileDescription(own).strip() or "unnamed"
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return picture, "its colour profile cannot be applied: the colours are as they are stored"
+    assert converted is not None
+    told = "".join(letter for letter in told[:60] if letter.isprintable())
+    source = "CMYK" if picture.mode == "CMYK" else "colours converted"
+    if picture.mode == "CMYK":
+        return converted, f"converted from {source} to sRGB by its colour profile ({told})"
+    return converted, f"{source} to sRGB by its colour profile ({told})"
+
+
+def _changes_nothing(transform: Any) -> bool:
+    """Whether a profile is sRGB, whatever it is called: colours stay within rounding."""
+    from PIL import Image, ImageCms
+
+    steps = np.linspace(0, 255, 9).astype(np.uint8)
+    grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
+    after = np.asarray(ImageCms.applyTransform(Image.fromarray(grid), transform))
+    return bool(np.abs(after.astype(int) - grid).max() <= 2)
+
+
+def _colour_codes(head: bytes) -> tuple[int, int] | None:
+    """Colour primaries and transfer (ITU-T H.273) of HEIC and AVIF (`colr`) and PNG (`cICP`)."""
+    at = head.find(b"colrnclx")
+    if head[4:8] == b"ftyp" and at > 0 and len(head) >= at + 12:
+        primaries, transfer = struct.unpack(">2H", head[at + 8 : at + 12])
+        return primaries, transfer
+    at = head.find(b"cICP")
+    if head.startswith(b"\x89PNG") and at > 0 and len(head) >= at + 6:
+        return head[at + 4], head[at + 5]
+    return None
+
+
+def _by_codes(
+    rgb: Rgb, notes: list[str], codes: tuple[int, int] | None, picture: PIL.Image.Image
+) -> tuple[Rgb, list[str]]:
+    """The picture by its colour codes, where it has no profile that has been used."""
+    if codes is None or not colour.needs_conversion(*codes):
+        return rgb, notes
+    if picture.info.get("icc_profile"):
+        return rgb, notes
+    return colour.to_srgb(rgb.astype(np.uint16) * 257, *codes), [*notes, colour.note_of(*codes)]
+
+
+def _significant_bits(head: bytes) -> int | None:
+    """The bits of a value that a PNG says are meant (sBIT), where there are more than 8."""
+    at = head.find(b"sBIT")
+    if not head.startswith(b"\x89PNG") or at < 0 or head[24] != 16 or len(head) < at + 5:
+        return None
+    return head[at + 4] if 8 < head[at + 4] < 16 else None
+
+
+def _tiff_bits(picture: PIL.Image.Image) -> int | None:
+    """The bits of a value that a TIFF's largest value (tag 281) needs."""
+    most = getattr(picture, "tag_v2", {}).get(281)
+    most = most[0] if isinstance(most, tuple) and most else most
+    if not isinstance(most, (int, float)) or not 255 < most < 65535:
+        return None
+    return int(most).bit_length()
+
+
+def _deep_png(
+    file: IO[bytes], picture: PIL.Image.Image, head: bytes, name: str, max_pixels: int
+) -> tuple[Rgb, list[str]] | None:
+    """16-bit RGB with all its bits; None where it must be read otherwise."""
+    from PIL import Image, ImageOps
+
+    file.seek(0)
+    values = _decoded_deep(file.read())
+    if values is None:
+        return None
+    low, note = _to_bytes(values, name, _significant_bits(head))
+    eight = Image.fromarray(low)
+    try:
+        picture.load()
+        eight.info.update(picture.info)
+        upright = ImageOps.exif_transpose(eight)
+    except Exception:
+        return None
+    notes = [] if note == "scaled from 16 bit" else [note]
+    converted, said = _to_srgb(upright, upright)
+    notes += [said] if said else []
+    return _by_codes(np.array(converted), notes, _colour_codes(head), picture)
+
+
+def _deep_tiff(file: IO[bytes], name: str, max_pixels: int) -> tuple[Rgb, list[str]] | None:
+    """RGB of more than 8 bits, which Pillow cuts to 8 or cannot read; None: Pillow's business."""
+    from PIL import Image, ImageOps, TiffImagePlugin
+
+    try:
+        directory = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
+        directory.next = directory._unpack("L", directory._header[4:8])[0]  # type: ignore[attr-defined]
+    except Exception:
+        return None
+    try:
+        file.seek(directory.next)
+        directory.load(file)
+        bits = directory.get(258, (1,))
+        bits = bits if isinstance(bits, tuple) else (bits,)
+        width, height = int(directory[256]), int(directory[257])
+    except Exception:
+        return None
+    if max(bits) <= 8 or max(bits) > 16 or (len(bits) < 3 and max(bits) == 16):
+        return None
+    check_pixels(name, width, height, max_pixels)
+    file.seek(0)
+    values = _decoded_deep(file.read())
+    if values is None:
+        return None
+    told = max(bits) if max(bits) < 16 else None
+    most = directory.get(281)
+    most = most[0] if isinstance(most, tuple) and most else most
+    if isinstance(most, (int, float)) and 255 < most < 65535:
+        told = int(most).bit_length()
+    low, note = _to_bytes(values, name, told)
+    if low.ndim == 2:
+        low = np.repeat(low[..., None], 3, axis=2)
+    eight = Image.fromarray(low)
+    if directory.get(34675):
+        eight.info["icc_profile"] = bytes(directory[34675])
+    eight.getexif()[274] = directory.get(274, 1)
+    upright = ImageOps.exif_transpose(eight)
+    converted, said = _to_srgb(upright, upright)
+    return np.array(converted.convert("RGB")), [note, *([said] if said else [])]
+
+
+def _decoded_deep(data: bytes) -> NDArray[Any] | None:
+    """(H, W) or (H, W, 3) RGB, uint16, by OpenCV; None: it cannot, or there is an alpha."""
+    import cv2
+
+    try:
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if values is None or values.dtype != np.uint16 or values.ndim == 3 and values.shape[2] != 3:
+        return None
+    return np.ascontiguousarray(values[..., ::-1]) if values.ndim == 3 else values
 
 
 def from_array(values: NDArray[Any], max_pixels: int) -> tuple[Rgb, list[str]]:
@@ -112,12 +309,29 @@ def from_array(values: NDArray[Any], max_pixels: int) -> tuple[Rgb, list[str]]:
     return np.array(values, dtype=np.uint8, order="C"), notes  # a copy: the caller may go on
 
 
-def _to_bytes(values: NDArray[Any], name: str) -> tuple[Rgb, str]:
-    """Values of another dtype as uint8, and the note that says so. Raises MediaError."""
+def _to_bytes(values: NDArray[Any], name: str, depth: int | None = None) -> tuple[Rgb, str]:
+    """Values of another dtype as uint8, and the note that says so. Raises MediaError.
+
+    Cameras store 10 and 12 bits in 16. They are told by `depth`, the significant bits that the
+    file names, or by the largest value: a picture of 16 bits that stays below a sixteenth of its
+    range would be black.
+    """
     kind, dtype = values.dtype.kind, values.dtype.name
     low, high = float(values.min()), float(values.max())  # NaN fails every comparison below
     if kind == "b":
         return values.astype(np.uint8) * np.uint8(255), "scaled from bool"
+    if kind == "u" and values.dtype.itemsize == 2 and 0 < high < 4096:
+        if depth is None or high >= 1 << depth:
+            depth = 8 if high < 256 else 10 if high < 1024 else 12
+        if depth == 8:
+            return values.astype(np.uint8), f"8 bit in 16: the largest value is {high:g}"
+        most = (1 << depth) - 1
+        scaled = (values.astype(np.uint32) * 255 + most // 2) // most
+        return scaled.astype(np.uint8), f"{depth} bit in 16: the largest value is {high:g}"
+    if kind == "u" and values.dtype.itemsize == 2 and depth is not None and high < 1 << depth:
+        most = (1 << depth) - 1
+        scaled = (values.astype(np.uint32) * 255 + most // 2) // most
+        return scaled.astype(np.uint8), f"{depth} bit in 16: the largest value is {high:g}"
     if kind == "u" and values.dtype.itemsize == 2:
         return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8), "scaled from 16 bit"
     if kind == "f" and low >= 0 and high <= 1:

@@ -130,12 +130,15 @@ class ClipStream:
         pending = False
         on: tuple[Frame, Any, Any] | None = None  # what is on the screen
         shown: Sample | None = None  # the last sample
+        left_out = 0
 
         def stays(until_s: float) -> Iterator[Sample]:
             nonlocal due, sampled_s, pending, shown
-            if on is None:
-                return
+            if on is None or self.clip.left_out != left_out:
+                return  # what came after it is not known
             frame, raw, video = on
+            # up to the next timestamp, also where the frame that it belongs to is damaged
+            until_s = min(until_s, self.clip.until_s(frame.index))
             while (at := max(due, sampled_s + step)) + 0.5 * step < until_s - 1e-6:
                 if shown is not None and shown.frame.index == frame.index:
                     here = Frame(index=frame.index, time_s=round(at, 6))
@@ -152,10 +155,10 @@ class ClipStream:
         for time, raw, video in self.clip.decoded():
             frame = self.clip.frame(time)
             if frame.time_s < start_s - 1e-6:
-                on = frame, raw, video
+                on, left_out = (frame, raw, video), self.clip.left_out
                 continue
             yield from stays(frame.time_s)
-            on = frame, raw, video
+            on, left_out = (frame, raw, video), self.clip.left_out
             if shots.begins(raw, frame.time_s):
                 self.cuts_s.append(frame.time_s)
                 pending = True

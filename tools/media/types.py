@@ -12,10 +12,21 @@ from pydantic import Field
 from kuleshov.tools.types import KuleshovError, Record
 
 IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff", ".bmp",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff",
+    ".bmp", ".heic", ".heif", ".hif", ".avif",
 )  # fmt: skip
-CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp")
-SUPPORTED = "JPEG, PNG, WebP, GIF, TIFF and BMP pictures, and MP4, MOV, MKV, WebM and AVI clips"
+CLIP_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".3gp", ".3g2", ".mts", ".m2ts", ".mpg",
+    ".mpeg", ".vob", ".wmv", ".flv",
+)  # fmt: skip
+RAW_SUFFIXES = (
+    ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw",
+)  # fmt: skip
+"""A camera's raw pictures: many are TIFF files whose first picture is a thumbnail; not read."""
+SUPPORTED = (
+    "JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC and AVIF pictures, and MP4, MOV, MKV, WebM, AVI, "
+    "MPEG, WMV and FLV clips"
+)
 MAX_PIXELS = 100_000_000
 """Most pixels of a picture or of a clip's frame; a larger one is refused before it is decoded."""
 
