@@ -323,8 +323,8 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 SUPPORTED = (
-    "supported are JPEG, PNG, WebP, GIF, TIFF and BMP pictures, and MP4, MOV, MKV, WebM and AVI "
-    "clips."
+    "supported are JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC and AVIF pictures, and MP4, MOV, MKV, "
+    "WebM, AVI, MPEG, WMV and FLV clips."
 )
 
 
@@ -336,7 +336,7 @@ SUPPORTED = (
         (b"<!DOCTYPE html><title>Not found</title>", "a web page (HTML)"),
         (b"BMW is a make of car\n", "text"),
         (b"PK\x03\x04\x14\0\0\0", "a ZIP archive"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC picture (save it as JPEG)"),
+        (b"8BPS\0\1" + bytes(20), "a Photoshop document"),
         (b"RIFF\x24\0\0\0WAVEfmt ", "sound only"),
         (bytes(range(128, 256)), "nothing that is known here"),
         (b"version https://git-lfs.github.com/spec/v1", "a git-lfs pointer (run `git lfs pull`)"),

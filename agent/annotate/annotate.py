@@ -33,7 +33,9 @@ def annotate(
     for name, value in (("workers", workers), ("batch", batch)):
         if value is not None and value < 1:
             raise KuleshovError(f"{name} must be at least 1 but is {value}.")
-    found = items.read(source)  # what is wrong with the data set is said before a run is begun
+    passed = items.PassedOver()
+    # what is wrong with the data set is said before a run is begun
+    found = items.read(source, passed)
     _check_faces(agent, source)
     progress = Progress(total=items.count(source))
     begun = now()
@@ -82,6 +84,7 @@ def annotate(
                         skipped=progress.skipped,
                         seconds=round(progress.seconds, 2),
                         notes=run.notes,
+                        passed_over=passed.to_dict(),
                         **_queue_facts(mllm),
                     )
                 except KuleshovError:

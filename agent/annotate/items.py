@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kuleshov.annotate import manifest, shards
-from kuleshov.tools.media import CLIP_SUFFIXES, IMAGE_SUFFIXES
+from kuleshov.tools.media import why_passed_over
 from kuleshov.tools.types import KuleshovError
 from kuleshov.types import Item
 
@@ -42,7 +43,38 @@ class Work:
     notes: tuple[str, ...] = field(default=())
 
 
-def read(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Work]:
+@dataclass
+class PassedOver:
+    """Files of a folder or a pattern that are no pictures or clips: counted by what they are.
+
+    examples: the first name of each kind.
+    """
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, kind: str) -> None:
+        self.kinds[kind] += 1
+        self.examples.setdefault(kind, _text(name))
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        return {
+            kind: {"files": count, "first": self.examples[kind]}
+            for kind, count in self.kinds.most_common()
+        }
+
+    def __str__(self) -> str:
+        told = ", ".join(
+            f"{count:,} × {kind or 'text'} ({self.examples[kind]})"
+            for kind, count in self.kinds.most_common(8)
+        )
+        more = len(self.kinds) - 8
+        return told + (f" and {more} other kinds" if more > 0 else "")
+
+
+def read(
+    source: str | os.PathLike[str] | Iterable[Any], passed: PassedOver | None = None
+) -> Iterator[Work]:
     """The items of `source`, streamed.
 
     Args:
@@ -51,6 +83,7 @@ def read(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Work]:
             others;
             a folder written by `datasets.Dataset.save_to_disk`; a WebDataset .tar or a pattern of
             them; or an iterable of paths.
+        passed: counts what is no picture or clip in a folder, or among what a pattern matches.
 
     Raises:
         KuleshovError: there is no such thing, or it holds no picture or clip at all.
@@ -58,11 +91,12 @@ def read(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Work]:
     if not isinstance(source, (str, os.PathLike)):
         return (_file(os.fspath(path), os.fspath(path)) for path in source)
     name = os.fspath(source)
+    passed = PassedOver() if passed is None else passed
     lower = name.lower()
     if os.path.isdir(name):
         if shards.is_dataset(name):
             return map(_work, shards.dataset(name))
-        return _some(folder(name), f"there is no picture or clip in {name}.")
+        return _some(folder(name, passed), f"there is no picture or clip in {name}", passed)
     if lower.endswith(MANIFESTS):
         if not os.path.isfile(name):
             raise KuleshovError(f"there is no file {name}.")
@@ -71,7 +105,7 @@ def read(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Work]:
         paths = shards.expand(name)
         return map(_work, shards.tars(paths))
     if os.path.isfile(name):
-        if lower.endswith(IMAGE_SUFFIXES + CLIP_SUFFIXES):
+        if why_passed_over(name) is None:
             return iter([_file(name, name)])
         raise KuleshovError(
             f"{name} is neither a manifest ({', '.join(MANIFESTS)}), a .tar, nor a picture or clip."
@@ -80,9 +114,9 @@ def read(source: str | os.PathLike[str] | Iterable[Any]) -> Iterator[Work]:
         matches = (
             _file(path, path)
             for path in sorted(glob.iglob(name, recursive=True))
-            if path.lower().endswith(IMAGE_SUFFIXES + CLIP_SUFFIXES) and os.path.isfile(path)
+            if os.path.isfile(path) and _is_media(path, path, passed)
         )
-        return _some(matches, f"no picture or clip matches {name}.")
+        return _some(matches, f"no picture or clip matches {name}", passed)
     raise KuleshovError(f"there is no file or folder {name}.")
 
 
@@ -102,12 +136,19 @@ def count(source: str | os.PathLike[str] | Iterable[Any]) -> int | None:
     return sum(1 for _ in read(name))
 
 
-def folder(root: str) -> Iterator[Work]:
+def folder(root: str, passed: PassedOver | None = None) -> Iterator[Work]:
     """Pictures and clips below a folder, in the order of their names; links are followed once."""
-    yield from _walk(root, "", set())
+    yield from _walk(root, "", set(), PassedOver() if passed is None else passed)
 
 
-def _walk(root: str, inner: str, above: set[tuple[int, int]]) -> Iterator[Work]:
+def _is_media(name: str, path: str, passed: PassedOver) -> bool:
+    why = why_passed_over(path)
+    if why is not None:
+        passed.add(name, why)
+    return why is None
+
+
+def _walk(root: str, inner: str, above: set[tuple[int, int]], passed: PassedOver) -> Iterator[Work]:
     here = os.path.join(root, inner) if inner else root
     try:
         facts = os.stat(here)
@@ -128,8 +169,8 @@ def _walk(root: str, inner: str, above: set[tuple[int, int]]) -> Iterator[Work]:
         except OSError:  # links that lead to one another
             is_folder = False
         if is_folder:
-            yield from _walk(root, name, above | {place})
-        elif entry.name.lower().endswith(IMAGE_SUFFIXES + CLIP_SUFFIXES):
+            yield from _walk(root, name, above | {place}, passed)
+        elif _is_media(name, entry.path, passed):
             yield _file(name, entry.path)
 
 
@@ -181,12 +222,12 @@ def again(work: Work) -> Work:
     )
 
 
-def _some(found: Iterable[Work], none: str) -> Iterator[Work]:
+def _some(found: Iterable[Work], none: str, passed: PassedOver) -> Iterator[Work]:
     """The items; KuleshovError at once if there are none at all."""
     rest = iter(found)
     first = next(rest, None)
     if first is None:
-        raise KuleshovError(none)
+        raise KuleshovError(f"{none}; passed over: {passed}." if passed.kinds else f"{none}.")
 
     def all_of_them() -> Iterator[Work]:
         yield first

@@ -34,6 +34,7 @@ class Summary:
     slowest: list[tuple[float, str]] = field(default_factory=list)
     tokens: Counter[str] = field(default_factory=Counter)
     cost: float | None = None
+    passed_over: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -45,6 +46,7 @@ class Summary:
             "labels": dict(self.labels.most_common()),
             "gaps": dict(self.gaps.most_common()),
             "failures": dict(self.failures.most_common(50)),
+            "passed_over": self.passed_over,
             "tokens": dict(self.tokens),
             "cost": None if self.cost is None else round(self.cost, 6),
             "mean_seconds": round(self.seconds / self.items, 3) if self.items else None,
@@ -88,6 +90,8 @@ def summarise(folder: str | Path) -> Summary:
         failure = json.loads(line)
         found.failed += 1
         found.failures[_alike(failure["reason"].replace(str(failure.get("path")), "…"))] += 1
+    sessions = store.read_description(folder)["sessions"]
+    found.passed_over = (sessions[-1].get("passed_over") or {}) if sessions else {}
     found.slowest = sorted(slow, reverse=True)
     return found
 
@@ -128,6 +132,13 @@ def print_summary(found: Summary, console: Any) -> None:
                 console.print(f"  {count:,} × {escape(reason)}")
             if len(counted) > FEW:
                 console.print(f"  and {len(counted) - FEW} other reasons")
+    if found.passed_over:
+        count = sum(kind["files"] for kind in found.passed_over.values())
+        told = ", ".join(
+            f"{facts['files']:,} × {kind or 'text'} ({facts['first']})"
+            for kind, facts in list(found.passed_over.items())[:FEW]
+        )
+        console.print(f"passed over, no picture or clip: {count:,} files: {escape(told)}")
     if found.tokens:
         cost = "" if found.cost is None else f", cost {found.cost:.4f}"
         console.print(

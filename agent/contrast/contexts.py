@@ -19,7 +19,9 @@ def pictures(folder: str) -> list[str]:
     found = [
         path
         for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*")))
-        if path.lower().endswith(media.IMAGE_SUFFIXES) and os.path.isfile(path)
+        if os.path.isfile(path)
+        and not path.lower().endswith(media.CLIP_SUFFIXES)
+        and media.why_passed_over(path) is None
     ]
     if not found:
         raise KuleshovError(f"the folder {folder} holds no picture.")

@@ -26,6 +26,7 @@ from kuleshov.tools.media.types import (
     CLIP_SUFFIXES,
     IMAGE_SUFFIXES,
     MAX_PIXELS,
+    OTHER_SUFFIXES,
     RAW_SUFFIXES,
     SUPPORTED,
     Frame,
@@ -54,6 +55,7 @@ __all__ = [
     "open_clip",
     "open_media",
     "pictures_of",
+    "why_passed_over",
 ]
 
 
@@ -174,7 +176,7 @@ def pictures_of(source: Any, media: Media, *, max_pixels: int = MAX_PIXELS) -> l
 def expand(paths: Sequence[str]) -> list[str]:
     """Files that paths and glob patterns (`*`, `?`, `[…]`, `**`) name, each once.
 
-    A path stays as it is; a pattern yields the pictures and clips (by suffix) it matches, sorted.
+    A path stays as it is; a pattern yields the pictures and clips it matches, sorted.
 
     Raises:
         MediaError: a missing file, a folder, a pattern that matches no picture or clip.
@@ -188,12 +190,37 @@ def expand(paths: Sequence[str]) -> list[str]:
         matches = sorted(
             match
             for match in glob.glob(path, recursive=True)
-            if match.lower().endswith(IMAGE_SUFFIXES + CLIP_SUFFIXES) and os.path.isfile(match)
+            if os.path.isfile(match) and why_passed_over(match) is None
         )
         if not matches:
             raise MediaError(f"no picture or clip matches {path}.")
         found.update(dict.fromkeys(matches))
     return list(found)
+
+
+def why_passed_over(path: str) -> str | None:
+    """Why a folder's file is no picture or clip: what it is instead; None: it is one.
+
+    By its suffix, and where that tells nothing by its first bytes.
+    """
+    lower = path.lower()
+    if lower.endswith(IMAGE_SUFFIXES + CLIP_SUFFIXES):
+        return None
+    if lower.endswith(RAW_SUFFIXES):
+        return "a camera's raw picture"
+    if lower.endswith(OTHER_SUFFIXES):
+        return Path(lower).suffix
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return "no regular file"
+        with open(path, "rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        return f"unreadable: {error.strerror or error}".rstrip(".").lower()
+    kind, form = sniff(head)
+    if kind is not None:
+        return None
+    return "empty" if not head else Path(lower).suffix if form == "text" else form
 
 
 def _check_path(name: str) -> None:

@@ -335,8 +335,8 @@ class Clip:
             raise self._no_frames()
         if self.left_out:
             self.notes.append(
-                f"the timestamps run backwards: {self.left_out} of {seen + self.left_out} frames were "
-                "left out"
+                f"the timestamps run backwards: {self.left_out} of {seen + self.left_out} frames "
+                "were left out"
             )
         lost = len(self._times) - seen - self.left_out
         if lost > 0:

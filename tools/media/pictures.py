@@ -35,11 +35,6 @@ def from_file(file: IO[bytes], form: str, name: str, max_pixels: int) -> tuple[R
     module, reader = _READERS[form]
     head = file.read(1 << 16)
     file.seek(0)
-    if form == "TIFF":
-        deep = _deep_tiff(file, name, max_pixels)
-        file.seek(0)
-        if deep is not None:
-            return deep
     try:
         picture = getattr(importlib.import_module(module), reader)(file, None)
     except Exception:  # Pillow's readers raise anything from SyntaxError to struct.error
@@ -47,7 +42,12 @@ def from_file(file: IO[bytes], form: str, name: str, max_pixels: int) -> tuple[R
     with picture:
         check_pixels(name, *picture.size, max_pixels)
         if form == "PNG" and head[24:26] == b"\x10\x02":  # 16 bit, RGB: Pillow keeps 8 of them
-            deep = _deep_png(file, picture, head, name, max_pixels)
+            deep = _deep(file, picture, name, _significant_bits(head), _colour_codes(head))
+            if deep is not None:
+                return deep
+            file.seek(0)
+        if form == "TIFF" and _bits_per_value(picture) > 8 and picture.mode == "RGB":
+            deep = _deep(file, picture, name, _tiff_bits(picture), None)
             if deep is not None:
                 return deep
             file.seek(0)
@@ -202,82 +202,55 @@ def _tiff_bits(picture: PIL.Image.Image) -> int | None:
     return int(most).bit_length()
 
 
-def _deep_png(
-    file: IO[bytes], picture: PIL.Image.Image, head: bytes, name: str, max_pixels: int
+def _bits_per_value(picture: PIL.Image.Image) -> int:
+    bits = getattr(picture, "tag_v2", {}).get(258, (8,))
+    return max(bits) if isinstance(bits, tuple) else int(bits)
+
+
+def _deep(
+    file: IO[bytes],
+    picture: PIL.Image.Image,
+    name: str,
+    depth: int | None,
+    codes: tuple[int, int] | None,
 ) -> tuple[Rgb, list[str]] | None:
-    """16-bit RGB with all its bits; None where it must be read otherwise."""
+    """RGB of 16 bits with all of them, where Pillow keeps 8; None: it must be read otherwise."""
     from PIL import Image, ImageOps
 
+    if getattr(picture, "n_frames", 1) > 1:
+        return None
+    try:
+        picture.load()  # a damaged file is refused as any other
+    except Exception:
+        raise damaged(name) from None
     file.seek(0)
     values = _decoded_deep(file.read())
-    if values is None:
+    if values is None or values.shape[:2] != (picture.height, picture.width):
         return None
-    low, note = _to_bytes(values, name, _significant_bits(head))
+    low, note = _to_bytes(values, name, depth)
     eight = Image.fromarray(low)
-    try:
-        picture.load()
-        eight.info.update(picture.info)
-        upright = ImageOps.exif_transpose(eight)
-    except Exception:
-        return None
+    eight.info.update(picture.info)
+    orientation = picture.getexif().get(274)
+    if orientation:
+        eight.getexif()[274] = orientation
+    upright = ImageOps.exif_transpose(eight)
     notes = [] if note == "scaled from 16 bit" else [note]
     converted, said = _to_srgb(upright, upright)
     notes += [said] if said else []
-    return _by_codes(np.array(converted), notes, _colour_codes(head), picture)
-
-
-def _deep_tiff(file: IO[bytes], name: str, max_pixels: int) -> tuple[Rgb, list[str]] | None:
-    """RGB of more than 8 bits, which Pillow cuts to 8 or cannot read; None: Pillow's business."""
-    from PIL import Image, ImageOps, TiffImagePlugin
-
-    try:
-        directory = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
-        directory.next = directory._unpack("L", directory._header[4:8])[0]  # type: ignore[attr-defined]
-    except Exception:
-        return None
-    try:
-        file.seek(directory.next)
-        directory.load(file)
-        bits = directory.get(258, (1,))
-        bits = bits if isinstance(bits, tuple) else (bits,)
-        width, height = int(directory[256]), int(directory[257])
-    except Exception:
-        return None
-    if max(bits) <= 8 or max(bits) > 16 or (len(bits) < 3 and max(bits) == 16):
-        return None
-    check_pixels(name, width, height, max_pixels)
-    file.seek(0)
-    values = _decoded_deep(file.read())
-    if values is None:
-        return None
-    told = max(bits) if max(bits) < 16 else None
-    most = directory.get(281)
-    most = most[0] if isinstance(most, tuple) and most else most
-    if isinstance(most, (int, float)) and 255 < most < 65535:
-        told = int(most).bit_length()
-    low, note = _to_bytes(values, name, told)
-    if low.ndim == 2:
-        low = np.repeat(low[..., None], 3, axis=2)
-    eight = Image.fromarray(low)
-    if directory.get(34675):
-        eight.info["icc_profile"] = bytes(directory[34675])
-    eight.getexif()[274] = directory.get(274, 1)
-    upright = ImageOps.exif_transpose(eight)
-    converted, said = _to_srgb(upright, upright)
-    return np.array(converted.convert("RGB")), [note, *([said] if said else [])]
+    return _by_codes(np.array(converted), notes, codes, picture)
 
 
 def _decoded_deep(data: bytes) -> NDArray[Any] | None:
-    """(H, W) or (H, W, 3) RGB, uint16, by OpenCV; None: it cannot, or there is an alpha."""
+    """(H, W, 3) RGB, uint16, as it is stored, by OpenCV; None: it cannot, or there is an alpha."""
     import cv2
 
     try:
         values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         return None
-    if values is None or values.dtype != np.uint16 or values.ndim == 3 and values.shape[2] != 3:
+    if values is None or values.dtype != np.uint16 or values.ndim != 3 or values.shape[2] != 3:
         return None
-    return np.ascontiguousarray(values[..., ::-1]) if values.ndim == 3 else values
+    return np.ascontiguousarray(values[..., ::-1])
 
 
 def from_array(values: NDArray[Any], max_pixels: int) -> tuple[Rgb, list[str]]:

@@ -23,6 +23,12 @@ RAW_SUFFIXES = (
     ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw",
 )  # fmt: skip
 """A camera's raw pictures: many are TIFF files whose first picture is a thumbnail; not read."""
+OTHER_SUFFIXES = (
+    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xml", ".xmp", ".aae", ".md", ".html",
+    ".pdf", ".py", ".npy", ".npz", ".mat", ".parquet", ".zip", ".tar", ".gz", ".wav", ".mp3",
+    ".m4a", ".flac", ".srt", ".vtt", ".pts",
+)  # fmt: skip
+"""What often lies beside pictures: not opened to see what it is."""
 SUPPORTED = (
     "JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC and AVIF pictures, and MP4, MOV, MKV, WebM, AVI, "
     "MPEG, WMV and FLV clips"
