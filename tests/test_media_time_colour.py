@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from kuleshov import Agent
+from kuleshov import Agent, Settings
 from kuleshov.annotate import items
+from kuleshov.tools import faces
 from kuleshov.tools.media import MediaError, colour, open_clip, open_media
 from kuleshov.tools.media.sound import open_sound
+from kuleshov.tools.mllm import ScriptedMllm
 from kuleshov.tools.types import KuleshovError
 
 
@@ -26,6 +28,13 @@ def photo(feat_data: Path, size: tuple[int, int] = (320, 240)) -> np.ndarray:
     canvas = Image.new("RGB", size, (90, 90, 90))
     canvas.paste(picture, ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2))
     return np.asarray(canvas)
+
+
+def face_agent() -> Agent:
+    mllm = ScriptedMllm(
+        lambda call: "" if call.schema else "A room.", lambda call: [0.0] * len(call.answers)
+    )
+    return Agent(mllm, faces.load("pocket"), Settings.load())
 
 
 def grey(value: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
@@ -64,7 +73,7 @@ def test_a_face_on_a_held_frame_is_one_person_and_never_missing(
     path = write(
         tmp_path / f"held.{suffix}", [photo(feat_data)] * 20, times=HELD, codec=codec, rate=25
     )
-    found = Agent(model="scripted", faces="pocket", strategy="face").infer(path)
+    found = face_agent().infer(path)
     assert found.media.duration_s == pytest.approx(10.0)
     (person,) = found.people
     assert person.track is not None
@@ -89,10 +98,6 @@ def test_a_clip_of_few_frames_a_second_is_not_made_denser(tmp_path: Path) -> Non
     assert stream is not None
     assert [s.frame.time_s for s in stream.samples(rate=5)] == times
     stream.close()
-
-
-def add_sound(out: Any, seconds: float, value: float, rate: int = 16000) -> Any:
-    return out.add_stream("aac", rate=rate, layout="mono"), seconds, value
 
 
 def test_the_sound_that_goes_on_holds_the_last_frame(tmp_path: Path) -> None:
@@ -372,7 +377,7 @@ def test_what_is_passed_over_in_a_folder_is_counted_and_named(
         assert dict(passed.kinds) == {".txt": 1, "an SVG drawing": 1, "a camera's raw picture": 1}
     with pytest.raises(MediaError, match="a camera's raw picture"):
         open_media(folder / "IMG_7.NEF")
-    agent = Agent(model="scripted", faces="pocket", strategy="face")
+    agent = face_agent()
     agent.annotate(folder, tmp_path / "run")
     import json
 

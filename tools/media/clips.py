@@ -391,6 +391,8 @@ class Clip:
                     stream, at = self._stream(container, video, key), None
                 while at is None or at < time:
                     step = next(stream, None)
+                    if step is None and sought and at is None:
+                        raise _SeekError  # MPEG-TS has no index: a seek may end at the end
                     if step is None:
                         return found
                     if sought and at is None and step[0] > time:
