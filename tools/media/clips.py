@@ -227,7 +227,7 @@ class Clip:
         """
         aspect = float(video.sample_aspect_ratio or 1)
         stored = self._size or (frame.width, frame.height)
-        width, height = _reading_size(*stored, aspect)
+        width, height = _reading_size(stored[0], stored[1], aspect)
         if (frame.width, frame.height) == stored:
             return _turned(self._pixels(frame, width, height), frame)
         note = f"the size of the frames changes midway: they are fitted into {width}×{height}"

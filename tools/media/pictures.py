@@ -40,7 +40,7 @@ def from_file(file: IO[bytes], form: str, name: str, max_pixels: int) -> tuple[R
     except Exception:  # Pillow's readers raise anything from SyntaxError to struct.error
         raise damaged(name) from None
     with picture:
-        check_pixels(name, *picture.size, max_pixels)
+        check_pixels(name, picture.width, picture.height, max_pixels)
         if form == "PNG" and head[24:26] == b"\x10\x02":  # 16 bit, RGB: Pillow keeps 8 of them
             deep = _deep(file, picture, name, _significant_bits(head), _colour_codes(head))
             if deep is not None:
