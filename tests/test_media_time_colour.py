@@ -253,12 +253,11 @@ def hdr_clip(path: Path, rgb: np.ndarray, transfer: int) -> Path:
         512 + 896 * ((signal[..., 0] - y) / 1.4746)[::2, ::2],
     ]
     with av.open(str(path), "w") as out:
-        stream: Any = out.add_stream("libx265", rate=10)
+        stream: Any = out.add_stream("ffv1", rate=10)
         stream.height, stream.width = rgb.shape[:2]
         stream.pix_fmt = "yuv420p10le"
         told = stream.codec_context
         told.color_trc, told.color_primaries, told.colorspace, told.color_range = transfer, 9, 9, 1
-        stream.options = {"crf": "10", "x265-params": "log-level=none"}
         frame = av.VideoFrame(stream.width, stream.height, "yuv420p10le")
         for plane, values in zip(frame.planes, planes, strict=True):
             rows = np.zeros((values.shape[0], plane.line_size // 2), np.uint16)
@@ -283,7 +282,7 @@ PATCHES = np.repeat(
 
 @pytest.mark.parametrize("transfer", [colour.PQ, colour.HLG])
 def test_hdr_is_converted_and_said(tmp_path: Path, transfer: int) -> None:
-    opened = open_media(hdr_clip(tmp_path / "hdr.mov", PATCHES, transfer), frames=1)
+    opened = open_media(hdr_clip(tmp_path / "hdr.mkv", PATCHES, transfer), frames=1)
     for y, x in ((32, 32), (32, 96), (96, 32), (96, 96)):
         difference = np.abs(opened.images[0][y, x].astype(int) - PATCHES[y, x].astype(int))
         assert difference.max() <= 6, (opened.images[0][y, x], PATCHES[y, x])
