@@ -27,6 +27,7 @@ from kuleshov.context.candidates import Situation
 from kuleshov.context.scheme import Scheme
 from kuleshov.crew import Crew, Pace, plain
 from kuleshov.examples import Album, Examples
+from kuleshov.gate import ReadingRun
 from kuleshov.settings import Settings
 from kuleshov.tools import collector, process
 from kuleshov.tools import faces as face_tools
@@ -36,7 +37,6 @@ from kuleshov.tools import transcript as transcripts
 from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.mllm.base import Mllm
 from kuleshov.tools.mllm.openai_endpoint import Limits
-from kuleshov.tools.mllm.usage import metered
 from kuleshov.tools.speech import Recogniser
 from kuleshov.tools.transcript import Cue
 from kuleshov.tools.types import KuleshovError, LabelSet
@@ -291,21 +291,28 @@ class Agent:
             who: a note on who somebody is in this situation ("the bride"), by the person's
                 number, or for everybody; quoted as evidence.
             boxes: the people to judge, each (x0, y0, x1, y1) in pixels of the upright picture,
-                numbered as given; none: everybody who is found.
-            influence: read face alone, context alone and both; None: as the settings say.
+                numbered as given, at most 100; what reaches outside is cut off and said in the
+                warnings; none: everybody who is found.
+            influence: read face alone, context alone and the two together; None: as the settings
+                say.
             transcript: what is said in a clip with its times: a .srt, .vtt or .txt file, or cues.
             progress: told of a clip how many seconds of how many have been read.
-            stop: once set, a clip is read no further and nothing more is asked of the model;
-                what has been read is kept, and the record says where it stopped.
+            stop: once set, a clip is read no further and nothing more is asked of the model; an
+                answer that is being written ends at its next word. What has been read is kept;
+                whoever was not read is unanswered, and the record says where it stopped.
 
         Raises:
             MediaError: the source cannot be opened; its text is one sentence.
+            KuleshovError: a box that is none or lies outside; the model failed whenever it was
+                asked (in its own words), unless the readings are the face tool's (fusion "face").
         """
-        with self._laid_out(source) as key, _untraced(), metered(), process.at_work():
+        run = ReadingRun(stop)
+        with self._laid_out(source) as key, _untraced(), process.at_work():
             state = self.graph.invoke(
                 self.start(key, context, said, who, boxes, influence) | self.words(transcript),
-                {"configurable": {"progress": self._pace(progress), "stop": stop}},
+                self._config(run, progress),
             )
+        self._check_judged(run)
         return Inference.model_validate(state["inference"])
 
     def stream(
@@ -345,16 +352,11 @@ class Agent:
         `state` is filled with the graph's values as it goes.
         """
         wanted = ["updates", "custom", *(["values"] if state is not None else [])]
-        with _untraced(), metered(), process.at_work():
+        run = ReadingRun(stop)
+        with _untraced(), process.at_work():
             events = graph.stream(
                 start,
-                {
-                    "configurable": {
-                        "streaming": True,
-                        "progress": self._pace(progress),
-                        "stop": stop,
-                    }
-                },
+                self._config(run, progress, streaming=True),
                 stream_mode=wanted,
                 subgraphs=True,
             )
@@ -370,6 +372,7 @@ class Agent:
                     continue
                 for step, change in data.items():
                     if step == "finish":
+                        self._check_judged(run)
                         inference = Inference.model_validate(change["inference"])
                         yield Event("inference", step=step, inference=inference)
                     elif step != "person":
@@ -382,6 +385,7 @@ class Agent:
         said: str | Sequence[str] = (),
         boxes: Sequence[Sequence[float]] = (),
         wordings: Mapping[str, tuple[str, bool]] | None = None,
+        stop: threading.Event | None = None,
     ) -> Inference:
         """Code the context of one picture or clip by the scheme of the settings; nobody is judged.
 
@@ -391,36 +395,49 @@ class Agent:
             boxes: the people to code, as for `infer`.
             wordings: by variable's name another question, and whether its options are listed in
                 reverse order.
+            stop: once set, nothing more is asked of the model; what is missing says so.
 
         Raises:
-            KuleshovError: there is no scheme in the settings; the source cannot be opened.
+            KuleshovError: there is no scheme in the settings; the source cannot be opened; a box
+                that is none or lies outside; the model failed whenever it was asked.
         """
         if self.crew.scheme is None:
             raise KuleshovError("coding needs a scheme: scheme='default', or a .toml of your own.")
+        run = ReadingRun(stop)
         with self._laid_out(source) as key, _untraced(), process.at_work():
             coding = graph.coding_graph(self.crew)
             start = {**self.start(key, said=said, boxes=boxes), "wordings": dict(wordings or {})}
-            state = coding.invoke(start)
+            state = coding.invoke(start, self._config(run))
+        run.check_answered()
         return Inference.model_validate(state["inference"])
 
-    def contexts(self, source: Any, situations: Sequence[Situation]) -> Inference:
+    def contexts(
+        self,
+        source: Any,
+        situations: Sequence[Situation],
+        *,
+        stop: threading.Event | None = None,
+    ) -> Inference:
         """In which of the candidate situations does each face belong? Nobody is judged.
 
         Args:
             source: as for `infer`.
             situations: the candidates, see `kuleshov.context.candidates.load`; at least two.
+            stop: once set, nothing more is asked of the model; what is missing says so.
 
         Returns:
             a record whose people carry `contexts`.
 
         Raises:
-            KuleshovError: the source cannot be opened.
+            KuleshovError: the source cannot be opened; the model failed whenever it was asked.
         """
         asked = tuple(situations)
         if asked not in self._back:  # what does not depend on the face is asked once
             self._back[asked] = graph.back_graph(self.crew, asked)
+        run = ReadingRun(stop)
         with self._laid_out(source) as key, _untraced(), process.at_work():
-            state = self._back[asked].invoke(self.start(key))
+            state = self._back[asked].invoke(self.start(key), self._config(run))
+        run.check_answered()
         return Inference.model_validate(state["inference"])
 
     def annotate(
@@ -556,7 +573,7 @@ class Agent:
                 for number, note in notes.items()
                 for text in _texts(note, "the note on a person")
             },
-            "boxes": [people.checked_box(box) for box in boxes],
+            "boxes": people.check_boxes(boxes)[0],
             "apart": self.settings.influence if influence is None else influence,
         }
 
@@ -575,6 +592,28 @@ class Agent:
         named = isinstance(transcript, (str, os.PathLike))
         cues = transcripts.read(transcript) if named else transcript  # type: ignore[arg-type]
         return {"words": [cue.model_dump(mode="json") for cue in cues]}  # type: ignore[union-attr]
+
+    def _config(
+        self,
+        run: ReadingRun,
+        progress: Callable[[float, float], None] | None = None,
+        *,
+        streaming: bool = False,
+    ) -> Any:
+        """What the nodes are told besides the state. `run` is what the gate goes by."""
+        return {
+            "configurable": {
+                "run": run,
+                "stop": run.stop,
+                "progress": self._pace(progress),
+                "streaming": streaming,
+            }
+        }
+
+    def _check_judged(self, run: ReadingRun) -> None:
+        """A record of faces alone is no reading, unless the face alone was to be read."""
+        if self.crew.strategy != "face":
+            run.check_answered()
 
     def _pace(self, progress: Callable[[float, float], None] | None) -> Pace | None:
         if progress is None:

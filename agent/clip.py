@@ -9,11 +9,11 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
-from kuleshov import evidence, fusion, moments, over_time
+from kuleshov import evidence, fusion, gate, moments, over_time, people
 from kuleshov.conditions import Shown
-from kuleshov.crew import Crew, check_stop, gap
+from kuleshov.crew import Crew, gap
 from kuleshov.key_frames import KeyFrames
-from kuleshov.person import PersonNodes
+from kuleshov.person import PersonNodes, unread
 from kuleshov.state import MomentState, Plain, State
 from kuleshov.tools.faces import observe, timelines
 from kuleshov.tools.faces.files import FileError
@@ -53,7 +53,10 @@ class ClipNodes:
         read_s = 0.0
         found_in: dict[int, list[Face]] = {}
         end_s: float | None = None
+        boxes, told = state.get("boxes", []), list[str]()
         for batch in _batches(samples, AT_ONCE):
+            if not read_s:  # the size is known with the first frames
+                boxes, told = people.check_boxes(boxes, stream.media().size)
             # a frame that stays on the screen is measured once
             fresh = _first_of_each(batch, known=found_in)
             if fresh and not broken:
@@ -85,11 +88,11 @@ class ClipNodes:
             read_s = last.time_s
             if options.get("progress"):
                 options["progress"]("faces", read_s, stream.duration_s)
-            if options.get("stop") is not None and options["stop"].is_set():
+            if gate.stopped():
                 gaps.append(
                     Gap(
                         step="clip",
-                        reason=f"stopped by the user at {read_s:.1f} s of "
+                        reason=f"{gate.STOPPED} at {read_s:.1f} s of "
                         f"{stream.duration_s:.1f} s; go on with --start-s {read_s:.1f}",
                         stopped_s=read_s,
                     ).model_dump()
@@ -111,6 +114,8 @@ class ClipNodes:
         kept = keys.choose(wanted)
         self.crew.desk.lay_out(key, [one.image for one in kept], [one.frame.time_s for one in kept])
         return {
+            "boxes": boxes,
+            "warnings": told,
             "media": stream.media(tuple(one.frame for one in kept)).model_dump(mode="json"),
             "faces": [
                 [
@@ -155,7 +160,7 @@ class ClipNodes:
             )
         return found
 
-    def read_moment(self, state: MomentState, config: RunnableConfig) -> State:
+    def read_moment(self, state: MomentState) -> State:
         """One distribution for one moment: the face then, the scene, what came before.
 
         By the strategy of the whole reading; one label scoring, no explanation.
@@ -185,7 +190,6 @@ class ClipNodes:
         name = {"text": "both", "mllm": "mllm"}.get(crew.strategy, "context")
         if crew.labels.mode != "free" and crew.strategy != "face":
             try:
-                check_stop(config)
                 labels = crew.labels.names
                 asked = (
                     shown.expression(labels) if name == "mllm" else shown.conversation(name, labels)  # type: ignore[arg-type]
@@ -199,12 +203,16 @@ class ClipNodes:
                     )
             except Exception as error:
                 gaps.append(gap("moment", error))
+                if gate.stopped():
+                    judgements[name] = unread(name)  # type: ignore[arg-type]
         fused, lacking = self.persons._fuse(judgements, has_face=True)
         if lacking:
             gaps.append(Gap(step="moment", reason=lacking).model_dump())
         why = "no source gave a distribution over these labels"
         if crew.labels.mode == "free":
             why = "the model's own words are asked for the whole clip only"
+        elif gate.stopped():
+            why = gate.STOPPED
         moment = Moment(
             time_s=told["time_s"],
             start_s=told["start_s"],

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
-from langgraph.config import get_stream_writer
-
-from kuleshov import conversation
+from kuleshov import conversation, gate
 from kuleshov.context.scheme import Scheme
 from kuleshov.examples import Album, Examples
+from kuleshov.gate import Priors
 from kuleshov.settings import Settings
 from kuleshov.state import Desk, Picture, Plain
 from kuleshov.tools import process
 from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, ServerRefusedError
+from kuleshov.tools.mllm.packing import Question
 from kuleshov.tools.speech import Recogniser
-from kuleshov.tools.types import KuleshovError, LabelSet
+from kuleshov.tools.types import LabelSet
 from kuleshov.types import Gap
 
 MOST_SHOTS = 4  # described one by one
-
-log = logging.getLogger("kuleshov")
 
 
 @dataclass
@@ -47,8 +43,7 @@ class Crew:
     speech: Recogniser | None = None
     temperatures: dict[str, float] = field(default_factory=dict)
     desk: Desk = field(default_factory=Desk)
-    priors: dict[tuple[tuple[str, ...], ...], list[float]] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    priors: Priors = field(default_factory=Priors)
     born: int = field(default_factory=process.generation)
 
     def check_own(self) -> None:
@@ -60,32 +55,38 @@ class Crew:
     def ask(
         self,
         talk: Conversation,
-        config: RunnableConfig,
         *,
         step: str,
         person: int | None = None,
         schema: Plain | None = None,
         most: int | None = None,
+        on_token: Callable[[str], None] | None = None,
     ) -> Generation:
-        """Ask the MLLM; its tokens go to the stream when somebody listens."""
+        """Ask the MLLM through the gate; its words go to the stream when somebody listens."""
         settings = self.settings
-        check_stop(config)
-        on_token: Callable[[str], None] | None = None
-        if config.get("configurable", {}).get("streaming"):
-            write = get_stream_writer()
-
-            def on_token(text: str) -> None:
-                check_stop(config)  # an answer that never ends can be stopped too
-                write({"token": text, "step": step, "person": person})
-
-        return self.mllm.generate(
+        return gate.generate(
+            self.mllm,
             talk,
+            step=step,
+            person=person,
+            on_token=on_token,
             schema=schema,
             max_new_tokens=most or settings.max_new_tokens,
             temperature=settings.temperature,
             seed=settings.seed,
-            on_token=on_token,
         )
+
+    def score(self, talk: Conversation, answers: Sequence[str]) -> list[float]:
+        """Log-likelihood of each answer in nats, through the gate."""
+        return gate.score(self.mllm, talk, answers)
+
+    def score_many(self, questions: Sequence[Question]) -> list[list[float]]:
+        """Log-likelihoods of each question's answers in nats, through the gate."""
+        return gate.score_many(self.mllm, questions)
+
+    def features(self, cuts: Sequence[Picture]) -> Any:
+        """The model's vision features of pictures, a row each, through the gate."""
+        return gate.features(self.mllm, cuts)
 
     def whole(
         self,
@@ -151,13 +152,6 @@ class Pace:
             self._tell(min(self._done.values()), whole_s)
 
 
-def check_stop(config: RunnableConfig) -> None:
-    """Raises KuleshovError once the user has asked to stop: it becomes the gap of the step."""
-    stop = config.get("configurable", {}).get("stop")
-    if stop is not None and stop.is_set():
-        raise KuleshovError("stopped by the user")
-
-
 def gap(step: str, error: Exception) -> Plain:
     """The gap that a failure leaves; what is not a tool's own sentence is named by its type.
 
@@ -166,14 +160,8 @@ def gap(step: str, error: Exception) -> Plain:
     """
     if isinstance(error, ServerRefusedError):
         raise error
-    if not isinstance(error, KuleshovError):
-        log.debug("step %s failed", step, exc_info=error)
-    text = str(error).strip().splitlines()
-    reason = text[0] if text else "failed without a message"
-    if not isinstance(error, KuleshovError):
-        reason = f"{type(error).__name__}: {reason}"
     passing = bool(getattr(error, "passing", False))
-    return Gap(step=step, reason=reason, passing=passing).model_dump()
+    return Gap(step=step, reason=gate.sentence(error), passing=passing).model_dump()
 
 
 def plain(records: Sequence[Any]) -> list[Plain]:

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
-from kuleshov import crops, evidence
+from kuleshov import crops, evidence, gate
 from kuleshov.settings import Settings
 from kuleshov.state import Picture
 from kuleshov.tools import faces as face_tools
@@ -294,13 +294,14 @@ class Examples:
     def _feature(self, key: Measured | None, picture: Picture, face: Face | None) -> np.ndarray:
         album = self.album
         with album.lock:
-            if key is not None and key in album.features:
-                return album.features[key]
+            known = None if key is None else album.features.get(key)
+        if known is None:  # no lock while the model is asked: who waits for it sees no stop
             cut = picture if face is None else crops.face_alone(picture, face)
-            value: np.ndarray = self.mllm.features([cut])[0]  # type: ignore[attr-defined]
+            known = gate.features(self.mllm, [cut])[0]
             if key is not None:
-                album.features[key] = value
-            return value
+                with album.lock:
+                    album.features[key] = known
+        return known
 
     def _opened(self, example: Labelled) -> Example:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from langchain_core.runnables import RunnableConfig
 
+from kuleshov import gate
 from kuleshov.crew import Crew, gap
 from kuleshov.state import Plain, State
 from kuleshov.tools.media.sound import open_sound
@@ -46,7 +47,7 @@ class HearingNodes:
             return {"heard": {"words": None}, "gaps": [gap("speech", error)]}
         if progress:
             progress("speech", whole_s, whole_s)
-        stopped = f"stopped by the user at {heard.until_s:.1f} s of {whole_s:.1f} s"
+        stopped = f"{gate.STOPPED} at {heard.until_s:.1f} s of {whole_s:.1f} s"
         return {
             "words": [cue.model_dump(mode="json") for cue in heard.cues],
             "heard": {

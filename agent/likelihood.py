@@ -11,6 +11,7 @@ from typing import Literal
 from kuleshov import conversation, fusion
 from kuleshov.crew import Crew
 from kuleshov.examples import Example
+from kuleshov.gate import PriorKey
 from kuleshov.tools.mllm.base import Conversation
 from kuleshov.tools.types import EmotionScores, KuleshovError
 
@@ -68,7 +69,7 @@ class Likelihood:
         shots: Sequence[Example],
     ) -> tuple[list[float], str]:
         crew = self.crew
-        logs = crew.mllm.score(talk, _answers(labels, mode))
+        logs = crew.score(talk, _answers(labels, mode))
         method = crew.mllm.info.scores_by
         if mode == "multi":
             method += " of yes against no"
@@ -92,12 +93,11 @@ class Likelihood:
     def _stated(self, talk: Conversation, labels: Sequence[str], mode: str) -> list[float]:
         """The numbers that the model writes, in mode single scaled to sum to 1."""
         settings = self.crew.settings
-        answer = self.crew.mllm.generate(
+        answer = self.crew.ask(
             talk,
+            step="weigh",
             schema=conversation.stated_schema(labels),
-            max_new_tokens=max(settings.max_new_tokens, STATED_TOKENS * len(labels)),
-            temperature=settings.temperature,
-            seed=settings.seed,
+            most=max(settings.max_new_tokens, STATED_TOKENS * len(labels)),
         )
         try:
             numbers = conversation.stated_numbers(answer.text, labels)
@@ -116,24 +116,25 @@ class Likelihood:
     ) -> list[float]:
         """Answers' log-likelihoods for content-free evidence; computed once for a label set."""
         crew = self.crew
-        key = ((asked,), labels, tuple(example.id for example in shots))
-        with crew.lock:
-            if key not in crew.priors:
-                writer, blank = crew.writer, conversation.blank()
-                nothing = conversation.content_free()
-                before_all = writer.shots(shots, labels)
-                if asked == "explained":
-                    before = writer.judge(blank, None, None, nothing, False)
-                    talk = writer.label(
-                        before, conversation.content_free_answer(writer.family), None, labels
-                    )
-                elif asked == "expression":
-                    talk = writer.expression(blank, labels)
-                    before_all = writer.expression_shots(shots, labels)
-                else:
-                    talk = writer.direct(blank, None, None, nothing, labels)
-                crew.priors[key] = crew.mllm.score([*before_all, *talk], _answers(labels, mode))
-            return crew.priors[key]
+        key = PriorKey(asked, labels, tuple(example.id for example in shots))
+
+        def ask(_: Sequence[PriorKey]) -> list[list[float]]:
+            writer, blank = crew.writer, conversation.blank()
+            nothing = conversation.content_free()
+            before_all = writer.shots(shots, labels)
+            if asked == "explained":
+                before = writer.judge(blank, None, None, nothing, False)
+                talk = writer.label(
+                    before, conversation.content_free_answer(writer.family), None, labels
+                )
+            elif asked == "expression":
+                talk = writer.expression(blank, labels)
+                before_all = writer.expression_shots(shots, labels)
+            else:
+                talk = writer.direct(blank, None, None, nothing, labels)
+            return [crew.score([*before_all, *talk], _answers(labels, mode))]
+
+        return crew.priors.find([key], ask)[0]
 
 
 def _answers(labels: Sequence[str], mode: str) -> Sequence[str]:

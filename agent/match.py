@@ -153,7 +153,7 @@ class Matcher:
     def _vision(self, cuts: Sequence[Picture]) -> Any:
         if self.by != "features":
             return None
-        return self.agent.crew.mllm.features(cuts)  # type: ignore[attr-defined]
+        return self.agent.crew.features(cuts)
 
     def _other(self, seen: Seen) -> float:
         """The model's probability of "no" to: is it the same expression?"""
@@ -161,7 +161,7 @@ class Matcher:
         shown = [conversation.image(shot.cut) for shot in self.shots[:SHOTS_SHOWN]]
         text = prompts.render(family, "same", shots=len(shown))
         talk = [conversation.user(*shown, conversation.image(seen.cut), text)]
-        yes, no = self.agent.crew.mllm.score(talk, ["yes", "no"])
+        yes, no = self.agent.crew.score(talk, ["yes", "no"])
         return float(1 / (1 + np.exp(yes - no)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +14,7 @@ from kuleshov.tools.tracks import Track
 from kuleshov.tools.types import Face, KuleshovError
 
 SMALL_FACE_PX = 24  # narrower than half of the pocket net's 48 px input: mostly interpolation
+MOST_BOXES = 100  # people that may be named for one picture or clip
 BRIEF = 3  # frames: a track of fewer is more often a false find than a person
 
 
@@ -49,15 +52,61 @@ def targets(faces: Sequence[Face], most: int) -> tuple[list[Plain], int]:
     return people, len(faces) - len(kept)
 
 
-def checked_box(box: Sequence[float]) -> list[float]:
-    """The box as (x0, y0, x1, y1) pixels. Raises KuleshovError if it is none."""
+def check_boxes(
+    boxes: Sequence[Sequence[float]] | None, size: tuple[int, int] | None = None
+) -> tuple[list[list[float]], list[str]]:
+    """The boxes as (x0, y0, x1, y1) pixels, and what had to be changed of them, in words.
+
+    Args:
+        boxes: as people, forms and manifests give them.
+        size: (width, height) of the upright picture; what reaches outside is cut off. None: not
+            opened yet, the numbers alone are looked at.
+
+    Raises:
+        KuleshovError: too many, not four finite numbers with x0 < x1 and y0 < y1, or a box that
+            lies wholly outside the picture.
+    """
+    given = [] if boxes is None else list(boxes)
+    if len(given) > MOST_BOXES:
+        raise KuleshovError(
+            f"{len(given):,} boxes were given; at most {MOST_BOXES} people can be read at once."
+        )
+    found, told = [], []
+    for number, box in enumerate(given, start=1):
+        x0, y0, x1, y1 = _numbers(box)
+        if size is not None:
+            width, height = size
+            if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
+                raise KuleshovError(
+                    f"box {number}, {_box_text(x0, y0, x1, y1)}, lies outside the picture, which "
+                    f"has {width} × {height} pixels."
+                )
+            cut = max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
+            if cut != (x0, y0, x1, y1):
+                told.append(
+                    f"box {number}, {_box_text(x0, y0, x1, y1)}, reaches outside the picture of "
+                    f"{width} × {height} pixels: read as {_box_text(*cut)}"
+                )
+                x0, y0, x1, y1 = cut
+        found.append([x0, y0, x1, y1])
+    return found, told
+
+
+def _numbers(box: Any) -> tuple[float, float, float, float]:
+    shown = reprlib.repr(box)  # a number may have 400 digits
     try:
         x0, y0, x1, y1 = (float(value) for value in box)
-    except (TypeError, ValueError):
-        raise KuleshovError(f"the box {box!r} is not four numbers x0 y0 x1 y1.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise KuleshovError(f"the box {shown} is not four numbers x0 y0 x1 y1.") from None
+    if not all(map(math.isfinite, (x0, y0, x1, y1))):
+        raise KuleshovError(f"the box {shown} is not four finite numbers x0 y0 x1 y1.")
     if not (x0 < x1 and y0 < y1):
-        raise KuleshovError(f"the box {box!r} is not x0 < x1, y0 < y1 in pixels.")
-    return [x0, y0, x1, y1]
+        raise KuleshovError(f"the box {shown} is not x0 < x1, y0 < y1 in pixels.")
+    return x0, y0, x1, y1
+
+
+def _box_text(*sides: float) -> str:
+    return f"({', '.join(f'{side:.10g}' for side in sides)})"
 
 
 def in_boxes(

@@ -8,9 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from langchain_core.runnables import RunnableConfig
-
-from kuleshov import conversation, fusion, grounding, incongruence, influence, moments
+from kuleshov import conversation, fusion, gate, grounding, incongruence, influence, moments
 from kuleshov.conditions import Shown
 from kuleshov.crew import Crew, gap
 from kuleshov.likelihood import Likelihood
@@ -39,6 +37,8 @@ WANTED: dict[str, tuple[Literal["context", "both", "mllm"], ...]] = {
     "mllm": ("mllm",),
 }
 """The readings that the model gives for each fusion strategy."""
+NEEDED = {"text": "both", "context": "context", "mllm": "mllm"}
+"""The one reading that is the strategy's; `bayes` has two, and keeps the face's after a stop."""
 
 
 class PersonNodes:
@@ -48,14 +48,14 @@ class PersonNodes:
         self.crew = crew
         self.likelihood = Likelihood(crew)
 
-    def judge(self, state: PersonState, config: RunnableConfig) -> PersonState:
+    def judge(self, state: PersonState) -> PersonState:
         """The MLLM weighs the evidence in words, citing it by number."""
         begun = time.perf_counter()
-        state = {**state, "shots": self._shots(state)}
+        state = {**state, "shots": []}
         try:
+            state["shots"] = self._shots(state)
             answer = self.crew.ask(
                 self._asked(state),
-                config,
                 step="judge",
                 person=state["target"]["id"],
                 schema=self._schema(state),
@@ -129,7 +129,7 @@ class PersonNodes:
         at_odds = bool(state["complaints"]) and self.crew.writer.family == "full"
         return "repair" if (state["unreadable"] or at_odds) and state["tries"] == 0 else "weigh"
 
-    def repair(self, state: PersonState, config: RunnableConfig) -> PersonState:
+    def repair(self, state: PersonState) -> PersonState:
         begun = time.perf_counter()
         talk = self.crew.writer.repair(
             self._asked(state),
@@ -140,7 +140,6 @@ class PersonNodes:
         try:
             answer = self.crew.ask(
                 talk,
-                config,
                 step="repair",
                 person=state["target"]["id"],
                 schema=self._schema(state),
@@ -181,6 +180,8 @@ class PersonNodes:
                 scores = self.likelihoods(state, name)
             except Exception as error:
                 gaps.append(gap("weigh", error))
+                if gate.stopped():
+                    judgements[name] = unread(name)
                 continue
             if scores is not None:
                 condition: Condition = "face" if name == "mllm" else name
@@ -200,7 +201,7 @@ class PersonNodes:
             box_xyxy=face.xyxy if face else target.get("box"),
             face=face,
             emotions=fused,
-            unanswered=None if fused else "no source gave a distribution over these labels",
+            unanswered=None if fused else _why_unanswered(),
             judgements=tuple(judgements.values()),
             valence=face.valence if face else None,
             arousal=face.arousal if face else None,
@@ -249,6 +250,8 @@ class PersonNodes:
                     gaps.append(gap("influence", error))
                     face = context = both = None
             measured = influence.influence(face, context, both)
+            if None in (face, context, both) and gate.stopped():
+                measured = measured.model_copy(update={"unanswered": gate.STOPPED})
         if face is None or context is None:
             return measured, None
         parted = incongruence.Parted(
@@ -306,6 +309,9 @@ class PersonNodes:
             for key in ("face", "context", "both", "mllm")
         )
         lacking = None
+        needed = judgements.get(NEEDED.get(crew.strategy, ""))
+        if crew.strategy in NEEDED and gate.stopped() and (needed is None or not needed.emotions):
+            return None, None  # not read; nothing else is passed off as the reading
         if crew.strategy == "bayes" and face and context:
             return (
                 FusedScores(
@@ -332,6 +338,8 @@ class PersonNodes:
                     break
             if source is not None and not (crew.strategy == "bayes" and not has_face):
                 lacking = f"{crew.strategy} was not possible; the reading rests on {name} alone"
+        if gate.stopped():  # told once, for all people
+            lacking = None
         if source is None:
             return None, None
         return (
@@ -359,6 +367,18 @@ class PersonNodes:
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
         return words or None
+
+
+def unread(name: Literal["context", "both", "mllm"]) -> Judgement:
+    """The judgement that a stop left out."""
+    condition: Condition = "face" if name == "mllm" else name
+    return Judgement(condition=condition, source="mllm", unanswered=gate.STOPPED)
+
+
+def _why_unanswered() -> str:
+    if gate.stopped():
+        return gate.STOPPED
+    return "no source gave a distribution over these labels"
 
 
 def _in_turn(target: Plain) -> list[str]:

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.types import Send
 
-from kuleshov import clip, conversation, crops, evidence, hearing, over_time, people
+from kuleshov import clip, conversation, crops, evidence, gate, hearing, over_time, people
 from kuleshov.crew import Crew, gap, plain
 from kuleshov.state import Plain, State
 from kuleshov.tools import media, transcript
 from kuleshov.tools.faces import observe
 from kuleshov.tools.faces.files import FileError
 from kuleshov.tools.media import Media
-from kuleshov.tools.mllm import usage
 from kuleshov.tools.mllm.base import CannotScoreError
 from kuleshov.tools.tracks import Track
 from kuleshov.tools.transcript import Cue
 from kuleshov.tools.types import Face, KuleshovError
 from kuleshov.types import Evidence, Gap, Inference, Scene, no_face
+
+EVERY_FACE = 10_000  # more than any picture shows
 
 
 class PictureNodes:
@@ -49,8 +49,13 @@ class PictureNodes:
             picture = media.open_media(source, max_pixels=settings.max_pixels)
             desk.lay_out(key, picture.images)
             opened = picture.media
+        boxes, told = state.get("boxes", []), list[str]()
+        if stream is None:  # a clip tells its size with its first frame
+            boxes, told = people.check_boxes(boxes, opened.size)
         return {
             "media": opened.model_dump(mode="json"),
+            "boxes": boxes,
+            "warnings": told,
             "seconds": {"open": time.perf_counter() - begun},
         }
 
@@ -64,6 +69,7 @@ class PictureNodes:
         begun = time.perf_counter()
         pictures = self.crew.desk.pictures(state["key"])
         try:
+            gate.check_stop()
             seen = observe(self.crew.faces, pictures, Media.model_validate(state["media"]))
         except FileError:  # of another picture: what the user gave is wrong
             raise
@@ -75,12 +81,12 @@ class PictureNodes:
             "seconds": {"faces": time.perf_counter() - begun},
         }
 
-    def describe_scene(self, state: State, config: RunnableConfig) -> State:
+    def describe_scene(self, state: State) -> State:
         """The situation in words; of a clip, one description of all shots or one a shot."""
         begun = time.perf_counter()
         try:
             views = self.crew.views(state["key"], state["media"].get("cuts_s", ()))
-            scenes = [self._seen(shown, config) for _, shown in views]
+            scenes = [self._seen(shown) for _, shown in views]
         except Exception as error:
             return {"scene": None, "gaps": [gap("scene", error)]}
         scene = scenes[0]
@@ -98,24 +104,23 @@ class PictureNodes:
             "seconds": {"scene": time.perf_counter() - begun},
         }
 
-    def _seen(self, shown: Any, config: RunnableConfig) -> Scene:
-        scene = self._described([shown], config)
+    def _seen(self, shown: Any) -> Scene:
+        scene = self._described([shown])
         if scene.people_present is None and self.crew.mllm.info.scores_labels:
             talk = self.crew.writer.probe([shown], "a person")
             try:
-                yes, no = self.crew.mllm.score(talk, ["yes", "no"])
+                yes, no = self.crew.score(talk, ["yes", "no"])
             except CannotScoreError:  # a server whose lists do not tell: it stays unknown
                 return scene
             scene = scene.model_copy(update={"people_present": yes > no})
         return scene
 
-    def _described(self, shown: list[Any], config: RunnableConfig) -> Scene:
+    def _described(self, shown: list[Any]) -> Scene:
         """The scene of the pictures, in words; the small families say no more than a sentence."""
         writer, most = self.crew.writer, self.crew.settings.max_new_tokens
         short = {"brief": min(60, most), "review": most}.get(writer.family)
         answer = self.crew.ask(
             writer.scene(shown),
-            config,
             step="scene",
             schema=None if short else conversation.SCENE_SCHEMA,
             most=short,
@@ -129,7 +134,7 @@ class PictureNodes:
             raise KuleshovError("the model described nothing")
         return scene
 
-    def cover_faces(self, state: State, config: RunnableConfig) -> State:
+    def cover_faces(self, state: State) -> State:
         """The scene once more with every face covered, where a reading of context goes by it."""
         crew = self.crew
         if state.get("covered"):  # judged again
@@ -143,7 +148,7 @@ class PictureNodes:
         begun = time.perf_counter()
         shown = [conversation.image(crops.covered(picture[middle], found))]
         try:
-            scene = self._described(shown, config)
+            scene = self._described(shown)
         except Exception as error:
             return {"covered": None, "gaps": [gap("cover_faces", error)]}
         return {
@@ -155,7 +160,7 @@ class PictureNodes:
         """Number the people and all evidence about them and their situation."""
         settings = self.crew.settings
         boxes = state.get("boxes", [])
-        most = 10_000 if boxes else settings.max_people
+        most = EVERY_FACE if boxes else settings.max_people  # boxes choose among all faces
         others: list[Track] = []
         left_out = 0
         if state["media"]["kind"] == "clip":
@@ -306,6 +311,12 @@ class PictureNodes:
                 f"{self.crew.mllm.info.id} was never taught with examples: they move its answers, "
                 "and nothing says that they better them"
             )
+        read = self._people(state)
+        if gate.stopped() and (halves := _faces_only(read, self.crew.strategy)):
+            warnings.append(
+                f"stopped before the context was read: the reading of {halves} rests on the face "
+                "alone"
+            )
         seconds = {**state.get("seconds", {}), "total": time.perf_counter() - state["begun"]}
         made = dict(self.crew.provenance)
         if state["media"]["kind"] == "clip":
@@ -314,13 +325,13 @@ class PictureNodes:
         inference = Inference.model_validate(
             {
                 **known,
-                "people": self._people(state),
-                "gaps": state.get("gaps", []),
+                "people": read,
+                "gaps": _told_once(state.get("gaps", [])),
                 "warnings": warnings,
                 "provenance": {
                     **made,
                     "seconds": {step: round(value, 4) for step, value in seconds.items()},
-                    "usage": meter.to_dict() if (meter := usage.current()) else {},
+                    "usage": run.usage.to_dict() if (run := gate.current_run()) else {},
                 },
             }
         )
@@ -340,6 +351,25 @@ class PictureNodes:
                 {**person, "track": track, "moments": sorted(own, key=lambda m: m["time_s"])}
             )
         return found
+
+
+def _faces_only(people: Sequence[Plain], strategy: str) -> str:
+    """Whose reading by `bayes` lacks the context, in words."""
+    found = [
+        str(person["id"])
+        for person in people
+        if strategy == "bayes" and person["emotions"] and person["emotions"]["fusion"] == "face"
+    ]
+    return f"{'person' if len(found) == 1 else 'persons'} {', '.join(found)}" if found else ""
+
+
+def _told_once(gaps: Iterable[Plain]) -> list[Plain]:
+    """The gaps; that somebody stopped is told once a step, however many people were left."""
+    found: list[Plain] = []
+    for one in gaps:
+        if one["reason"] != gate.STOPPED or one not in found:
+            found.append(one)
+    return found
 
 
 def _any(told: Iterable[bool | None]) -> bool | None:

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, meta
 
 FAMILIES = ("brief", "full", "review")
 
@@ -41,10 +41,30 @@ def render(family: str, node: str, **variables: Any) -> str:
 
 
 def digests(family: str) -> dict[str, str]:
-    """Template name to the SHA-256 of its source, for the record."""
-    folder = files("kuleshov.prompts") / family
-    return {
-        f"{family}/{item.name}": hashlib.sha256(item.read_bytes()).hexdigest()
-        for item in sorted(folder.iterdir(), key=lambda item: item.name)
+    """Template name to the SHA-256 of its source, for the record.
+
+    All templates of the family and whatever they include, extend or import, of any family.
+    """
+    root = files("kuleshov.prompts")
+    left = [
+        f"{family}/{item.name}"
+        for item in (root / family).iterdir()
         if item.name.endswith(".jinja")
-    }
+    ]
+    found: dict[str, str] = {}
+    while left:
+        name = left.pop()
+        if name in found:
+            continue
+        source = root.joinpath(*name.split("/")).read_bytes()
+        found[name] = hashlib.sha256(source).hexdigest()
+        left += _referenced(name, source.decode())
+    return dict(sorted(found.items()))
+
+
+def _referenced(name: str, source: str) -> list[str]:
+    """Names of the templates that one may render. ValueError for a name that is computed."""
+    named = list(meta.find_referenced_templates(_environment().parse(source)))
+    if None in named:
+        raise ValueError(f"{name} includes a template by a computed name: nothing tells which")
+    return [other for other in named if other is not None]

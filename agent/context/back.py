@@ -24,7 +24,6 @@ from kuleshov.evidence import collect
 from kuleshov.likelihood import Likelihood
 from kuleshov.state import Picture
 from kuleshov.tools.mllm.base import Conversation
-from kuleshov.tools.mllm.packing import score_many
 from kuleshov.tools.types import EmotionScores, Face, KuleshovError
 from kuleshov.types import Evidence, FaceContexts
 
@@ -90,7 +89,7 @@ class WayBack:
     def _scores(self, shown: Any, evidence: Sequence[Evidence]) -> list[list[float]]:
         """Log-likelihoods of the names for each order of the list, names in the file's order."""
         talks = [self._talk("contexts", shown, evidence, situations=order) for order in self.orders]
-        return score_many(self.crew.mllm, [(talk, self.names) for talk in talks])
+        return self.crew.score_many([(talk, self.names) for talk in talks])
 
     def _talk(
         self, node: str, shown: Any, evidence: Sequence[Evidence], **variables: Any
@@ -142,7 +141,6 @@ class WayBack:
         """What may have come before and what may follow, each citing evidence."""
         if not evidence:
             return {"untold": "there is no evidence to cite"}
-        settings = self.crew.settings
         cites = {
             "type": "array",
             "items": {"enum": list(numbers)},
@@ -163,12 +161,8 @@ class WayBack:
             "additionalProperties": False,
         }
         try:
-            answer = self.crew.mllm.generate(
-                self._talk("around", shown, evidence),
-                schema=schema,
-                max_new_tokens=settings.max_new_tokens,
-                temperature=settings.temperature,
-                seed=settings.seed,
+            answer = self.crew.ask(
+                self._talk("around", shown, evidence), step="go_back", schema=schema
             )
             told = json.loads(answer.text)
             found: dict[str, Any] = {}

@@ -24,9 +24,9 @@ from kuleshov.context.questions import (
 )
 from kuleshov.context.scheme import Scheme, Variable, by_scope
 from kuleshov.crew import Crew, gap
+from kuleshov.gate import PriorKey
 from kuleshov.influence import divergence
 from kuleshov.state import Picture, Plain
-from kuleshov.tools.mllm.packing import score_many
 from kuleshov.types import CodedVariable
 
 MOST_PAIRS = 10
@@ -184,7 +184,7 @@ class Coder:
 
     def _closed(self, asked: Sequence[Asked], subject: Subject) -> list[CodedVariable]:
         blank = self._blank(asked)
-        logs = score_many(self.crew.mllm, [(one.talk, one.variable.answers) for one in asked])
+        logs = self.crew.score_many([(one.talk, one.variable.answers) for one in asked])
         return [
             self._answered(one, subject, raw, prior)
             for one, raw, prior in zip(asked, logs, blank, strict=True)
@@ -192,21 +192,13 @@ class Coder:
 
     def _blank(self, asked: Sequence[Asked]) -> list[list[float]]:
         """Log-likelihoods of the same questions about a blank picture; asked once in a life."""
-        crew = self.crew
-        with crew.lock:
-            keys = [(one.key, one.variable.answers) for one in asked]
-            new = {
-                key: one
-                for key, one in zip(keys, asked, strict=True)
-                if (("code", key[0]), key[1]) not in crew.priors
-            }
-            if new:
-                scores = score_many(
-                    crew.mllm, [(one.blank, one.variable.answers) for one in new.values()]
-                )
-                for (text, answers), logs in zip(new, scores, strict=True):
-                    crew.priors[("code", text), answers] = logs
-            return [crew.priors[("code", text), answers] for text, answers in keys]
+        keys = [PriorKey(f"code: {one.key}", one.variable.answers) for one in asked]
+        by_key = dict(zip(keys, asked, strict=True))
+
+        def ask(new: Sequence[PriorKey]) -> list[list[float]]:
+            return self.crew.score_many([(by_key[key].blank, key.answers) for key in new])
+
+        return self.crew.priors.find(keys, ask)
 
     def _answered(
         self, one: Asked, subject: Subject, raw: Sequence[float], blank: Sequence[float]
@@ -244,16 +236,15 @@ class Coder:
         wordings: Mapping[str, Wording],
     ) -> list[CodedVariable]:
         talk = self.questions.listed(variables, subject, said, wordings)
-        settings = self.crew.settings
-        answer = self.crew.mllm.generate(
+        answer = self.crew.ask(
             talk,
+            step="code_context",
+            person=subject.people[0] if len(subject.people) == 1 else None,
             schema=listed_schema(variables),
-            max_new_tokens=sum(
+            most=sum(
                 16 if variable.type == "count" else 16 + (variable.most or 80)
                 for variable in variables
             ),
-            temperature=settings.temperature,
-            seed=settings.seed,
         )
         try:
             told = json.loads(answer.text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from kuleshov import gate
 from kuleshov.context.back import WayBack
 from kuleshov.context.candidates import Situation
 from kuleshov.context.coder import Coder, Known
@@ -46,7 +47,7 @@ class ContextNodes:
             "coded_from": {**asked, "failed": sorted(failed)},
             "evidence": [*state["evidence"], *plain(lines)],
             "gaps": done.gaps,
-            "warnings": done.warnings,
+            "warnings": done.warnings,  # added to those there are
             "seconds": {"code_context": time.perf_counter() - begun},
         }
 
@@ -72,7 +73,12 @@ class ContextNodes:
                 picture = self.crew.desk.pictures(state["key"])[target["picture"]]
                 found = self.way.of(picture, person.face, own)
             people.append(person.model_copy(update={"contexts": found}))
-        return {"people": plain(people), "seconds": {"go_back": time.perf_counter() - begun}}
+        stopped = [Gap(step="go_back", reason=gate.STOPPED)] if gate.stopped() else []
+        return {
+            "people": plain(people),
+            "gaps": plain(stopped),
+            "seconds": {"go_back": time.perf_counter() - begun},
+        }
 
     def _person(self, target: Plain) -> Person:
         face = Face.model_validate(target["face"]) if target["face"] else None

@@ -145,11 +145,11 @@ class Experiment:
             picture = crops.covered(picture, found)
             words = ""
             if not self._sees_both():
-                told = self.crew.mllm.generate(
+                told = self.crew.ask(
                     self.crew.writer.scene([conversation.image(picture)]),
+                    step="scene",
                     schema=conversation.SCENE_SCHEMA if self.crew.writer.family == "full" else None,
-                    max_new_tokens=60 if self.crew.writer.family == "brief" else 300,
-                    seed=self.crew.settings.seed,
+                    most=60 if self.crew.writer.family == "brief" else 300,
                 )
                 words = described(told.text, self.crew)
         except KuleshovError as error:

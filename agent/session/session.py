@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from kuleshov import view
+from kuleshov import gate, view
 from kuleshov.agent import Agent, Event
 from kuleshov.conditions import Shown
 from kuleshov.session import from_record
@@ -24,10 +24,6 @@ from kuleshov.types import Inference, Person
 
 REMEMBERED = 6  # questions with their answers that a new question comes after
 LONGEST_QUESTION = 4000  # characters
-
-
-class _StoppedError(KuleshovError):
-    """The user ended an answer."""
 
 
 @dataclass(frozen=True)
@@ -471,26 +467,15 @@ class Session:
         parts: list[str] = []
 
         def heard(text: str) -> None:
-            if stop is not None and stop.is_set():
-                raise _StoppedError("stopped by the user")
             parts.append(text)
             if on_token is not None:
                 on_token(text)
 
         try:
-            written = crew.mllm.generate(
-                talk,
-                max_new_tokens=crew.settings.max_new_tokens,
-                temperature=crew.settings.temperature,
-                seed=crew.settings.seed,
-                on_token=heard,
-            )
-        except _StoppedError as stopped:
+            with gate.running(stop):
+                written = crew.ask(talk, step="answer", on_token=heard)
+        except gate.StoppedError as stopped:
             return "".join(parts), False, str(stopped)
-        except KuleshovError:
-            if stop is not None and stop.is_set():
-                return "".join(parts), False, "stopped by the user"
-            raise
         limit = f"cut off after {crew.settings.max_new_tokens} tokens"
         return written.text, written.finished, None if written.finished else limit
 

@@ -70,9 +70,12 @@ _current: ContextVar[Usage | None] = ContextVar("kuleshov_usage", default=None)
 
 
 @contextmanager
-def metered() -> Iterator[Usage]:
-    """Requests made within, also by threads that were given this context, are summed here."""
-    usage = Usage()
+def metered(usage: Usage | None = None) -> Iterator[Usage]:
+    """Requests made within, also by threads that were given this context, are summed here.
+
+    `usage`: sums that are gone on with; None: new ones.
+    """
+    usage = Usage() if usage is None else usage
     token = _current.set(usage)
     try:
         yield usage
