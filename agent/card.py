@@ -192,11 +192,11 @@ class Card(Lines):
         for name, scores in (
             ("face alone", found.face),
             ("context alone", found.context),
-            ("both", found.both),
+            (view.together(found), found.both),
         ):
             told = "unanswered" if scores is None else view.brief(scores)
-            self.field(name, told, 14, indent=4)
-        self.field("index", view.influence(found), 14, indent=4)
+            self.field(name, told, 17, indent=4)
+        self.field("index", view.influence(found), 17, indent=4)
 
     def incongruence(self, person: Person) -> None:
         if not person.incongruence:

@@ -1,4 +1,4 @@
-"""Face alone, context alone, both: what the model is shown under each condition.
+"""Face alone, context alone, face and context: what the model is shown under each condition.
 
 Face alone is the face cut out, with what was measured on it. Context alone is the picture with
 every face covered, with what the user knows; a small model, which goes by the evidence list more

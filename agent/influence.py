@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Literal
 
 from kuleshov.tools.types import EmotionScores
 from kuleshov.types import Influence
 
+BothIs = Literal["fused", "model"]
+TOGETHER: dict[BothIs, str] = {"fused": "fused", "model": "face and context"}
+"""What the third reading is called: combined by a rule, or read by the model from both."""
 AGREE = 1e-6
 """Bits. Readings closer than this are one reading: there is no difference to share out."""
 
@@ -27,15 +31,28 @@ def divergence(p: Mapping[str, float], q: Mapping[str, float]) -> float:
 
 
 def influence(
-    face: EmotionScores | None, context: EmotionScores | None, both: EmotionScores | None
+    face: EmotionScores | None,
+    context: EmotionScores | None,
+    both: EmotionScores | None,
+    both_is: BothIs = "model",
 ) -> Influence:
-    """The three readings, their divergences and the index; see `Influence`."""
+    """The three readings, their divergences and the index; see `Influence`.
+
+    Args:
+        face, context: each alone.
+        both: the two together, and `both_is`: fused by a rule, or read by the model.
+    """
     missing = [
         name
-        for name, scores in (("face alone", face), ("context alone", context), ("both", both))
+        for name, scores in (
+            ("face alone", face),
+            ("context alone", context),
+            (TOGETHER[both_is], both),
+        )
         if scores is None
     ]
-    readings = {"face": face, "context": context, "both": both}
+    readings: dict[str, Any] = {"face": face, "context": context, "both": both}
+    readings["both_is"] = both_is
     if missing:
         return Influence(**readings, unanswered=f"there is no reading of {', '.join(missing)}")
     assert face is not None

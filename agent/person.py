@@ -227,7 +227,7 @@ class PersonNodes:
         fused: FusedScores | None,
         gaps: list[Plain],
     ) -> tuple[Influence | None, tuple[Incongruence, ...] | None]:
-        """Face, context and both held against each other.
+        """Face, context and the two together held against each other.
 
         Under `bayes` these are the readings that were fused; otherwise the model gives all three,
         asked in the same way, straight from what it is shown.
@@ -249,7 +249,9 @@ class PersonNodes:
                 except Exception as error:
                     gaps.append(gap("influence", error))
                     face = context = both = None
-            measured = influence.influence(face, context, both)
+            measured = influence.influence(
+                face, context, both, "fused" if self.crew.strategy == "bayes" else "model"
+            )
             if None in (face, context, both) and gate.stopped():
                 measured = measured.model_copy(update={"unanswered": gate.STOPPED})
         if face is None or context is None:

@@ -454,7 +454,11 @@ def _influence(person: Person) -> dict[str, Any] | None:
     found = person.influence
     if found is None:
         return None
-    return {"text": view.influence(found), "index": found.index}
+    return {
+        "text": view.influence(found),
+        "index": found.index,
+        "together": view.together(found),
+    }
 
 
 def _compared(person: Person) -> tuple[Judgement, ...]:
@@ -475,7 +479,7 @@ def _compared(person: Person) -> tuple[Judgement, ...]:
 
 def _comparison(person: Person) -> list[dict[str, Any]]:
     """The judgements side by side, their labels in one order: by the greatest among them."""
-    compared = _compared(person)
+    own, compared = person.judgements, _compared(person)
     answered = [judgement.emotions for judgement in compared if judgement.emotions]
     greatest: dict[str, float] = {}
     for scores in answered:
@@ -486,7 +490,9 @@ def _comparison(person: Person) -> list[dict[str, Any]]:
     return [
         {
             "condition": judgement.condition,
-            "name": view.judged(judgement),
+            "name": view.together(person.influence)
+            if person.influence and judgement.condition == "both" and compared is not own
+            else view.judged(judgement),
             "top": judgement.emotions.top if judgement.emotions else None,
             "rows": [
                 _row(label, judgement.emotions.probabilities[label])

@@ -66,7 +66,8 @@ class Settings(BaseSettings):
         None, description="coding scheme of the context: default, appraisals, situations, a .toml"
     )
     influence: bool = Field(
-        False, description="read face alone, context alone and both, and how far they part"
+        False,
+        description="read face alone, context alone and the two together, and how far they part",
     )
     device: str | None = Field(None, description="cpu, cuda, cuda:1, mps; None: the best there is")
     dtype: str | None = Field(None, description="float32, bfloat16, float16; None: by device, size")

@@ -105,9 +105,12 @@ class Explanation(Record):
 
 
 class Judgement(Record):
-    """One person under one condition: face alone, context alone, or both."""
+    """One person under one condition."""
 
-    condition: Condition
+    condition: Condition = Field(
+        description="face alone, context alone; both: what the model says after its explanation "
+        "from both (never the fused reading, which is the person's `emotions`)"
+    )
     source: str | None = Field(None, description="who judged: faces:TOOL or mllm")
     emotions: EmotionScores | None = None
     unanswered: str | None = Field(None, description="why there is no distribution")
@@ -124,7 +127,12 @@ class Influence(Record):
 
     face: EmotionScores | None = None
     context: EmotionScores | None = None
-    both: EmotionScores | None = None
+    both: EmotionScores | None = Field(None, description="the two together; `both_is` says how")
+    both_is: Literal["fused", "model"] | None = Field(
+        None,
+        description="fused: face and context combined by a rule (fusion bayes); model: what the "
+        "model says when it is shown both; None: a record from before this was told",
+    )
     js_face_context: float | None = Field(None, ge=0, le=1)
     js_face_both: float | None = Field(None, ge=0, le=1)
     js_context_both: float | None = Field(None, ge=0, le=1)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kuleshov.influence import TOGETHER
 from kuleshov.tools.faces import facs
 from kuleshov.tools.media import Media
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face
@@ -258,17 +259,26 @@ def judged(judgement: Judgement) -> str:
     return CONDITIONS[judgement.condition] + (", by the model" if by_model else "")
 
 
+def together(found: Influence) -> str:
+    """What the third reading is called; "fused" is not what the model says when shown both."""
+    if found.both_is is not None:
+        return TOGETHER[found.both_is]
+    # records from before `both_is`: the rule names the methods of its two sides
+    method = found.both.method if found.both else ""
+    return TOGETHER["fused" if method.startswith("face: ") else "model"]
+
+
 def influence(found: Influence) -> str:
-    """The index in words: whose reading both together is nearer to."""
+    """The index in words: which reading that of the two together is nearer to."""
     if found.index is None:
         return clean(found.unanswered or "cannot be told")
     apart = f"face and context are {found.js_face_context:.2f} bit apart"
     if found.index < 0.4:
-        side = "both together reads like the face"
+        side = f"{together(found)} reads like the face"
     elif found.index > 0.6:
-        side = "both together reads like the context"
+        side = f"{together(found)} reads like the context"
     else:
-        side = "both together lies between face and context"
+        side = f"{together(found)} lies between the two"
     return f"{found.index:.2f} (0: face, 1: context): {side}; {apart}"
 
 

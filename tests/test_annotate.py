@@ -32,7 +32,7 @@ def folder(tmp_path: Path, feat_data: Path) -> Path:
         "b.jpg,one,,,\n"
         "cut.jpg,three,,,\n"
         "gone.jpg,four,,,\n"
-        "a.jpg,five,,,5000 5000 6000 6000\n"
+        "a.jpg,five,,,100 100 200 200\n"
     )
     return tmp_path / "set"
 
@@ -61,7 +61,7 @@ def test_what_can_be_read_is_read_and_the_rest_is_said(folder: Path, tmp_path: P
     assert len(found["two"]["people"]) == 1
     (nobody,) = found["five"]["people"]
     assert nobody["face"] is None
-    assert nobody["box_xyxy"] == [5000, 5000, 6000, 6000]
+    assert nobody["box_xyxy"] == [100, 100, 200, 200]
     assert "no face was found in the box given" in found["five"]["warnings"][0]
     told = failures(tmp_path / "run")
     assert set(told) == {"one (row 3)", "three", "four"}

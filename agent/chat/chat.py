@@ -54,7 +54,7 @@ COMMANDS = {
     "context": Command("TEXT", "judge again, knowing TEXT of the situation"),
     "labels": Command("[NAME]", "judge again with another label set; alone: which there are"),
     "examples": Command("[SHOTS|off]", "judge again with few-shot examples, or without"),
-    "influence": Command("", "face alone, context alone, both"),
+    "influence": Command("", "face alone, context alone, and the two together"),
     "compare": Command("[PATH]", "the first reading and the one now, or another picture's"),
     "save": Command("[FOLDER]", "write record, report and conversation"),
     "undo": Command("", "take the last turn back"),

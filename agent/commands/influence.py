@@ -10,7 +10,8 @@ from kuleshov.commands.terminal import Commands
 
 def add(commands: Commands) -> None:
     command = commands.add_parser(
-        "influence", help="read face alone, context alone and both, and how far they part"
+        "influence",
+        help="read face alone, context alone and the two together, and how far they part",
     )
     infer.add_options(command)
 

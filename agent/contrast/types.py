@@ -68,6 +68,7 @@ class Contrast(Record):
     def rows(self) -> Iterator[dict[str, str | float]]:
         """Tidy: one row a face, context and label; p_face, p_context, p_both, shift = both − face.
 
+        both_is says what p_both is: fused by a rule, or the model's from both (see `Influence`).
         With the pair's influence index and divergences (bits) repeated on each of its rows.
         """
         for pair in self.pairs:
@@ -84,6 +85,7 @@ class Contrast(Record):
                     "p_face": before,
                     "p_context": found.context.probabilities[label],
                     "p_both": p,
+                    "both_is": found.both_is or "",
                     "shift": p - before,
                     "influence": "" if found.index is None else found.index,
                     "js_face_context": found.js_face_context or 0.0,

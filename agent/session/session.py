@@ -172,7 +172,7 @@ class Session:
 
     def influence(self, *, stop: threading.Event | None = None) -> Iterator[Event]:
         """Judge again, face alone and context alone as well."""
-        asked = "face alone, context alone, both"
+        asked = "face alone, context alone, and the two together"
         yield from self._again("settings", asked, self.words, influence=True, stop=stop)
 
     def choose(self, number: int | None) -> Person | None:

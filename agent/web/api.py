@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from kuleshov import __version__, view
+from kuleshov import __version__, people, view
 from kuleshov.tools.types import KuleshovError
 from kuleshov.types import Inference
 from kuleshov.web.folders import safe_name
@@ -111,7 +111,7 @@ async def infer(
             context=tuple(context),
             said=tuple(said),
             who=_notes(who),
-            boxes=_boxes(boxes),
+            boxes=_boxes(boxes, house.serving.max_people),
             labels=labels or None,
             fusion=strategy or None,
             influence=influence or None,
@@ -250,7 +250,7 @@ def _notes(text: str) -> dict[int, str]:
     return {int(number): note for number, note in given.items()}
 
 
-def _boxes(text: str) -> tuple[tuple[float, ...], ...]:
+def _boxes(text: str, most: int) -> tuple[tuple[float, ...], ...]:
     given = _json(text, "boxes", "[[10, 10, 60, 70]]")
     numbers = isinstance(given, list) and all(
         isinstance(box, list)
@@ -259,7 +259,11 @@ def _boxes(text: str) -> tuple[tuple[float, ...], ...]:
     )
     if not numbers:
         raise KuleshovError("boxes must be JSON like [[10, 10, 60, 70]], in pixels.")
-    return tuple(tuple(float(side) for side in box) for box in given)
+    if len(given) > most:
+        raise KuleshovError(
+            f"{len(given):,} boxes were given; at most {most} people are read in one request."
+        )
+    return tuple(map(tuple, people.check_boxes(given)[0]))
 
 
 def _json(text: str, name: str, like: str) -> Any:

@@ -105,7 +105,7 @@ def influence(house: Here, visit: Own, reading: OwnReading) -> dict[str, Any]:
         house,
         visit,
         reading,
-        "Face alone, context alone, both",
+        "Face alone, context alone, and the two together",
         lambda talk, job: talk.influence(stop=job.stop),
     )
 

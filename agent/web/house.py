@@ -15,7 +15,7 @@ from kuleshov.agent import Agent
 from kuleshov.web.folders import Folders
 from kuleshov.web.gallery import Gallery
 from kuleshov.web.jobs import Jobs
-from kuleshov.web.line import Line
+from kuleshov.web.line import LONGEST_S, Line
 from kuleshov.web.open import Open
 from kuleshov.web.readings import Agents
 from kuleshov.web.visits import Visits
@@ -32,15 +32,25 @@ class Serving:
     max_upload_bytes: int = 64_000_000
     idle_s: float = 3600.0
     shared: bool = False
+    max_pixels: int = 25_000_000  # of a picture or a clip's frame
+    max_people: int = 20  # read in one request, found or named by boxes
+    longest_s: float = LONGEST_S  # of one reading
 
 
 class House:
     """One server's parts."""
 
     def __init__(self, agent: Agent, gallery: Gallery, serving: Serving) -> None:
+        settings = agent.settings
+        limits = {
+            "max_pixels": min(serving.max_pixels, settings.max_pixels),
+            "max_people": min(serving.max_people, settings.max_people),
+        }
+        if any(getattr(settings, name) != value for name, value in limits.items()):
+            agent = agent.with_settings(**limits)
         self.agents = Agents(agent)
         self.gallery, self.serving = gallery, serving
-        self.line = Line()
+        self.line = Line(serving.longest_s)
         self.folders = Folders(serving.max_upload_bytes, UPLOADS * serving.max_upload_bytes)
         self.open = Open()
         self.visits = Visits(self.folders, self.line, serving.idle_s, self.open.close)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from kuleshov.gate import STOPPED
 from kuleshov.tools.types import KuleshovError
 
 State = Literal["waiting", "running", "done", "failed", "stopped"]
@@ -25,7 +26,7 @@ MOST_OF_ONE = 16  # jobs of one owner that may wait
 MOST = 256  # jobs that may wait at all
 MOST_TOLD = 400  # events kept for a page that comes back
 PASSING = ("token", "progress", "place")  # events that mean nothing later
-STOPPED = "stopped by the user"
+LONGEST_S = 900.0  # one job, where the server is not told otherwise
 
 log = logging.getLogger("kuleshov")
 
@@ -52,6 +53,7 @@ class Job:
     stop: threading.Event = field(default_factory=threading.Event)
     result: Any = None
     sentence: str | None = None
+    late: bool = False  # stopped by the line, because it took too long
     told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     ended: float | None = None  # time.monotonic()
 
@@ -66,9 +68,13 @@ class Job:
 
 
 class Line:
-    """One worker in front of the model, because the model answers one question at a time."""
+    """One worker in front of the model, because the model answers one question at a time.
 
-    def __init__(self) -> None:
+    A job that runs longer than `longest_s` seconds is stopped, as its user would stop it.
+    """
+
+    def __init__(self, longest_s: float = LONGEST_S) -> None:
+        self.longest_s = longest_s
         self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
         self._running: Job | None = None
         self._wake = threading.Condition()
@@ -179,21 +185,37 @@ class Line:
                 self._tell_places()
 
     def _do(self, job: Job) -> None:
+        clock = threading.Timer(self.longest_s, _expire, [job])
+        clock.daemon = True
+        clock.start()
         try:
             result = job.work(job)
         except KuleshovError as error:
-            self._end(job, "stopped" if job.stop.is_set() else "failed", str(error))
+            if job.late:
+                self._end(job, "failed", self._too_long())
+            else:
+                self._end(job, "stopped" if job.stop.is_set() else "failed", str(error))
         except Exception as error:  # one job's trouble is not the server's
             log.exception("job %s failed", job.kind)
             first = str(error).strip().splitlines()[:1]
             told = ": ".join([type(error).__name__, *first])
             self._end(job, "failed", f"something went wrong that should not have: {told}")
         else:
-            if job.stop.is_set():
+            if job.late:
+                self._end(job, "failed", self._too_long())
+            elif job.stop.is_set():
                 self._end(job, "stopped", STOPPED)
             else:
                 job.result = result
                 self._end(job, "done", None)
+        finally:
+            clock.cancel()
+
+    def _too_long(self) -> str:
+        return (
+            f"it took longer than the {self.longest_s / 60:.3g} minutes that one reading may take "
+            "on this server (--job-minutes); give a shorter clip or fewer people."
+        )
 
     def _end(self, job: Job, state: State, sentence: str | None) -> None:
         job.state, job.sentence, job.ended = state, sentence, time.monotonic()
@@ -205,6 +227,11 @@ class Line:
             places = [(job, self._ahead(job)) for jobs in self._waiting.values() for job in jobs]
         for job, ahead in places:
             job.tell("place", ahead=ahead)
+
+
+def _expire(job: Job) -> None:
+    job.late = not job.stop.is_set()
+    job.stop.set()
 
 
 def _nothing(job: Job) -> None:

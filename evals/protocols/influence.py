@@ -1,21 +1,24 @@
-"""Face alone, context alone, both: what each is worth, and the subset where they part."""
+"""Face alone, context alone, the two together: what each is worth, and where they part."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from kuleshov import view
 from kuleshov.evals.datasets.base import Answer
 from kuleshov.evals.harness.systems import judged
 from kuleshov.evals.harness.tables import arrow, title
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
 from kuleshov.incongruence import PARTING
 from kuleshov.tools.types import KuleshovError
+from kuleshov.types import Influence
 
 CONDITIONS = ("face", "context", "both")
 MEASURES = {
     "js_face_context": "face alone and context alone, bits",
-    "js_face_both": "face alone and both, bits",
-    "js_context_both": "context alone and both, bits",
+    "js_face_both": "face alone and the two together, bits",
+    "js_context_both": "context alone and the two together, bits",
     "index": "index of influence",
 }
 
@@ -58,14 +61,14 @@ def run(trial: Trial) -> Findings:
         [
             Table(
                 title=title(metric) + arrow(metric),
-                head=("samples", "n", "face alone", "context alone", "both"),
+                head=("samples", "n", "face alone", "context alone", _together(told)),
                 rows=tuple(rows),
             ),
             Table(
                 title="Jensen–Shannon divergence, and the index of influence",
                 head=("measure", "n", "mean"),
                 rows=tuple(means),
-                note="Index 0: both together read as the face alone; 1: as the context alone.",
+                note="Index 0: the two together read as the face alone; 1: as the context alone.",
             ),
         ],
         numbers=numbers,
@@ -77,6 +80,12 @@ def run(trial: Trial) -> Findings:
 def _influence(record: dict[str, Any] | None) -> dict[str, Any] | None:
     person = None if record is None else judged(record)
     return person["influence"] if person else None
+
+
+def _together(told: Sequence[dict[str, Any]]) -> str:
+    """What the third reading is: fused by a rule, or the model's from both."""
+    kinds = {view.together(Influence.model_validate(found)) for found in told if found}
+    return " or ".join(sorted(kinds)) or "the two together"
 
 
 def _answer(found: dict[str, Any] | None, condition: str) -> Answer | None:
@@ -91,7 +100,7 @@ def _top(scores: dict[str, Any]) -> str:
 
 PROTOCOL = Protocol(
     "influence",
-    "Face alone, context alone, both",
+    "Face alone, context alone, the two together",
     "How far does the context move the reading of a face, and does it help where the two part?",
     "Bian et al. (2024), Sensors 24, 126; divergence: Lin (1991)",
     run,
