@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kuleshov import Agent, incongruence
+from kuleshov import Agent, view, incongruence
 from kuleshov.influence import divergence, influence
 from kuleshov.tools.types import ActionUnit, EmotionScores, LabelSet
 from kuleshov.types import Evidence, Inference
@@ -114,6 +114,12 @@ def test_the_pocket_models_read_apart_and_the_context_moves_the_reading(pocket, 
     (person,) = read.people
     moved = person.influence
     assert moved.both.probabilities == person.emotions.probabilities
+    assert (moved.both_is, view.together(moved)) == ("fused", "fused")
+    old = moved.model_copy(update={"both_is": None})  # a record from before this was told
+    assert view.together(old) == "fused"
+    assert view.influence(moved).split(": ", 2)[2].startswith("fused ")
+    (told,) = [j for j in person.judgements if j.condition == "both"]
+    assert view.judged(told) == "face and context"  # what the model says is not the fused reading
     assert 0 < moved.index < 1
     assert person.incongruence is not None
     assert read.covered_scene is not None
@@ -130,6 +136,8 @@ def test_text_fusion_asks_for_all_three_in_the_same_way(feat_data: Path, pocket)
         "likelihood, content-free prior removed"
     }
     assert moved.both.probabilities != read.people[0].emotions.probabilities
+    assert (moved.both_is, view.together(moved)) == ("model", "face and context")
+    assert view.together(moved.model_copy(update={"both_is": None})) == "face and context"
 
 
 def test_influence_is_shown_on_the_card_and_in_json(capsys, feat_data: Path, tmp_path: Path):
