@@ -273,12 +273,14 @@ def influence(found: Influence) -> str:
     if found.index is None:
         return clean(found.unanswered or "cannot be told")
     apart = f"face and context are {found.js_face_context:.2f} bit apart"
+    fused = together(found) == TOGETHER["fused"]
+    whose = "the fused reading" if fused else "the model's reading of both"
     if found.index < 0.4:
-        side = f"{together(found)} reads like the face"
+        side = f"{whose} is like the face"
     elif found.index > 0.6:
-        side = f"{together(found)} reads like the context"
+        side = f"{whose} is like the context"
     else:
-        side = f"{together(found)} lies between the two"
+        side = f"{whose} lies between face and context"
     return f"{found.index:.2f} (0: face, 1: context): {side}; {apart}"
 
 
