@@ -152,6 +152,9 @@ HARMLESS: dict[str, Callable[[Any], bool]] = {
     "moments": _any,
     "start_s": _any,
     "max_pixels": _no_larger,
+    "picture_pixels": _any,
+    "server_timeout_s": _any,
+    "server_proxy": _nothing,  # the way that pictures and keys go
     "allow_remote": _nothing,
     "concurrency": _nothing,  # these four: what the user's account at a server is charged
     "requests_per_minute": _nothing,
