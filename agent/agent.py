@@ -590,8 +590,10 @@ class Agent:
         if self.crew.speech is not None:
             raise KuleshovError(transcripts.TWICE)
         named = isinstance(transcript, (str, os.PathLike))
-        cues = transcripts.read(transcript) if named else transcript  # type: ignore[arg-type]
-        return {"words": [cue.model_dump(mode="json") for cue in cues]}  # type: ignore[union-attr]
+        notes: list[str] = []
+        cues = transcripts.read(transcript, notes) if named else transcript  # type: ignore[arg-type]
+        lines = [cue.model_dump(mode="json") for cue in cues]  # type: ignore[union-attr]
+        return {"words": lines, "warnings": notes}  # type: ignore[dict-item]
 
     def _config(
         self,

@@ -114,7 +114,8 @@ def words(
             n=first + i,
             source=source,
             kind="transcript",
-            text=said_text(cue["text"], cue["start_s"], cue["end_s"]),
+            text=said_text(cue["text"], cue["start_s"], cue["end_s"], cue.get("speaker")),
+            speaker=cue.get("speaker"),
             start_s=cue["start_s"],
             end_s=cue["end_s"],
         )
@@ -122,10 +123,13 @@ def words(
     ]
 
 
-def said_text(text: str, start_s: float | None, end_s: float | None) -> str:
-    """`said 1.2-3.4 s: "…"`: words are data, inside quotation marks of their own."""
+def said_text(
+    text: str, start_s: float | None, end_s: float | None, speaker: str | None = None
+) -> str:
+    """`said 1.2-3.4 s by Anna: "…"`: words are data, inside quotation marks of their own."""
     when = "" if start_s is None else f" {start_s:.1f}-{end_s or start_s:.1f} s"
-    return f"said{when}: {quoted(text)}"
+    who = f" by {speaker}" if speaker else ""
+    return f"said{when}{who}: {quoted(text)}"
 
 
 def _stretches(stretches: Sequence[object], most: int = 6) -> str:

@@ -226,15 +226,16 @@ class PictureNodes:
             ],
             first=len(items) + 1,
         )
-        cues = [Cue.model_validate(cue) for cue in state.get("words", [])]
-        if cues:
-            cues, late = transcript.within(cues, state["media"]["duration_s"] or float("inf"))
+        cues: list[Cue] = []
+        if state.get("words"):
+            cues, late = _said(state)
             if late:
                 warnings.append(f"{late} lines of the transcript begin after the clip's end")
             if len(cues) > transcript.MOST_LINES:
                 warnings.append(
                     f"the {len(cues)} lines of the transcript were joined into "
-                    f"{transcript.MOST_LINES}, long ones cut"
+                    f"{transcript.MOST_LINES} for the model, long ones cut; the record and the "
+                    "exports hold all of them"
                 )
         said = plain(transcript.condensed(cues))
         source = "speech" if state.get("heard") else "transcript"
@@ -298,6 +299,7 @@ class PictureNodes:
     def finish(self, state: State) -> State:
         told = ("media", "scene", "evidence")
         known: dict[str, Any] = {key: value for key, value in state.items() if key in told}
+        known["transcript"] = _said(state)[0]
         if self.crew.scheme is not None:
             known["coded"] = state.get("coded", [])
         if state.get("covered"):
@@ -370,6 +372,12 @@ def _told_once(gaps: Iterable[Plain]) -> list[Plain]:
         if one["reason"] != gate.STOPPED or one not in found:
             found.append(one)
     return found
+
+
+def _said(state: State) -> tuple[list[Cue], int]:
+    """Every line that is said in the clip, and how many begin after its end."""
+    cues = [Cue.model_validate(cue) for cue in state.get("words", [])]
+    return transcript.within(cues, state["media"]["duration_s"] or float("inf"))
 
 
 def _any(told: Iterable[bool | None]) -> bool | None:

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from kuleshov.tools.media import Media
 from kuleshov.tools.tracks import Track
+from kuleshov.tools.transcript import Cue as TranscriptLine
 from kuleshov.tools.types import EmotionScores, Face, Record
 
 SCHEMA = "kuleshov/inference@1"
@@ -73,6 +74,7 @@ class Evidence(Record):
     probability: float | None = None
     activation: float | None = None
     log_odds: float | None = None
+    speaker: str | None = Field(None, description="who says it, as a transcript names them")
     start_s: float | None = Field(None, ge=0, description="clips: from when on, seconds")
     apex_s: float | None = Field(None, ge=0, description="clips: when it was strongest, seconds")
     end_s: float | None = Field(None, ge=0, description="clips: until when, seconds")
@@ -337,6 +339,9 @@ class Inference(Record):
         None, description="context as data, by the coding scheme; None: not asked for"
     )
     evidence: tuple[Evidence, ...] = ()
+    transcript: tuple[TranscriptLine, ...] = Field(
+        (), description="clips: every line that is said; the evidence joins and cuts long ones"
+    )
     people: tuple[Person, ...] = ()
     gaps: tuple[Gap, ...] = ()
     warnings: tuple[str, ...] = ()

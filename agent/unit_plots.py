@@ -170,11 +170,11 @@ def _words(inference: Inference, end: float) -> list[dict[str, Any]]:
     """What is said, where its time is known."""
     return [
         {
-            **_bar(item.start_s, item.end_s if item.end_s is not None else item.start_s, end),
-            "text": view.clean(item.text.split(": ", 1)[-1].strip('"')),
+            **_bar(line.start_s, line.end_s if line.end_s is not None else line.start_s, end),
+            "text": view.clean(f"{line.speaker}: {line.text}" if line.speaker else line.text),
         }
-        for item in inference.evidence
-        if item.kind == "transcript" and item.start_s is not None
+        for line in view.said(inference)
+        if line.start_s is not None
     ]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from kuleshov.influence import TOGETHER
 from kuleshov.tools.faces import facs
 from kuleshov.tools.media import Media
+from kuleshov.tools.transcript import Cue as TranscriptLine
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face
 from kuleshov.types import (
     Evidence,
@@ -52,6 +53,19 @@ def clean(text: object) -> str:
     """
     spaced = " ".join(str(text).split())
     return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl"))
+
+
+def said(inference: Inference) -> tuple[TranscriptLine, ...]:
+    """Every line that is said in a clip; of records before it was kept, those of the evidence."""
+    return inference.transcript or tuple(
+        TranscriptLine(
+            start_s=item.start_s,
+            end_s=item.end_s,
+            text=item.text.split(": ", 1)[-1].strip('"'),
+        )
+        for item in inference.evidence
+        if item.kind == "transcript" and item.start_s is not None
+    )
 
 
 def percent(p: float) -> str:

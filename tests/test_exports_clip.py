@@ -176,7 +176,7 @@ def test_transcripts_that_cannot_be_read(tmp_path: Path) -> None:
     pytest.importorskip("pysubs2")
     for name, data, sentence in (
         ("empty.srt", b"", "is not a subtitle file that can be read"),
-        ("latin.srt", b"caf\xe9", "is not UTF-8"),
+        ("latin.srt", b"caf\xe9\x81", "is not UTF-8"),
         ("blank.txt", b"\n \n", "holds no words"),
     ):
         path = tmp_path / name

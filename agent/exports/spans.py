@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from kuleshov import view
+from kuleshov.evidence import quoted
 from kuleshov.over_time import called
 from kuleshov.types import Inference
 
@@ -56,10 +58,11 @@ def spans(inference: Inference) -> Iterator[Span]:
             yield _span(person.id, "speech movement", stretch.start_s, stretch.end_s, text)
         for stretch in track.missing:
             yield _span(person.id, "not seen", stretch.start_s, stretch.end_s, "face not seen")
-    for item in inference.evidence:
-        if item.kind == "transcript" and item.start_s is not None:
-            end = item.end_s if item.end_s is not None else item.start_s
-            yield _span(None, "words", item.start_s, end, item.text.split(": ", 1)[-1])
+    for line in view.said(inference):
+        if line.start_s is not None:
+            end = line.end_s if line.end_s is not None else line.start_s
+            tier = f"words {line.speaker}" if line.speaker else "words"
+            yield _span(None, tier, line.start_s, end, quoted(line.text))
 
 
 def laned(
