@@ -14,26 +14,70 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kuleshov import negation
 from kuleshov.tools.faces import facs
 from kuleshov.tools.types import Face, Side
 from kuleshov.types import Cue, Evidence
 
 Status = Literal["confirmed", "unconfirmed", "contradicted"]
 
+_BE = (
+    r"\s+(?:(?:is|are|was|were|being|look\w*|seem\w*|remain\w*|hangs?|stays?|held)(?:n['’]t)?\s+)?"
+    r"(?:(?:not|no longer|never|\w+ly|very|both|all|a (?:little|bit)|wide)\s+)*"
+)
+_BROWS = r"(?:eye)?brows?"
+_UP = r"(?:raised|lifted|up|arched|elevated|high)"
+_CORNERS = r"(?:lip corners?|mouth corners?|corners? of (?:the |her |his |their )?(?:mouth|lips))"
+_OPEN = r"(?:open\w*|agape|ajar)"
+
 # Everyday words for facial movements. AU numbers and their FACS names are understood besides.
 # Words after Ekman, Friesen & Hager (2002), descriptions of appearance changes.
 WORDS: dict[str, tuple[int, ...]] = {
-    r"smil\w*|grin\w*|lip corners? (?:pulled )?up|laugh\w*": (12,),
-    r"frown\w*|furrowed|brows? (?:drawn|lowered|knit\w*)|lowered brows?|scowl\w*": (4,),
-    r"inner brows? (?:raised|up)|raised inner brows?": (1,),
-    r"raised (?:eye)?brows|(?:eye)?brows (?:are )?raised|brow raise": (1, 2),
-    r"wide(?:ned)? eyes|eyes (?:are )?wide\w*": (5,),
-    r"raised cheeks?|cheeks? (?:are )?raised": (6,),
-    r"wrinkled nose|nose (?:is )?wrinkl\w*": (9,),
-    r"(?:lip|mouth) corners? (?:pulled )?down|turned[- ]down mouth|pout\w*": (15,),
-    r"open mouth|mouth (?:is |hangs? )?open|parted lips|jaw drop\w*|dropped jaw": (25, 26, 27),
-    r"pressed lips|lips (?:are )?pressed": (24,),
-    r"closed eyes|eyes (?:are )?closed": (43,),
+    rf"(?:un)?smil\w*|grin\w*|laugh\w*|beam(?:s|ing)|{_CORNERS}{_BE}(?:pulled |turned |drawn )?"
+    r"(?:up\w*|raised|lifted)|(?:pulled|turned)[- ]up (?:lip|mouth) corners?": (12,),
+    rf"frown\w*|scowl\w*|glower\w*|(?:un)?furrowed(?: {_BROWS})?|furrow(?:s|ing) (?:\w+ )?{_BROWS}|"
+    rf"{_BROWS}{_BE}(?:drawn|pulled|lowered|knit\w*|furrowed|down|together)(?: (?:down|together))*|"
+    rf"(?:lowered|knit\w*|drawn|contracted)(?:[- ]together)? {_BROWS}": (4,),
+    r"frown\w*,? (?:of the )?(?:mouth|lips)|(?:mouth|lips?)" + _BE + r"frown\w*|(?:mouth|lips?) "
+    r"(?:\w+ )?(?:in|into) a frown|frown \((?:the )?(?:mouth|lip) corners? (?:are )?"
+    rf"(?:turned |pulled |drawn )?down\w*|{_CORNERS}{_BE}(?:pulled |turned |drawn )?"
+    r"(?:down\w*|lowered|depressed|droop\w*)|(?:pulled|turned|drawn)[- ]down (?:lip|mouth) corners?|"
+    r"(?:turned[- ]down|down[- ]?turned|drooping) (?:mouth|lips)|mouth"
+    + _BE
+    + r"(?:turned[- ]down|down[- ]?turned)": (15,),
+    rf"inner {_BROWS}{_BE}{_UP}|{_UP} inner {_BROWS}": (1,),
+    rf"outer {_BROWS}{_BE}{_UP}|{_UP} outer {_BROWS}": (2,),
+    rf"{_UP} {_BROWS}|{_BROWS}{_BE}{_UP}|brow raise|rais(?:es|ing) (?:\w+ )?{_BROWS}": (1, 2),
+    r"wide(?:ned|ning)?(?:[- ]open)? eyes|wide[- ]eyed|eyes" + _BE + r"(?:wide\w*|opened wide|"
+    r"open wide)(?: open)?|eyes wide(?:ned)?(?: open)?|raised upper (?:eye)?lids?": (5,),
+    rf"{_UP} cheeks?|cheeks?{_BE}{_UP}|crow['’]?s['’]? feet": (6,),
+    r"narrow(?:ed|ing)? eyes|eyes" + _BE + r"(?:narrow\w*|squint\w*)|squint\w*|tight\w* "
+    r"(?:eye)?lids|(?:eye)?lids" + _BE + "tight\\w*": (7,),
+    rf"wrinkled nose|nose{_BE}(?:wrinkl|scrunch|crinkl)\w*|wrinkl(?:es|ing) (?:\w+ )?nose|"
+    r"(?:scrunched|crinkled)(?:[- ]up)? nose": (9,),
+    rf"{_UP} upper lip|upper lip{_BE}(?:{_UP}|curled)|curled (?:upper )?lip": (10,),
+    r"sneer\w*": (9, 10),
+    r"pout\w*": (17, 18, 22),
+    r"pucker\w*(?: (?:mouth|lips))?|pursed (?:mouth|lips)|(?:lips|mouth)"
+    + _BE
+    + r"(?:pucker\w*|pursed)": (18,),
+    rf"open mouth|mouth{_BE}{_OPEN}|parted lips|lips{_BE}(?:parted|apart)|jaw(?:s)?{_BE}"
+    rf"(?:dropp\w*|{_OPEN})|dropped jaw|jaw drop\w*|gaping mouth|mouth agape": (25, 26, 27),
+    r"tight(?:ened|ly closed)? lips|lips" + _BE + "tight\\w*|thin(?:ned)? lips": (23, 24),
+    r"pressed(?:[- ]together)? lips|lips" + _BE + r"pressed|lips pressed|pressing (?:\w+ )?lips": (
+        24,
+    ),
+    r"clenched (?:jaw|teeth)|(?:jaw|teeth)" + _BE + r"clenched|clench\w* (?:\w+ )?(?:jaw|teeth)": (
+        31,
+    ),
+    r"bared teeth|teeth" + _BE + "bared|bar(?:es|ing) (?:\\w+ )?teeth": (10, 16, 25),
+    r"dimpl\w+": (14,),
+    r"raised chin boss|chin (?:is )?(?:bunched|dimpled|wrinkled)|trembling chin|quivering chin": (
+        17,
+    ),
+    r"bit(?:es|ing)? (?:\w+ )?lips?|bitten lips?": (32,),
+    r"puffed(?:[- ]out)? cheeks|cheeks" + _BE + "puffed": (34,),
+    r"closed eyes|eyes" + _BE + r"(?:closed|shut)|shut eyes": (43,),
 }
 # What the labels of a toolbox's expression are called besides their names.
 FEELINGS: dict[str, str] = {
@@ -56,13 +100,69 @@ MEASURED = (
     "speech_movement",
     "missing",
 )
-NEGATION = re.compile(
-    r"\b(?:no|not|without|lack\w*|absen\w+|isn't|aren't|doesn't|never|neither|nor)\b[^,.;]*$", re.I
+_PARTS = (
+    r"(?:side|half|part|corner|lip|mouth|brow|eyebrow|eye|eyelid|lid|cheek|nostril|face|upper|"
+    r"lower|inner|outer|dimpl\w+|jaw|temple|AU ?\d+)"
 )
-AFTER = re.compile(r"^[^,.;]{0,20}\b(?:is|are)? ?(?:absent|not shown|missing)\b", re.I)
-
-
-SIDED = re.compile(r"\b(left|right)\b(?! in (?:the )?(?:picture|image|frame))", re.I)
+_PICTURE = (
+    r"(?!(?: (?:side|half|part|corner))? (?:in|of) (?:the )?(?:picture|image|frame|photo\w*|scene))"
+)
+# "right at the camera" and "he left" are no sides
+SIDED = re.compile(
+    rf"\b(left|right)(?=[- ](?:sided|hand side|{_PARTS})\b)(?! (?:side|half|part) of the "
+    rf"(?:picture|image|frame|photo\w*|scene)\b)|"
+    rf"\b(?:on|to|at|from|of) (?:the|her|his|their|its) (?:own |person's )?(left|right)\b{_PICTURE}|"
+    r"\b(left|right)(?= and (?:the )?(?:left|right)\b)|(?<=left and )(right)\b|(?<=right and )(left)\b|"
+    r"\bAU ?\d+ \(?(left|right)\b|\((left|right)\)|\b(left|right)(?= (?:"
+    + "|".join(facs.UNITS.values())
+    + r")\b)",
+    re.I,
+)
+STOPWORDS = frozenset(
+    [
+        "the",
+        "and",
+        "that",
+        "this",
+        "with",
+        "her",
+        "his",
+        "their",
+        "she",
+        "they",
+        "person",
+        "who",
+        "which",
+        "from",
+        "shown",
+        "not",
+        "for",
+        "are",
+        "was",
+        "has",
+        "have",
+        "there",
+        "very",
+        "over",
+        "time",
+        "said",
+        "about",
+        "into",
+        "than",
+        "then",
+        "also",
+        "one",
+        "two",
+        "its",
+        "it",
+        "is",
+    ]
+)
+FACE_WORDS = re.compile(
+    r"\b(?:face|facial|expressions?|mouth|lips?|eyes?|eyebrows?|brows?|cheeks?|nose|jaw|eyelids?|gaze|"
+    r"forehead|chin|teeth|look(?:s|ing)?|blink\w*|valence|arousal|pleasant\w*|unpleasant\w*)\b",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -77,10 +177,29 @@ class Claim:
 def claims(text: str) -> list[Claim]:
     """The facial movements that `text` names, in order.
 
-    A sign of negation before the word in its clause ("no smile", "not shown: AU4"), or "absent"
-    right after it, makes the claim one of absence. "left" or "right" in the same clause makes it
+    What is denied (`kuleshov.negation`) makes a claim of absence; what is said not to have been
+    measured makes none. "left" or "right" in the same clause makes it
     one about the person's own left or right side; both words, one about both.
     """
+    found = mentions(text)
+    spans = [(start, end) for start, end, _ in found]
+    seen: dict[Claim, None] = {}
+    for start, end, units in found:
+        if negation.is_unmeasured(text, (start, end), spans):
+            continue
+        denied = negation.is_denied(text, (start, end), spans)
+        begin = max(text.rfind(mark, 0, start) for mark in ",.;") + 1
+        stop = min((i for mark in ",.;" if (i := text.find(mark, end)) >= 0), default=len(text))
+        sides = {
+            word.lower() for groups in SIDED.findall(text[begin:stop]) for word in groups if word
+        }
+        side: Side = "both" if len(sides) != 1 else "left" if "left" in sides else "right"
+        seen[Claim(units, not denied, side)] = None
+    return list(seen)
+
+
+def mentions(text: str) -> list[tuple[int, int, tuple[int, ...]]]:
+    """Begin, end and units of every movement that `text` names; of two that overlap the longer."""
     found: list[tuple[int, int, tuple[int, ...]]] = []
     for match in re.finditer(r"\bAU ?0?(\d{1,2})\b", text, re.I):
         found.append((match.start(), match.end(), (int(match[1]),)))
@@ -90,24 +209,27 @@ def claims(text: str) -> list[Claim]:
     for pattern, units in WORDS.items():
         for match in re.finditer(rf"\b(?:{pattern})\b", text, re.I):
             found.append((match.start(), match.end(), units))
-    seen: dict[Claim, None] = {}
-    for start, end, units in sorted(found):
-        denied = bool(NEGATION.search(text[:start]) or AFTER.search(text[end:]))
-        begin = max(text.rfind(mark, 0, start) for mark in ",.;") + 1
-        stop = min((i for mark in ",.;" if (i := text.find(mark, end)) >= 0), default=len(text))
-        sides = {word.lower() for word in SIDED.findall(text[begin:stop])}
-        side: Side = "both" if len(sides) != 1 else "left" if "left" in sides else "right"
-        seen[Claim(units, not denied, side)] = None
-    return list(seen)
+    kept: list[tuple[int, int, tuple[int, ...]]] = []
+    for one in sorted(found, key=lambda one: (one[0] - one[1], one[0])):
+        if all(one[1] <= start or one[0] >= end for start, end, _ in kept):
+            kept.append(one)
+    return sorted(kept)
 
 
 def feelings(text: str) -> set[str]:
     """The labels that `text` gives a face, by name or adjective; not those that it denies."""
+    return named_labels(text, FEELINGS)
+
+
+def named_labels(text: str, words: Mapping[str, str]) -> set[str]:
+    """The labels whose words, a regular expression each, `text` says and does not deny."""
+    spans = {
+        match.span(): label
+        for label, pattern in words.items()
+        for match in re.finditer(rf"\b(?:{pattern})\b", text, re.I)
+    }
     return {
-        label
-        for label, words in FEELINGS.items()
-        for match in re.finditer(rf"\b(?:{words})\b", text, re.I)
-        if not NEGATION.search(text[: match.start()])
+        label for span, label in spans.items() if not negation.is_denied(text, span, list(spans))
     }
 
 
@@ -137,8 +259,9 @@ def check(text: str, cited: Evidence, face: Face | None) -> Cue:
     """The cue with its status, from every facial claim that it makes.
 
     A cue without a claim in words stands for the evidence it cites: measured evidence confirms
-    itself; a scene or a note is not something that a face tool could confirm. A feeling that it
-    names must be one that the cited expression names; units do not name any.
+    itself, if the cue speaks of it or of a face at all; a scene or a note is not something that a
+    face tool could confirm. A feeling that it names must be one that the cited expression names;
+    units do not name any.
     """
     made = claims(text)
     if not made:
@@ -149,7 +272,13 @@ def check(text: str, cited: Evidence, face: Face | None) -> Cue:
             return Cue(evidence=cited.n, text=text, status="contradicted")
         if cited.kind in ("action_unit", "absent_units", "event") and felt:
             return Cue(evidence=cited.n, text=text, status="unconfirmed", elsewhere=True)
-        return Cue(evidence=cited.n, text=text, status="confirmed" if own else "unconfirmed")
+        bears = own and _bears_on(text, cited)
+        return Cue(
+            evidence=cited.n,
+            text=text,
+            status="confirmed" if bears else "unconfirmed",
+            elsewhere=own and not bears,
+        )
     verdicts = []
     for claim in made:
         # a movement that was measured at its own time is not undone by the face of another
@@ -166,6 +295,20 @@ def check(text: str, cited: Evidence, face: Face | None) -> Cue:
     elif None in verdicts:
         status = "unconfirmed"
     return Cue(evidence=cited.n, text=text, status=status, elsewhere=elsewhere)
+
+
+def _bears_on(text: str, cited: Evidence) -> bool:
+    """Whether the cue speaks of a face, names a unit of the item or shares a word with it."""
+    if FACE_WORDS.search(text):
+        return True
+    told = {cited.unit, *cited.units} - {None}
+    if any(told & set(units) for _, _, units in mentions(text)):
+        return True
+    ours, theirs = (
+        {word for word in re.findall(r"[a-z]{3,}", part.lower()) if word not in STOPWORDS}
+        for part in (text, cited.text)
+    )
+    return bool(ours & theirs) or bool(feelings(text) & feelings(cited.text))
 
 
 def left_out(cues: Sequence[Cue], evidence: Mapping[int, Evidence]) -> tuple[int, ...]:
