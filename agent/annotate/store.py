@@ -399,8 +399,40 @@ def lines(folder: str | os.PathLike[str], name: str = ANNOTATIONS) -> Iterator[b
     head = HEAD if name == ANNOTATIONS else FAILURE_HEAD
     with path.open("rb", buffering=1 << 20) as file:
         for line in file:
-            if _key(line, head, whole=False) is not None:
+            if _key(line, head, whole=True) is not None:
                 yield line
+
+
+def damaged(folder: str | os.PathLike[str]) -> list[str]:
+    """A sentence for each line that `lines` leaves out: its file and its number."""
+    told = []
+    for name, head in ((ANNOTATIONS, HEAD), (FAILURES, FAILURE_HEAD)):
+        path = Path(folder) / name
+        if not path.exists():
+            continue
+        with path.open("rb", buffering=1 << 20) as file:
+            for number, line in enumerate(file, start=1):
+                if _key(line, head, whole=True) is None:
+                    told.append(
+                        f"{path} line {number} is damaged or cut off: left out; the same "
+                        "`kuleshov annotate` again repairs it"
+                    )
+    return told
+
+
+def media_path(folder: str | os.PathLike[str], path: str | None) -> str | None:
+    """Where a record's medium lies, as seen from here; None: nowhere that is known.
+
+    A relative path is one from the folder that `annotate` was called in. Called from elsewhere, the
+    folders above the run directory are looked through: the run lies in one of them as a rule.
+    """
+    if not path or os.path.isabs(path) or os.path.exists(path):
+        return path if path and os.path.exists(path) else None
+    for above in Path(os.path.abspath(folder)).parents:
+        there = above / path
+        if there.is_file():
+            return str(there)
+    return None
 
 
 # ---------------------------------------------------------------------------------- helpers

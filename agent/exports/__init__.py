@@ -48,4 +48,4 @@ def export(
     except OSError as error:
         why = error.strerror or str(error)
         raise KuleshovError(f"{target} cannot be written: {why[:1].lower()}{why[1:]}.") from None
-    return list(lines)
+    return [*lines, *store.damaged(run)]

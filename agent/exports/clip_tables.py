@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kuleshov.tools.faces import facs
 from kuleshov.tools.faces.fex import FexRow, write_fex
+from kuleshov.tools.valid_text import csv_row
 from kuleshov.types import Inference
 
 
@@ -34,11 +35,11 @@ def write_events(inference: Inference, path: Path) -> None:
         )  # fmt: skip
         for person in inference.people:
             for e in person.track.events if person.track else ():
-                writer.writerow(
+                writer.writerow(csv_row(
                     [inference.media.path, person.id, e.unit, facs.name(e.unit), e.side, e.kind,
                      e.onset_s, e.apex_s, e.offset_s, e.peak, e.scale, e.shown, e.onset_seen,
                      e.offset_seen]
-                )  # fmt: skip
+                ))  # fmt: skip
 
 
 def write_moments(inference: Inference, path: Path) -> None:
@@ -55,15 +56,15 @@ def write_moments(inference: Inference, path: Path) -> None:
                 "time_s",
                 "end_s",
                 "top",
-                *labels,
+                *csv_row([*labels]),
                 "fusion",
                 "unanswered",
             ]
         )
         for person, m in told:
             p = m.emotions.probabilities if m.emotions else {}
-            writer.writerow(
+            writer.writerow(csv_row(
                 [inference.media.path, person.id, m.start_s, m.time_s, m.end_s,
                  m.emotions.top if m.emotions else None, *(p.get(k) for k in labels),
                  m.emotions.fusion if m.emotions else None, m.unanswered]
-            )  # fmt: skip
+            ))  # fmt: skip

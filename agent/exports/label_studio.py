@@ -16,6 +16,7 @@ import orjson
 
 from kuleshov.annotate import store
 from kuleshov.tools.types import KuleshovError
+from kuleshov.tools.valid_text import in_xml
 
 NOTE = "perceived emotion, read by Kuleshov: an inference to be corrected"
 
@@ -32,7 +33,7 @@ def export(run: Path, out: Path) -> list[str]:
                 continue
             for name in record["provenance"]["label_set"].get("labels", []):
                 labels[name["name"]] = None
-            task = _task(record)
+            task = _task(record, run)
             for region in task["predictions"][0]["result"]:
                 labels.update(dict.fromkeys(region["value"]["rectanglelabels"]))
             file.write(("," if count else "") + "\n" + json.dumps(task, ensure_ascii=False))
@@ -43,7 +44,7 @@ def export(run: Path, out: Path) -> list[str]:
     return [f"{out}: {count:,} tasks (pictures; clips are left out)", f"{sheet}: its interface"]
 
 
-def _task(record: dict[str, Any]) -> dict[str, Any]:
+def _task(record: dict[str, Any], run: Path) -> dict[str, Any]:
     width, height = record["media"]["size"]
     regions = []
     for person in record["people"]:
@@ -71,21 +72,26 @@ def _task(record: dict[str, Any]) -> dict[str, Any]:
                     "width": 100 * (x1 - x0) / width,
                     "height": 100 * (y1 - y0) / height,
                     "rotation": 0,
-                    "rectanglelabels": [top],
+                    "rectanglelabels": [in_xml(top)],  # as the interface has it
                 },
             }
         )
     mllm = record["provenance"]["mllm"] or {}
     return {
-        "data": {"image": record["media"]["path"] or "", "item": record["item"]["id"]},
+        "data": {"image": _found(record["media"]["path"], run), "item": record["item"]["id"]},
         "predictions": [
             {"model_version": f"kuleshov, {mllm.get('id', 'no model')}", "result": regions}
         ],
     }
 
 
+def _found(path: str | None, run: Path) -> str:
+    """The picture's path; from another folder than the run's, one that leads to it."""
+    return store.media_path(run, path) or path or ""
+
+
 def interface(labels: list[str]) -> str:
-    values = "\n".join(f"    <Label value={quoteattr(label)}/>" for label in labels)
+    values = "\n".join(f"    <Label value={quoteattr(in_xml(label))}/>" for label in labels)
     return f"""<View>
   <Header value={quoteattr(NOTE)}/>
   <Image name="image" value="$image"/>

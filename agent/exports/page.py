@@ -52,7 +52,7 @@ def export(run: Path, out: Path) -> list[str]:
         file.write(head)
         for name, make in ((store.ANNOTATIONS, _item), (store.FAILURES, _failure)):
             for line in store.lines(run, name):
-                told = json.dumps(make(orjson.loads(line), out.parent), ensure_ascii=False)
+                told = json.dumps(make(orjson.loads(line), run, out.parent), ensure_ascii=False)
                 # what could end the element that holds the data
                 safe = told.replace("<", "\\u003c").replace("\u2028", " ").replace("\u2029", " ")
                 file.write(("," if count else "") + safe + "\n")
@@ -66,7 +66,7 @@ def _digest(text: str) -> Markup:
     return Markup(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'")
 
 
-def _item(record: dict[str, Any], here: Path) -> dict[str, Any]:
+def _item(record: dict[str, Any], run: Path, here: Path) -> dict[str, Any]:
     """What the page knows of an item; short names, because there may be very many."""
     people = []
     for person in record["people"]:
@@ -85,7 +85,7 @@ def _item(record: dict[str, Any], here: Path) -> dict[str, Any]:
     scene = record["scene"]
     made = {
         "i": record["item"]["id"],
-        "f": _address(record["media"]["path"], here),
+        "f": _address(store.media_path(run, record["media"]["path"]), here),
         "k": record["media"]["kind"],
         "z": record["media"]["size"],
         "p": people,
@@ -99,7 +99,7 @@ def _item(record: dict[str, Any], here: Path) -> dict[str, Any]:
     return made
 
 
-def _failure(failure: dict[str, Any], here: Path) -> dict[str, Any]:
+def _failure(failure: dict[str, Any], run: Path, here: Path) -> dict[str, Any]:
     return {"i": failure["key"], "f": None, "x": failure["reason"], "p": [], "g": []}
 
 

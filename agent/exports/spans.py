@@ -10,6 +10,7 @@ from typing import Any
 from kuleshov import view
 from kuleshov.evidence import quoted
 from kuleshov.over_time import called
+from kuleshov.tools.valid_text import in_xml
 from kuleshov.types import Inference
 
 
@@ -87,4 +88,7 @@ def _span(
     person: int | None, tier: str, start_s: float, end_s: float, text: str, **known: Any
 ) -> Span:
     begin = round(start_s, 3)
-    return Span(person, tier, begin, max(round(end_s, 3), round(begin + 0.001, 3)), text, **known)
+    end = max(round(end_s, 3), round(begin + 0.001, 3))
+    if known.get("label") is not None:
+        known["label"] = in_xml(known["label"])
+    return Span(person, in_xml(tier), begin, end, in_xml(text), **known)

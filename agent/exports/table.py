@@ -15,8 +15,8 @@ import orjson
 
 from kuleshov.annotate import store
 from kuleshov.tools.types import KuleshovError
+from kuleshov.tools.valid_text import in_csv
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 HEAD = ("item", "path", "person", "x0", "y0", "x1", "y1", "emotion", "probability")
 TAIL = (
     "valence",
@@ -138,22 +138,28 @@ def export(run: Path, out: Path) -> list[str]:
 
 
 def _csv(run: Path, out: Path, columns: Columns) -> list[str]:
-    names, guarded = columns.names(), 0
+    names, guarded, renamed = columns.names(), 0, 0
     # the mark at the start makes spreadsheets read it as UTF-8
     with out.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
-        head = [_safe(name) for name in names]
+        head = [in_csv(name) for name in names]
         writer.writerow([text for text, _ in head])
         guarded += sum(changed for _, changed in head)
         for row in rows(run):
             cells = [_cell(row.get(name)) for name in names]
             guarded += sum(changed for _, changed in cells)
+            renamed += cells[0][1]
             writer.writerow([text for text, _ in cells])
     lines = [f"{out}: {columns.rows:,} rows, {len(names)} columns"]
     if guarded:
         cells_were = "cell began" if guarded == 1 else "cells began"
         lines.append(
             f"{guarded:,} {cells_were} like a formula: written with an apostrophe before it"
+        )
+    if renamed:
+        lines.append(
+            f"{renamed:,} rows have an id (column item) that a spreadsheet would run: take the "
+            "apostrophe away before joining by it, or use --to parquet"
         )
     return lines
 
@@ -165,18 +171,7 @@ def _cell(value: Any) -> tuple[str, bool]:
         return str(int(value)), False
     if isinstance(value, (int, float)):
         return repr(value), False
-    return _safe(str(value))
-
-
-def _safe(text: str) -> tuple[str, bool]:
-    """Text on one line that no spreadsheet takes for a formula, and whether it might have been.
-
-    Names of files and words of models are not to be run (CSV injection, OWASP).
-    """
-    text = " ".join(text.split("\n")).replace("\r", " ").replace("\0", "")
-    if text.lstrip().startswith(FORMULA) or text.startswith(FORMULA):
-        return f"'{text}", True
-    return text, False
+    return in_csv(str(value))
 
 
 def _parquet(run: Path, out: Path, columns: Columns) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kuleshov.exports.spans import spans
+from kuleshov.tools.valid_text import in_vtt
 from kuleshov.types import Inference
 
 
@@ -12,7 +13,7 @@ def write(inference: Inference, path: Path) -> None:
     lines = ["WEBVTT", "", "NOTE Perceived emotion, an inference; written by Kuleshov", ""]
     readings = [span for span in spans(inference) if span.tier == "emotion"]
     for span in sorted(readings, key=lambda s: s.start_s):
-        text = f"person {span.person}: {span.text}".replace("&", "&amp;").replace("<", "&lt;")
+        text = in_vtt(f"person {span.person}: {span.text}")
         lines += [f"{_time(span.start_s)} --> {_time(span.end_s)}", text, ""]
     path.write_text("\n".join(lines), "utf-8")
 

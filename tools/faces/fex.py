@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.tools.types import ActionUnit, Face, KuleshovError, Scale
+from kuleshov.tools.valid_text import in_csv
 
 SCALES: tuple[Scale, ...] = ("probability", "intensity", "activation", "log_odds", "presence")
 
@@ -112,7 +113,7 @@ def write_fex(
 def _fields(row: FexRow, scale: Scale) -> Iterator[tuple[str, Any]]:
     """Column and value of all that is known."""
     face = row.face
-    yield "input", row.input
+    yield "input", in_csv(row.input)[0]
     frame = row.frame if row.frame is not None or face is None else face.frame
     yield "frame", 0 if frame is None else frame
     time_s = row.time_s if row.time_s is not None or face is None else face.time_s

@@ -1,0 +1,51 @@
+"""Any text into a format's text: one function for each kind of file that is written.
+
+Names of files, labels, words of models and transcripts may hold anything: control characters, half
+an emoji, what a spreadsheet would run. What a format cannot hold becomes U+FFFD, the replacement
+character, so that it is seen that something stood there.
+"""
+
+from __future__ import annotations
+
+import re
+
+# XML 1.0, production [2] Char: what it leaves out cannot even be written as a reference. The two
+# noncharacters and lone surrogates have no place in UTF-8 files of the other kinds either.
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_RUNS = re.compile(r"[(|!&={]|\bDDE\b", re.I)
+
+
+def in_xml(text: str) -> str:
+    """Characters that XML 1.0 knows (ELAN, Label Studio); markup is escaped by who writes it."""
+    return _NO_XML.sub("\ufffd", text)
+
+
+def in_vtt(text: str) -> str:
+    """One line of a WebVTT cue: no markup, no arrow of times, no empty line."""
+    line = " ".join(in_xml(text).split())
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def in_csv(text: str) -> tuple[str, bool]:
+    """A cell on one line that no spreadsheet runs, and whether an apostrophe was put before it.
+
+    Spreadsheets take what begins with = or + for a formula, and with - or @ where it calls a
+    function or a program (CSV injection, OWASP). A name such as `-1_a.jpg` or `@home.jpg` calls
+    nothing and stays as it is: tables are joined by it. Numbers stay numbers.
+    """
+    text = _SURROGATE.sub("\ufffd", text).replace("\0", "\ufffd")
+    line = " ".join(text.split("\n")).replace("\r", " ")
+    bare = line.lstrip()
+    runs = bare.startswith(("=", "+")) or (bare.startswith(("-", "@")) and bool(_RUNS.search(bare)))
+    try:
+        float(bare)
+        runs = False
+    except ValueError:
+        pass
+    return (f"'{line}", True) if runs or line.startswith("\t") else (line, False)
+
+
+def csv_row(cells: list[object]) -> list[object]:
+    """The cells of a row: text as `in_csv` gives it, all else as it is."""
+    return [in_csv(cell)[0] if isinstance(cell, str) else cell for cell in cells]
