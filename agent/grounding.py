@@ -7,6 +7,8 @@ when no measured unit bears on it: a unit that the tool cannot measure confirms 
 sides together, a claim about one side stays unconfirmed unless the unit is absent altogether.
 """
 
+# ruff: noqa: E501 - a regular expression is read whole
+
 from __future__ import annotations
 
 import re

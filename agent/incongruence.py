@@ -17,6 +17,8 @@ PARTING = 0.2
 """Bits of Jensen-Shannon divergence from which face and context count as parting: a choice of
 ours, about that between 80/20 and 30/70 on two labels."""
 HALF = 0.5  # share of a distribution that must lie on one side
+LEAST_TOP = 2.0
+"""A distribution says something where its first label has this many times an even share."""
 SECOND = 0.25  # share of the second label in a mixed reading
 SIGNED = 0.5  # |valence| from which a label counts as pleasant or unpleasant
 
@@ -57,6 +59,19 @@ class Parted:
             if (value := valence.get(name)) is not None and value * sign >= SIGNED
         )
 
+    def says(self, scores: EmotionScores) -> bool:
+        """Whether a distribution is more than a flat one, in which four unpleasant labels of
+        seven would make a share of .57 without anything that is unpleasant."""
+        many = len(scores.probabilities)
+        return max(scores.probabilities.values()) >= min(LEAST_TOP / many, (1 + 1 / many) / 2)
+
+    def leans(self, scores: EmotionScores, sign: int) -> bool:
+        """Whether at least half lies on one side, more than an even distribution has there."""
+        valence = {label.name: label.valence for label in self.labels.labels}
+        on_side = sum((valence.get(k) or 0) * sign >= SIGNED for k in scores.probabilities)
+        base = on_side / len(scores.probabilities)
+        return self.share(scores, sign) >= max(HALF, base + (1 - base) / 4)
+
     def shown(self, unit: int) -> bool | None:
         """Whether a unit is shown; None: not measured, or measured poorly."""
         found = [au for au in self.face.action_units if au.unit == unit] if self.face else []
@@ -82,6 +97,9 @@ class Parted:
 
 def candidates(parted: Parted) -> tuple[Incongruence, ...]:
     """Every pattern that fits, most specific first; empty where face and context agree."""
+    if not (parted.says(parted.face_scores) and parted.says(parted.context_scores)):
+        found = [mixed(parted)]  # of the face alone
+        return tuple(candidate for candidate in found if candidate is not None)
     found = [rule(parted) for rule in (smile, malice, sarcasm, suppressed, mixed)]
     fitting = [candidate for candidate in found if candidate is not None]
     if not fitting and parted.apart >= PARTING:
@@ -143,10 +161,7 @@ def sarcasm(parted: Parted) -> Incongruence | None:
     if not any(item.kind == "transcript" for item in parted.evidence) or parted.apart < PARTING:
         return None
     for sign, word, other in ((1, "pleasant", "unpleasant"), (-1, "unpleasant", "pleasant")):
-        if (
-            parted.share(parted.context_scores, sign) >= HALF
-            and parted.share(parted.face_scores, -sign) >= HALF
-        ):
+        if parted.leans(parted.context_scores, sign) and parted.leans(parted.face_scores, -sign):
             return _candidate(
                 parted,
                 "sarcasm",
@@ -161,8 +176,9 @@ def sarcasm(parted: Parted) -> Incongruence | None:
 def suppressed(parted: Parted) -> Incongruence | None:
     """A still face where the context speaks of a strong feeling."""
     neutral = parted.face_scores.probabilities.get("neutral")
-    stirred = max(parted.share(parted.context_scores, sign) for sign in (1, -1))
-    if neutral is None or neutral < HALF or stirred < HALF or parted.apart < PARTING:
+    stirred = any(parted.leans(parted.context_scores, sign) for sign in (1, -1))
+    stirred = stirred and parted.context_scores.top != "neutral"
+    if neutral is None or neutral < HALF or not stirred or parted.apart < PARTING:
         return None
     held = parted.which(DAMPING)
     how = f"with {_units(held)}, as when it is held still" if held else "and no unit holds it still"
@@ -194,8 +210,8 @@ def mixed(parted: Parted) -> Incongruence | None:
 
 def _pleasant_face_unpleasant_context(parted: Parted) -> bool:
     return (
-        parted.share(parted.face_scores, 1) >= HALF
-        and parted.share(parted.context_scores, -1) >= HALF
+        parted.leans(parted.face_scores, 1)
+        and parted.leans(parted.context_scores, -1)
         and parted.apart >= PARTING
     )
 

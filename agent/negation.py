@@ -7,6 +7,8 @@ before a thing reaches to the end of its clause and over an enumeration; one aft
 and AU4 are not shown") reaches back over the enumeration.
 """
 
+# ruff: noqa: E501 - a regular expression is read whole
+
 from __future__ import annotations
 
 import re

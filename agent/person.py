@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from kuleshov import conversation, fusion, gate, grounding, incongruence, influence, moments
+from kuleshov import (
+    conversation,
+    fusion,
+    gate,
+    generated,
+    grounding,
+    incongruence,
+    influence,
+    moments,
+)
 from kuleshov.conditions import Shown
 from kuleshov.crew import Crew, gap
 from kuleshov.likelihood import Likelihood
@@ -96,6 +106,8 @@ class PersonNodes:
         _, back = conversation.numbered(items)
         try:
             told = conversation.explained(self.crew.writer.family, state["answer"])
+            if generated.why_unanswered(told.text):
+                raise ValueError("no explanation")
             # the same statement twice is one cue
             cited = dict.fromkeys((back[number], words) for number, words in told.cues)
         except (ValueError, KeyError, TypeError):
@@ -188,7 +200,8 @@ class PersonNodes:
                 judgements[name] = Judgement(condition=condition, source="mllm", emotions=scores)
         fused, missing = self._fuse(judgements, has_face=face is not None)
         words = judgements.get("both")
-        if fused and words and words.emotions and words.emotions.top != fused.top:
+        warnings += self._spoken_of(state, fused)
+        if fused and words and words.emotions and _leads(words.emotions, fused.top):
             warnings.append(
                 f"person {target['id']}: the explanation leans to {words.emotions.top}, "
                 f"the fused reading to {fused.top}"
@@ -219,6 +232,25 @@ class PersonNodes:
             "warnings": warnings,
             "seconds": {"weigh": time.perf_counter() - begun},
         }
+
+    def _spoken_of(self, state: PersonState, fused: FusedScores | None) -> list[str]:
+        """A warning where the explanation names other labels of the set than the one that leads."""
+        told = state["explanation"]
+        if fused is None or not told or self.crew.labels.mode != "single":
+            return []
+        words = {}
+        for label in self.crew.labels.labels:
+            known = [re.escape(word) for word in (label.name, *label.synonyms)]
+            if label.name in grounding.FEELINGS:
+                known.append(grounding.FEELINGS[label.name])
+            words[label.name] = "|".join(known)
+        named = grounding.named_labels(told["text"], words)
+        if not named or fused.top in named:
+            return []
+        return [
+            f"person {state['target']['id']}: the explanation speaks of "
+            f"{' and '.join(sorted(named))}; the reading is {fused.top}"
+        ]
 
     def _apart(
         self,
@@ -389,3 +421,12 @@ def _in_turn(target: Plain) -> list[str]:
         return []
     found = moments.segments(Track.model_validate(target["track"]))
     return list(dict.fromkeys(segment.label for segment in found if segment.label))
+
+
+LEAD = 0.1  # under this a label that is first by chance leads nowhere
+
+
+def _leads(scores: EmotionScores, other: str) -> bool:
+    """Whether another label than `other` leads clearly."""
+    (top, first), *rest = scores.ranked()
+    return top != other and (not rest or first - rest[0][1] >= LEAD)

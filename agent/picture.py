@@ -13,7 +13,17 @@ from typing import Any
 
 from langgraph.types import Send
 
-from kuleshov import clip, conversation, crops, evidence, gate, hearing, over_time, people
+from kuleshov import (
+    clip,
+    conversation,
+    crops,
+    evidence,
+    gate,
+    generated,
+    hearing,
+    over_time,
+    people,
+)
 from kuleshov.crew import Crew, gap, plain
 from kuleshov.state import Plain, State
 from kuleshov.tools import media, transcript
@@ -129,6 +139,10 @@ class PictureNodes:
             told = {"description": answer.text.strip()} if short else json.loads(answer.text)
         except json.JSONDecodeError:
             raise KuleshovError("the model's description could not be read: unanswered") from None
+        if not answer.finished and short:
+            told["description"] = generated.to_last_sentence(told["description"])
+        if why := generated.why_unanswered(str(told.get("description", ""))):
+            raise KuleshovError(why.replace("the model", "the model that described the scene"))
         scene = Scene(**told, mean_logprob=answer.mean_logprob)
         if not scene.description.strip():
             raise KuleshovError("the model described nothing")

@@ -108,8 +108,8 @@ AU12 but not AU6 | 12 -6
 AU6 is not present | -6
 AU6 isn't shown | -6
 AU6 (cheek raiser) is not shown | -6
-AU6 was not measured | 
-not measured: AU6, AU7 | 
+AU6 was not measured |
+not measured: AU6, AU7 |
 AU12 is shown; not measured: AU6 | 12
 the lip corner puller is strong | 12
 no lip corner puller or cheek raiser | -12 -6
@@ -169,11 +169,11 @@ parted lips | 25/26/27
 eyes closed | 43
 her eyes are shut | 43
 her eyes are not closed | -43
-tears in the eyes | 
-hands covering the mouth | 
-she looks away | 
-people dance at a wedding | 
-no dog in the room | 
+tears in the eyes |
+hands covering the mouth |
+she looks away |
+people dance at a wedding |
+no dog in the room |
 """
 ROWS = [line.split("|") for line in TABLE.strip().splitlines()]
 

@@ -33,6 +33,7 @@ MOST_PAIRS = 10
 LIKE_BLANK = 0.005
 """Bits of Jensen-Shannon divergence under which an answer is that to a blank picture: between
 yes/no answers of 50 % and 54 % lie .0012, between 50 % and 58 % .0046."""
+TIE = 1e-6  # between equal answers lie only the last bits of sums
 NOT_MEASURED = "not measured by this model"
 PROBED = "likelihood, as taught"
 NO_WORDS = "no words were given"
@@ -215,6 +216,17 @@ class Coder:
             method = "likelihood, content-free prior removed"
             corrected = [value - base for value, base in zip(raw, blank, strict=True)]
             probabilities = dict(zip(answers, fusion.softmax(corrected), strict=True))
+        ranked = sorted(probabilities.values(), reverse=True)
+        if one.variable.type != "ordinal" and len(ranked) > 1 and ranked[0] - ranked[1] < TIE:
+            return self._record(
+                one.variable,
+                subject,
+                unanswered="several answers are equally likely",
+                probabilities=probabilities,
+                method=method,
+                blank_js=apart,
+                like_blank=apart < LIKE_BLANK,
+            )
         value: str | float = max(probabilities, key=lambda option: probabilities[option])
         if one.variable.type == "ordinal":
             value = round(sum(int(step) * p for step, p in probabilities.items()), 4)
@@ -257,6 +269,8 @@ class Coder:
                 reason = "the answer could not be read"
             elif values[variable.name] is None:
                 reason = "the model could not tell"
+            elif _is_echo(values[variable.name], variables):
+                reason = "the answer repeats the question"
             else:
                 found.append(
                     self._record(
@@ -291,3 +305,12 @@ def _boxes(targets: Sequence[Plain], place: int) -> list[tuple[int, Any]]:
         for target in targets
         if target["picture"] == place and (box := _box(target)) is not None
     ]
+
+
+def _is_echo(value: object, variables: Sequence[Variable]) -> bool:
+    """Whether an answer is the name of a field, or holds no letter and no figure."""
+    if not isinstance(value, str):
+        return False
+    plain = " ".join(value.replace("_", " ").lower().split())
+    names = {variable.name.replace("_", " ").lower() for variable in variables}
+    return plain in names or not any(c.isalnum() for c in plain)

@@ -32,7 +32,7 @@ def export(run: Path, out: Path) -> list[str]:
             if record["media"]["kind"] != "image":
                 continue
             for name in record["provenance"]["label_set"].get("labels", []):
-                labels[name["name"]] = None
+                labels[in_xml(name["name"])] = None
             task = _task(record, run)
             for region in task["predictions"][0]["result"]:
                 labels.update(dict.fromkeys(region["value"]["rectanglelabels"]))
