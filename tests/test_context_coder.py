@@ -130,6 +130,9 @@ def test_answers_are_likelihoods_with_the_blank_pictures_divided_out(scheme):
     assert not place.like_blank
     # what it says of a person is what it says of nothing: flagged, with its divergence
     assert found["sitting", (1,)].like_blank
+    # yes and no are equally likely: the first of them is no answer
+    assert found["sitting", (1,)].value is None
+    assert found["sitting", (1,)].unanswered == "several answers are equally likely"
     assert found["sitting", (1,)].blank_js == pytest.approx(0, abs=1e-9)
     assert {people for name, people in found if name == "sitting"} == {(1,), (2,)}
     assert {people for name, people in found if name == "close"} == {(1, 2)}
@@ -138,15 +141,15 @@ def test_answers_are_likelihoods_with_the_blank_pictures_divided_out(scheme):
 
 
 def test_each_answer_is_evidence_that_explanations_can_cite(scheme):
-    inference = agent(scheme).infer(PICTURE)
+    inference = agent(scheme, prior_correction=False).infer(PICTURE)
     lines = [e for e in inference.evidence if e.kind == "coded"]
     assert [(e.person, e.text) for e in lines] == [
         (None, "coded: place street 84%"),
         (None, "coded: light 2.3 of 3"),
         (None, "coded: people count 2"),
-        (1, "coded: sitting yes 50%"),
-        (2, "coded: sitting yes 50%"),
-        (None, "coded: close of 1 and 2 yes 50%"),
+        (1, "coded: sitting yes 88%"),
+        (2, "coded: sitting yes 88%"),
+        (None, "coded: close of 1 and 2 yes 88%"),
     ]
     assert [e.n for e in inference.evidence] == list(range(1, len(inference.evidence) + 1))
     for variable in inference.coded:

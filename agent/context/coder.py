@@ -269,6 +269,8 @@ class Coder:
                 reason = "the answer could not be read"
             elif values[variable.name] is None:
                 reason = "the model could not tell"
+            elif variable.type == "count" and not _is_count(values[variable.name], variable):
+                reason = "the count is out of its bounds"
             elif _is_echo(values[variable.name], variables):
                 reason = "the answer repeats the question"
             else:
@@ -314,3 +316,9 @@ def _is_echo(value: object, variables: Sequence[Variable]) -> bool:
     plain = " ".join(value.replace("_", " ").lower().split())
     names = {variable.name.replace("_", " ").lower() for variable in variables}
     return plain in names or not any(c.isalnum() for c in plain)
+
+
+def _is_count(value: object, variable: Variable) -> bool:
+    """Whether it is a whole number within the bounds that the question's schema sets."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and 0 <= int(str(value)) <= (variable.most or 99)
