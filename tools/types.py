@@ -8,11 +8,15 @@ measure is never 0 and never "neutral".
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import tomllib
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -209,6 +213,89 @@ class Label(Record):
     arousal: float | None = Field(None, ge=-1, le=1)
 
 
+NO_ANSWER = frozenset(
+    ("", "-", "--", "?", "-1", "-1.0", "n/a", "na", "n.a.", "#n/a", "nan", "null", "nil", "none")
+    + ("unknown", "unlabelled", "unlabeled", "unsure", "uncertain", "missing", "undefined")
+    + ("not sure", "don't know", "dont know", "cannot tell", "can't tell", "no answer", "no label")
+)
+"""Words with which tables and annotators say that there is no answer; a set's own labels win."""
+
+
+@dataclass(frozen=True)
+class HumanLabel:
+    """What people answered, in the names of a label set.
+
+    name: the label, or the one with the largest share; None: no answer, or none is the largest.
+    votes: shares or votes by name, as given (they need not sum to 1); None: one label alone.
+    unknown: the words that the set has no place for; then there is neither name nor votes.
+    """
+
+    name: str | None = None
+    votes: dict[str, float] | None = None
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def answered(self) -> bool:
+        return self.name is not None or self.votes is not None
+
+
+def plain_label(given: Any) -> str | dict[str, float] | None:
+    """A cell with people's answer as a word, as shares by word, or None where it holds none.
+
+    A list of one word is that word; in a longer one each entry is a vote. JSON text is read as what
+    it says. Words stay as they were written: what they mean is for the label set to say.
+
+    Raises:
+        KuleshovError: it is none of these: shares that are no numbers, lists in lists, broken JSON.
+    """
+    if given is None or (isinstance(given, float) and not math.isfinite(given)):
+        return None
+    if isinstance(given, bool):
+        return str(given).lower()
+    if isinstance(given, (int, float)):
+        if given == -1:  # how class indices say that there is none
+            return None
+        return str(int(given)) if given == int(given) else str(given)
+    if isinstance(given, str):
+        text = given.strip()
+        if text[:1] in ("{", "[") and text:
+            return plain_label(_label_json(text))
+        return None if text.lower() in ("", "-1", "-1.0", "nan", "n/a", "#n/a", "null") else text
+    if isinstance(given, Mapping):
+        (only,) = given if len(given) == 1 else (None,)
+        if isinstance(only, str) and isinstance(given[only], (list, tuple)):
+            return plain_label(given[only])  # {"choices": [...]}, as Label Studio writes it
+        try:
+            return {str(word): float(share) for word, share in given.items() if share is not None}
+        except (TypeError, ValueError, OverflowError):
+            raise KuleshovError("its label is not a distribution: numbers by label") from None
+    if isinstance(given, (list, tuple)):
+        votes: dict[str, float] = {}
+        for entry in given:
+            word = plain_label(entry)
+            if isinstance(word, dict):
+                raise KuleshovError("its label is a list that holds more than words")
+            if word is not None:
+                votes[word] = votes.get(word, 0.0) + 1.0
+        return next(iter(votes)) if len(votes) == 1 else votes or None
+    raise KuleshovError(f"its label is of the kind {type(given).__name__}")
+
+
+def _label_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise KuleshovError(f"its label begins with {text[0]} and is not JSON") from None
+
+
+def _plain_word(word: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", word).lower().replace("_", " ").split())
+
+
+def _is_no_answer(word: str) -> bool:
+    return _plain_word(word) in NO_ANSWER
+
+
 class LabelSet(Record):
     """Labels that a reading is spread over.
 
@@ -250,12 +337,54 @@ class LabelSet(Record):
         return {label.name: label.definition for label in self.labels if label.definition}
 
     def find(self, word: str) -> str | None:
-        """The label that a word names or is a synonym of, whatever its case; None: no label."""
-        wanted = word.strip().lower()
+        """The label that a word names or is a synonym of; None: no label.
+
+        Case, blanks around it, `_` for a blank and the Unicode form make no difference.
+        """
+        wanted = _plain_word(word)
         for label in self.labels:
-            if wanted in (label.name.lower(), *(synonym.lower() for synonym in label.synonyms)):
+            if any(wanted == _plain_word(known) for known in (label.name, *label.synonyms)):
                 return label.name
         return None
+
+    def read_label(self, given: Any) -> HumanLabel:
+        """What people answered, in the names of this set: the one way in which labels are read.
+
+        Args:
+            given: a word, a list of words, shares or votes by word, any of these as JSON text;
+                None, NaN, −1 and words such as "unknown" are no answer.
+        """
+        told = plain_label(given)
+        if told is None:
+            return HumanLabel()
+        if isinstance(told, str):
+            name = self._name_of(told)
+            if name is not None:
+                return HumanLabel(name=name)
+            return HumanLabel() if _is_no_answer(told) else HumanLabel(unknown=(told,))
+        votes: dict[str, float] = {}
+        unknown = []
+        for word, share in told.items():
+            name = self._name_of(word)
+            if name is not None:
+                votes[name] = votes.get(name, 0.0) + share
+            elif not _is_no_answer(word):
+                unknown.append(word)
+        if unknown:  # a part of an answer is another answer
+            return HumanLabel(unknown=tuple(unknown))
+        if any(share < 0 or not math.isfinite(share) for share in votes.values()):
+            return HumanLabel(unknown=(str(given),))
+        held = {name: share for name, share in votes.items() if share > 0}
+        if len(held) < 2:
+            return HumanLabel(name=next(iter(held), None), votes=votes if len(votes) > 1 else None)
+        most = sorted(held.values())
+        top = max(held, key=held.__getitem__) if most[-1] > most[-2] else None
+        return HumanLabel(name=top, votes=votes)
+
+    def _name_of(self, word: str) -> str | None:
+        if self.mode != "free":
+            return self.find(word)
+        return None if _is_no_answer(word) else _plain_word(word)
 
     @classmethod
     @cache
