@@ -78,13 +78,19 @@ def read_sample(
                 if folders
                 else f"{work.item.id} has no label; the sample needs a column label."
             )
-        if not isinstance(told, str):
+        read = theirs.read_label(told)
+        if read.unknown:
+            raise KuleshovError(
+                f"{read.unknown[0]!r} ({work.item.id}) is no label of {theirs.name}"
+                f"{nearest(read.unknown[0], theirs.names)}; its labels are "
+                f"{', '.join(theirs.names)}."
+            )
+        if read.votes is not None:
             raise KuleshovError(f"{work.item.id} has a distribution; calibrate needs one label.")
-        word = theirs.find(told)
+        word = read.name
         if word is None:
             raise KuleshovError(
-                f"{told!r} ({work.item.id}) is no label of {theirs.name}"
-                f"{nearest(told, theirs.names)}; its labels are {', '.join(theirs.names)}."
+                f"{work.item.id} has no label, but {told!r}; leave it out of the sample."
             )
         label = table.of(word) if table else word
         if label is not None:  # the table may have no place for it

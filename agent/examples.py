@@ -137,12 +137,7 @@ def read(path: str, labels: LabelSet) -> list[Labelled]:
             )
         if not isinstance(work.source, str):
             raise KuleshovError(f"examples {path}: {work.key} is not a file of its own.")
-        votes = None
-        if isinstance(given, str):
-            label = _known(given, labels, path, work.key)
-        else:
-            votes = _votes(given, labels, path, work.key)
-            label = max(votes, key=lambda name: votes[name])
+        label, votes = _read_label(given, labels, path, work.key)
         rationale = next((work.item.extra[n] for n in RATIONALES if work.item.extra.get(n)), None)
         found.append(
             Labelled(
@@ -168,31 +163,27 @@ def read(path: str, labels: LabelSet) -> list[Labelled]:
     return found
 
 
-def _known(word: str, labels: LabelSet, path: str, key: str) -> str:
-    if labels.mode == "free":
-        return word.strip().lower()
-    words = {
-        name.lower(): label.name
-        for label in labels.labels
-        for name in (label.name, *label.synonyms)
-    }
-    if word.strip().lower() not in words:
+def _read_label(
+    given: Any, labels: LabelSet, path: str, key: str
+) -> tuple[str, dict[str, float] | None]:
+    """The label of an example and, where people gave a distribution, its shares."""
+    told = labels.read_label(given)
+    if told.unknown:
+        words = [word for label in labels.labels for word in (label.name, *label.synonyms)]
         raise KuleshovError(
-            f"examples {path}: {key} is labelled {word!r}{nearest(word, list(words))}, which is "
-            f"not in {labels.name}: {', '.join(labels.names)}."
+            f"examples {path}: {key} is labelled {told.unknown[0]!r}"
+            f"{nearest(told.unknown[0], words)}, which is not in {labels.name}: "
+            f"{', '.join(labels.names)}."
         )
-    return words[word.strip().lower()]
-
-
-def _votes(given: Mapping[str, float], labels: LabelSet, path: str, key: str) -> dict[str, float]:
-    votes: dict[str, float] = {}
-    for word, share in given.items():
-        name = _known(word, labels, path, key)
-        votes[name] = votes.get(name, 0.0) + share
-    total = sum(votes.values())
-    if total <= 0 or min(votes.values()) < 0:
+    if told.votes is None:
+        if told.name is None:
+            raise KuleshovError(f"examples {path}: {key} has no label, but {given!r}.")
+        return told.name, None
+    total = sum(told.votes.values())
+    if total <= 0:
         raise KuleshovError(f"examples {path}: {key} has a distribution that sums to {total:g}.")
-    return {name: share / total for name, share in votes.items()}
+    votes = {name: share / total for name, share in told.votes.items()}
+    return told.name or max(votes, key=votes.__getitem__), votes
 
 
 class Examples:

@@ -165,7 +165,7 @@ def test_label_studio_and_back(run: Path, capsys):
     assert region["value"]["height"] == pytest.approx(100 * 80 / height)
     sheet = ElementTree.parse(run / "label-studio.xml")
     assert {label.get("value") for label in sheet.iter("Label")} >= {"fear", "happiness"}
-    said = [(c.item, c.person, c.annotator, c.label) for c in label_studio.corrections(file)]
+    said = list(label_studio.corrections(file))
     found = people.agreement(run, said)
     assert (found.people, found.annotators, found.taken_away) == (6, 2, 1)
     assert found.agree == pytest.approx(8 / 11)

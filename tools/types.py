@@ -214,9 +214,9 @@ class Label(Record):
 
 
 NO_ANSWER = frozenset(
-    ("", "-", "--", "?", "-1", "-1.0", "n/a", "na", "n.a.", "#n/a", "nan", "null", "nil", "none")
-    + ("unknown", "unlabelled", "unlabeled", "unsure", "uncertain", "missing", "undefined")
-    + ("not sure", "don't know", "dont know", "cannot tell", "can't tell", "no answer", "no label")
+    "|-|--|?|-1|-1.0|n/a|na|n.a.|#n/a|nan|null|nil|none|unknown|unlabelled|unlabeled|unsure"
+    "|uncertain|missing|undefined|not sure|don't know|dont know|cannot tell|can't tell|no answer"
+    "|no label".split("|")
 )
 """Words with which tables and annotators say that there is no answer; a set's own labels win."""
 

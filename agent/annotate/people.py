@@ -13,7 +13,7 @@ import orjson
 
 from kuleshov.annotate import store
 from kuleshov.tools.statistics import alpha
-from kuleshov.tools.types import KuleshovError
+from kuleshov.tools.types import KuleshovError, LabelSet
 
 MACHINE = "machine"
 
@@ -25,6 +25,10 @@ class Agreement:
     alpha: Krippendorff's α for nominal data over machine and all annotators; alpha_people: among
     the annotators alone; None where it is not defined (one rater, or one label throughout).
     confusion: rows what people said, columns what the machine said, both in the order of `labels`.
+    taken_away: boxes that people removed; without_label: answers that are none ("unknown", a box
+    whose label was switched off, a distribution without a largest share).
+    unread: words that the run's label set has no place for, with the items where they stand; they
+    are neither agreement nor disagreement.
     """
 
     people: int
@@ -35,10 +39,37 @@ class Agreement:
     labels: list[str]
     confusion: list[list[int]]
     taken_away: int
+    without_label: int
+    unread: dict[str, list[str]]
     disagreements: list[dict[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
         return dict(self.__dict__)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one annotator says of one person of a run, as it was written.
+
+    taken_away: the annotator removed the person's box.
+    """
+
+    item: str
+    person: int
+    annotator: str
+    label: Any
+    taken_away: bool = False
+
+
+def labels_of(run: Path) -> LabelSet | None:
+    """The label set that a run was read with, as its records hold it; None: no record yet."""
+    for line in store.lines(run):
+        told = orjson.loads(line)["provenance"]["label_set"]
+        try:
+            return LabelSet.model_validate(told)
+        except ValueError:  # of another version: by its name
+            return LabelSet.load(str(told.get("name")))
+    return None
 
 
 def machine_labels(run: Path) -> dict[tuple[str, int], str]:
@@ -54,21 +85,17 @@ def machine_labels(run: Path) -> dict[tuple[str, int], str]:
     return found
 
 
-def manifest_labels(run: Path) -> Iterable[tuple[str, int, str, str | None]]:
+def manifest_labels(run: Path) -> Iterable[Said]:
     """The manifest's labels, of pictures with one person: it says nothing of which one else."""
     for line in store.lines(run):
         record = orjson.loads(line)
         label = record["item"]["label"]
-        if isinstance(label, dict):
-            label = max(label, key=label.__getitem__) if label else None
         if label is not None and len(record["people"]) == 1:
-            yield record["item"]["id"], record["people"][0]["id"], "manifest", label
+            yield Said(record["item"]["id"], record["people"][0]["id"], "manifest", label)
 
 
-def agreement(
-    run: Path, said: Iterable[tuple[str, int, str, str | None]], most: int = 200
-) -> Agreement:
-    """Compare a run with what people said: (item, person, annotator, label) each.
+def agreement(run: Path, said: Iterable[Said], most: int = 200) -> Agreement:
+    """Compare a run with what people said; labels are read by the run's own label set.
 
     Raises:
         KuleshovError: nothing to compare, or a library is missing.
@@ -81,14 +108,33 @@ def agreement(
         ) from None
     machine = machine_labels(run)
     answers: dict[tuple[str, int], dict[str, str]] = defaultdict(dict)
-    away = 0
-    for item, person, annotator, label in said:
-        if (item, person) not in machine:
+    labels_known = labels_of(run)
+    away = without = 0
+    unread: dict[str, list[str]] = defaultdict(list)
+    for one in said:
+        key = one.item, one.person
+        if key not in machine or labels_known is None:
             continue
-        if label is None:
+        if one.taken_away:
             away += 1
-        else:
-            answers[item, person][annotator] = label
+            continue
+        try:
+            read = labels_known.read_label(one.label)
+        except KuleshovError:
+            unread[str(one.label)].append(one.item)
+            continue
+        for word in read.unknown:
+            unread[word].append(one.item)
+        if read.name is not None:
+            answers[key][one.annotator] = read.name
+        elif not read.unknown:
+            without += 1
+    if not answers and unread:
+        words = ", ".join(f"{word!r} ({len(where)})" for word, where in unread.items())
+        raise KuleshovError(
+            f"no label of people is in the label set of this run, {labels_known and labels_known.name}"
+            f": {words}."
+        )
     if not answers:
         raise KuleshovError(
             "people and machine have read nobody in common: no label of people belongs to a "
@@ -116,6 +162,8 @@ def agreement(
             [a for a, _ in pairs], [b for _, b in pairs], labels=labels
         ).tolist(),
         taken_away=away,
+        without_label=without,
+        unread=dict(unread),
         disagreements=different[:most],
     )
 

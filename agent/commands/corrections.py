@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,21 @@ def run(arguments: argparse.Namespace) -> int:
     store.read_description(arguments.run)
     folder = Path(arguments.run)
     said: Any
+    skipped: Counter[str] = Counter()
     if arguments.file:
-        said = (
-            (told.item, told.person, told.annotator, told.label)
-            for told in label_studio.corrections(Path(arguments.file))
-        )
+        shown = label_studio.regions_of(folder)
+        said = label_studio.corrections(Path(arguments.file), shown, skipped)
     else:
         said = people.manifest_labels(folder)
     found = people.agreement(folder, said)
     if arguments.json:
-        sys.stdout.write(json.dumps(found.to_dict(), ensure_ascii=False) + "\n")
+        sys.stdout.write(
+            json.dumps({**found.to_dict(), "skipped": dict(skipped)}, ensure_ascii=False) + "\n"
+        )
     else:
         _show(found, console())
+        for why, count in skipped.items():
+            console().print(f"left out, {count:,} times: {why}", markup=False)
     return OK
 
 
@@ -64,6 +68,13 @@ def _show(found: Any, terminal: Any) -> None:
         terminal.print(f"Krippendorff's alpha, {name}: {told}")
     if found.taken_away:
         terminal.print(f"{found.taken_away:,} boxes were taken away by people")
+    if found.without_label:
+        terminal.print(f"{found.without_label:,} answers are none (no label, or unknown)")
+    for word, where in found.unread.items():
+        named = ", ".join(where[:3]) + (" …" if len(where) > 3 else "")
+        terminal.print(
+            escape(f"{word!r} is not in the run's label set, {len(where):,} times: {named}")
+        )
     table = Table(title="rows: people, columns: machine", title_justify="left")
     table.add_column("")
     for label in found.labels:

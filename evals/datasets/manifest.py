@@ -7,7 +7,6 @@ a JSON list, or divided by ;), `valence` and `arousal` (−1…1), `text`; if wa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from kuleshov.annotate import items
 from kuleshov.annotate.items import Work
 from kuleshov.evals.datasets.base import Kind, Sample, Target, Task
 from kuleshov.evals.datasets.layout import listed
-from kuleshov.tools.types import KuleshovError
+from kuleshov.tools.types import KuleshovError, plain_label
 
 GROUPS = ("group", "subject", "video")
 ANSWERS = ("label", "labels", "valence", "arousal", "text")
@@ -149,12 +148,13 @@ def _sample(path: Path, work: Work) -> Sample | None:
 
 
 def _several(text: str, where: str) -> tuple[str, ...]:
-    if text.strip().startswith("["):
-        try:
-            return tuple(str(label).strip() for label in json.loads(text))
-        except ValueError:
-            raise KuleshovError(f"{where}: labels begin with [ and are not JSON.") from None
-    return tuple(part.strip() for part in text.split(";") if part.strip())
+    try:
+        told = plain_label(text)
+    except KuleshovError as error:
+        raise KuleshovError(f"{where}: {error}.") from None
+    if isinstance(told, str):
+        return tuple(part.strip() for part in told.split(";") if part.strip())
+    return tuple(told or ())
 
 
 TASK = Task(

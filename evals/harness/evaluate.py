@@ -19,7 +19,7 @@ from kuleshov.evals.datasets.base import Sample, Target, Task
 from kuleshov.evals.harness import baselines, samples, systems
 from kuleshov.evals.harness.samples import Known
 from kuleshov.evals.harness.systems import Outcome
-from kuleshov.tools.types import KuleshovError, LabelSet, nearest
+from kuleshov.tools.types import HumanLabel, KuleshovError, LabelSet, nearest
 
 SCHEMA = "kuleshov/eval@1"
 FACTS, RUNS, OWN_LABELS = "eval.json", "runs", "labels.toml"
@@ -104,7 +104,7 @@ def begin(
     task = _fitted(task, chosen)
     every = list(task.read(data, split))
     if task.labels is None and chosen.mode != "free":
-        every = [_named(sample, chosen) for sample in every]
+        every = [named for sample in every if (named := _named(sample, chosen)) is not None]
     found = samples.drawn(every, limit, seed)
     if not found:
         raise KuleshovError(f"{task.name} at {data} has no sample in this split.")
@@ -150,33 +150,37 @@ def _labels(task: Task, given: str | None) -> LabelSet:
     return LabelSet.load(given or ("free" if task.kind in ("open", "text") else "ekman-7"))
 
 
-def _named(sample: Sample, labels: LabelSet) -> Sample:
-    """People's labels by their names in the set, where synonyms or another case were written."""
+def _named(sample: Sample, labels: LabelSet) -> Sample | None:
+    """People's labels by their names in the set, where synonyms or another case were written.
+
+    None where all that people wrote is no answer ("unknown").
+    """
     target = sample.target
 
-    def name(word: str) -> str:
-        found = labels.find(word)
-        if found is None:
+    def name(given: str | dict[str, float]) -> HumanLabel:
+        told = labels.read_label(given)
+        if told.unknown:
+            word = told.unknown[0]
             raise KuleshovError(
                 f"{sample.id} is labelled {word!r}{nearest(word, labels.names)}, which is not in "
                 f"{labels.name}: {', '.join(labels.names)}; give the set with --labels."
             )
-        return found
+        return told
 
-    votes: dict[str, float] | None = None
+    parts: dict[str, Any] = {}
+    if target.label is not None:
+        parts["label"] = name(target.label).name
+    if target.labels is not None:
+        read = [name(word).name for word in target.labels]
+        # () is an answer, none of them; nothing but "unknown" is none
+        parts["labels"] = tuple(n for n in read if n) if any(read) or not read else None
     if target.votes is not None:
-        votes = {}
-        for word, count in target.votes.items():
-            votes[name(word)] = votes.get(name(word), 0.0) + count
-    return replace(
-        sample,
-        target=replace(
-            target,
-            label=None if target.label is None else name(target.label),
-            labels=None if target.labels is None else tuple(map(name, target.labels)),
-            votes=votes,
-        ),
-    )
+        told = name(dict(target.votes))
+        parts["votes"] = told.votes or (told.name and {told.name: 1.0})
+    left = {**vars(target), **parts}
+    if all(part is None for part in left.values()):
+        return None
+    return replace(sample, target=replace(target, **parts))
 
 
 def _keep(out: Path, facts: dict[str, Any]) -> None:
