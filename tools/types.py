@@ -213,11 +213,12 @@ class Label(Record):
     arousal: float | None = Field(None, ge=-1, le=1)
 
 
-NO_ANSWER = frozenset(
+_NONE = (
     "|-|--|?|-1|-1.0|n/a|na|n.a.|#n/a|nan|null|nil|none|unknown|unlabelled|unlabeled|unsure"
     "|uncertain|missing|undefined|not sure|don't know|dont know|cannot tell|can't tell|no answer"
-    "|no label".split("|")
+    "|no label"
 )
+NO_ANSWER = frozenset(_NONE.split("|"))
 """Words with which tables and annotators say that there is no answer; a set's own labels win."""
 
 

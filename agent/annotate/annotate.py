@@ -49,6 +49,7 @@ def annotate(
             local.plan(agent, source, context), retry_failed=retry_failed
         ) as run:
             end = "interrupted"
+            progress.notes = run.notes
             try:
                 if on_ray:
                     ray_engine.run_on_ray(

@@ -44,6 +44,7 @@ class Progress:
     skipped: int = 0
     begun: float = field(default_factory=time.monotonic)
     last_failure: str | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:

@@ -101,7 +101,7 @@ def read(
         if not os.path.isfile(name):
             raise KuleshovError(f"there is no file {name}.")
         return map(_work, manifest.rows(name))
-    if lower.endswith(".tar"):
+    if lower.endswith(shards.SUFFIXES):
         paths = shards.expand(name)
         return map(_work, shards.tars(paths))
     if os.path.isfile(name):
@@ -113,7 +113,7 @@ def read(
     if glob.has_magic(name):
         matches = (
             _file(path, path)
-            for path in sorted(glob.iglob(name, recursive=True))
+            for path in sorted(glob.iglob(_escaped(name), recursive=True))
             if os.path.isfile(path) and _is_media(path, path, passed)
         )
         return _some(matches, f"no picture or clip matches {name}", passed)
@@ -131,7 +131,7 @@ def count(source: str | os.PathLike[str] | Iterable[Any]) -> int | None:
         return sum(1 for _ in folder(name))
     if name.lower().endswith(MANIFESTS):
         return manifest.count(name)
-    if name.lower().endswith(".tar"):
+    if name.lower().endswith(shards.SUFFIXES):
         return None
     return sum(1 for _ in read(name))
 
@@ -234,6 +234,14 @@ def _some(found: Iterable[Work], none: str, passed: PassedOver) -> Iterator[Work
         yield from rest
 
     return all_of_them()
+
+
+def _escaped(pattern: str) -> str:
+    """The pattern, with the folders above it taken by their own names: `set[1]/*.jpg`."""
+    above = os.path.dirname(pattern)
+    while above and not os.path.isdir(above):
+        above = os.path.dirname(above)
+    return glob.escape(above) + pattern[len(above) :]
 
 
 def _text(name: str) -> str:

@@ -24,6 +24,7 @@ from kuleshov.tools.types import KuleshovError
 
 RUN_SCHEMA = "kuleshov/run@1"
 ANNOTATIONS, FAILURES, RUN = "annotations.jsonl", "failures.jsonl", "run.json"
+ASIDE = ".damaged"  # after a file's name: the lines that were taken out of it
 SYNC_S = 2.0  # a power cut costs at most the work of so many seconds
 UNSYNCED_BYTES = 64 << 20  # more than is written between two syncs: this much is parsed in full
 HEAD = re.compile(rb'^\{"schema":"[^"]+","item":\{"id":("(?:[^"\\]|\\.)*")')
@@ -101,10 +102,10 @@ class RunDirectory:
                     "directory; give --out a new or an empty folder."
                 )
             found = {"schema": RUN_SCHEMA, "created": now(), "plan": plan, "sessions": []}
-        elif found["plan"] != plan:
+        elif _comparable(found["plan"]) != _comparable(plan):
             raise StoreError(
                 f"{self.folder} was begun with other settings: "
-                f"{'; '.join(differences(found['plan'], plan))}. "
+                f"{'; '.join(differences(_comparable(found['plan']), _comparable(plan)))}. "
                 "Repeat the call as it was, or give another folder to --out."
             )
         self.description = found
@@ -212,10 +213,36 @@ class RunDirectory:
             return None
         index.commit()
         if damaged:
+            inner = damaged if self._ends_whole(path, size) else damaged[:-1]
+            self._keep_aside(path, inner)
             self._cut(path, damaged, size)
-            lines = "1 line" if len(damaged) == 1 else f"{len(damaged)} lines"
-            self.notes.append(f"{lines} of {name} cut off in writing: dropped, to be done again")
+            if len(inner) < len(damaged):
+                self.notes.append(f"1 line of {name} cut off in writing: dropped, to be done again")
+            if inner:
+                lines = "1 line" if len(inner) == 1 else f"{len(inner)} lines"
+                self.notes.append(
+                    f"{lines} of {name} damaged: taken out and kept in {name}{ASIDE}, "
+                    "to be done again"
+                )
         return count
+
+    @staticmethod
+    def _ends_whole(path: Path, size: int) -> bool:
+        with path.open("rb") as file:
+            file.seek(size - 1)
+            return file.read(1) == b"\n"
+
+    @staticmethod
+    def _keep_aside(path: Path, damaged: list[tuple[int, int]]) -> None:
+        """Copy what is taken out to a file beside: someone may still read it."""
+        if not damaged:
+            return
+        with path.open("rb") as old, path.with_name(path.name + ASIDE).open("ab") as aside:
+            for begin, end in damaged:
+                old.seek(begin)
+                _copy(old, aside, end - begin)
+            aside.flush()
+            os.fsync(aside.fileno())
 
     def _cut(self, path: Path, damaged: list[tuple[int, int]], size: int) -> None:
         start = damaged[0][0]
@@ -451,6 +478,12 @@ def differences(old: Any, new: Any, at: str = "") -> list[str]:
                 found += differences(old.get(key), new.get(key), f"{at}.{key}" if at else key)
         return found if len(found) <= 8 else [*found[:8], f"and {len(found) - 8} more"]
     return [f"{at} is {_short(new)}, was {_short(old)}"]
+
+
+def _comparable(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan, with its input in one spelling: `./set/` is `set`."""
+    source = plan.get("input")
+    return {**plan, "input": os.path.normpath(source) if isinstance(source, str) else source}
 
 
 def _short(value: Any) -> str:

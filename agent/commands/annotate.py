@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     kind = arguments.progress or ("bar" if sys.stderr.isatty() else "json")
     try:
         with progress.Shown(kind) as watch:
-            agent.annotate(
+            ended = agent.annotate(
                 arguments.input,
                 arguments.out,
                 context=arguments.context,
@@ -72,6 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
         say("kuleshov: interrupted; what is done is safe, the same call again goes on from there.")
         sys.stderr.flush()
         os._exit(130)  # items in hand would be waited for at a normal exit
+    for note in ended.notes:
+        say(f"kuleshov: {note}")
+    if ended.skipped and not ended.done + ended.failed:
+        say(f"all {ended.skipped:,} were done before; --retry-failed tries again what failed.")
     found = summary.summarise(arguments.out)
     (page,) = exports.export(arguments.out, "html")
     if kind == "json":
