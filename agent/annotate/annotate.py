@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
+import orjson
+
 from kuleshov.annotate import engine as local
-from kuleshov.annotate import items, ray_engine
+from kuleshov.annotate import items, ray_engine, shards
 from kuleshov.annotate.engine import Progress, Watcher
-from kuleshov.annotate.store import RunDirectory, now
+from kuleshov.annotate.store import RUN, RunDirectory, lines, now, read_description
 from kuleshov.tools.faces import check_inputs
 from kuleshov.tools.mllm.batching import BatchedMllm, batched
 from kuleshov.tools.types import KuleshovError
+
+FIRST = 1000  # items of a data set that may have been moved are looked at
 
 
 def annotate(
@@ -45,9 +52,13 @@ def annotate(
     if own_queue:
         agent = agent.with_model(mllm)
     try:
+        plan = local.plan(agent, source, context)
+        was = _moved_from(source, out, plan)
         with RunDirectory(out).open(
-            local.plan(agent, source, context), retry_failed=retry_failed
+            plan if was is None else {**plan, "input": was}, retry_failed=retry_failed
         ) as run:
+            if was is not None:
+                run.notes.append(f"the data set was moved: {was} is now {plan['input']}")
             end = "interrupted"
             progress.notes = run.notes
             try:
@@ -103,12 +114,41 @@ def _check_faces(agent: Any, source: Any) -> None:
     if not hasattr(faces, "check_inputs"):
         return
     if isinstance(source, (str, os.PathLike)):
-        if os.fspath(source).lower().endswith(".tar"):
+        if os.fspath(source).lower().endswith(shards.SUFFIXES):
             return  # its members have no paths: they are told apart as they are read
     elif not isinstance(source, Sequence):
         return
     names = [work.source for work in items.read(source)]
     check_inputs(faces, [name for name in names if isinstance(name, str)])
+
+
+def _moved_from(source: Any, out: str | os.PathLike[str], plan: Mapping[str, Any]) -> str | None:
+    """The input that a run names, where it is gone and this one holds the same items.
+
+    The same: of the first items, those that the run has done have the files they had. None: the
+    same name, another data set, or no run.
+    """
+    folder = Path(out)
+    if not (folder / RUN).is_file() or not isinstance(source, (str, os.PathLike)):
+        return None
+    was = read_description(folder)["plan"].get("input")
+    if not isinstance(was, str) or os.path.normpath(was) == os.path.normpath(plan["input"]):
+        return None
+    if os.path.exists(was):
+        return None
+    named = {work.key: work for work in islice(items.read(source), FIRST)}
+    for line in lines(folder):
+        record = orjson.loads(line)
+        work = named.get(record["item"]["id"])
+        if work is None or work.source is None:
+            continue
+        try:
+            data = work.source if isinstance(work.source, bytes) else Path(work.source).read_bytes()
+        except OSError:
+            continue
+        same = hashlib.sha256(data).hexdigest() == record["media"]["sha256"]
+        return was if same else None
+    return None
 
 
 def _queue_facts(mllm: Any) -> dict[str, Any]:

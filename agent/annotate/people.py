@@ -132,8 +132,8 @@ def agreement(run: Path, said: Iterable[Said], most: int = 200) -> Agreement:
     if not answers and unread:
         words = ", ".join(f"{word!r} ({len(where)})" for word, where in unread.items())
         raise KuleshovError(
-            f"no label of people is in the label set of this run, {labels_known and labels_known.name}"
-            f": {words}."
+            f"no label of people is in this run's label set"
+            f"{labels_known and ', ' + labels_known.name}: {words}."
         )
     if not answers:
         raise KuleshovError(
