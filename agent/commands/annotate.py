@@ -72,10 +72,12 @@ def run(arguments: argparse.Namespace) -> int:
         say("kuleshov: interrupted; what is done is safe, the same call again goes on from there.")
         sys.stderr.flush()
         os._exit(130)  # items in hand would be waited for at a normal exit
-    for note in ended.notes:
-        say(f"kuleshov: {note}")
-    if ended.skipped and not ended.done + ended.failed:
-        say(f"all {ended.skipped:,} were done before; --retry-failed tries again what failed.")
+    told = list(ended.notes)
+    if kind != "quiet" and ended.skipped and not ended.done + ended.failed:
+        told.append(f"all {ended.skipped:,} were done before")
+    for note in told:
+        as_json = json.dumps({"event": "note", "text": note}, ensure_ascii=False)
+        say(as_json if kind == "json" else f"kuleshov: {note}")
     found = summary.summarise(arguments.out)
     (page,) = exports.export(arguments.out, "html")
     if kind == "json":
