@@ -208,7 +208,8 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
                 ) from None
             packed: Any = pyarrow.input_stream(file, compression="zstd")
         else:
-            packed = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}[kind](file)
+            unpack: dict[str, Any] = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
+            packed = unpack[kind](file)
         most = min(MOST_UNPACKED, max(1 << 30, 100 * os.path.getsize(path)))
         with tempfile.SpooledTemporaryFile(64 << 20) as plain:
             try:
@@ -219,7 +220,7 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
             except EOFError:
                 pass  # cut off: what came before is read, and the tar within tells of the cut
             plain.seek(0)
-            yield plain  # type: ignore[misc]
+            yield plain
 
 
 def _members(file: IO[bytes]) -> tuple[dict[str, tarfile.TarInfo], str]:
@@ -296,8 +297,8 @@ def _sample(
     media = [kind for kind in files if f".{kind}".endswith(IMAGE_SUFFIXES + CLIP_SUFFIXES)]
     if not media:
         names = ", ".join(member.name for member in files.values())
-        problem = f"sample {key} of {path} holds no picture or clip: {names}."
-        yield Row(number, key, None, f"{path}/{key}.", problem=problem)
+        lacking = f"sample {key} of {path} holds no picture or clip: {names}."
+        yield Row(number, key, None, f"{path}/{key}.", problem=lacking)
         return
     used: set[str] = set()
     rows: list[tuple[Row, str]] = []
@@ -367,7 +368,7 @@ def _content(
     Raises:
         KuleshovError: a link that leads out of the archive or nowhere, no plain file, too large.
     """
-    name, met = member.name, {member.name}
+    name, met = member.name, {str(member.name)}
     while member.islnk() or member.issym():
         target = member.linkname
         if member.issym():
@@ -383,6 +384,6 @@ def _content(
     if member.size > most:
         raise KuleshovError(f"{name} is larger than {most >> 20:,} MB")
     with tarfile.TarFile(fileobj=io.BytesIO(EMPTY), mode="r") as tar:
-        tar.fileobj = file  # type: ignore[assignment]
+        tar.fileobj = file
         stream = tar.extractfile(member)
         return stream.read() if stream else b""
