@@ -62,7 +62,7 @@ def test_what_can_be_read_is_read_and_the_rest_is_said(folder: Path, tmp_path: P
     (nobody,) = found["five"]["people"]
     assert nobody["face"] is None
     assert nobody["box_xyxy"] == [100, 100, 200, 200]
-    assert "no face was found in the box given" in found["five"]["warnings"][0]
+    assert any("no face was found in the box given" in told for told in found["five"]["warnings"])
     told = failures(tmp_path / "run")
     assert set(told) == {"one (row 3)", "three", "four"}
     assert "used twice" in told["one (row 3)"]

@@ -221,7 +221,9 @@ class Coder:
             return self._record(
                 one.variable,
                 subject,
-                unanswered="several answers are equally likely",
+                unanswered="answers as for a blank picture"
+                if apart < LIKE_BLANK
+                else "several answers are equally likely",
                 probabilities=probabilities,
                 method=method,
                 blank_js=apart,

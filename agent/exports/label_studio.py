@@ -111,7 +111,7 @@ def regions_of(run: Path) -> dict[str, list[dict[str, Any]]]:
     for line in store.lines(run):
         record = orjson.loads(line)
         if record["media"]["kind"] == "image":
-            found[record["item"]["id"]] = _task(record)["predictions"][0]["result"]
+            found[record["item"]["id"]] = _task(record, run)["predictions"][0]["result"]
     return found
 
 
