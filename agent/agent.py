@@ -13,37 +13,34 @@ from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
-from kuleshov import (
-    __version__,
-    calibration,
-    conversation,
-    examples,
-    graph,
-    people,
-    prompts,
-    strategy,
-)
-from kuleshov.context.candidates import Situation
-from kuleshov.context.scheme import Scheme
-from kuleshov.crew import Crew, Pace, plain
-from kuleshov.examples import Album, Examples
-from kuleshov.gate import ReadingRun
+from kuleshov import prompts
+from kuleshov._version import __version__
+from kuleshov.asking import examples, fusion_choice, writer
+from kuleshov.asking.coding.candidates import Situation
+from kuleshov.asking.coding.scheme import Scheme
+from kuleshov.asking.examples import Album, Examples
+from kuleshov.asking.gate import ReadingRun
+from kuleshov.asking.parts import Crew, plain
+from kuleshov.asking.progress import Pace
+from kuleshov.evidence import people, temperatures
+from kuleshov.graph import builder
 from kuleshov.settings import Settings
 from kuleshov.tools import collector, process
 from kuleshov.tools import faces as face_tools
 from kuleshov.tools import mllm as models
 from kuleshov.tools import speech as recognisers
-from kuleshov.tools import transcript as transcripts
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.base import FaceTool
+from kuleshov.tools.labels import LabelSet
+from kuleshov.tools.media import transcript as transcripts
+from kuleshov.tools.media.transcript import Cue
 from kuleshov.tools.mllm.base import Mllm
-from kuleshov.tools.mllm.openai_endpoint import Limits
+from kuleshov.tools.mllm.endpoint import Limits
 from kuleshov.tools.speech import Recogniser
-from kuleshov.tools.transcript import Cue
-from kuleshov.tools.types import KuleshovError, LabelSet
 from kuleshov.types import Inference
 
 if TYPE_CHECKING:
-    from kuleshov.annotate.engine import Progress
+    from kuleshov.runs.local_engine import Progress
 
 LIBRARIES = (
     "torch",
@@ -144,7 +141,7 @@ class Agent:
         weight = settings.context_weight
         if weight is None:
             weight = mllm.info.context_weight
-        fitted = calibration.load(settings.calibration) if settings.calibration else None
+        fitted = temperatures.load(settings.calibration) if settings.calibration else None
         self.settings = settings
         album = Album()
         if like is not None and faces is like.crew.faces:
@@ -158,9 +155,9 @@ class Agent:
             faces=faces,
             settings=settings,
             labels=labels,
-            strategy=strategy.choose(settings, labels, faces, mllm, family),
+            strategy=fusion_choice.choose(settings, labels, faces, mllm, family),
             context_weight=weight,
-            writer=conversation.Writer(family, mllm.info, labels),
+            writer=writer.Writer(family, mllm.info, labels),
             scheme=scheme,
             speech=speech,
             temperatures=fitted.temperatures() if fitted else {},
@@ -193,7 +190,7 @@ class Agent:
             pin = getattr(mllm, "pin", None)
             if pin is not None:
                 pin(self.crew.writer.shots(shots.choose(None, None), labels.names))
-        self.graph = graph.build(self.crew)
+        self.graph = builder.build(self.crew)
         self._back: dict[tuple[Situation, ...], Any] = {}
 
     @classmethod
@@ -229,7 +226,7 @@ class Agent:
         if chosen.scheme:
             Scheme.load(chosen.scheme)
         if chosen.calibration:
-            calibration.load(chosen.calibration).check_labels(labels, chosen.calibration)
+            temperatures.load(chosen.calibration).check_labels(labels, chosen.calibration)
         tool = face_tools.entry(chosen.faces, chosen.paths, chosen.tool_timeout_s)
         models.check(
             chosen.model,
@@ -405,7 +402,7 @@ class Agent:
             raise KuleshovError("coding needs a scheme: scheme='default', or a .toml of your own.")
         run = ReadingRun(stop)
         with self._laid_out(source) as key, _untraced(), process.at_work():
-            coding = graph.coding_graph(self.crew)
+            coding = builder.coding_graph(self.crew)
             start = {**self.start(key, said=said, boxes=boxes), "wordings": dict(wordings or {})}
             state = coding.invoke(start, self._config(run))
         run.check_answered()
@@ -422,7 +419,7 @@ class Agent:
 
         Args:
             source: as for `infer`.
-            situations: the candidates, see `kuleshov.context.candidates.load`; at least two.
+            situations: the candidates, see `kuleshov.asking.coding.candidates.load`; at least two.
             stop: once set, nothing more is asked of the model; what is missing says so.
 
         Returns:
@@ -433,7 +430,7 @@ class Agent:
         """
         asked = tuple(situations)
         if asked not in self._back:  # what does not depend on the face is asked once
-            self._back[asked] = graph.back_graph(self.crew, asked)
+            self._back[asked] = builder.back_graph(self.crew, asked)
         run = ReadingRun(stop)
         with self._laid_out(source) as key, _untraced(), process.at_work():
             state = self._back[asked].invoke(self.start(key), self._config(run))
@@ -456,7 +453,7 @@ class Agent:
 
         Args:
             source: a folder, glob, manifest, data set, tar or an iterable of paths; see
-                `kuleshov.annotate.items.read`.
+                `kuleshov.inputs.items.read`.
             out: holds `annotations.jsonl` (one record a line), `failures.jsonl`, `run.json`.
             context: holds for every item, besides its own.
             engine: "ray" spreads over the nodes of a Ray cluster (extra `[ray]`).
@@ -469,7 +466,7 @@ class Agent:
             KuleshovError: the data set cannot be read, the run directory cannot be written, is
                 another's, or was begun with other settings.
         """
-        from kuleshov.annotate import annotate
+        from kuleshov.runs import annotate
 
         self.crew.check_own()
         given = [context] if isinstance(context, str) else list(context)

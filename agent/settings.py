@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 from kuleshov import settings_files
 from kuleshov.settings_files import MOST_PIXELS, Layer
-from kuleshov.tools.types import KuleshovError, first_line, nearest
+from kuleshov.tools.errors import KuleshovError, first_line, nearest
 from kuleshov.types import SettingsFile
 
 Fusion = Literal["auto", "text", "bayes", "face", "context", "mllm"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kuleshov.tools.types import KuleshovError
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.types import SettingsFile
 
 NAME = "kuleshov.toml"
@@ -93,13 +93,13 @@ def _nothing(_: Any) -> bool:
 
 def _known_model(name: Any) -> bool:
     """Bundled, or a model of the Hub that this program names; no folder, no server."""
-    from kuleshov.tools.mllm.known import KNOWN
+    from kuleshov.tools.mllm.catalogue import KNOWN
 
     return name == "pocket" or _of_hub(name, KNOWN)
 
 
 def _known_speech(name: Any) -> bool:
-    from kuleshov.tools.mllm.known import SPEECH
+    from kuleshov.tools.mllm.catalogue import SPEECH
 
     return _of_hub(name, SPEECH)
 

@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from kuleshov.tools.faces.tracking.types import Track
 from kuleshov.tools.media import Media
-from kuleshov.tools.tracks import Track
-from kuleshov.tools.transcript import Cue as TranscriptLine
+from kuleshov.tools.media.transcript import Cue as TranscriptLine
 from kuleshov.tools.types import EmotionScores, Face, Record
+
+Plain = dict[str, Any]
 
 SCHEMA = "kuleshov/inference@1"
 CAVEAT = (

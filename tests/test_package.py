@@ -35,7 +35,7 @@ def test_every_folder_with_code_is_listed_as_a_package():
 
 def test_import_is_light():
     code = (
-        "import sys, kuleshov, kuleshov.cli; heavy = [m for m in "
+        "import sys, kuleshov, kuleshov.apps.cli.main; heavy = [m for m in "
         "('torch', 'transformers', 'feat', 'langgraph', 'pydantic', 'numpy', 'PIL', 'rich') "
         "if m in sys.modules]; print(heavy)"
     )
@@ -137,9 +137,9 @@ def test_the_wheel_holds_the_data_files_and_no_training(wheel_env: Path):
     names = set(zipfile.ZipFile(next(wheel_env.glob("*.whl"))).namelist())
     for needed in (
         "kuleshov/py.typed",
-        "kuleshov/templates/report.html.jinja",
-        "kuleshov/web/templates/page.html.jinja",
-        "kuleshov/web/static/page.js",
+        "kuleshov/output/templates/report.html.jinja",
+        "kuleshov/apps/web/templates/page.html.jinja",
+        "kuleshov/apps/web/static/page.js",
         "kuleshov/prompts/brief/judge.jinja",
         "kuleshov/prompts/full/judge.jinja",
         "kuleshov/tools/labels/ekman-7.toml",

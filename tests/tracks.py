@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kuleshov.tools.tracks import Track, UnitSeries
+from kuleshov.tools.faces.tracking.types import Track, UnitSeries
 
 
 def track(

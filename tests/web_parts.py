@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.agent import Agent
-from kuleshov.web.app import create_app
-from kuleshov.web.gallery import Gallery
-from kuleshov.web.house import House, Serving
+from kuleshov.apps.web.app import create_app
+from kuleshov.apps.web.gallery import Gallery
+from kuleshov.apps.web.state import House, Serving
 
 
 @dataclass(frozen=True)

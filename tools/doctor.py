@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from kuleshov.tools import faces, mllm, pocket, speech
+from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces import ToolStatus
 from kuleshov.tools.mllm import hardware, hub
-from kuleshov.tools.mllm import weights as mllm_weights
+from kuleshov.tools.mllm.local import weights as mllm_weights
 from kuleshov.tools.pocket import weights
-from kuleshov.tools.types import first_line
 
 REINSTALL = "pip install --force-reinstall kuleshov"
 

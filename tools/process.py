@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kuleshov.tools.types import KuleshovError
+from kuleshov.tools.errors import KuleshovError
 
 _generation = 0  # how many forks lie between this process and the first that imported this
 _torn = 0  # the last of them that fell into some work

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kuleshov.tools.types import KuleshovError
+from kuleshov.tools.errors import KuleshovError
 
 DELIMITERS = ",;\t"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from kuleshov import grounding
+from kuleshov.evidence import grounding
 from kuleshov.tools.types import Face, Record
 from kuleshov.types import Cue, Evidence
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kuleshov.influence import divergence
+from kuleshov.evidence.influence import divergence
 from kuleshov.tools.types import Record
 from kuleshov.types import Inference, Person
 

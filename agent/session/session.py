@@ -9,17 +9,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from kuleshov import gate, view
 from kuleshov.agent import Agent, Event
-from kuleshov.conditions import Shown
-from kuleshov.session import from_record
+from kuleshov.asking import gate
+from kuleshov.asking.views import Shown
+from kuleshov.output import view
+from kuleshov.session import template_answer
 from kuleshov.session.answer import Answer, checked
 from kuleshov.session.compare import Comparison, compare
-from kuleshov.session.held import Held, Looked, Words
-from kuleshov.session.understood import supposition
+from kuleshov.session.open_medium import Held, Looked, Words
+from kuleshov.session.parse import supposition
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media import MediaChangedError
-from kuleshov.tools.transcript import Cue
-from kuleshov.tools.types import KuleshovError
+from kuleshov.tools.media.transcript import Cue
 from kuleshov.types import Inference, Person
 
 REMEMBERED = 6  # questions with their answers that a new question comes after
@@ -218,8 +219,8 @@ class Session:
         shown = Shown(self.agent.crew, state)
         info = self.agent.crew.mllm.info
         if not info.taught_questions:
-            text = from_record.answer(question, inference, person, self.agent.crew.labels)
-            note: str | None = from_record.NOTE.format(model=info.id)
+            text = template_answer.answer(question, inference, person, self.agent.crew.labels)
+            note: str | None = template_answer.NOTE.format(model=info.id)
             answer = checked(question, text, shown.evidence, shown.face, by="record", note=note)
             if on_token is not None:
                 on_token(text)
@@ -252,7 +253,7 @@ class Session:
         Raises:
             KuleshovError: the folder cannot be written.
         """
-        from kuleshov import report
+        from kuleshov.output import report
 
         target = Path(folder)
         inference = self.current

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from kuleshov.observer import Observer, pool
+from kuleshov.evidence.observer import Observer, pool
 from kuleshov.studies.ratings import MISSING, Cells, Ratings, as_distribution, cells
-from kuleshov.tools.types import KuleshovError, Record
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.types import Record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from typing import Any
 
 from kuleshov.studies.integrate import RULES, Integration, held_out
 from kuleshov.studies.ratings import MISSING, Ratings, cells
-from kuleshov.tools.types import KuleshovError
+from kuleshov.tools.errors import KuleshovError
 
 SHOWN = ("face", "product-over-prior", "mean", "log-pool")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from kuleshov.tools.types import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd

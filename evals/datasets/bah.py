@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from kuleshov.evals.datasets import layout
-from kuleshov.evals.datasets.base import Sample, Target, Task
-from kuleshov.tools.types import KuleshovError, Label, LabelSet
+from kuleshov.evals.datasets.base import Task
+from kuleshov.evals.types import Sample, Target
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.labels import Label, LabelSet
 
 PLACES = ("", "split-0", "dataset-splits/video-level/BAH_DB/split-0", "video-level/BAH_DB/split-0")
 LAYOUT = """

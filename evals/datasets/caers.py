@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kuleshov.evals.datasets import layout
-from kuleshov.evals.datasets.base import Box, Published, Sample, Target, Task
+from kuleshov.evals.datasets.base import Task
+from kuleshov.evals.types import Box, Published, Sample, Target
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.media import IMAGE_SUFFIXES
-from kuleshov.tools.types import KuleshovError, LabelSet
 
 CLASSES = ("Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
 LAYOUT = """

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.evals.datasets import layout
-from kuleshov.evals.datasets.base import Box, Published, Sample, Target, Task, rescaled
-from kuleshov.tools.types import KuleshovError, LabelSet
+from kuleshov.evals.datasets.base import Task, rescaled
+from kuleshov.evals.types import Box, Published, Sample, Target
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.labels import LabelSet
 
 MAT = "Annotations/Annotations.mat"
 SPLITS = ("train", "val", "test")

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media import CLIP_SUFFIXES
-from kuleshov.tools.types import KuleshovError
 
 
 def expect_level(root: Path, markers: Sequence[str], name: str, layout: str) -> Path:

@@ -12,11 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kuleshov.annotate import items
-from kuleshov.annotate.items import Work
-from kuleshov.evals.datasets.base import Kind, Sample, Target, Task
+from kuleshov.evals.datasets.base import Task
 from kuleshov.evals.datasets.layout import listed
-from kuleshov.tools.types import KuleshovError, plain_label
+from kuleshov.evals.types import Kind, Sample, Target
+from kuleshov.inputs import items
+from kuleshov.inputs.items import Work
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.types import plain_label
 
 GROUPS = ("group", "subject", "video")
 ANSWERS = ("label", "labels", "valence", "arousal", "text")

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kuleshov.evals.datasets import layout
-from kuleshov.evals.datasets.base import Published, Sample, Target, Task, rescaled
-from kuleshov.tools.types import KuleshovError, Label, LabelSet
+from kuleshov.evals.datasets.base import Task, rescaled
+from kuleshov.evals.types import Published, Sample, Target
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.labels import Label, LabelSet
 
 SPLITS = ("train", "test1", "test2", "test3")
 LOW, HIGH = -5, 5  # of valence

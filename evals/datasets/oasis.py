@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kuleshov.evals.datasets import layout
-from kuleshov.evals.datasets.base import Sample, Target, Task, rescaled
-from kuleshov.tools.types import KuleshovError
+from kuleshov.evals.datasets.base import Task, rescaled
+from kuleshov.evals.types import Sample, Target
+from kuleshov.tools.errors import KuleshovError
 
 TABLE = "OASIS.csv"
 COLUMNS = ("Theme", "Category", "Valence_mean", "Arousal_mean")

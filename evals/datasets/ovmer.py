@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kuleshov.evals.datasets import layout
-from kuleshov.evals.datasets.base import Published, Sample, Target, Task
+from kuleshov.evals.datasets.base import Task
 from kuleshov.evals.datasets.mer2023 import transcripts
-from kuleshov.evals.metrics.words import split as words_of
+from kuleshov.evals.text import split as words_of
+from kuleshov.evals.types import Published, Sample, Target
 
 TABLE = "ovlabel.csv"
 LAYOUT = f"""

@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kuleshov.evals.datasets import layout
-from kuleshov.evals.datasets.base import Box, Sample, Target, Task
-from kuleshov.tools.types import KuleshovError
+from kuleshov.evals.datasets.base import Task
+from kuleshov.evals.types import Box, Sample, Target
+from kuleshov.tools.errors import KuleshovError
 
 CLASSES = ("neutrality", "enjoyment", "confusion", "fatigue", "distraction")
 LAYOUT = """

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kuleshov.evals.datasets import layout
-from kuleshov.evals.datasets.base import Published, Sample, Target, Task
-from kuleshov.tools.types import KuleshovError
+from kuleshov.evals.datasets.base import Task
+from kuleshov.evals.types import Published, Sample, Target
+from kuleshov.tools.errors import KuleshovError
 
 CLASSES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 LABELS = "EmoLabel/list_patition_label.txt"

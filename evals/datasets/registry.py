@@ -21,7 +21,7 @@ from kuleshov.evals.datasets import (
     veatic,
 )
 from kuleshov.evals.datasets.base import Task
-from kuleshov.tools.types import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, nearest
 
 TASKS: dict[str, Task] = {
     task.name: task

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kuleshov.evals.datasets import layout
-from kuleshov.evals.datasets.base import Sample, Target, Task
+from kuleshov.evals.datasets.base import Task
+from kuleshov.evals.types import Sample, Target
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media import IMAGE_SUFFIXES
-from kuleshov.tools.types import KuleshovError
 
 RATINGS = "rating_averaged"
 TRAINED = 0.7

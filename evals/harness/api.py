@@ -8,8 +8,9 @@ from pathlib import Path
 
 from kuleshov.agent import Agent
 from kuleshov.evals.datasets import registry
-from kuleshov.evals.harness import baselines, evaluate, page, scores, tables
+from kuleshov.evals.harness import baselines, evaluate, scores
 from kuleshov.evals.harness.evaluate import Evaluation
+from kuleshov.evals.harness.report import page, tables
 from kuleshov.evals.harness.scores import Scores
 from kuleshov.evals.metrics.base import RESAMPLES
 

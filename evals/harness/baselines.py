@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from kuleshov.annotate import items
-from kuleshov.annotate.engine import Progress, Watcher
-from kuleshov.annotate.items import Work
-from kuleshov.annotate.store import RunDirectory, now
-from kuleshov.evals.datasets.base import Answer, Kind
 from kuleshov.evals.harness.samples import Known
+from kuleshov.evals.types import Answer, Kind
+from kuleshov.inputs import items
+from kuleshov.inputs.items import Work
+from kuleshov.runs.local_engine import Progress, Watcher
+from kuleshov.runs.store import RunDirectory, now
 from kuleshov.tools import media
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.mllm import hub
-from kuleshov.tools.types import KuleshovError, LabelSet
 
 SCHEMA = "kuleshov/answer@1"
 CLIP = "openai/clip-vit-large-patch14"

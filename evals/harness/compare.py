@@ -7,12 +7,14 @@ from pathlib import Path
 
 from pydantic import Field
 
-from kuleshov.evals.datasets.base import Answer, Target, Task
+from kuleshov.evals.datasets.base import Task
 from kuleshov.evals.harness import evaluate
 from kuleshov.evals.harness.evaluate import RUNS, Evaluation
 from kuleshov.evals.metrics import classes, registry
 from kuleshov.evals.metrics.base import RESAMPLES, Difference, difference
-from kuleshov.tools.types import KuleshovError, Record
+from kuleshov.evals.types import Answer, Target
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.types import Record
 
 
 class McNemar(Record):

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.agent import Agent
-from kuleshov.annotate import store
-from kuleshov.annotate.engine import Watcher
-from kuleshov.annotate.store import differences
-from kuleshov.evals.datasets.base import Sample, Target, Task
+from kuleshov.evals.datasets.base import Task
 from kuleshov.evals.harness import baselines, samples, systems
 from kuleshov.evals.harness.samples import Known
 from kuleshov.evals.harness.systems import Outcome
-from kuleshov.tools.types import HumanLabel, KuleshovError, LabelSet, nearest
+from kuleshov.evals.types import Sample, Target
+from kuleshov.runs import store
+from kuleshov.runs.local_engine import Watcher
+from kuleshov.runs.store import differences
+from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.labels import LabelSet
+from kuleshov.tools.types import HumanLabel
 
 SCHEMA = "kuleshov/eval@1"
 FACTS, RUNS, OWN_LABELS = "eval.json", "runs", "labels.toml"

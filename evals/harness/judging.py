@@ -13,13 +13,13 @@ from typing import Any
 
 import orjson
 
-from kuleshov.annotate import store
-from kuleshov.annotate.store import RunDirectory, now
 from kuleshov.evals.harness.evaluate import Evaluation
 from kuleshov.evals.metrics import judge as judges
+from kuleshov.runs import store
+from kuleshov.runs.store import RunDirectory, now
 from kuleshov.tools import mllm as models
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.mllm.base import Mllm
-from kuleshov.tools.types import KuleshovError
 
 SCHEMA = "kuleshov/verdict@1"
 

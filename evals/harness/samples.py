@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from kuleshov.evals.datasets.base import Sample, Target
+from kuleshov.evals.types import Sample, Target
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media.sniff import sniff
-from kuleshov.tools.types import KuleshovError
 
 ITEMS, TARGETS, MEDIA = "items.jsonl", "targets.jsonl", "media"
 FRAMES_A_SECOND = 5  # of a clip made from frames, whose times are not known: as many as are read

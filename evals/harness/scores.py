@@ -11,16 +11,18 @@ from typing import Any
 
 from pydantic import Field
 
-from kuleshov.annotate import store
-from kuleshov.evals.datasets.base import Answer, Target, Task
+from kuleshov.evals.datasets.base import Task
 from kuleshov.evals.harness import systems
 from kuleshov.evals.harness.evaluate import Evaluation
 from kuleshov.evals.harness.systems import Outcome
-from kuleshov.evals.metrics import classes, registry, several
+from kuleshov.evals.metrics import classes, multilabel, registry
 from kuleshov.evals.metrics.base import RESAMPLES, Figure, figure, rows_of
 from kuleshov.evals.metrics.classes import ClassScores, Confusion
-from kuleshov.tools.statistics import Bin
-from kuleshov.tools.types import KuleshovError, Record
+from kuleshov.evals.types import Answer, Target
+from kuleshov.runs import store
+from kuleshov.studies.statistics import Bin
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.types import Record
 
 SCHEMA = "kuleshov/eval-results@1"
 RESULTS = "results.json"
@@ -169,9 +171,9 @@ def tables(
             "reliability": tuple(classes.reliability(targets, answers, labels)),
         }
     if labels and any(target.labels is not None for target in targets):
-        rows = rows_of(several.MAP, targets, answers, tuple(labels)).rows
+        rows = rows_of(multilabel.MAP, targets, answers, tuple(labels)).rows
         if len(rows):
-            return {"classes": tuple(several.per_label(rows, tuple(labels)))}
+            return {"classes": tuple(multilabel.per_label(rows, tuple(labels)))}
     return {}
 
 

@@ -15,10 +15,11 @@ from typing import Any
 
 import orjson
 
-from kuleshov.annotate import store
-from kuleshov.evals.datasets.base import Answer, Kind
-from kuleshov.influence import divergence
-from kuleshov.tools.types import KuleshovError, LabelSet, nearest
+from kuleshov.evals.types import Answer, Kind
+from kuleshov.evidence.influence import divergence
+from kuleshov.runs import store
+from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.labels import LabelSet
 from kuleshov.types import Gap, no_face
 
 SERVES: dict[str, tuple[str, ...]] = {

@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from kuleshov.evals.datasets.base import Answer, Target
 from kuleshov.evals.metrics.base import Metric, Names, Numbers
-from kuleshov.tools.types import KuleshovError
+from kuleshov.evals.types import Answer, Target
+from kuleshov.tools.errors import KuleshovError
 
 
 def ccc(rows: Numbers, names: Names = ()) -> float:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kuleshov.evals.datasets.base import Answer, Target
-from kuleshov.tools.types import KuleshovError, Record
+from kuleshov.evals.types import Answer, Target
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.types import Record
 
 Numbers = NDArray[np.float64]
 Names = tuple[str, ...]

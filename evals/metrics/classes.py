@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from kuleshov.evals.datasets.base import Answer, Target
 from kuleshov.evals.metrics.base import Metric, Names, Numbers, finite
-from kuleshov.tools import statistics
-from kuleshov.tools.statistics import Bin
-from kuleshov.tools.types import KuleshovError, Record
+from kuleshov.evals.types import Answer, Target
+from kuleshov.studies import statistics
+from kuleshov.studies.statistics import Bin
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.types import Record
 
 NONE = -1
 

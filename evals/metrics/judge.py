@@ -16,8 +16,8 @@ from typing import Literal
 from pydantic import Field
 
 from kuleshov import prompts
-from kuleshov.evals.datasets.base import Answer, Target
 from kuleshov.evals.metrics.base import Metric, Names
+from kuleshov.evals.types import Answer, Target
 from kuleshov.tools.mllm.base import Mllm
 from kuleshov.tools.types import Record
 

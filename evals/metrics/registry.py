@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kuleshov.evals.metrics import affect, classes, judge, several, votes, words
+from kuleshov.evals.metrics import affect, classes, emotion_wheels, judge, multilabel, votes
 from kuleshov.evals.metrics.base import Metric
-from kuleshov.evals.metrics.words import Wheels
-from kuleshov.tools.types import KuleshovError, nearest
+from kuleshov.evals.metrics.emotion_wheels import Wheels
+from kuleshov.tools.errors import KuleshovError, nearest
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -20,20 +20,20 @@ METRICS: dict[str, Metric] = {
         classes.ALPHA,
         classes.ECE,
         classes.AP_POSITIVE,
-        several.MAP,
-        several.MULTI_MACRO_F1,
-        several.MULTI_MICRO_F1,
+        multilabel.MAP,
+        multilabel.MULTI_MACRO_F1,
+        multilabel.MULTI_MICRO_F1,
         *affect.METRICS,
         votes.SOFT_CROSS_ENTROPY,
         votes.JS_DIVERGENCE,
-        words.SET_F_WORDS,
-        words.HIT_RATE,
+        emotion_wheels.SET_F_WORDS,
+        emotion_wheels.HIT_RATE,
         judge.CLUE_OVERLAP,
         judge.LABEL_OVERLAP,
     )
 }
 
-ON_WHEELS = {"set_f": words.set_f, "wheel_hit_rate": words.wheel_hit_rate}
+ON_WHEELS = {"set_f": emotion_wheels.set_f, "wheel_hit_rate": emotion_wheels.wheel_hit_rate}
 """Metrics that need the emotion wheels, which are not shipped."""
 
 

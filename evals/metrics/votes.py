@@ -8,11 +8,11 @@ from statistics import fmean
 
 import numpy as np
 
-from kuleshov.evals.datasets.base import Answer, Target
 from kuleshov.evals.metrics.base import Metric, Names, Numbers
 from kuleshov.evals.metrics.classes import place
-from kuleshov.influence import divergence
-from kuleshov.tools import statistics
+from kuleshov.evals.types import Answer, Target
+from kuleshov.evidence.influence import divergence
+from kuleshov.studies import statistics
 
 FLOOR = 1e-6
 """Least probability in a cross-entropy: one label ruled out must not make the mean infinite."""

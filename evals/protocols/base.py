@@ -11,17 +11,18 @@ import orjson
 from pydantic import Field
 
 from kuleshov.agent import Agent
-from kuleshov.annotate import store
-from kuleshov.evals.datasets.base import Answer
 from kuleshov.evals.harness import evaluate, systems
 from kuleshov.evals.harness.evaluate import Evaluation, Loader
+from kuleshov.evals.harness.report.tables import interval, number
 from kuleshov.evals.harness.systems import Outcome
-from kuleshov.evals.harness.tables import interval, number
 from kuleshov.evals.metrics import registry
 from kuleshov.evals.metrics.base import Figure, bootstrap, figure
-from kuleshov.influence import divergence
+from kuleshov.evals.types import Answer
+from kuleshov.evidence.influence import divergence
+from kuleshov.runs import store
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.base import FaceTool
-from kuleshov.tools.types import KuleshovError, Record
+from kuleshov.tools.types import Record
 
 FINDINGS_SCHEMA = "kuleshov/eval-findings@1"
 

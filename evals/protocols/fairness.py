@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kuleshov.evals.datasets.base import Answer
 from kuleshov.evals.harness import evaluate
-from kuleshov.evals.harness.tables import arrow, title
+from kuleshov.evals.harness.report.tables import arrow, title
 from kuleshov.evals.metrics import registry
 from kuleshov.evals.metrics.base import Figure, bootstrap, rows_of
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
 from kuleshov.evals.protocols.hallucination import ABSENT, OBJECTS
-from kuleshov.tools.types import KuleshovError
+from kuleshov.evals.types import Answer
+from kuleshov.tools.errors import KuleshovError
 
 DEFAULT = ("face", "context", "bayes", "text")
 FEWEST = 10

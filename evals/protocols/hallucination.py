@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
-from kuleshov.tools.types import KuleshovError
+from kuleshov.tools.errors import KuleshovError
 
 OBJECTS, ABSENT = "objects", "absent"
 MOST = 40

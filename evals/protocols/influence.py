@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kuleshov import view
-from kuleshov.evals.datasets.base import Answer
+from kuleshov.evals.harness.report.tables import arrow, title
 from kuleshov.evals.harness.systems import judged
-from kuleshov.evals.harness.tables import arrow, title
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
-from kuleshov.incongruence import PARTING
-from kuleshov.tools.types import KuleshovError
+from kuleshov.evals.types import Answer
+from kuleshov.evidence.incongruence import PARTING
+from kuleshov.output import view
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.types import Influence
 
 CONDITIONS = ("face", "context", "both")

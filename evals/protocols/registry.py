@@ -13,7 +13,7 @@ from kuleshov.evals.protocols import (
     votes,
 )
 from kuleshov.evals.protocols.base import Protocol
-from kuleshov.tools.types import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, nearest
 
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kuleshov.evals.harness.report.tables import title
 from kuleshov.evals.harness.systems import judged
-from kuleshov.evals.harness.tables import title
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, apart, cells
 
 BATCHES = (2, 4, 8)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from kuleshov.evals.harness import evaluate
-from kuleshov.evals.harness.tables import arrow, title
+from kuleshov.evals.harness.report.tables import arrow, title
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, apart, cells
-from kuleshov.tools.types import KuleshovError, LabelSet
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.labels import LabelSet
 
 ORDERS = 3
 FAMILIES = ("brief", "full")

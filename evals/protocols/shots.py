@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from kuleshov.evals.datasets.base import Sample, Target
 from kuleshov.evals.harness import samples
-from kuleshov.evals.harness.tables import arrow, title
+from kuleshov.evals.harness.report.tables import arrow, title
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, apart, cells
-from kuleshov.tools.types import KuleshovError
+from kuleshov.evals.types import Sample, Target
+from kuleshov.tools.errors import KuleshovError
 
 ORDERS = 3
 FOLDER = "shots"
@@ -79,7 +79,7 @@ def run(trial: Trial) -> Findings:
 def orders_of(count: int) -> list[int | None]:
     """Seeds that put `count` examples into orders that differ, ORDERS of them or all there are.
 
-    As `kuleshov.examples` shuffles: by a permutation of the chosen ones.
+    As `kuleshov.asking.examples` shuffles: by a permutation of the chosen ones.
     """
     if count < 2:
         return [None]

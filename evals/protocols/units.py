@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kuleshov import agreement
-from kuleshov.agreement import Sighting
 from kuleshov.evals.harness.systems import judged
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
+from kuleshov.studies import agreement
+from kuleshov.studies.agreement import Sighting
 from kuleshov.tools import media
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.base import FaceTool
-from kuleshov.tools.types import Face, KuleshovError
+from kuleshov.tools.types import Face
 
 Pixels = NDArray[np.uint8]
 NAMES = ("units-with", "units-without", "units-swapped")
@@ -149,7 +150,7 @@ def run(trial: Trial) -> Findings:
 
 
 def _paths(trial: Trial) -> list[str]:
-    from kuleshov.annotate import items
+    from kuleshov.inputs import items
 
     return [str(work.source) for work in items.read(trial.found.manifest)]
 

@@ -11,8 +11,8 @@ from kuleshov.evals.harness import evaluate
 from kuleshov.evals.harness.systems import BASELINES, Outcome
 from kuleshov.evals.metrics import votes
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
-from kuleshov.tools import statistics
-from kuleshov.tools.types import KuleshovError
+from kuleshov.studies import statistics
+from kuleshov.tools.errors import KuleshovError
 
 DEFAULT = ("face", "context", "bayes", "text", "majority", "chance")
 

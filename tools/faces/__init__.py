@@ -3,16 +3,7 @@
 The adapters below register themselves; none imports its toolbox before it is loaded.
 """
 
-from kuleshov.tools.faces import (  # noqa: F401  (registers)
-    files,
-    hsemotion,
-    mediapipe,
-    pocket,
-    programs,
-    pyfeat,
-    reverse,
-    yunet,
-)
+from kuleshov.tools.faces import files, hsemotion, mediapipe, pocket, programs, rules, yunet  # noqa: F401  (registers)
 from kuleshov.tools.faces.base import (
     FaceTool,
     FaceToolInfo,
@@ -26,7 +17,8 @@ from kuleshov.tools.faces.base import (
     register,
     register_format,
 )
-from kuleshov.tools.faces.choose import entry, formats, load, names, statuses
+from kuleshov.tools.faces.pyfeat import tool  # noqa: F401  (registers)
+from kuleshov.tools.faces.registry import entry, formats, load, names, statuses
 
 __all__ = [
     "FaceTool",

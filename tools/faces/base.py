@@ -1,6 +1,6 @@
 """What a face tool is: its protocols, what it says of itself, and the registry.
 
-An adapter registers a *loader*; heavy imports happen inside it. `choose` finds a tool by name.
+An adapter registers a *loader*; heavy imports happen inside it. `registry` finds a tool by name.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media import Frame, Media
-from kuleshov.tools.types import Face, KuleshovError, Record
+from kuleshov.tools.types import Face, Record
 
 
 class FaceToolInfo(Record):

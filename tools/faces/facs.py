@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from kuleshov.tools.types import Face, KuleshovError, Record, nearest
+from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.types import Face, Record
 
 UNITS: dict[int, str] = {
     1: "inner brow raiser",

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kuleshov.tools.types import ActionUnit, Face, KuleshovError, Scale
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.types import ActionUnit, Face, Scale
 from kuleshov.tools.valid_text import in_csv
 
 SCALES: tuple[Scale, ...] = ("probability", "intensity", "activation", "log_odds", "presence")

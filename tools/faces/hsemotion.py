@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
 from kuleshov.tools.faces.model_file import sha256
-from kuleshov.tools.types import EmotionScores, Face, first_line
+from kuleshov.tools.types import EmotionScores, Face
 
 LICENCE = "code and weights Apache-2.0; trained on AffectNet (research use)"
 INSTALL = "pip install 'kuleshov[hsemotion]'"

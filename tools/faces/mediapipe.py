@@ -26,10 +26,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kuleshov.tools.faces import facs, framing
+from kuleshov.tools.errors import first_line
+from kuleshov.tools.faces import crop, facs
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
 from kuleshov.tools.faces.model_file import ModelFile, sha256
-from kuleshov.tools.types import ActionUnit, Face, first_line
+from kuleshov.tools.types import ActionUnit, Face
 
 LICENCE = "code and weights Apache-2.0 (Google)"
 INSTALL = "pip install 'kuleshov[mediapipe]'"
@@ -135,7 +136,7 @@ class MediaPipe:
 
     def _measured(self, image: NDArray[np.uint8], face: Face) -> Face:
         for times in TIMES:
-            seen = self._look(framing.crop(image, face, times=times, size=SIZE), 1)
+            seen = self._look(crop.crop(image, face, times=times, size=SIZE), 1)
             if seen:
                 return self._face(face.xyxy, seen[0][1])
         return Face(

@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces.base import ToolError
-from kuleshov.tools.types import first_line
 
 PATIENCE_S = 10
 """How long a server may keep silent before a download counts as failed."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kuleshov.tools import pocket
 from kuleshov.tools.faces.base import FaceToolInfo, ToolStatus, register
-from kuleshov.tools.faces.side_by_side import side_by_side
+from kuleshov.tools.faces.cpu_threads import side_by_side
 from kuleshov.tools.pocket import weights
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face
 

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
 from kuleshov.tools.faces.model_file import ModelFile, sha256
-from kuleshov.tools.types import Face, first_line
+from kuleshov.tools.types import Face
 
 LICENCE = "code Apache-2.0 (OpenCV); weights MIT (opencv_zoo)"
 MODEL = ModelFile(

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kuleshov.tools.types import KuleshovError, Record
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.types import Record
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff",
@@ -37,6 +38,7 @@ MAX_PIXELS = 100_000_000
 """Most pixels of a picture or of a clip's frame; a larger one is refused before it is decoded."""
 
 Rgb = NDArray[np.uint8]
+Picture = NDArray[np.uint8]
 
 
 class MediaError(KuleshovError):

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from kuleshov.tools.types import KuleshovError, Record
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.types import Record
 
 Turn = dict[str, Any]
 Conversation = list[Turn]

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kuleshov.tools.errors import nearest
 from kuleshov.tools.mllm.base import MllmError
-from kuleshov.tools.types import nearest
 
 SMALL = "llava-hf/llava-onevision-qwen2-0.5b-ov-hf"
 """The smallest model that is recommended for real work."""

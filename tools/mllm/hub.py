@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kuleshov.tools import pocket
-from kuleshov.tools.mllm import hardware, weights
+from kuleshov.tools.errors import first_line, nearest
+from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import MllmError
-from kuleshov.tools.mllm.known import KNOWN, LARGE, NAMED, SMALL
-from kuleshov.tools.types import Record, first_line, nearest
+from kuleshov.tools.mllm.catalogue import KNOWN, LARGE, NAMED, SMALL
+from kuleshov.tools.mllm.local import weights
+from kuleshov.tools.types import Record
 
 POCKET_LICENCE = "CC BY-NC 4.0 (research use)"
 PROBE_S = 3.0

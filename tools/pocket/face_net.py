@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.pocket.weights import WeightsError, check
-from kuleshov.tools.types import KuleshovError
 
 NAME = "face_net.safetensors"
 WEIGHTS = Path(__file__).with_name(NAME)

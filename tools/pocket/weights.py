@@ -7,7 +7,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from kuleshov.tools.types import KuleshovError
+from kuleshov.tools.errors import KuleshovError
 
 CHECKSUMS = Path(__file__).with_name("checksums.json")
 """Name of a bundled file → sha256, hexadecimal."""

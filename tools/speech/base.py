@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media.sound import Samples
-from kuleshov.tools.transcript import Cue
-from kuleshov.tools.types import KuleshovError, Record
+from kuleshov.tools.media.transcript import Cue
+from kuleshov.tools.types import Record
 
 
 class SpeechError(KuleshovError):

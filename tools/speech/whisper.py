@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from kuleshov.tools.errors import first_line
 from kuleshov.tools.media.sound import RATE, Samples
-from kuleshov.tools.mllm import hardware, weights
-from kuleshov.tools.mllm.loading import quiet
+from kuleshov.tools.media.transcript import Cue
+from kuleshov.tools.mllm import hardware
+from kuleshov.tools.mllm.local import weights
+from kuleshov.tools.mllm.local.loading import quiet
 from kuleshov.tools.speech.base import Heard, SpeechError, SpeechInfo
 from kuleshov.tools.speech.windows import Windows, lines
-from kuleshov.tools.transcript import Cue
-from kuleshov.tools.types import first_line
 
 # the thresholds of section 4.5 of the paper
 NO_SPEECH, UNLIKELY, COMPRESSED = 0.6, -1.0, 2.4

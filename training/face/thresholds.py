@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kuleshov.tools.faces import facs, mediapipe, reverse
+from kuleshov.tools.faces import facs, mediapipe
+from kuleshov.tools.faces import rules as reverse
 from training.face.data import BLENDSHAPES, DEFAULT_DATA, FACES
 
 QUANTILES = (0.80, 0.95, 0.99)

@@ -24,9 +24,11 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from kuleshov import evidence, prompts
+from kuleshov import prompts
+from kuleshov.evidence import collection
+from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.pocket.face_net import EXPRESSIONS
-from kuleshov.tools.types import Face, LabelSet
+from kuleshov.tools.types import Face
 from kuleshov.types import Evidence
 from training.llava import data, lists, rules
 from training.llava.cider import cider
@@ -386,7 +388,7 @@ def measured_figures(
     random = np.random.default_rng(seed)
     several = []
     for place in random.permutation(len(made)).tolist():
-        items = evidence.collect(made[place], None)
+        items = collection.collect(made[place], None)
         if rules.margin(rules.read(items)) >= lists.MARGIN and len(several) < count:
             several.append(items)
     explained_figures(pocket, "measured faces", several, out)

@@ -18,8 +18,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from kuleshov import prompts
+from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.pocket.face_net import EXPRESSIONS
-from kuleshov.tools.types import LabelSet
 from kuleshov.types import Evidence
 from training.llava import lists, rules
 from training.llava.data import PEOPLE_WORDS, word_set, words_of

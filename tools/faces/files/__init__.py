@@ -10,13 +10,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.base import register_format
 from kuleshov.tools.faces.files import imotions, libreface, openface, pyfeat
 from kuleshov.tools.faces.files.results import FileFaces, ResultRow, Results
 from kuleshov.tools.faces.files.table import FileError
-from kuleshov.tools.faces.pyfeat import LICENCE_V2
+from kuleshov.tools.faces.pyfeat.tool import LICENCE_V2
 from kuleshov.tools.tables import find_encoding
-from kuleshov.tools.types import KuleshovError
 
 READERS: dict[str, Callable[[Path], Results]] = {
     "openface": openface.openface,

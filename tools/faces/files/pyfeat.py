@@ -10,7 +10,7 @@ from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.fex import SCALES
 from kuleshov.tools.faces.files.results import ResultRow, Results
 from kuleshov.tools.faces.files.table import FileError, Line, read
-from kuleshov.tools.faces.pyfeat import EMOTIONS, LICENCE_V2, from_fex
+from kuleshov.tools.faces.pyfeat.tool import EMOTIONS, LICENCE_V2, from_fex
 from kuleshov.tools.types import ActionUnit
 
 BOX = ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore")

@@ -15,11 +15,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kuleshov.tools.errors import KuleshovError, first_line
 from kuleshov.tools.faces.base import FaceToolInfo, Observation, ToolError
 from kuleshov.tools.faces.files.table import FileError
 from kuleshov.tools.media import Frame, Media
-from kuleshov.tools.names import NamedFiles
-from kuleshov.tools.types import Face, KuleshovError, first_line
+from kuleshov.tools.media.names import NamedFiles
+from kuleshov.tools.types import Face
 
 NO_BOX = "the file gives no box: the whole picture stands for it"
 OUTSIDE = "the box of the file lies outside the picture: the whole picture stands for it"

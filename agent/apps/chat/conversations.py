@@ -1,0 +1,139 @@
+"""Conversations that are kept, through LangGraph's SQLite checkpointer, on this machine only.
+
+A conversation is a thread of the checkpointer. Its state is plain values: the path, a title, and
+what `Session.plain` gives; no pixels. Only the latest state of each conversation is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import END, START, StateGraph
+
+from kuleshov.tools.errors import KuleshovError
+
+FOLDER = "KULESHOV_DATA"
+FILE = "conversations.sqlite"
+
+
+class _State(TypedDict, total=False):
+    path: str
+    title: str
+    at: float
+    session: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A conversation that can be continued. `at`: seconds since 1970, of its last turn."""
+
+    id: str
+    path: str
+    title: str
+    at: float
+    session: dict[str, Any]
+
+
+def folder() -> Path:
+    """Where conversations and typed lines are kept: `KULESHOV_DATA`, or the user's data folder."""
+    from platformdirs import user_data_path
+
+    chosen = os.environ.get(FOLDER)
+    return Path(chosen).expanduser() if chosen else user_data_path("kuleshov", appauthor=False)
+
+
+class Memory:
+    """The conversations of one folder; several programs may use it at once."""
+
+    def __init__(self, where: Path | None = None) -> None:
+        """Raises KuleshovError where the folder cannot be written."""
+        self.where = where or folder()
+        try:
+            self.where.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = self.where / FILE
+            path.touch(mode=0o600)
+            self._connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
+            self.saver = SqliteSaver(self._connection)
+            self.saver.setup()
+        except (OSError, sqlite3.Error) as error:
+            raise KuleshovError(
+                f"conversations cannot be kept in {self.where} "
+                f"({getattr(error, 'strerror', None) or error}); choose another folder "
+                f"with {FOLDER}, or use --private."
+            ) from None
+        plan = StateGraph(_State)
+        plan.add_node("turn", lambda state: {})
+        plan.add_edge(START, "turn")
+        plan.add_edge("turn", END)
+        self._graph = plan.compile(checkpointer=self.saver)
+
+    @staticmethod
+    def new() -> str:
+        """The id of a conversation that begins."""
+        return uuid.uuid4().hex[:12]
+
+    def keep(self, id: str, path: str, title: str, session: dict[str, Any]) -> None:
+        """Keep the state after a turn. Raises KuleshovError where it cannot be written."""
+        state = {"path": path, "title": title, "at": time.time(), "session": session}
+        try:
+            kept = self._graph.update_state(
+                {"configurable": {"thread_id": id}}, state, as_node="turn"
+            )
+            last = kept["configurable"]["checkpoint_id"]
+            # each checkpoint holds the whole conversation: the earlier ones only take room
+            with self.saver.cursor() as cursor:
+                for table in ("checkpoints", "writes"):
+                    cursor.execute(
+                        f"DELETE FROM {table} WHERE thread_id = ? AND checkpoint_id <> ?",
+                        (id, last),
+                    )
+        except sqlite3.Error as error:
+            raise KuleshovError(f"this turn was not kept in {self.where}: {error}.") from None
+
+    def listing(self) -> list[Kept]:
+        """All conversations, the latest first. KuleshovError where the file cannot be read."""
+        try:
+            found = [
+                Kept(point.config["configurable"]["thread_id"], **values)
+                for point in self.saver.list(None)
+                if (values := _values(point.checkpoint["channel_values"])) is not None
+            ]
+        except sqlite3.Error as error:
+            raise KuleshovError(
+                f"the conversations in {self.where} cannot be read: {error}."
+            ) from None
+        return sorted(found, key=lambda kept: -kept.at)
+
+    def find(self, name: str) -> Kept:
+        """By its place in `listing` (1 is the latest) or its id. KuleshovError if there is none."""
+        found = self.listing()
+        if name.isascii() and name.isdigit() and 1 <= int(name) <= len(found):
+            return found[int(name) - 1]
+        for kept in found:
+            if kept.id == name:
+                return kept
+        raise KuleshovError(
+            f"there is no conversation {name!r}: `kuleshov chat --resume` lists them."
+        )
+
+    def forget(self, id: str) -> None:
+        """Delete a conversation."""
+        self.saver.delete_thread(id)
+
+    def close(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+
+def _values(state: dict[str, Any]) -> dict[str, Any] | None:
+    """What a checkpoint says, if it is one of a conversation."""
+    names = ("path", "title", "at", "session")
+    return {name: state[name] for name in names} if all(n in state for n in names) else None

@@ -1,0 +1,82 @@
+"""`kuleshov annotate`: a data set into a run directory, resumable."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+
+from kuleshov.apps.cli.options import Commands, add_choices, load_agent
+from kuleshov.output.terminal import FAILED, OK, console, say
+
+
+def add(commands: Commands) -> None:
+    annotate = commands.add_parser(
+        "annotate",
+        help="annotate a data set; the same call again goes on where it stopped",
+        description="Annotates a data set into a run directory: annotations.jsonl (one record a "
+        "line), failures.jsonl, run.json. The same call again goes on where it stopped.",
+    )
+    annotate.add_argument(
+        "input",
+        metavar="INPUT",
+        help="folder, glob, manifest (.csv, .tsv, .jsonl, .parquet with a column path), a saved "
+        "Hugging Face data set, or WebDataset .tar",
+    )
+    annotate.add_argument("--out", required=True, metavar="RUN/", help="the run directory")
+    add_choices(annotate)
+    annotate.add_argument(
+        "--context", action="append", default=[], metavar="TEXT", help="holds for every item"
+    )
+    annotate.add_argument("--engine", default="local", help="local or ray (extra [ray])")
+    annotate.add_argument("--workers", type=int, help="graphs at once; ray: actors")
+    annotate.add_argument("--batch", type=int, help="most answers the model writes at once")
+    annotate.add_argument(
+        "--retry-failed", action="store_true", help="try again what failed before"
+    )
+    annotate.add_argument(
+        "--progress",
+        choices=["bar", "json", "quiet"],
+        help="on stderr; default: bar on a terminal, else json",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov.inputs import items
+    from kuleshov.output import exports
+    from kuleshov.runs import progress, summary
+
+    items.read(arguments.input)  # a mistake in its name is told before models are loaded
+    agent = load_agent(arguments)
+    kind = arguments.progress or ("bar" if sys.stderr.isatty() else "json")
+    try:
+        with progress.Shown(kind) as watch:
+            ended = agent.annotate(
+                arguments.input,
+                arguments.out,
+                context=arguments.context,
+                engine=arguments.engine,
+                workers=arguments.workers,
+                batch=arguments.batch,
+                retry_failed=arguments.retry_failed,
+                watch=watch,
+            )
+    except KeyboardInterrupt:
+        say("kuleshov: interrupted; what is done is safe, the same call again goes on from there.")
+        sys.stderr.flush()
+        os._exit(130)  # items in hand would be waited for at a normal exit
+    told = list(ended.notes)
+    if kind != "quiet" and ended.skipped and not ended.done + ended.failed:
+        told.append(f"all {ended.skipped:,} were done before")
+    for note in told:
+        as_json = json.dumps({"event": "note", "text": note}, ensure_ascii=False)
+        say(as_json if kind == "json" else f"kuleshov: {note}")
+    found = summary.summarise(arguments.out)
+    (page,) = exports.export(arguments.out, "html")
+    if kind == "json":
+        sys.stderr.write(json.dumps({"event": "summary", **found.to_dict()}) + "\n")
+    elif kind == "bar":
+        summary.print_summary(found, console(stderr=True))
+        say(f"to browse: {page}")
+    return FAILED if found.failed else OK

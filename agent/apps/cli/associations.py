@@ -1,0 +1,102 @@
+"""`kuleshov associations`: which contexts go with which expressions and units."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from kuleshov.apps.cli.options import Commands
+from kuleshov.output.terminal import OK, console, say
+
+SHOWN = 15
+
+
+def add(commands: Commands) -> None:
+    found = commands.add_parser(
+        "associations", help="context variables against expressions and units, over a run"
+    )
+    found.add_argument("run", metavar="RUN", help="a run directory of `annotate --scheme …`")
+    found.add_argument("--out", metavar="FOLDER", help="default: RUN/associations")
+    found.add_argument(
+        "--outcomes",
+        default="face,units",
+        metavar="LIST",
+        help="of face, units, reading (which has seen the context); default face,units",
+    )
+    found.add_argument(
+        "--mixed", action="store_true", help="a mixed model with random intercepts for the groups"
+    )
+    found.add_argument(
+        "--group",
+        default="media",
+        metavar="COLUMN",
+        help="whose repeats belong together: media, or a column of the manifest, e.g. video",
+    )
+    found.add_argument(
+        "--correction", default="fdr_bh", help="fdr_bh (default), fdr_by, holm or bonferroni"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov.studies import associations
+    from kuleshov.tools.errors import KuleshovError, nearest
+
+    wanted: list[Any] = [name.strip() for name in arguments.outcomes.split(",")]
+    for name in wanted:
+        if name not in associations.OUTCOMES:
+            known = associations.OUTCOMES
+            raise KuleshovError(
+                f"there is no outcome {name!r}{nearest(name, known)}; known: {', '.join(known)}."
+            )
+    data, contexts, outcomes = associations.frame(
+        associations.read(arguments.run), wanted, arguments.group
+    )
+    found = associations.associate(
+        data, contexts, outcomes, mixed=arguments.mixed, correction=arguments.correction
+    )
+    out = Path(arguments.out or Path(arguments.run) / "associations")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        found.to_csv(out / "associations.csv", index=False)
+        if found["estimate"].notna().any():
+            associations.heat_map(found, out / "associations.png")
+            say(f"heat map: {out / 'associations.png'}")
+    except OSError as error:
+        raise KuleshovError(f"cannot write to {out}: {error.strerror}.") from None
+    say(f"table: {out / 'associations.csv'}")
+    _print(found, len(data))
+    return OK
+
+
+def _print(found: Any, people: int) -> None:
+    from rich.table import Table
+
+    terminal = console()
+    tested = found[found["p"].notna()]
+    sure = tested[tested["p_corrected"] < 0.05]
+    terminal.print(
+        f"{people} faces, {len(found)} pairs, {len(tested)} tested, {len(sure)} with corrected "
+        f"p < .05 ({found['correction'].iloc[0]})"
+    )
+    for reason, count in found["unanswered"].dropna().value_counts().head(5).items():
+        terminal.print(f"  not tested, {reason}: {count}")
+    if tested.empty:
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("context", "outcome", "n", "estimate", "95% interval", "p", "corrected"):
+        table.add_column(name, justify="left" if name in ("context", "outcome") else "right")
+    strongest = tested.reindex(tested["estimate"].abs().sort_values(ascending=False).index)
+    for row in strongest.head(SHOWN).itertuples():
+        table.add_row(
+            row.context,
+            row.outcome + ("*" if row.shares_context else ""),
+            str(row.n),
+            f"{row.estimate:+.2f}",
+            f"{row.ci_low:+.2f} to {row.ci_high:+.2f}",
+            f"{row.p:.3f}",
+            f"{row.p_corrected:.3f}",
+        )
+    terminal.print(table)
+    if tested["shares_context"].any():
+        terminal.print("* this reading has seen the context: the model itself makes part of it")

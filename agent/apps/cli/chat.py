@@ -1,0 +1,152 @@
+"""`kuleshov chat`: a conversation about a picture or clip."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from kuleshov.apps.cli.options import Commands, add_choices, add_words, load_agent, words
+from kuleshov.output.terminal import FAILED, OK, console, say
+
+if TYPE_CHECKING:
+    from kuleshov.apps.chat.chat import Chat
+    from kuleshov.apps.chat.conversations import Kept, Memory
+
+LIST = ""  # what --resume is without a name
+
+
+def add(commands: Commands) -> None:
+    chat = commands.add_parser(
+        "chat",
+        help="talk about a picture or clip: ask, suppose, compare",
+        description="Reads PATH, then answers questions, judges again under a what-if and takes "
+        "slash commands (/help). Lines may be piped in. Conversations are kept on this machine; "
+        "KULESHOV_DATA names the folder.",
+    )
+    chat.add_argument("path", nargs="?", metavar="PATH", help="a picture or clip")
+    add_choices(chat)
+    add_words(chat)
+    chat.add_argument(
+        "--transcript", metavar="FILE", help="clips: what is said, .srt, .vtt or .txt"
+    )
+    chat.add_argument(
+        "--resume",
+        nargs="?",
+        const=LIST,
+        metavar="N",
+        help="go on with conversation N, 1 being the latest; without N: list them",
+    )
+    chat.add_argument("--private", action="store_true", help="keep nothing of this conversation")
+    chat.add_argument("--no-picture", action="store_true", help="never draw in the terminal")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov.apps.chat import inline
+    from kuleshov.apps.chat.conversations import Memory
+    from kuleshov.tools.errors import KuleshovError
+
+    if arguments.resume is not None and (arguments.private or arguments.path):
+        other = "--private" if arguments.private else "a path"
+        raise KuleshovError(f"--resume goes with neither a path nor --private; got {other}.")
+    memory = None if arguments.private else Memory()
+    kept = None
+    if memory is not None and arguments.resume is not None:
+        kept = _chosen(memory, arguments.resume)
+        if kept is None:
+            return OK
+    if arguments.path:
+        from kuleshov.tools import media
+
+        (arguments.path,) = media.expand([arguments.path])  # told before a model is loaded
+    chat = _begun(arguments, memory)
+    if sys.stdout.isatty() and not arguments.no_picture:
+        chat.picture = inline.protocol()
+    if kept is not None:
+        chat.resume(kept)
+    elif arguments.path:
+        chat.open(arguments.path, **_given(arguments))
+    try:
+        for line in _lines(chat, memory):
+            chat.line(line)
+            if chat.over:
+                break
+    finally:
+        if memory is not None:
+            memory.close()
+    if sys.stdin.isatty():
+        return OK
+    return FAILED if chat.failed else OK
+
+
+def _begun(arguments: argparse.Namespace, memory: Memory | None) -> Chat:
+    from kuleshov.apps.chat.chat import Chat
+
+    terminal = console()
+    busy = terminal.status("loading the model …") if terminal.is_terminal else nullcontext()
+    with busy:
+        agent = load_agent(arguments)
+    return Chat(agent, terminal, memory=memory)
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, object]:
+    """What the options say of the situation, as a session takes it."""
+    from kuleshov.session.open_medium import Words
+
+    told = words(arguments)
+    known = Words(tuple(told["context"]), tuple(told["said"]), tuple(told["who"].items()))
+    return {"words": known, "transcript": arguments.transcript}
+
+
+def _lines(chat: Chat, memory: Memory | None) -> Iterator[str]:
+    """Typed in a terminal, or piped: then each line is shown as it is taken."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from kuleshov.apps.chat import prompt
+
+        yield from prompt.lines(chat, memory.where / "lines" if memory else None)
+        return
+    from kuleshov.output import view
+
+    before: list[str] = []
+    for raw in sys.stdin:
+        line = raw.rstrip("\r\n")
+        if line.endswith("\\"):
+            before.append(line[:-1])
+            continue
+        whole = "\n".join([*before, line])
+        before = []
+        if whole.strip():
+            chat.shown.wrapped(f"> {view.clean(whole)}", hang=2)
+            yield whole
+    if before:
+        yield "\n".join(before)
+
+
+def _chosen(memory: Memory, name: str) -> Kept | None:
+    """The conversation that --resume names; without a name they are listed to choose from."""
+    if name != LIST:
+        return memory.find(name)
+    from kuleshov.apps.chat.printer import Shown
+    from kuleshov.output import view
+
+    found = memory.listing()
+    if not found:
+        say("kuleshov: no conversation is kept yet.")
+        return None
+    shown = Shown(console())
+    for place, kept in enumerate(found, 1):
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.at))
+        asked = [step["asked"] for step in kept.session["steps"][1:]]
+        last = f": {view.clean(asked[-1])}" if asked else ""
+        turns = "1 turn" if len(asked) == 1 else f"{len(asked)} turns"
+        shown.wrapped(f"{place:>3}  {when}  {view.clean(kept.title)}, {turns}{last}", hang=5)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return None
+    try:
+        typed = input("Which one (Enter: none)? ").strip()
+    except (EOFError, KeyboardInterrupt):
+        return None
+    return memory.find(typed) if typed else None

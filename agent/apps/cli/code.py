@@ -1,0 +1,78 @@
+"""`kuleshov code`: the context of pictures and clips as coded variables."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import ExitStack
+
+from kuleshov.apps.cli.options import Commands, add_choices, expanded, load_agent
+from kuleshov.output.terminal import FAILED, OK, USAGE, console, say
+
+
+def add(commands: Commands) -> None:
+    code = commands.add_parser("code", help="code the context as variables with probabilities")
+    code.add_argument("paths", nargs="+", metavar="PATH", help="pictures, clips or globs")
+    add_choices(code)
+    code.add_argument(
+        "--said",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="words that are heard; may be repeated",
+    )
+    code.add_argument("--json", action="store_true", help="one JSON record a line on stdout")
+    code.add_argument(
+        "--csv", metavar="FILE", help="tidy rows, one an option with its probability; - is stdout"
+    )
+    code.add_argument(
+        "--repeat",
+        action="store_true",
+        help="ask again in other words and orders: does each variable agree with itself?",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov.output import card, coded_table
+    from kuleshov.studies import agreement_tables, reliability
+    from kuleshov.tools.errors import KuleshovError
+
+    paths, failed = expanded(arguments.paths)
+    if not paths:
+        return USAGE
+    # before the model is loaded: a table that cannot be written would cost all that was coded
+    with ExitStack() as open_files:
+        out = None
+        if arguments.csv == "-":
+            out = sys.stdout
+        elif arguments.csv:
+            out = open_files.enter_context(coded_table.open_csv(arguments.csv))
+        agent = load_agent(arguments, **({} if arguments.scheme else {"scheme": "default"}))
+        terminal = console(stderr=arguments.csv == "-" or arguments.json)
+        repeats = reliability.Repeats()
+        done = []
+        for path in paths:
+            try:
+                inference = agent.code(path, said=arguments.said)
+                if arguments.repeat:
+                    repeats.add(path, reliability.versions(agent, path, arguments.said))
+            except KuleshovError as error:
+                say(f"kuleshov: {error}")
+                failed += 1
+                continue
+            done.append(inference)
+            if arguments.json:
+                sys.stdout.write(inference.to_json() + "\n")
+                sys.stdout.flush()
+            elif arguments.csv != "-":
+                card.print_coded(inference, terminal)
+        if out is not None:
+            coded_table.write_long(done, out)
+    if arguments.csv and arguments.csv != "-":
+        say(f"table: {arguments.csv}")
+    if arguments.repeat and done:
+        assert agent.crew.scheme is not None
+        agreement_tables.reliability(reliability.measured(repeats, agent.crew.scheme), terminal)
+    if not done:
+        return USAGE if len(paths) == 1 and failed == 1 else FAILED
+    return FAILED if failed else OK

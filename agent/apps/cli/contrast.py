@@ -1,0 +1,97 @@
+"""`kuleshov contrast`: every face under every context."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kuleshov.apps.cli.options import Commands, add_choices, load_agent
+from kuleshov.output.terminal import FAILED, OK, say
+
+if TYPE_CHECKING:
+    from kuleshov.studies.contrast import Contrast
+
+
+def add(commands: Commands) -> None:
+    contrast = commands.add_parser(
+        "contrast",
+        help="the Kuleshov experiment: every face under every context",
+        description="Reads every face under every context and writes readings.csv (one row a "
+        "face, context and label), margins.csv (per face and per context), effects.csv (shares "
+        "of variance), contrast.json and contrast.html into the folder --out.",
+    )
+    contrast.add_argument(
+        "--faces",
+        dest="pictures",
+        required=True,
+        metavar="DIR",
+        help="folder of pictures; of each the largest face is read",
+    )
+    contrast.add_argument(
+        "--contexts",
+        required=True,
+        metavar="FILE.toml|DIR",
+        help="[[contexts]] with name and text (or picture), or a folder of scenes",
+    )
+    contrast.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
+    contrast.add_argument("--face-tool", dest="faces", help="face tool, see `kuleshov doctor`")
+    add_choices(contrast, without=("--faces",))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov.studies.contrast import Experiment, read_contexts
+    from kuleshov.studies.contrast.contexts import pictures
+    from kuleshov.studies.contrast.page import write_contrast
+    from kuleshov.tools.errors import KuleshovError
+
+    contexts = read_contexts(arguments.contexts)
+    faces = pictures(arguments.pictures)
+    out = Path(arguments.out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KuleshovError(f"cannot write to the folder {out}: {error.strerror}.") from None
+    experiment = Experiment(load_agent(arguments))
+    found = experiment.run(faces, contexts, _watch if sys.stderr.isatty() else None)
+    try:
+        _write(out / "readings.csv", found.rows())
+        _write(out / "margins.csv", found.margins())
+        _write(out / "effects.csv", (effect.model_dump() for effect in found.effects))
+        (out / "contrast.json").write_text(found.model_dump_json(indent=1) + "\n", "utf-8")
+    except OSError as error:
+        raise KuleshovError(f"cannot write to the folder {out}: {error.strerror}.") from None
+    write_contrast(out / "contrast.html", found, experiment.cuts)
+    _summary(found)
+    say(f"written: {out / 'contrast.html'}, readings.csv, margins.csv, effects.csv, contrast.json")
+    return FAILED if found.gaps else OK
+
+
+def _watch(done: int, total: int) -> None:
+    sys.stderr.write(f"\r{done} of {total} pairs" + ("\n" if done == total else ""))
+    sys.stderr.flush()
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    rows = list(rows)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _summary(found: Contrast) -> None:
+    """A line a context: how the faces read under it."""
+    from kuleshov.output import view
+
+    for gap in found.gaps:
+        say(f"kuleshov: {gap.reason}")
+    for context in found.contexts:
+        own = [pair.influence.both for pair in found.pairs if pair.context == context.name]
+        tops = [scores.top for scores in own if scores is not None]
+        counted = sorted({(tops.count(top), top) for top in tops}, reverse=True)
+        told = ", ".join(f"{top} {count}" for count, top in counted)
+        sys.stdout.write(f"{view.clean(context.name)}: {told} of {len(tops)} faces\n")

@@ -1,0 +1,23 @@
+"""`kuleshov demo`: the first look."""
+
+from __future__ import annotations
+
+import argparse
+
+from kuleshov.apps.cli.options import Commands, tell_settings
+from kuleshov.output.terminal import console
+
+
+def add(commands: Commands) -> None:
+    demo = commands.add_parser(
+        "demo", help="read two photographs and a clip with the bundled models, write a report"
+    )
+    demo.add_argument("--report", default="kuleshov-demo.html", metavar="FILE.html")
+    demo.add_argument("--settings", metavar="FILE.toml", help="a settings file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov.apps.cli import first_look
+
+    tell_settings(arguments.settings)
+    return first_look.run(arguments.report, console(), arguments.settings)

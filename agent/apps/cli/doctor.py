@@ -1,0 +1,30 @@
+"""`kuleshov doctor`: what is installed, what is missing, licences."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from kuleshov.apps.cli.options import Commands, tell_settings
+from kuleshov.output.terminal import OK, console
+
+
+def add(commands: Commands) -> None:
+    doctor = commands.add_parser("doctor", help="what is installed, what is missing, licences")
+    doctor.add_argument("--json", action="store_true")
+    doctor.add_argument("--settings", metavar="FILE.toml", help="a settings file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov.apps.cli import status_tables
+    from kuleshov.settings import Settings
+    from kuleshov.tools import doctor
+
+    tell_settings(arguments.settings)
+    rows = doctor.report(Settings.load(arguments.settings).paths)
+    if arguments.json:
+        sys.stdout.write(json.dumps([row.model_dump(mode="json") for row in rows], indent=2) + "\n")
+    else:
+        status_tables.print_doctor(rows, console())
+    return OK

@@ -1,0 +1,67 @@
+"""`kuleshov eval TASK --data DIR`: how well it reads a labelled data set, and what decides it."""
+
+from __future__ import annotations
+
+import argparse
+
+from kuleshov.apps.cli.options import Commands, add_choices, load_agent, registered
+
+
+def add(commands: Commands) -> None:
+    evaluation = commands.add_parser(
+        "eval",
+        help="evaluate on a labelled data set, with baselines, intervals and a report",
+        description="Evaluates strategies of the agent and baselines on a labelled data set. The "
+        "same call again goes on where it stopped. Without TASK: the tasks there are.",
+    )
+    evaluation.add_argument("task", metavar="TASK", nargs="?", help="e.g. ferplus, or manifest")
+    evaluation.add_argument("--data", metavar="DIR", help="your copy of the data set")
+    evaluation.add_argument("--out", metavar="FOLDER", help="default: eval-TASK")
+    evaluation.add_argument("--split", help="default: the task's own")
+    evaluation.add_argument(
+        "--limit", type=int, metavar="N", help="N samples, each label with its share (--seed)"
+    )
+    evaluation.add_argument(
+        "--strategy",
+        metavar="LIST",
+        help="face, context, bayes, text, mllm, clip, majority, chance, divided by commas; "
+        "default: what the parts can do, but not mllm and clip",
+    )
+    evaluation.add_argument(
+        "--protocol", metavar="NAME", help="an experiment on top; see `kuleshov eval --list`"
+    )
+    evaluation.add_argument("--list", action="store_true", help="tasks and protocols")
+    evaluation.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help="two systems, FOLDER:SYSTEM each, on the same samples: a paired test",
+    )
+    evaluation.add_argument("--metrics", metavar="LIST", help="default: the task's own")
+    evaluation.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (1000)")
+    evaluation.add_argument("--wheels", metavar="DIR", help="emotion wheels, for metrics on them")
+    evaluation.add_argument(
+        "--judge", metavar="MODEL", help="reads descriptions against people's (EMER); recorded"
+    )
+    evaluation.add_argument("--clip", metavar="MODEL", help="the baseline clip: Hub id or folder")
+    evaluation.add_argument(
+        "--examples", metavar="SHOTS", help="few-shot examples: a folder per label, or a manifest"
+    )
+    evaluation.add_argument(
+        "--shots", metavar="LIST", help="examples shown; protocol shots: e.g. 0,1,2,4,8"
+    )
+    evaluation.add_argument("--shot-selection", help="fixed, balanced, nearest-units …")
+    evaluation.add_argument("--shot-seed", type=int, help="shuffles the order of the examples")
+    add_choices(evaluation, without=("--examples",))
+    evaluation.add_argument("--workers", type=int, help="graphs at once")
+    evaluation.add_argument("--batch", type=int, help="most answers the model writes at once")
+    evaluation.add_argument("--retry-failed", action="store_true", help="try failures again")
+    evaluation.add_argument("--progress", choices=["bar", "json", "quiet"])
+    evaluation.add_argument(
+        "--inspect", metavar="FILE.json", help="also write a log for `inspect view` (inspect_ai)"
+    )
+    evaluation.add_argument("--json", action="store_true", help="results as JSON on stdout")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return int(registered("eval")(arguments, load_agent))

@@ -1,0 +1,27 @@
+"""`kuleshov export`: a run directory in another form."""
+
+from __future__ import annotations
+
+import argparse
+
+from kuleshov.apps.cli.options import Commands
+from kuleshov.output.terminal import OK, say
+
+
+def add(commands: Commands) -> None:
+    export = commands.add_parser("export", help="write a run as CSV, Parquet and other forms")
+    export.add_argument("run", metavar="RUN/", help="as `kuleshov annotate` leaves it")
+    export.add_argument(
+        "--to",
+        required=True,
+        help="csv, parquet, datasets, fex, clips (eaf, BORIS, WebVTT, tables), html, label-studio",
+    )
+    export.add_argument("--out", metavar="PATH", help="default: a file in RUN/")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov.output import exports
+
+    for line in exports.export(arguments.run, arguments.to, arguments.out):
+        say(line)
+    return OK

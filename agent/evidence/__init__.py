@@ -1,0 +1,1 @@
+"""Evidence: record in, record out. No pictures, no templates, no graph."""

@@ -1,0 +1,1 @@
+"""The graph: open, see, gather, judge, ground, weigh, finish."""

@@ -1,0 +1,393 @@
+"""The nodes for a whole picture or clip: open it, see faces and scene, number the evidence, finish.
+
+Each takes the state and returns only what it changes. A face tool or model that fails leaves a
+recorded gap, and the reading goes on from what there is.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from langgraph.types import Send
+
+from kuleshov.asking import answers, gate, images
+from kuleshov.asking.parts import Crew, gap, plain
+from kuleshov.evidence import collection, generated, people, timeline
+from kuleshov.graph import clip_nodes, speech_node
+from kuleshov.graph.state import State
+from kuleshov.tools import media
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.faces import observe
+from kuleshov.tools.faces.files import FileError
+from kuleshov.tools.faces.tracking.types import Track
+from kuleshov.tools.media import Media, transcript
+from kuleshov.tools.media.transcript import Cue
+from kuleshov.tools.mllm.base import CannotScoreError
+from kuleshov.tools.types import Face
+from kuleshov.types import Evidence, Gap, Inference, Plain, Scene, no_face
+
+EVERY_FACE = 10_000  # more than any picture shows
+
+
+class PictureNodes:
+    """Bound to a crew."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+        self.clips = clip_nodes.ClipNodes(crew)
+
+    def open_media(self, state: State) -> State:
+        """Open the source. A source that cannot be opened ends the run with its MediaError."""
+        begun = time.perf_counter()
+        settings, desk = self.crew.settings, self.crew.desk
+        source, key = desk.source(state["key"]), state["key"]
+        stream = media.open_clip(source, max_pixels=settings.max_pixels)
+        if stream is not None:
+            desk.put_clip(key, stream)
+            opened = stream.media()
+        else:
+            picture = media.open_media(source, max_pixels=settings.max_pixels)
+            desk.lay_out(key, picture.images)
+            opened = picture.media
+        boxes, told = state.get("boxes", []), list[str]()
+        if stream is None:  # a clip tells its size with its first frame
+            boxes, told = people.check_boxes(boxes, opened.size)
+        return {
+            "media": opened.model_dump(mode="json"),
+            "boxes": boxes,
+            "warnings": told,
+            "seconds": {"open": time.perf_counter() - begun},
+        }
+
+    def after_open(self, state: State) -> list[str]:
+        """A still: faces and scene side by side. A clip: its faces first, which choose frames."""
+        if state["media"]["kind"] == "clip":
+            return ["follow_faces", *(["hear_words"] if self.crew.speech else [])]
+        return ["observe_faces", "describe_scene"]
+
+    def observe_faces(self, state: State) -> State:
+        begun = time.perf_counter()
+        pictures = self.crew.desk.pictures(state["key"])
+        try:
+            gate.check_stop()
+            seen = observe(self.crew.faces, pictures, Media.model_validate(state["media"]))
+        except FileError:  # of another picture: what the user gave is wrong
+            raise
+        except Exception as error:
+            return {"faces": [[] for _ in pictures], "gaps": [gap("faces", error)]}
+        return {
+            "faces": [plain(faces) for faces in seen.faces],
+            "gaps": [Gap(step="faces", reason=reason).model_dump() for reason in seen.gaps],
+            "seconds": {"faces": time.perf_counter() - begun},
+        }
+
+    def describe_scene(self, state: State) -> State:
+        """The situation in words; of a clip, one description of all shots or one a shot."""
+        begun = time.perf_counter()
+        try:
+            views = self.crew.views(state["key"], state["media"].get("cuts_s", ()))
+            scenes = [self._seen(shown) for _, shown in views]
+        except Exception as error:
+            return {"scene": None, "gaps": [gap("scene", error)]}
+        scene = scenes[0]
+        if len(scenes) > 1:
+            times = [time_s for time_s, _ in views]
+            told = [f"{at:.1f} s: {s.description}" for at, s in zip(times, scenes, strict=True)]
+            logs = [s.mean_logprob for s in scenes if s.mean_logprob is not None]
+            scene = Scene(
+                description="; ".join(told),
+                people_present=_any(s.people_present for s in scenes),
+                mean_logprob=sum(logs) / len(logs) if logs else None,
+            )
+        return {
+            "scene": scene.model_dump(mode="json"),
+            "seconds": {"scene": time.perf_counter() - begun},
+        }
+
+    def _seen(self, shown: Any) -> Scene:
+        scene = self._described([shown])
+        if scene.people_present is None and self.crew.mllm.info.scores_labels:
+            talk = self.crew.writer.probe([shown], "a person")
+            try:
+                yes, no = self.crew.score(talk, ["yes", "no"])
+            except CannotScoreError:  # a server whose lists do not tell: it stays unknown
+                return scene
+            scene = scene.model_copy(update={"people_present": yes > no})
+        return scene
+
+    def _described(self, shown: list[Any]) -> Scene:
+        """The scene of the pictures, in words; the small families say no more than a sentence."""
+        writer, most = self.crew.writer, self.crew.settings.max_new_tokens
+        short = {"brief": min(60, most), "review": most}.get(writer.family)
+        answer = self.crew.ask(
+            writer.scene(shown),
+            step="scene",
+            schema=None if short else answers.SCENE_SCHEMA,
+            most=short,
+        )
+        try:
+            told = {"description": answer.text.strip()} if short else json.loads(answer.text)
+        except json.JSONDecodeError:
+            raise KuleshovError("the model's description could not be read: unanswered") from None
+        if not answer.finished and short:
+            told["description"] = generated.to_last_sentence(told["description"])
+        if why := generated.why_unanswered(str(told.get("description", ""))):
+            raise KuleshovError(why.replace("the model", "the model that described the scene"))
+        scene = Scene(**told, mean_logprob=answer.mean_logprob)
+        if not scene.description.strip():
+            raise KuleshovError("the model described nothing")
+        return scene
+
+    def cover_faces(self, state: State) -> State:
+        """The scene once more with every face covered, where a reading of context goes by it."""
+        crew = self.crew
+        if state.get("covered"):  # judged again
+            return {}
+        apart = state.get("apart") or crew.strategy in ("bayes", "context")
+        picture = crew.desk.pictures(state["key"])
+        middle = len(picture) // 2
+        found = [Face.model_validate(face) for face in state["faces"][middle]]
+        if crew.writer.family == "full" or not apart or not found or not state.get("scene"):
+            return {"covered": None}
+        begun = time.perf_counter()
+        shown = [images.image(images.covered(picture[middle], found))]
+        try:
+            scene = self._described(shown)
+        except Exception as error:
+            return {"covered": None, "gaps": [gap("cover_faces", error)]}
+        return {
+            "covered": scene.model_dump(mode="json"),
+            "seconds": {"cover_faces": time.perf_counter() - begun},
+        }
+
+    def gather(self, state: State) -> State:
+        """Number the people and all evidence about them and their situation."""
+        settings = self.crew.settings
+        boxes = state.get("boxes", [])
+        most = EVERY_FACE if boxes else settings.max_people  # boxes choose among all faces
+        others: list[Track] = []
+        left_out = 0
+        if state["media"]["kind"] == "clip":
+            tracks = [Track.model_validate(track) for track in state["tracks"]]
+            frames = Media.model_validate(state["media"]).frames
+            found, others = people.followed(tracks, frames, most)
+        else:
+            faces = [Face.model_validate(face) for face in state["faces"][0]]
+            found, left_out = people.targets(faces, most)
+        if boxes:
+            found = people.in_boxes(found, boxes)
+        scene = Scene.model_validate(state["scene"]) if state.get("scene") else None
+        warnings = list(state["media"].get("notes", []))
+        if left_out:
+            warnings.append(
+                f"{len(found) + left_out} faces were found; the {len(found)} largest were read "
+                f"(max_people = {settings.max_people})"
+            )
+        for target in found if boxes else []:
+            if target["face"] is None:
+                warnings.append(
+                    f"person {target['id']}: no face was found in the box given: judged from "
+                    "context alone"
+                )
+        if others:
+            warnings.append(people.left_out_text(others))
+        if not found and scene is not None and scene.people_present:
+            middle = len(state["media"]["frames"]) // 2
+            found = [{"id": 1, "face": None, "picture": middle, "expression": None, "timeline": []}]
+            why = no_face(map(Gap.model_validate, state["gaps"]))
+            warnings.append(f"{why}: the person is judged from context alone")
+        items: list[Evidence] = []
+        for target in found:
+            face = Face.model_validate(target["face"]) if target["face"] else None
+            if face is None:
+                continue
+            items += collection.collect(face, None, person=target["id"], first=len(items) + 1)
+            if target.get("track"):
+                track = Track.model_validate(target["track"])
+                items += timeline.collect(track, person=target["id"], first=len(items) + 1)
+                warnings += [f"person {target['id']}: {text}" for text in track.untold]
+            if face.width < people.SMALL_FACE_PX:
+                warnings.append(
+                    f"person {target['id']}: the face is {face.width:.0f} px wide, too small to "
+                    "read with confidence"
+                )
+        items += collection.collect(
+            None, scene, state["contexts"], state.get("supposed", ()), first=len(items) + 1
+        )
+        notes = state.get("notes", {})
+        there = {target["id"] for target in found}
+        warnings += [
+            f"the note on person {number} is left out: there is no such person"
+            for number in notes
+            if number and number not in there
+        ]
+        items += collection.told(
+            state.get("said", []),
+            [
+                (number or None, text)
+                for number, text in notes.items()
+                if not number or number in there
+            ],
+            first=len(items) + 1,
+        )
+        cues: list[Cue] = []
+        if state.get("words"):
+            cues, late = _said(state)
+            if late:
+                warnings.append(f"{late} lines of the transcript begin after the clip's end")
+            if len(cues) > transcript.MOST_LINES:
+                warnings.append(
+                    f"the {len(cues)} lines of the transcript were joined into "
+                    f"{transcript.MOST_LINES} for the model, long ones cut; the record and the "
+                    "exports hold all of them"
+                )
+        said = plain(transcript.condensed(cues))
+        source = "speech" if state.get("heard") else "transcript"
+        items += timeline.words(said, first=len(items) + 1, source=source)
+        warnings += speech_node.told(self.crew, state)
+        return {"targets": found, "evidence": plain(items), "warnings": warnings}
+
+    def to_people(self, state: State) -> list[Send] | str:
+        """Each person to a judgement of their own; nobody: straight to the end."""
+        sends = []
+        covered = state.get("covered")
+        for target in state["targets"]:
+            own = [e for e in state["evidence"] if e["person"] in (None, target["id"])]
+            if own:
+                sends.append(
+                    Send(
+                        "person",
+                        {
+                            "key": state["key"],
+                            "target": target,
+                            "evidence": own,
+                            "faces": state["faces"],
+                            "covered": covered["description"] if covered else None,
+                            "apart": bool(state.get("apart")),
+                            "several": len(state["targets"]) > 1,
+                            "tries": 0,
+                        },
+                    )
+                )
+            if target.get("track"):
+                sends += self._moments(state, target)
+        return sends or "finish"
+
+    def _moments(self, state: State, target: Plain) -> list[Send]:
+        sends = []
+        for moment in self.clips.moments_of(target, state["media"]["frames"]):
+            about = [
+                e
+                for e in state["evidence"]
+                if e["person"] is None or (e["person"] == target["id"] and e["source"] == "user")
+            ]
+            sends.append(
+                Send(
+                    "read_moment",
+                    {
+                        "key": state["key"],
+                        "target": {
+                            "id": target["id"],
+                            "face": moment["face"],
+                            "picture": moment["picture"],
+                        },
+                        "moment": moment,
+                        "evidence": about,
+                        "faces": state["faces"],
+                        "covered": (state.get("covered") or {}).get("description"),
+                    },
+                )
+            )
+        return sends
+
+    def finish(self, state: State) -> State:
+        told = ("media", "scene", "evidence")
+        known: dict[str, Any] = {key: value for key, value in state.items() if key in told}
+        known["transcript"] = _said(state)[0]
+        if self.crew.scheme is not None:
+            known["coded"] = state.get("coded", [])
+        if state.get("covered"):
+            known["covered_scene"] = state["covered"]
+        warnings = [*state.get("warnings", [])]
+        for caveat in (self.crew.mllm.info.caveat, self.crew.faces.info.caveat):
+            if caveat and caveat not in warnings:
+                warnings.append(caveat)
+        if self.crew.examples is not None and not self.crew.mllm.info.taught_examples:
+            warnings.append(
+                f"{self.crew.mllm.info.id} was never taught with examples: they move its answers, "
+                "and nothing says that they better them"
+            )
+        read = self._people(state)
+        if gate.stopped() and (halves := _faces_only(read, self.crew.strategy)):
+            warnings.append(
+                f"stopped before the context was read: the reading of {halves} rests on the face "
+                "alone"
+            )
+        seconds = {**state.get("seconds", {}), "total": time.perf_counter() - state["begun"]}
+        made = dict(self.crew.provenance)
+        if state["media"]["kind"] == "clip":
+            made["mllm"] = {**made["mllm"], "clip_frames": self.crew.frames_as}
+        made["speech"] = speech_node.facts(self.crew, state)
+        inference = Inference.model_validate(
+            {
+                **known,
+                "people": read,
+                "gaps": _told_once(state.get("gaps", [])),
+                "warnings": warnings,
+                "provenance": {
+                    **made,
+                    "seconds": {step: round(value, 4) for step, value in seconds.items()},
+                    "usage": run.usage.to_dict() if (run := gate.current_run()) else {},
+                },
+            }
+        )
+        return {"inference": inference.model_dump(mode="json", by_alias=True)}
+
+    def _people(self, state: State) -> list[Plain]:
+        """The people in order, each with the track and the moments that belong to it."""
+        tracks = {t["id"]: t["track"] for t in state.get("targets", []) if t.get("track")}
+        read = state.get("moments", [])
+        found = []
+        for person in sorted(state.get("people", []), key=lambda person: person["id"]):
+            own = [m["moment"] for m in read if m["person"] == person["id"]]
+            track = tracks.get(person["id"])
+            if track and self.crew.settings.sampling == "moments":
+                track = clip_nodes.thinned(track)
+            found.append(
+                {**person, "track": track, "moments": sorted(own, key=lambda m: m["time_s"])}
+            )
+        return found
+
+
+def _faces_only(people: Sequence[Plain], strategy: str) -> str:
+    """Whose reading by `bayes` lacks the context, in words."""
+    found = [
+        str(person["id"])
+        for person in people
+        if strategy == "bayes" and person["emotions"] and person["emotions"]["fusion"] == "face"
+    ]
+    return f"{'person' if len(found) == 1 else 'persons'} {', '.join(found)}" if found else ""
+
+
+def _told_once(gaps: Iterable[Plain]) -> list[Plain]:
+    """The gaps; that somebody stopped is told once a step, however many people were left."""
+    found: list[Plain] = []
+    for one in gaps:
+        if one["reason"] != gate.STOPPED or one not in found:
+            found.append(one)
+    return found
+
+
+def _said(state: State) -> tuple[list[Cue], int]:
+    """Every line that is said in the clip, and how many begin after its end."""
+    cues = [Cue.model_validate(cue) for cue in state.get("words", [])]
+    return transcript.within(cues, state["media"]["duration_s"] or float("inf"))
+
+
+def _any(told: Iterable[bool | None]) -> bool | None:
+    """True if one is, None if none is and one is not known."""
+    known = list(told)
+    return True if True in known else None if None in known else False

@@ -1,0 +1,425 @@
+"""The nodes for one person: judge, ground, repair once if need be, weigh."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from kuleshov.asking import answers, gate, writer
+from kuleshov.asking.parts import Crew, gap
+from kuleshov.asking.scoring import Likelihood
+from kuleshov.asking.views import Shown
+from kuleshov.evidence import fusion, generated, grounding, incongruence, influence, moments
+from kuleshov.graph.state import PersonState
+from kuleshov.tools.faces.tracking.types import Track
+from kuleshov.tools.mllm.base import CannotScoreError, Conversation
+from kuleshov.tools.types import EmotionScores, Face
+from kuleshov.types import (
+    Condition,
+    Evidence,
+    Explanation,
+    FusedScores,
+    Gap,
+    Incongruence,
+    Influence,
+    Judgement,
+    Person,
+    Plain,
+)
+
+Reading = Literal["face", "context", "both", "direct", "mllm"]
+WANTED: dict[str, tuple[Literal["context", "both", "mllm"], ...]] = {
+    "text": ("both",),
+    "bayes": ("context", "both"),
+    "context": ("context",),
+    "face": (),
+    "mllm": ("mllm",),
+}
+"""The readings that the model gives for each fusion strategy."""
+NEEDED = {"text": "both", "context": "context", "mllm": "mllm"}
+"""The one reading that is the strategy's; `bayes` has two, and keeps the face's after a stop."""
+
+
+class PersonNodes:
+    """Bound to a crew."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+        self.likelihood = Likelihood(crew)
+
+    def judge(self, state: PersonState) -> PersonState:
+        """The MLLM weighs the evidence in words, citing it by number."""
+        begun = time.perf_counter()
+        state = {**state, "shots": []}
+        try:
+            state["shots"] = self._shots(state)
+            answer = self.crew.ask(
+                self._asked(state),
+                step="judge",
+                person=state["target"]["id"],
+                schema=self._schema(state),
+            )
+        except Exception as error:
+            return {
+                "answer": "",
+                "tries": 1,
+                "shots": state["shots"],
+                "gaps": [gap("judge", error)],
+            }
+        return {
+            "answer": answer.text,
+            "shots": state["shots"],
+            "seconds": {"judge": time.perf_counter() - begun},
+        }
+
+    def _asked(self, state: PersonState) -> Conversation:
+        """The conversation that asks for the explanation.
+
+        A model that was never taught with examples takes their words over into its own.
+        """
+        return Shown(self.crew, state).judge(shots=self.crew.mllm.info.taught_examples)
+
+    def _shots(self, state: PersonState) -> list[str]:
+        """The ids of the examples for this person."""
+        examples = self.crew.examples
+        if examples is None:
+            return []
+        pictures = self.crew.desk.pictures(state["key"])
+        chosen = examples.choose(self._face(state), pictures[state["target"]["picture"]])
+        return [example.id for example in chosen]
+
+    def ground(self, state: PersonState) -> PersonState:
+        """Check each cue against what was measured; note what the explanation left out."""
+        items = [Evidence.model_validate(item) for item in state["evidence"]]
+        by_number = {item.n: item for item in items}
+        _, back = writer.numbered(items)
+        try:
+            told = answers.explained(self.crew.writer.family, state["answer"])
+            if generated.why_unanswered(told.text):
+                raise ValueError("no explanation")
+            # the same statement twice is one cue
+            cited = dict.fromkeys((back[number], words) for number, words in told.cues)
+        except (ValueError, KeyError, TypeError):
+            return {"explanation": None, "unreadable": True, "complaints": []}
+        face = self._face(state)
+        cues = tuple(grounding.check(words, by_number[n], face) for n, words in cited)
+        complaints = [
+            f"You wrote {cue.text!r}, but the units measured on the face say otherwise."
+            for cue in cues
+            if cue.status == "contradicted"
+        ]
+        explanation = Explanation(
+            text=told.text,
+            cues=cues,
+            antecedent=told.antecedent,
+            consequence=told.consequence,
+            left_out=grounding.left_out(cues, by_number),
+            repaired=state["tries"] > 0,
+        )
+        return {
+            "explanation": explanation.model_dump(mode="json"),
+            "unreadable": False,
+            "complaints": complaints,
+        }
+
+    def after_ground(self, state: PersonState) -> str:
+        """One repair for an answer that cannot be read or is at odds with what was measured.
+
+        The brief family was not taught to mend a contradiction; there it stays visible.
+        """
+        at_odds = bool(state["complaints"]) and self.crew.writer.family == "full"
+        return "repair" if (state["unreadable"] or at_odds) and state["tries"] == 0 else "weigh"
+
+    def repair(self, state: PersonState) -> PersonState:
+        begun = time.perf_counter()
+        talk = self.crew.writer.repair(
+            self._asked(state),
+            state["answer"],
+            state["complaints"],
+            state["unreadable"],
+        )
+        try:
+            answer = self.crew.ask(
+                talk,
+                step="repair",
+                person=state["target"]["id"],
+                schema=self._schema(state),
+            )
+        except Exception as error:
+            return {"tries": 1, "gaps": [gap("repair", error)]}
+        # an answer that reads worse than the first does not replace it
+        text = answer.text if answer.finished or state["unreadable"] else state["answer"]
+        return {"answer": text, "tries": 1, "seconds": {"repair": time.perf_counter() - begun}}
+
+    def weigh(self, state: PersonState) -> PersonState:
+        """The distribution: label likelihoods, corrected by the prior, fused by the strategy."""
+        begun = time.perf_counter()
+        target, face = state["target"], self._face(state)
+        gaps: list[Plain] = []
+        warnings: list[str] = []
+        if state["explanation"] is None and not state.get("gaps"):
+            gaps.append(
+                Gap(
+                    step="judge", reason="the explanation could not be read: unanswered"
+                ).model_dump()
+            )
+        judgements: dict[str, Judgement] = {}
+        if target["expression"] is not None and self.crew.labels.mode != "free":
+            scores, note = fusion.onto(
+                EmotionScores.model_validate(target["expression"]), self.crew.labels
+            )
+            judgements["face"] = Judgement(
+                condition="face",
+                source=f"faces:{face.tool}" if face else None,
+                emotions=scores,
+                unanswered=None if scores else note,
+            )
+            if note and scores:
+                warnings.append(f"person {target['id']}: {note}")
+        for name in WANTED[self.crew.strategy]:
+            try:
+                scores = self.likelihoods(state, name)
+            except Exception as error:
+                gaps.append(gap("weigh", error))
+                if gate.stopped():
+                    judgements[name] = unread(name)
+                continue
+            if scores is not None:
+                condition: Condition = "face" if name == "mllm" else name
+                judgements[name] = Judgement(condition=condition, source="mllm", emotions=scores)
+        fused, missing = self._fuse(judgements, has_face=face is not None)
+        words = judgements.get("both")
+        warnings += self._spoken_of(state, fused)
+        if fused and words and words.emotions and _leads(words.emotions, fused.top):
+            warnings.append(
+                f"person {target['id']}: the explanation leans to {words.emotions.top}, "
+                f"the fused reading to {fused.top}"
+            )
+        moved, candidates = self._apart(state, judgements, fused, gaps)
+        if missing:
+            gaps.append(Gap(step="fuse", reason=f"person {target['id']}: {missing}").model_dump())
+        person = Person(
+            id=target["id"],
+            box_xyxy=face.xyxy if face else target.get("box"),
+            face=face,
+            emotions=fused,
+            unanswered=None if fused else _why_unanswered(),
+            judgements=tuple(judgements.values()),
+            valence=face.valence if face else None,
+            arousal=face.arousal if face else None,
+            explanation=Explanation.model_validate(state["explanation"])
+            if state["explanation"]
+            else None,
+            examples=tuple(state["shots"]),
+            influence=moved,
+            incongruence=candidates,
+            timeline=tuple(Face.model_validate(face) for face in target["timeline"]),
+        )
+        return {
+            "people": [person.model_dump(mode="json")],
+            "gaps": gaps,
+            "warnings": warnings,
+            "seconds": {"weigh": time.perf_counter() - begun},
+        }
+
+    def _spoken_of(self, state: PersonState, fused: FusedScores | None) -> list[str]:
+        """A warning where the explanation names other labels of the set than the one that leads."""
+        told = state["explanation"]
+        if fused is None or not told or self.crew.labels.mode != "single":
+            return []
+        words = {}
+        for label in self.crew.labels.labels:
+            known = [re.escape(word) for word in (label.name, *label.synonyms)]
+            if label.name in grounding.FEELINGS:
+                known.append(grounding.FEELINGS[label.name])
+            words[label.name] = "|".join(known)
+        named = grounding.named_labels(told["text"], words)
+        if not named or fused.top in named:
+            return []
+        return [
+            f"person {state['target']['id']}: the explanation speaks of "
+            f"{' and '.join(sorted(named))}; the reading is {fused.top}"
+        ]
+
+    def _apart(
+        self,
+        state: PersonState,
+        judgements: Mapping[str, Judgement],
+        fused: FusedScores | None,
+        gaps: list[Plain],
+    ) -> tuple[Influence | None, tuple[Incongruence, ...] | None]:
+        """Face, context and the two together held against each other.
+
+        Under `bayes` these are the readings that were fused; otherwise the model gives all three,
+        asked in the same way, straight from what it is shown.
+        """
+        face, context = (
+            judgements[key].emotions if key in judgements else None for key in ("face", "context")
+        )
+        measured = None
+        if state["apart"] and self.crew.labels.mode != "single":
+            measured = Influence(unanswered="influence needs a set of labels that exclude another")
+        elif state["apart"]:
+            both: EmotionScores | None = fused
+            if self.crew.strategy != "bayes":
+                try:
+                    face, context, both = (
+                        self.likelihoods(state, condition)
+                        for condition in ("face", "context", "direct")
+                    )
+                except Exception as error:
+                    gaps.append(gap("influence", error))
+                    face = context = both = None
+            measured = influence.influence(
+                face, context, both, "fused" if self.crew.strategy == "bayes" else "model"
+            )
+            if None in (face, context, both) and gate.stopped():
+                measured = measured.model_copy(update={"unanswered": gate.STOPPED})
+        if face is None or context is None:
+            return measured, None
+        parted = incongruence.Parted(
+            face=Shown(self.crew, state).face,
+            face_scores=face,
+            context_scores=context,
+            evidence=[Evidence.model_validate(item) for item in state["evidence"]],
+            labels=self.crew.labels,
+            several=state["several"],
+            in_turn=_in_turn(state["target"]),
+        )
+        return measured, incongruence.candidates(parted)
+
+    def likelihoods(self, state: PersonState, name: Reading) -> EmotionScores | None:
+        """As `_scored`; numbers are asked for where a server's lists do not tell the labels."""
+        try:
+            return self._scored(state, name)
+        except CannotScoreError:
+            if self.crew.writer.stated:
+                raise
+            # the method of the reading then says "stated"
+            crew = dataclasses.replace(self.crew, writer=self.crew.writer.for_numbers())
+            return PersonNodes(crew)._scored(state, name)
+
+    def _scored(self, state: PersonState, name: Reading) -> EmotionScores | None:
+        """p(label) from the model's label log-likelihoods, or None if there is nothing to go by.
+
+        `both` scores the labels after the explanation, `direct` from the same without one, `face`
+        from the face cut out and its evidence, `context` from scene and words with every face
+        covered, `mllm` from the face cut out without evidence.
+        """
+        shown = Shown(self.crew, state)
+        labels = self.crew.labels.names
+        if name == "both":
+            words = self._words(state)
+            if words is None or state["explanation"] is None:
+                return None
+            talk = self.crew.writer.label(shown.judge(), state["answer"], shown.number, words)
+            return self.likelihood.scores(talk, words, "explained", shown.shots)
+        if name == "mllm":
+            asked = shown.expression(labels)
+            return (
+                self.likelihood.scores(asked, labels, "expression", shown.shots) if asked else None
+            )
+        asked = shown.conversation("both" if name == "direct" else name, labels)
+        return self.likelihood.scores(asked, labels, "direct", shown.shots) if asked else None
+
+    def _fuse(
+        self, judgements: dict[str, Judgement], has_face: bool
+    ) -> tuple[FusedScores | None, str | None]:
+        """The distribution of the strategy from the judgements there are, and what was lacking."""
+        crew = self.crew
+        face, context, both, alone = (
+            judgements[key].emotions if key in judgements else None
+            for key in ("face", "context", "both", "mllm")
+        )
+        lacking = None
+        needed = judgements.get(NEEDED.get(crew.strategy, ""))
+        if crew.strategy in NEEDED and gate.stopped() and (needed is None or not needed.emotions):
+            return None, None  # not read; nothing else is passed off as the reading
+        if crew.strategy == "bayes" and face and context:
+            return (
+                FusedScores(
+                    labels=crew.labels.name,
+                    probabilities=fusion.bayes(face, context, weight=crew.context_weight),
+                    method=f"face: {face.method}; context: {context.method}",
+                    fusion="bayes",
+                    context_weight=crew.context_weight,
+                ),
+                None,
+            )
+        first = {
+            "text": (both, "text"),
+            "face": (face, "face"),
+            "context": (context, "context"),
+            "mllm": (alone, "mllm"),
+        }
+        source, name = first.get(crew.strategy, (None, ""))
+        if source is None:
+            # what is left when one side of the strategy is missing; said in the record
+            for scores, other in ((face, "face"), (context, "context"), (both, "text")):
+                if scores is not None:
+                    source, name = scores, other
+                    break
+            if source is not None and not (crew.strategy == "bayes" and not has_face):
+                lacking = f"{crew.strategy} was not possible; the reading rests on {name} alone"
+        if gate.stopped():  # told once, for all people
+            lacking = None
+        if source is None:
+            return None, None
+        return (
+            FusedScores(**source.model_dump(), fusion=name),
+            lacking,
+        )
+
+    def _face(self, state: PersonState) -> Face | None:
+        found = state["target"]["face"]
+        return Face.model_validate(found) if found else None
+
+    def _schema(self, state: PersonState) -> Plain | None:
+        numbers = range(1, len(state["evidence"]) + 1)
+        return answers.judge_schema(
+            self.crew.writer.family, list(numbers), self.crew.labels.mode == "free"
+        )
+
+    def _words(self, state: PersonState) -> Sequence[str] | None:
+        """The labels to score: the set's, or in free mode the words that the model chose."""
+        if self.crew.labels.mode != "free":
+            return self.crew.labels.names
+        try:
+            told = json.loads(state["answer"])["emotions"]
+            words = list(dict.fromkeys(word.strip().lower() for word in told if word.strip()))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return words or None
+
+
+def unread(name: Literal["context", "both", "mllm"]) -> Judgement:
+    """The judgement that a stop left out."""
+    condition: Condition = "face" if name == "mllm" else name
+    return Judgement(condition=condition, source="mllm", unanswered=gate.STOPPED)
+
+
+def _why_unanswered() -> str:
+    if gate.stopped():
+        return gate.STOPPED
+    return "no source gave a distribution over these labels"
+
+
+def _in_turn(target: Plain) -> list[str]:
+    """Labels that led on the face at different times of a clip; none of a still."""
+    if not target.get("track"):
+        return []
+    found = moments.segments(Track.model_validate(target["track"]))
+    return list(dict.fromkeys(segment.label for segment in found if segment.label))
+
+
+LEAD = 0.1  # under this a label that is first by chance leads nowhere
+
+
+def _leads(scores: EmotionScores, other: str) -> bool:
+    """Whether another label than `other` leads clearly."""
+    (top, first), *rest = scores.ranked()
+    return top != other and (not rest or first - rest[0][1] >= LEAD)

@@ -1,0 +1,1 @@
+"""What a user brings: items, manifests, shards, tables in TOML."""

@@ -1,0 +1,389 @@
+"""Data sets that hold the pictures themselves: Hugging Face `datasets`, WebDataset tars."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import glob
+import gzip
+import io
+import json
+import lzma
+import os
+import re
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+from kuleshov.inputs.manifest import Row, class_name, find_file, row
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.media import CLIP_SUFFIXES, IMAGE_SUFFIXES
+
+MEDIA = ("image", "img", "picture", "video", "path")
+SUFFIXES = tuple(
+    f".{end}"
+    for end in ("tar", "tar.gz tgz", "tar.bz2 tbz2", "tar.xz txz", "tar.zst tzst")
+    for end in end.split()
+)
+MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+TEXTS = ("json", "txt", "cls")
+PART = re.compile(r"[^\W\d][\w-]*(\.[^\W\d][\w-]*)*")
+EMPTY = bytes(1024)
+DAMAGE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError)
+# a member is read into memory, and an archive may hold more than it seems to
+MOST_BYTES, MOST_TEXT, MOST_UNPACKED = 2 << 30, 16 << 20, 64 << 30
+
+
+def is_dataset(folder: str) -> bool:
+    """Whether a folder was written by `Dataset.save_to_disk` (or a dict of them)."""
+    return any(
+        os.path.isfile(os.path.join(folder, name)) for name in ("state.json", "dataset_dict.json")
+    )
+
+
+def _load(folder: str) -> dict[str, Any]:
+    try:
+        import datasets
+    except ImportError:
+        raise KuleshovError(
+            "a folder of Hugging Face datasets needs that library: run "
+            "`pip install 'kuleshov[data]'`."
+        ) from None
+    datasets.disable_progress_bars()
+    try:
+        found = datasets.load_from_disk(folder)
+    except Exception as error:  # it raises whatever its readers raise
+        raise KuleshovError(
+            f"{folder} cannot be read as a data set: {str(error).splitlines()[0]}."
+        ) from None
+    return dict(found) if isinstance(found, datasets.DatasetDict) else {"": found}
+
+
+def dataset_length(folder: str) -> int:
+    return sum(len(part) for part in _load(folder).values())
+
+
+def dataset(folder: str) -> Iterator[Row]:
+    """The rows of all splits; pictures are taken as the bytes that were saved."""
+    import datasets
+
+    number = 0
+    for split, part in _load(folder).items():
+        column = next((name for name in MEDIA if name in part.column_names), None)
+        if column is None:
+            raise KuleshovError(
+                f"{folder} has no column 'image'; its columns are {', '.join(part.column_names)}."
+            )
+        feature = part.features[column]
+        if hasattr(feature, "decode"):
+            part = part.cast_column(column, type(feature)(decode=False))
+        names = {
+            name: feature.names
+            for name, feature in part.features.items()
+            if isinstance(feature, datasets.ClassLabel)
+        }
+        for place, cells in enumerate(part):
+            number += 1
+            cells = {
+                name: class_name(value, names[name]) if name in names else value
+                for name, value in cells.items()
+            }
+            media = cells.pop(column)
+            yield _row(number, cells, media, split, place, folder)
+
+
+def _row(
+    number: int, cells: dict[str, Any], media: Any, split: str, place: int, folder: str
+) -> Row:
+    stored: Any = None
+    name = None
+    if isinstance(media, dict):
+        stored, name = media.get("bytes"), media.get("path")
+    elif isinstance(media, str):
+        name = media
+    if split:
+        cells.setdefault("split", split)
+    cells.setdefault("id", f"{split}/{place}" if split else str(place))
+    made = row(number, {**cells, "path": name or cells["id"]}, folder)
+    source = stored if stored is not None else made.source
+    if stored is None and name and not made.problem and not os.path.exists(str(source)):
+        # paths hold from where the data set was made: beside its folder, or here
+        near = (os.path.dirname(os.path.abspath(folder)), os.getcwd())
+        paths = (find_file(base, name) for base in near)
+        source = next((path for path in paths if os.path.exists(path)), source)
+        made = Row(**{**made.__dict__, "name": str(source)})
+    problem = made.problem or (None if media is not None else f"row {number}: no picture.")
+    return Row(**{**made.__dict__, "source": source, "problem": problem})
+
+
+def expand(pattern: str) -> list[str]:
+    """The tars that a path or pattern names, `{000..012}` included. Raises KuleshovError.
+
+    A file whose own name holds such characters (`set[1].tar`) is that file.
+    """
+    paths = [pattern]
+    if not os.path.isfile(pattern) and "{" in pattern and ".." in pattern:
+        before, _, rest = pattern.partition("{")
+        span, _, after = rest.partition("}")
+        first, _, last = span.partition("..")
+        if first.isdigit() and last.isdigit():
+            paths = [
+                f"{before}{number:0{len(first)}d}{after}"
+                for number in range(int(first), int(last) + 1)
+            ]
+    found = [
+        match
+        for path in paths
+        for match in (
+            sorted(glob.glob(path)) if glob.has_magic(path) and not os.path.isfile(path) else [path]
+        )
+    ]
+    missing = [path for path in found if not os.path.isfile(path)]
+    if missing or not found:
+        raise KuleshovError(f"there is no file {(missing or [pattern])[0]}.")
+    return found
+
+
+def tars(paths: Sequence[str]) -> Iterator[Row]:
+    """The samples of WebDataset tars: a picture or clip, and the files of its name.
+
+    Members need not stand next to one another. A key that an earlier shard has used gets the
+    shard's name before it.
+    """
+    seen: set[int] = set()
+    above = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+    number = 0
+    for path in paths:
+        own: set[int] = set()
+        for made in _rows(path, number):
+            number += 1
+            key = made.id
+            if hash(key) in seen:
+                shard = os.path.relpath(os.path.abspath(path), above).replace(os.sep, "/")
+                made = Row(**{**made.__dict__, "id": f"{shard}/{key}"})
+            elif len(paths) > 1:
+                own.add(hash(key))
+            yield made
+        seen |= own
+
+
+def _rows(path: str, number: int) -> Iterator[Row]:
+    try:
+        with _opened(path) as file:
+            members, damage = _members(file)
+            for key, files in _samples(members):
+                for made in _sample(number + 1, key, files, members, file, path):
+                    number += 1
+                    yield made
+    except (*DAMAGE, KuleshovError) as error:
+        damage = str(error) or type(error).__name__
+    if damage:
+        why = f"{path} is damaged or cut off after sample {number}: {damage}."
+        yield Row(number + 1, f"{os.path.basename(path)} (rest)", None, path, problem=why)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    """A shard as a plain tar; a compressed one is unpacked into a file without a name.
+
+    Raises:
+        KuleshovError: it unpacks to more than `MOST_UNPACKED`, or its compression needs pyarrow.
+    """
+    with open(path, "rb") as file:
+        head = file.read(6)
+        file.seek(0)
+        kind = next((name for mark, name in MAGIC.items() if head.startswith(mark)), None)
+        if kind is None:
+            yield file
+            return
+        if kind == "zstd":
+            try:
+                import pyarrow
+            except ImportError:
+                raise KuleshovError(
+                    f"{path} is compressed with zstd, which needs pyarrow: run "
+                    "`pip install 'kuleshov[data]'`."
+                ) from None
+            packed: Any = pyarrow.input_stream(file, compression="zstd")
+        else:
+            unpack: dict[str, Any] = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
+            packed = unpack[kind](file)
+        most = min(MOST_UNPACKED, max(1 << 30, 100 * os.path.getsize(path)))
+        with tempfile.SpooledTemporaryFile(64 << 20) as plain:
+            try:
+                while part := packed.read(1 << 20):
+                    plain.write(part)
+                    if plain.tell() > most:
+                        raise KuleshovError(f"it unpacks to more than {most >> 20:,} MB")
+            except EOFError:
+                pass  # cut off: what came before is read, and the tar within tells of the cut
+            plain.seek(0)
+            yield plain
+
+
+def _members(file: IO[bytes]) -> tuple[dict[str, tarfile.TarInfo], str]:
+    """The members by name, in order, and what is wrong with the archive ("": nothing).
+
+    Archives that were written one after the other into one file are read one after the other. Of
+    two members with one name the later counts, as for tar.
+    """
+    found: dict[str, tarfile.TarInfo] = {}
+    file.seek(0, os.SEEK_END)
+    size = file.tell()
+    at = 0
+    while at < size:
+        file.seek(at)
+        try:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                for member in tar:
+                    found[member.name] = member
+                    at = member.offset_data
+                at = tar.offset
+        except DAMAGE as error:
+            return found, str(error)
+        file.seek(at)
+        block = file.read(512)
+        if block.strip(b"\0"):  # tarfile ends without a word at a header that it cannot read
+            return found, f"the header at byte {at:,} cannot be read"
+        if not block:
+            return found, ("" if found else "it holds no member") if at == size else "cut off"
+        while block and not block.strip(b"\0"):
+            at += len(block)
+            block = file.read(512)
+        if not block:
+            break
+    return found, ""
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    """Key, part and kind of a member: "dir/s1.left.jpg" is ("dir/s1", "left", "jpg").
+
+    What stands between the first and the last dot is a part where it is a word, as WebDataset
+    names them; else ("2021.05.03 (1).jpg") it belongs to the key.
+    """
+    folder, base = os.path.split(name)
+    stem, _, kind = base.rpartition(".") if "." in base else (base, "", "")
+    key, _, part = stem.partition(".")
+    if part and not PART.fullmatch(part):
+        key, part = stem, ""
+    return (f"{folder}/{key}" if folder else key), part, kind.lower()
+
+
+def _samples(
+    members: dict[str, tarfile.TarInfo],
+) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+    """Members by their key, in the order in which the keys appear."""
+    found: dict[str, dict[str, tarfile.TarInfo]] = {}
+    for name, member in members.items():
+        base = os.path.basename(name)
+        if member.isdir() or base.startswith("."):
+            continue
+        key, part, kind = _split(name)
+        found.setdefault(key, {})[f"{part}.{kind}" if part else kind] = member
+    yield from found.items()
+
+
+def _sample(
+    number: int,
+    key: str,
+    files: dict[str, tarfile.TarInfo],
+    members: dict[str, tarfile.TarInfo],
+    file: IO[bytes],
+    path: str,
+) -> Iterator[Row]:
+    """A row for each picture or clip of one key; for a key without one, its failure."""
+    media = [kind for kind in files if f".{kind}".endswith(IMAGE_SUFFIXES + CLIP_SUFFIXES)]
+    if not media:
+        names = ", ".join(member.name for member in files.values())
+        lacking = f"sample {key} of {path} holds no picture or clip: {names}."
+        yield Row(number, key, None, f"{path}/{key}.", problem=lacking)
+        return
+    used: set[str] = set()
+    rows: list[tuple[Row, str]] = []
+    for place, kind in enumerate(media):
+        part = kind.rpartition(".")[0]
+        name = key if len(media) == 1 or not part else f"{key}.{part}"
+        if not part and sum("." not in other for other in media) > 1:
+            name = f"{key}.{kind}"  # s1.jpg beside s1.mp4
+        cells: dict[str, Any] = {}
+        notes: list[str] = []
+        problems: list[str] = []
+        for text in TEXTS:
+            of = f"{part}.{text}" if part and f"{part}.{text}" in files else text
+            if of not in files:
+                continue
+            used.add(of)
+            try:
+                data = _content(files[of], members, file, MOST_TEXT)
+                _add(cells, text, data, notes)
+            except (KuleshovError, RecursionError, ValueError, *DAMAGE) as error:
+                told = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+                problems.append(f"its .{of} cannot be read: {told.rstrip('.')}")
+        cells.setdefault("id", name)
+        source = None
+        try:
+            source = _content(files[kind], members, file, MOST_BYTES)
+        except (KuleshovError, *DAMAGE) as error:
+            problems.append(str(error).rstrip("."))
+        cells["path"] = f"{path}/{key}.{kind}"
+        made = row(number + place, cells, "", tuple(notes))
+        problem = f"sample {name}: {'; '.join(problems)}." if problems else made.problem
+        rows.append((Row(**{**made.__dict__, "source": source, "problem": problem}), kind))
+    rest = [files[kind].name for kind in files if kind not in used and kind not in media]
+    for made, _ in rows:
+        notes_ = (
+            (*made.notes, f"not read from the shard: {', '.join(rest)}") if rest else made.notes
+        )
+        yield Row(**{**made.__dict__, "notes": notes_})
+
+
+def _add(cells: dict[str, Any], text: str, data: bytes, notes: list[str]) -> None:
+    """What one file beside a picture says, into the cells of its row."""
+    words = data.decode(
+        "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace"
+    )
+    if text == "json":
+        told = json.loads(words)
+        if isinstance(told, dict):
+            cells.update(told)
+        else:
+            notes.append("the .json of this sample is not an object: not read")
+    elif text == "txt":
+        before = cells.get("context")
+        if before and words.strip() and words.strip() != before:
+            cells["context"] = [*(before if isinstance(before, list) else [before]), words]
+        else:
+            cells.setdefault("context", words)
+    else:
+        cells.setdefault("label", words.strip())
+
+
+def _content(
+    member: tarfile.TarInfo, members: dict[str, tarfile.TarInfo], file: IO[bytes], most: int
+) -> bytes:
+    """The bytes of a member; links within the archive are followed.
+
+    Raises:
+        KuleshovError: a link that leads out of the archive or nowhere, no plain file, too large.
+    """
+    name, met = member.name, {str(member.name)}
+    while member.islnk() or member.issym():
+        target = member.linkname
+        if member.issym():
+            target = os.path.join(os.path.dirname(member.name), target)
+        target = os.path.normpath(target).replace(os.sep, "/")
+        known = members.get(target) or members.get(f"./{target}")
+        if known is None or known.name in met:
+            raise KuleshovError(f"{name} is a link to {member.linkname}, which is not in the shard")
+        met.add(known.name)
+        member = known
+    if not member.isreg():
+        raise KuleshovError(f"{name} is no plain file")
+    if member.size > most:
+        raise KuleshovError(f"{name} is larger than {most >> 20:,} MB")
+    with tarfile.TarFile(fileobj=io.BytesIO(EMPTY), mode="r") as tar:
+        tar.fileobj = file
+        stream = tar.extractfile(member)
+        return stream.read() if stream else b""

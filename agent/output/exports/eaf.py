@@ -1,0 +1,40 @@
+"""ELAN annotation files (.eaf): a tier for each person and kind of span."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kuleshov.output.exports.spans import laned
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.types import Inference
+
+
+def write(inference: Inference, path: Path) -> None:
+    """Write the clip's spans; spans of one tier that overlap go to further tiers ("… (2)").
+
+    Raises:
+        KuleshovError: pympi-ling is not installed; names the command.
+    """
+    try:
+        from pympi import Elan
+    except ImportError:
+        raise KuleshovError(
+            "ELAN files need pympi-ling: run `pip install 'kuleshov[clips]'`."
+        ) from None
+    document = Elan.Eaf(author="kuleshov")
+    document.remove_tier("default")
+    if inference.media.path:
+        document.add_linked_file(
+            Path(inference.media.path).resolve().as_uri(), mimetype="video/mp4"
+        )
+    tiers: set[str] = set()
+    for span, lane in laned(inference):
+        tier = lane if span.person is None else f"person {span.person} {lane}"
+        if tier not in tiers:
+            document.add_tier(tier)
+            tiers.add(tier)
+        document.add_annotation(
+            tier, round(1000 * span.start_s), round(1000 * span.end_s), span.text
+        )
+    path.unlink(missing_ok=True)  # pympi would leave a .bak beside it
+    document.to_file(str(path))

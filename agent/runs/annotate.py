@@ -1,0 +1,164 @@
+"""One run from its call to its end: run directory, engine, what was done."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from kuleshov.inputs import items, shards
+from kuleshov.runs import local_engine as local
+from kuleshov.runs import ray_engine
+from kuleshov.runs.local_engine import Progress, Reader, Watcher
+from kuleshov.runs.store import RUN, RunDirectory, lines, now, read_description
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.faces import check_inputs
+from kuleshov.tools.mllm.local.batching import BatchedMllm, batched
+
+FIRST = 1000  # items of a data set that may have been moved are looked at
+
+
+def annotate(
+    agent: Reader,
+    source: Any,
+    out: str | os.PathLike[str],
+    *,
+    context: Sequence[str] = (),
+    engine: Literal["local", "ray"] = "local",
+    workers: int | None = None,
+    batch: int | None = None,
+    retry_failed: bool = False,
+    watch: Watcher | None = None,
+) -> Progress:
+    """See `Agent.annotate`."""
+    if engine not in ("local", "ray"):
+        raise KuleshovError(f"there is no engine {engine!r}; known: local, ray.")
+    for name, value in (("workers", workers), ("batch", batch)):
+        if value is not None and value < 1:
+            raise KuleshovError(f"{name} must be at least 1 but is {value}.")
+    passed = items.PassedOver()
+    # what is wrong with the data set is said before a run is begun
+    found = items.read(source, passed)
+    _check_faces(agent, source)
+    progress = Progress(total=items.count(source))
+    begun = now()
+    on_ray = engine == "ray"
+    mllm = agent.crew.mllm if on_ray else batched(agent.crew.mllm, batch)
+    own_queue = mllm is not agent.crew.mllm
+    if own_queue:
+        agent = agent.with_model(mllm)
+    try:
+        plan = local.plan(agent, source, context)
+        was = _moved_from(source, out, plan)
+        with RunDirectory(out).open(
+            plan if was is None else {**plan, "input": was}, retry_failed=retry_failed
+        ) as run:
+            if was is not None:
+                run.notes.append(f"the data set was moved: {was} is now {plan['input']}")
+            end = "interrupted"
+            progress.notes = run.notes
+            try:
+                if on_ray:
+                    ray_engine.run_on_ray(
+                        agent.again(),
+                        run,
+                        found,
+                        progress,
+                        context=context,
+                        workers=workers,
+                        batch=batch,
+                        gpu=mllm.info.device.startswith("cuda"),
+                        watch=watch,
+                    )
+                else:
+                    local.run_locally(
+                        agent,
+                        run,
+                        found,
+                        progress,
+                        context=context,
+                        workers=workers or 2 * getattr(mllm, "batch", 4),
+                        watch=watch,
+                    )
+                end = "complete"
+            finally:
+                try:
+                    run.session(
+                        begun=begun,
+                        end=end,
+                        engine=engine,
+                        done=progress.done,
+                        failed=progress.failed,
+                        skipped=progress.skipped,
+                        seconds=round(progress.seconds, 2),
+                        notes=run.notes,
+                        passed_over=passed.to_dict(),
+                        **_queue_facts(mllm),
+                    )
+                except KuleshovError:
+                    if end == "complete":
+                        raise  # else what ended the run is what is to be told
+    finally:
+        if isinstance(mllm, BatchedMllm) and own_queue:
+            mllm.close()
+    return progress
+
+
+def _check_faces(agent: Reader, source: Any) -> None:
+    """A result file must tell the items apart, whatever their order; a second call counts too."""
+    faces = agent.crew.faces
+    if not hasattr(faces, "check_inputs"):
+        return
+    if isinstance(source, (str, os.PathLike)):
+        if os.fspath(source).lower().endswith(shards.SUFFIXES):
+            return  # its members have no paths: they are told apart as they are read
+    elif not isinstance(source, Sequence):
+        return
+    names = [work.source for work in items.read(source)]
+    check_inputs(faces, [name for name in names if isinstance(name, str)])
+
+
+def _moved_from(source: Any, out: str | os.PathLike[str], plan: Mapping[str, Any]) -> str | None:
+    """The input that a run names, where it is gone and this one holds the same items.
+
+    The same: of the first items, those that the run has done have the files they had. None: the
+    same name, another data set, or no run.
+    """
+    folder = Path(out)
+    if not (folder / RUN).is_file() or not isinstance(source, (str, os.PathLike)):
+        return None
+    was = read_description(folder)["plan"].get("input")
+    if not isinstance(was, str) or os.path.normpath(was) == os.path.normpath(plan["input"]):
+        return None
+    if os.path.exists(was):
+        return None
+    named = {work.key: work for work in islice(items.read(source), FIRST)}
+    for line in lines(folder):
+        record = orjson.loads(line)
+        work = named.get(record["item"]["id"])
+        if work is None or work.source is None:
+            continue
+        try:
+            data = work.source if isinstance(work.source, bytes) else Path(work.source).read_bytes()
+        except OSError:
+            continue
+        same = hashlib.sha256(data).hexdigest() == record["media"]["sha256"]
+        return was if same else None
+    return None
+
+
+def _queue_facts(mllm: Any) -> dict[str, Any]:
+    if not isinstance(mllm, BatchedMllm):
+        return {}
+    return {
+        "batch": mllm.batch,
+        "largest_batch": mllm.largest,
+        "out_of_memory": mllm.halved,
+        "tokens_read": mllm.store.read,
+        "tokens_reused": mllm.store.reused,
+    }

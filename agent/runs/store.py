@@ -1,0 +1,503 @@
+"""A run directory: annotations.jsonl, failures.jsonl, run.json; a kill loses nothing.
+
+A finished item is one whole line. Lines are only ever appended; what a kill, a full disk or a
+power cut leaves half done is cut off when the run is opened again, and that item is done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from kuleshov.tools.errors import KuleshovError
+
+RUN_SCHEMA = "kuleshov/run@1"
+ANNOTATIONS, FAILURES, RUN = "annotations.jsonl", "failures.jsonl", "run.json"
+ASIDE = ".damaged"  # after a file's name: the lines that were taken out of it
+SYNC_S = 2.0  # a power cut costs at most the work of so many seconds
+UNSYNCED_BYTES = 64 << 20  # more than is written between two syncs: this much is parsed in full
+HEAD = re.compile(rb'^\{"schema":"[^"]+","item":\{"id":("(?:[^"\\]|\\.)*")')
+MEET = {
+    "new": "insert or ignore into known values (?, 1)",
+    "done": "update known set met = 1 where key = ? and met = 0",
+}
+FAILURE_HEAD = re.compile(rb'^\{"key":("(?:[^"\\]|\\.)*")')
+
+
+class StoreError(KuleshovError):
+    """The run directory cannot be written or read; its text is one sentence."""
+
+
+class RunDirectory:
+    """One run, open for writing by this process alone; use as a context manager.
+
+    `done` and `failed` count the lines there are.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.done = self.failed = 0
+        self.notes: list[str] = []
+        self._files: dict[str, _Appender] = {}
+        self._index: _Index | None = None
+        self._lock: FileLock | None = None
+        self.description: dict[str, Any] = {}
+
+    # ------------------------------------------------------------------------ open and close
+
+    def open(self, plan: Mapping[str, Any], *, retry_failed: bool = False) -> RunDirectory:
+        """Begin a run or go on with one.
+
+        Args:
+            plan: all that decides what the records say; must equal that of the run to go on with.
+            retry_failed: forget the failures, so that their items are tried again.
+
+        Raises:
+            StoreError: another process writes here, the folder is no run directory or one with
+                another plan (the differences are named), or it cannot be written.
+        """
+        try:
+            self._open(plan, retry_failed)
+        except OSError as error:
+            self.close()
+            raise unwritable(self.folder, error) from None
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _open(self, plan: Mapping[str, Any], retry_failed: bool) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise StoreError(f"{self.folder} is a file; give --out a folder.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(
+                f"another process is writing to {self.folder}; wait until it is done, or give "
+                "another folder to --out."
+            ) from None
+        self._lock = lock
+        plan = json.loads(json.dumps(plan))
+        found = self._read_description()
+        if found is None:
+            foreign = [
+                name for name in os.listdir(self.folder) if name not in (".lock", f".{RUN}.part")
+            ]
+            if foreign:
+                raise StoreError(
+                    f"{self.folder} holds {sorted(foreign)[0]} and no {RUN}: it is not a run "
+                    "directory; give --out a new or an empty folder."
+                )
+            found = {"schema": RUN_SCHEMA, "created": now(), "plan": plan, "sessions": []}
+        elif _comparable(found["plan"]) != _comparable(plan):
+            raise StoreError(
+                f"{self.folder} was begun with other settings: "
+                f"{'; '.join(differences(_comparable(found['plan']), _comparable(plan)))}. "
+                "Repeat the call as it was, or give another folder to --out."
+            )
+        self.description = found
+        self._write_description()
+        if retry_failed:
+            (self.folder / FAILURES).unlink(missing_ok=True)
+        for careful in (False, True):  # one by one only where a line is there twice
+            self._index = _Index()
+            done = self._recover(ANNOTATIONS, HEAD, careful)
+            failed = None if done is None else self._recover(FAILURES, FAILURE_HEAD, careful)
+            if done is not None and failed is not None:
+                self.done, self.failed = done, failed
+                break
+            self._index.close()
+        for name in (ANNOTATIONS, FAILURES):
+            self._files[name] = _Appender(self.folder / name)
+        _sync_folder(self.folder)
+
+    def close(self) -> None:
+        """Sync and let go of the folder; may be called twice."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------------ items
+
+    def meet(self, key: str) -> str:
+        """What is to be done with the item `key`, which the data set names now.
+
+        "new": nothing is known of it. "done": a line for it was there when the run was opened.
+        "again": the data set has named it before in this session.
+        """
+        assert self._index is not None
+        return self._index.meet(key)
+
+    def add(self, line: str | bytes) -> None:
+        """Append one record, a line of JSON without its end."""
+        self._append(ANNOTATIONS, line)
+        self.done += 1
+
+    def fail(self, key: str, reason: str, **facts: Any) -> None:
+        """Append one failure: the item's key, one sentence, and facts such as its path."""
+        line = {"key": key, "reason": reason, **facts}
+        self._append(FAILURES, json.dumps(line, ensure_ascii=False, separators=(",", ":")))
+        self.failed += 1
+
+    def session(self, **facts: Any) -> None:
+        """Note in run.json what this session did."""
+        self.description["sessions"].append({"ended": now(), **facts})
+        try:
+            self._write_description()
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+
+    def _append(self, name: str, line: str | bytes) -> None:
+        # a lone surrogate (a name that is not UTF-8) cannot be written as UTF-8
+        data = line.encode("utf-8", "replace") if isinstance(line, str) else line
+        try:
+            self._files[name].write(data + b"\n")
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+
+    # ------------------------------------------------------------------------ recovery
+
+    def _recover(self, name: str, head: re.Pattern[bytes], careful: bool) -> int | None:
+        """Index the whole lines of a file and cut off or cut out what is damaged.
+
+        None, and nothing is cut, where a line is there twice and `careful` is not set.
+        """
+        path = self.folder / name
+        if not path.exists():
+            return 0
+        assert self._index is not None
+        index, keys = self._index, list[str]()
+        count, good, damaged = 0, 0, []
+        size = path.stat().st_size
+        with path.open("rb", buffering=1 << 20) as file:
+            for line in file:
+                key = _key(line, head, whole=good > size - UNSYNCED_BYTES)
+                end = good + len(line)
+                if key is None or (careful and not index.put(key)):
+                    damaged.append((good, end))
+                else:
+                    count += 1
+                    if not careful:
+                        keys.append(key)
+                    if len(keys) == 5000:
+                        if not index.put_all(keys):
+                            return None
+                        keys.clear()
+                good = end
+        if not careful and not index.put_all(keys):
+            return None
+        index.commit()
+        if damaged:
+            inner = damaged if self._ends_whole(path, size) else damaged[:-1]
+            self._keep_aside(path, inner)
+            self._cut(path, damaged, size)
+            if len(inner) < len(damaged):
+                self.notes.append(f"1 line of {name} cut off in writing: dropped, to be done again")
+            if inner:
+                lines = "1 line" if len(inner) == 1 else f"{len(inner)} lines"
+                self.notes.append(
+                    f"{lines} of {name} damaged: taken out and kept in {name}{ASIDE}, "
+                    "to be done again"
+                )
+        return count
+
+    @staticmethod
+    def _ends_whole(path: Path, size: int) -> bool:
+        with path.open("rb") as file:
+            file.seek(size - 1)
+            return file.read(1) == b"\n"
+
+    @staticmethod
+    def _keep_aside(path: Path, damaged: list[tuple[int, int]]) -> None:
+        """Copy what is taken out to a file beside: someone may still read it."""
+        if not damaged:
+            return
+        with path.open("rb") as old, path.with_name(path.name + ASIDE).open("ab") as aside:
+            for begin, end in damaged:
+                old.seek(begin)
+                _copy(old, aside, end - begin)
+            aside.flush()
+            os.fsync(aside.fileno())
+
+    def _cut(self, path: Path, damaged: list[tuple[int, int]], size: int) -> None:
+        start = damaged[0][0]
+        if len(damaged) == 1 and damaged[0][1] == size:
+            with path.open("r+b") as file:
+                file.truncate(start)
+                os.fsync(file.fileno())
+            return
+        part = path.with_name(f".{path.name}.part")
+        with path.open("rb") as old, part.open("wb") as new:
+            at = 0
+            for begin, end in [*damaged, (size, size)]:
+                old.seek(at)
+                _copy(old, new, begin - at)
+                at = end
+            new.flush()
+            os.fsync(new.fileno())
+        part.replace(path)
+
+    def _read_description(self) -> dict[str, Any] | None:
+        path = self.folder / RUN
+        try:
+            found = json.loads(path.read_bytes())
+            if not isinstance(found["plan"], dict) or not isinstance(found["sessions"], list):
+                raise TypeError
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise StoreError(
+                f"{path} cannot be read as the description of a run; restore it, or give another "
+                "folder to --out."
+            ) from None
+        return found
+
+    def _write_description(self) -> None:
+        part = self.folder / f".{RUN}.part"
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(self.description, file, indent=1, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.folder / RUN)
+        _sync_folder(self.folder)
+
+
+@dataclass
+class _Appender:
+    """A file that only grows by whole lines: what was written of a line that failed is cut off."""
+
+    path: Path
+    synced: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self.end = os.fstat(self.fd).st_size
+
+    def write(self, data: bytes) -> None:
+        try:
+            written = os.write(self.fd, data)
+            while written < len(data):
+                written += os.write(self.fd, memoryview(data)[written:])
+        except OSError:
+            os.ftruncate(self.fd, self.end)
+            raise
+        self.end += len(data)
+        if time.monotonic() - self.synced > SYNC_S:
+            os.fsync(self.fd)
+            self.synced = time.monotonic()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.fsync(self.fd)
+        os.close(self.fd)
+
+
+class _Index:
+    """Which items are known, in a private SQLite file: memory stays flat, the system removes it.
+
+    By Python's own hash (SipHash, 64 bits, keyed anew in each process), because SQLite is quickest
+    with whole numbers. Among a million keys two are equal by chance in one run of 37 million; the
+    later item is then told as a repeated id.
+    """
+
+    def __init__(self) -> None:
+        self.last = "new"
+        self.database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self.database.execute("pragma cache_size = -32768")
+        self.database.execute("pragma synchronous = off")
+        self.database.execute("pragma journal_mode = off")
+        self.database.execute("create table known (key integer primary key, met int)")
+        self.database.execute("begin")
+        self.cursor = self.database.cursor()  # one for all: to make one costs as much as to ask
+
+    def put(self, key: str) -> bool:
+        """Note a line that is there; False if there was one with its key."""
+        return self.put_all([key])
+
+    def put_all(self, keys: list[str]) -> bool:
+        """Note many lines at once; False if not all of their keys were new."""
+        if not keys:
+            return True
+        done = self.cursor.executemany(
+            "insert or ignore into known values (?, 0)", [(hash(key),) for key in keys]
+        )
+        return done.rowcount == len(keys)
+
+    def meet(self, key: str) -> str:
+        known, last, cursor = (hash(key),), self.last, self.cursor
+        # runs of finished and of new items follow one another: what held last is tried first
+        if cursor.execute(MEET[last], known).rowcount:
+            return last
+        other = "new" if last == "done" else "done"
+        if cursor.execute(MEET[other], known).rowcount:
+            self.last = other
+            return other
+        return "again"
+
+    def commit(self) -> None:
+        self.database.execute("commit")
+        self.database.execute("begin")
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def _key(line: bytes, head: re.Pattern[bytes], *, whole: bool) -> str | None:
+    """The key of a whole line, None of a damaged one; `whole`: parse it to the end.
+
+    A line that another program has written anew (spaces, other order) is parsed: it is no damage.
+    """
+    if not line.endswith(b"\n"):
+        return None
+    match = head.match(line) if line.endswith(b"}\n") and b"\0" not in line else None
+    try:
+        if match is None or whole:
+            import orjson
+
+            found = orjson.loads(line)
+        if match is None:
+            key = found["item"]["id"] if head is HEAD else found["key"]
+            return key if isinstance(key, str) else None
+        quoted = match[1]
+        return str(json.loads(quoted)) if b"\\" in quoted else quoted[1:-1].decode("utf-8")
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _copy(old: Any, new: Any, count: int) -> None:
+    while count > 0:
+        data = old.read(min(count, 1 << 20))
+        new.write(data)
+        count -= len(data)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+# ---------------------------------------------------------------------------------- reading
+
+
+def read_description(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """What run.json says. Raises StoreError if `folder` is not a run directory."""
+    run = RunDirectory(folder)
+    found = run._read_description() if run.folder.is_dir() else None
+    if found is None:
+        raise StoreError(f"{folder} is not a run directory: it holds no {RUN}.")
+    return found
+
+
+def lines(folder: str | os.PathLike[str], name: str = ANNOTATIONS) -> Iterator[bytes]:
+    """The whole lines of a run's file, also while another process writes to it."""
+    path = Path(folder) / name
+    if not path.exists():
+        return
+    head = HEAD if name == ANNOTATIONS else FAILURE_HEAD
+    with path.open("rb", buffering=1 << 20) as file:
+        for line in file:
+            if _key(line, head, whole=True) is not None:
+                yield line
+
+
+def damaged(folder: str | os.PathLike[str]) -> list[str]:
+    """A sentence for each line that `lines` leaves out: its file and its number."""
+    told = []
+    for name, head in ((ANNOTATIONS, HEAD), (FAILURES, FAILURE_HEAD)):
+        path = Path(folder) / name
+        if not path.exists():
+            continue
+        with path.open("rb", buffering=1 << 20) as file:
+            for number, line in enumerate(file, start=1):
+                if _key(line, head, whole=True) is None:
+                    told.append(
+                        f"{path} line {number} is damaged or cut off: left out; the same "
+                        "`kuleshov annotate` again repairs it"
+                    )
+    return told
+
+
+def media_path(folder: str | os.PathLike[str], path: str | None) -> str | None:
+    """Where a record's medium lies, as seen from here; None: nowhere that is known.
+
+    A relative path is one from the folder that `annotate` was called in. Called from elsewhere, the
+    folders above the run directory are looked through: the run lies in one of them as a rule.
+    """
+    if not path or os.path.isabs(path) or os.path.exists(path):
+        return path if path and os.path.exists(path) else None
+    for above in Path(os.path.abspath(folder)).parents:
+        there = above / path
+        if there.is_file():
+            return str(there)
+    return None
+
+
+# ---------------------------------------------------------------------------------- helpers
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def differences(old: Any, new: Any, at: str = "") -> list[str]:
+    """'settings.seed is 1, was 0' for each leaf that differs, at most eight of them."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in [*old, *(key for key in new if key not in old)]:
+            if old.get(key) != new.get(key):
+                found += differences(old.get(key), new.get(key), f"{at}.{key}" if at else key)
+        return found if len(found) <= 8 else [*found[:8], f"and {len(found) - 8} more"]
+    return [f"{at} is {_short(new)}, was {_short(old)}"]
+
+
+def _comparable(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan, with its input in one spelling: `./set/` is `set`."""
+    source = plan.get("input")
+    return {**plan, "input": os.path.normpath(source) if isinstance(source, str) else source}
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def unwritable(folder: Path, error: OSError) -> StoreError:
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StoreError(
+            f"there is no room left to write to {folder}; what is done is safe: make room and "
+            "repeat the call to go on."
+        )
+    why = error.strerror or str(error)
+    return StoreError(f"{folder} cannot be written: {why[:1].lower()}{why[1:]}.")

@@ -1,0 +1,114 @@
+"""An answer put together from the record, for a model that was never taught to answer questions.
+
+It names the labels that the question names (or the two most probable ones), what each reading
+gives them, and the measured units that speak for and against each by the patterns of `facs`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from kuleshov.output import view
+from kuleshov.tools.faces import facs
+from kuleshov.tools.labels import LabelSet
+from kuleshov.types import Evidence, Inference, Person
+
+NOTE = (
+    "{model} was never taught to answer questions: this is put together from the record, "
+    "not written by the model"
+)
+MOST = 2  # labels spoken of
+
+
+def answer(question: str, inference: Inference, person: Person | None, labels: LabelSet) -> str:
+    """A few sentences that cite evidence by number."""
+    if person is None:
+        return _of_everybody(inference)
+    own = [item for item in inference.evidence if item.person in (None, person.id)]
+    asked = _named(question, labels)
+    if person.emotions is None:
+        return f"Person {person.id} has no reading: {person.unanswered or 'unanswered'}."
+    ranked = [label for label, _ in person.emotions.ranked()]
+    spoken = (asked or ranked[:MOST])[: max(MOST, len(asked))]
+    told = [f"Person {person.id} reads as {_shares(person.emotions.probabilities, spoken)}."]
+    for judgement in person.judgements:
+        if judgement.emotions is not None:
+            known = _shares(judgement.emotions.probabilities, spoken)
+            told.append(f"{_capital(view.judged(judgement))} gives {known}.")
+    for label in spoken:
+        told += _units(label, own)
+    around = [
+        f"{_what(item)} [{item.n}]"
+        for item in own
+        if item.kind in ("scene", "context", "transcript")
+    ]
+    if around:
+        told.append(f"Around the face stand {'; '.join(around)}.")
+    return " ".join(told)
+
+
+def _named(question: str, labels: LabelSet) -> list[str]:
+    """The labels that a question names, in its order; adjectives count by their first letters."""
+    found: dict[str, int] = {}
+    for label in labels.labels:
+        for word in (label.name, *label.synonyms):
+            stem = word.lower() if len(word) < 6 else word.lower()[: max(4, len(word) - 3)]
+            match = re.search(rf"\b{re.escape(stem)}\w*", question.lower())
+            if match and label.name not in found:
+                found[label.name] = match.start()
+    return sorted(found, key=lambda name: found[name])
+
+
+def _shares(probabilities: dict[str, float], labels: Sequence[str]) -> str:
+    told = [
+        f"{view.clean(label)} {view.percent(probabilities[label])}"
+        for label in labels
+        if label in probabilities
+    ]
+    return ", ".join(told) or "nothing that was asked about"
+
+
+def _units(label: str, evidence: Sequence[Evidence]) -> list[str]:
+    """What the measured units say of one label."""
+    kinds = ("prototype", "variant")
+    known = [p for p in facs.PATTERNS if p.expression == label.lower() and p.kind in kinds]
+    wanted = {unit for pattern in known for unit in pattern.units}
+    against = set(facs.AGAINST.get(label.lower(), ())) - wanted
+    if not wanted:
+        return []
+    shown = {e.unit: e for e in evidence if e.kind == "action_unit" and e.unit is not None}
+    fits = [f"{_what(shown[u])} [{shown[u].n}]" for u in sorted(wanted) if u in shown]
+    odds = [f"{_what(shown[u])} [{shown[u].n}]" for u in sorted(against) if u in shown]
+    for item in evidence:
+        missing = [f"AU{unit}" for unit in item.units if unit in wanted]
+        if item.kind == "absent_units" and missing:
+            odds.append(f"{', '.join(missing)} not shown [{item.n}]")
+    name = view.clean(label)
+    told = [f"For {name} speak {'; '.join(fits)}." if fits else f"No measured unit fits {name}."]
+    if odds:
+        told.append(f"Against {name} speak {'; '.join(odds)}.")
+    for item in evidence:
+        unknown = [f"AU{unit}" for unit in item.units if unit in wanted]
+        if item.kind == "unmeasured_units" and unknown:
+            told.append(f"Not measured, so open: {', '.join(unknown)} [{item.n}].")
+    return told
+
+
+def _of_everybody(inference: Inference) -> str:
+    told = [
+        f"Person {person.id} reads as {view.brief(person.emotions)}."
+        for person in inference.people
+        if person.emotions is not None
+    ]
+    scene = [f"{_what(item)} [{item.n}]" for item in inference.evidence if item.kind == "scene"]
+    told += [f"The picture shows {'; '.join(scene)}."] if scene else []
+    return " ".join(told) or "Nobody was read in this picture, and its scene was not described."
+
+
+def _what(item: Evidence) -> str:
+    return view.clean(item.text).rstrip(".")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,279 @@
+"""Which contexts go with which expressions and units, over an annotated run.
+
+In the spirit of Cowen et al. (2021, Nature 589:251), who asked in which contexts sixteen facial
+expressions occur: every context variable against every outcome, with an interval, corrected for
+the number of tests. The statistics are scipy's and statsmodels'.
+
+A reading that was made from face and context together has seen the context: against it an
+association is partly made by the model itself, and it is marked so (`shares_context`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kuleshov.output import coded_table
+from kuleshov.runs import store
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.types import Inference, Person
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Outcomes = Literal["face", "units", "reading"]
+OUTCOMES: tuple[Outcomes, ...] = ("face", "units", "reading")
+CORRECTIONS = ("fdr_bh", "fdr_by", "holm", "bonferroni")
+LEAST = 10
+"""Faces with both values; with fewer an interval says nothing."""
+COLUMNS = (
+    "context",
+    "outcome",
+    "shares_context",
+    "n",
+    "groups",
+    "method",
+    "estimate",
+    "ci_low",
+    "ci_high",
+    "p",
+    "p_corrected",
+    "correction",
+    "unanswered",
+)
+MISSING = "pandas, scipy, statsmodels and seaborn: run `pip install 'kuleshov[analysis]'`"
+
+
+def read(run: str) -> Iterable[Inference]:
+    """The records of a run directory. Raises KuleshovError if it is none, or holds no records."""
+    if not Path(run).is_dir():
+        raise KuleshovError(f"there is no run directory {run}.")
+    found = False
+    for line in store.lines(run):
+        found = True
+        yield Inference.from_json(line.decode())
+    if not found:
+        raise KuleshovError(f"{run} holds no annotations ({store.ANNOTATIONS}).")
+
+
+def frame(
+    inferences: Iterable[Inference], outcomes: Sequence[Outcomes], group: str
+) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """A row a person, and the names of its context columns and of its outcome columns.
+
+    Args:
+        inferences: with coded context.
+        outcomes: face (the face tool's expression), units, reading (the fused distribution).
+        group: "media", or a column that the manifest carried along ("video", "person").
+
+    Raises:
+        KuleshovError: nothing was coded, nobody has an outcome, or no item has the column.
+    """
+    pandas = _libraries()[0]
+    rows: list[dict[str, Any]] = []
+    contexts: dict[str, None] = {}
+    results: dict[str, None] = {}
+    coded = grouped = False
+    for inference in inferences:
+        coded = coded or inference.coded is not None
+        name: Any = inference.media.sha256
+        if group != "media":
+            name = inference.item.extra.get(group) if inference.item else None
+        grouped = grouped or name is not None
+        for person in inference.people:
+            seen = coded_table.of_person(inference, person)
+            shown = _outcomes(person, outcomes)
+            contexts |= dict.fromkeys(seen)
+            results |= dict.fromkeys(shown)
+            rows.append({"group": name, **{f"context: {k}": v for k, v in seen.items()}, **shown})
+    if not coded:
+        raise KuleshovError(
+            "the run has no coded context: annotate with --scheme default (or one of your own)."
+        )
+    if not grouped:
+        raise KuleshovError(f"no item of the run has the column {group!r} to group by.")
+    if not contexts or not results:
+        raise KuleshovError(
+            f"the run has no person with {'a coded variable' if not contexts else 'an outcome'}."
+        )
+    data = pandas.DataFrame(rows).dropna(subset=["group"])
+    return data, [f"context: {name}" for name in contexts], list(results)
+
+
+def _outcomes(person: Person, wanted: Sequence[Outcomes]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    face = person.face
+    if "face" in wanted and face is not None and face.expression is not None:
+        found |= {f"face: {label}": p for label, p in face.expression.probabilities.items()}
+    if "units" in wanted and face is not None:
+        for unit in face.action_units:
+            if unit.value is not None and not unit.weak:
+                side = "" if unit.side == "both" else f" {unit.side}"
+                found[f"AU{unit.unit}{side}"] = unit.value
+    if "reading" in wanted and person.emotions is not None:
+        found |= {f"reading: {k}": p for k, p in person.emotions.probabilities.items()}
+    return found
+
+
+def associate(
+    data: pd.DataFrame,
+    contexts: Sequence[str],
+    outcomes: Sequence[str],
+    *,
+    mixed: bool = False,
+    correction: str = "fdr_bh",
+) -> pd.DataFrame:
+    """Every context column against every outcome column: one row each, with `COLUMNS`.
+
+    Pearson's r with its 95 % interval (Fisher's z); `mixed`: the standardised slope of a linear
+    model with a random intercept for each group (restricted maximum likelihood), with its Wald
+    interval. Probabilities are corrected together, over all tests that could be made.
+    """
+    pandas = _libraries()[0]
+    from statsmodels.stats.multitest import multipletests
+
+    if correction not in CORRECTIONS:
+        raise KuleshovError(
+            f"there is no correction {correction!r}; known: {', '.join(CORRECTIONS)}."
+        )
+    rows = []
+    for context in contexts:
+        for outcome in outcomes:
+            pair = data[["group", context, outcome]].dropna()
+            rows.append(
+                {
+                    "context": context.removeprefix("context: "),
+                    "outcome": outcome,
+                    "shares_context": outcome.startswith("reading: "),
+                    "n": len(pair),
+                    "groups": int(pair["group"].nunique()),
+                    "method": "mixed model, slope" if mixed else "Pearson's r",
+                    **_one(pair, context, outcome, mixed),
+                }
+            )
+    found = pandas.DataFrame(rows).reindex(columns=list(COLUMNS))
+    for name in ("estimate", "ci_low", "ci_high", "p", "p_corrected"):
+        found[name] = found[name].astype(float)
+    tested = found["p"].notna()
+    if tested.any():
+        found.loc[tested, "p_corrected"] = multipletests(found.loc[tested, "p"], method=correction)[
+            1
+        ]
+    found["correction"] = correction
+    return found
+
+
+def _one(pair: pd.DataFrame, context: str, outcome: str, mixed: bool) -> dict[str, Any]:
+    if len(pair) < LEAST:
+        return {"unanswered": f"only {len(pair)} faces have both"}
+    x, y = pair[context].to_numpy(float), pair[outcome].to_numpy(float)
+    if min(x.std(), y.std()) < 1e-6:
+        return {"unanswered": f"{'the variable' if x.std() < 1e-6 else 'the outcome'} is constant"}
+    if mixed:
+        return _mixed((x - x.mean()) / x.std(ddof=1), (y - y.mean()) / y.std(ddof=1), pair["group"])
+    from scipy.stats import pearsonr
+
+    result = pearsonr(x, y)
+    low, high = result.confidence_interval(0.95)
+    return {
+        "estimate": float(result.statistic),
+        "ci_low": float(low),
+        "ci_high": float(high),
+        "p": float(result.pvalue),
+    }
+
+
+def _mixed(x: Any, y: Any, groups: Any) -> dict[str, Any]:
+    import warnings
+
+    import numpy as np
+    from statsmodels.regression.mixed_linear_model import MixedLM
+
+    if groups.nunique() < 2:
+        return {"unanswered": "a mixed model needs at least two groups"}
+    if groups.nunique() == len(groups):
+        return {"unanswered": "no group has more than one face: use the plain correlation"}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a variance at its edge is told by `converged`
+            fit = MixedLM(y, np.column_stack([np.ones(len(x)), x]), groups=groups.to_numpy()).fit(
+                reml=True
+            )
+    except (np.linalg.LinAlgError, ValueError) as error:
+        return {"unanswered": f"the model could not be fitted: {str(error).splitlines()[0]}"}
+    low, high = (float(value) for value in np.asarray(fit.conf_int())[1])
+    values = float(fit.params[1]), low, high, float(fit.pvalues[1])
+    if not fit.converged or not all(np.isfinite(values)):
+        return {"unanswered": "the model did not converge"}
+    return dict(zip(("estimate", "ci_low", "ci_high", "p"), values, strict=True))
+
+
+def heat_map(found: pd.DataFrame, path: Path, *, level: float = 0.05, most: int = 40) -> None:
+    """Draw the estimates, context variables down and outcomes across; a dot marks p below `level`.
+
+    At most the `most` context variables with the strongest associations are drawn, in the table's
+    order; a cell that could not be computed is hatched.
+    """
+    _, seaborn, mpl = _libraries()
+    from matplotlib.figure import Figure  # not pyplot, whose backend is the caller's own
+
+    order = list(dict.fromkeys(found["context"]))
+    wide = found.pivot(index="context", columns="outcome", values="estimate")
+    kept = wide.abs().max(axis=1).dropna().nlargest(most).index
+    rows = [name for name in order if name in set(kept)]
+    columns = [c for c in dict.fromkeys(found["outcome"]) if wide[c].notna().any()]
+    if not rows:
+        raise KuleshovError("there is no association to draw: nothing could be computed.")
+    wide = wide.loc[rows, columns].astype(float)
+    sure = found.pivot(index="context", columns="outcome", values="p_corrected")
+    sure = sure.loc[rows, columns].astype(float)
+    marks = sure.map(lambda p: "•" if p < level else "")
+    with mpl.rc_context({"font.size": 9, "svg.fonttype": "none"}):
+        figure = Figure(
+            figsize=(3.6 + 0.36 * len(columns), 2.2 + 0.26 * len(rows)), layout="constrained"
+        )
+        axes = figure.subplots()
+        axes.patch.set(hatch="////", facecolor="white", edgecolor="#b0b0b0")
+        strongest = max(0.1, float(wide.abs().max().max()))
+        seaborn.heatmap(
+            wide,
+            annot=marks,
+            fmt="",
+            cmap="vlag",
+            center=0,
+            vmin=-strongest,
+            vmax=strongest,
+            linewidths=0.5,
+            annot_kws={"size": 11, "color": "#202020"},
+            cbar_kws={"label": found["method"].iloc[0], "shrink": 0.6},
+            xticklabels=True,
+            yticklabels=True,
+            ax=axes,
+        )
+        axes.set(xlabel="", ylabel="")
+        axes.tick_params(length=0)
+        mpl.artist.setp(axes.get_yticklabels(), rotation=0)
+        mpl.artist.setp(axes.get_xticklabels(), rotation=60, ha="right", rotation_mode="anchor")
+        correction = found["correction"].iloc[0]
+        left = len(order) - len(rows)
+        more = f"; {left} variables not shown" if left else ""
+        axes.set_title(
+            f"Context and face, n ≤ {int(found['n'].max())}   • p < {level:g} ({correction}); "
+            f"hatched: not computed{more}",
+            fontsize=9,
+            loc="left",
+        )
+        figure.savefig(path, dpi=160)
+
+
+def _libraries() -> tuple[Any, Any, Any]:
+    try:
+        import matplotlib as mpl
+        import matplotlib.artist
+        import pandas
+        import seaborn
+        import statsmodels  # noqa: F401
+    except ImportError:
+        raise KuleshovError(f"associations need {MISSING}.") from None
+    return pandas, seaborn, mpl

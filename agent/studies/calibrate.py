@@ -1,0 +1,335 @@
+"""Fitting temperatures on a user's labelled sample, and telling honestly what that gains."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuleshov.evidence import fusion, temperatures
+from kuleshov.evidence.temperatures import Calibration, Figure, Fit
+from kuleshov.inputs import items
+from kuleshov.studies.statistics import ece
+from kuleshov.tools import media
+from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.labels import LabelSet, mappings
+from kuleshov.tools.types import EmotionScores
+from kuleshov.types import Person
+
+if TYPE_CHECKING:
+    from kuleshov.agent import Agent
+    from kuleshov.inputs.items import Work
+
+Probabilities = NDArray[np.float64]
+
+FEWEST = 5  # items of a label: as many as there are folds
+FOLDS = 5
+RESAMPLES = 1000
+COLDEST, HOTTEST = 0.05, 50.0  # temperatures that are searched
+ASKED = {"both": "explained", "context": "direct", "face": "expression"}
+"""How the model was asked for its reading under a condition."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture or clip of the sample and the label that people gave it."""
+
+    work: Work
+    label: str
+
+
+def read_sample(
+    source: str | os.PathLike[str], labels: LabelSet, mapped_from: str | None = None
+) -> list[Example]:
+    """The sample, checked as a whole before anything is loaded.
+
+    Args:
+        source: a table (CSV, TSV, JSONL, Parquet) with columns path and label, or a folder with
+            a folder for each label.
+        labels: what the labels must be names or synonyms of.
+        mapped_from: the set that the sample is labelled with, where that is another one; carried
+            over by the published table.
+
+    Raises:
+        KuleshovError: the set does not exclude its labels one another, a label is unknown, a file
+            cannot be read, one label only, or too few of one; one sentence.
+    """
+    if labels.mode != "single":
+        raise KuleshovError(
+            f"calibrate needs labels that exclude one another, and {labels.name} is "
+            f"{labels.mode}-label."
+        )
+    name = os.fspath(source)
+    folders = os.path.isdir(name)
+    found: list[Example] = []
+    table = mappings.table(mapped_from, labels.name) if mapped_from else None
+    theirs = LabelSet.load(mapped_from) if mapped_from else labels
+    for work in items.read(name):
+        if work.problem:
+            raise KuleshovError(work.problem)
+        told = os.path.dirname(work.key).split("/")[0] if folders else work.item.label
+        if not told:
+            raise KuleshovError(
+                f"{work.name} lies in no folder named after a label."
+                if folders
+                else f"{work.item.id} has no label; the sample needs a column label."
+            )
+        read = theirs.read_label(told)
+        if read.unknown:
+            raise KuleshovError(
+                f"{read.unknown[0]!r} ({work.item.id}) is no label of {theirs.name}"
+                f"{nearest(read.unknown[0], theirs.names)}; its labels are "
+                f"{', '.join(theirs.names)}."
+            )
+        if read.votes is not None:
+            raise KuleshovError(f"{work.item.id} has a distribution; calibrate needs one label.")
+        word = read.name
+        if word is None:
+            raise KuleshovError(
+                f"{work.item.id} has no label, but {told!r}; leave it out of the sample."
+            )
+        label = table.of(word) if table else word
+        if label is not None:  # the table may have no place for it
+            found.append(Example(work, label))
+    _check_counts(Counter(example.label for example in found), name)
+    _check_files(found, name)
+    return found
+
+
+def _check_counts(counts: Counter[str], name: str) -> None:
+    if len(counts) < 2:
+        only = next(iter(counts), None)
+        raise KuleshovError(
+            f"{name} holds {'the label ' + only + ' alone' if only else 'no labelled item'}; a "
+            "temperature needs at least two labels."
+        )
+    few = [f"{label} ({n})" for label, n in counts.items() if n < FEWEST]
+    if few:
+        raise KuleshovError(
+            f"{name} holds too few items of {', '.join(few)}; each label that occurs needs at "
+            f"least {FEWEST}."
+        )
+
+
+def _check_files(found: Sequence[Example], name: str) -> None:
+    bad = []
+    for example in found:
+        try:
+            media.open_media(example.work.source, frames=1)
+        except KuleshovError as error:
+            bad.append(str(error))
+    if bad:
+        raise KuleshovError(f"{len(bad)} of {len(found)} items of {name} cannot be read: {bad[0]}")
+
+
+# ------------------------------------------------------------------------- readings
+
+
+def calibrate(
+    agent: Agent,
+    sample: Sequence[Example],
+    watch: Callable[[int, int], None] | None = None,
+) -> Calibration:
+    """Read the sample with the agent, fit a temperature for each way the model was asked.
+
+    Where a picture shows several people and the sample gives no box, the largest face counts.
+
+    Args:
+        agent: without a calibration of its own.
+        sample: from `read_sample`.
+        watch: told how many items of how many have been read.
+
+    Raises:
+        KuleshovError: the model cannot score labels, or leaves too much unanswered.
+    """
+    crew = agent.crew
+    if agent.settings.calibration:
+        raise KuleshovError("a calibration is fitted on readings without one: leave it out.")
+    if crew.writer.stated:
+        raise KuleshovError(
+            f"{crew.mllm.info.id} states its numbers and scores no labels: there is no "
+            "log-likelihood to divide by a temperature."
+        )
+    if crew.strategy == "face":
+        raise KuleshovError("fusion 'face' asks the model for no label: use another --fusion.")
+    people: list[tuple[Person, str]] = []
+    for done, example in enumerate(sample, start=1):
+        inference = agent.infer(
+            example.work.source, context=example.work.context, boxes=example.work.boxes
+        )
+        if inference.people:
+            people.append((max(inference.people, key=_area), example.label))
+        if watch:
+            watch(done, len(sample))
+    labels = crew.labels
+    fits: dict[str, Fit] = {}
+    fused = None
+    for asked in sorted({key for person, _ in people for key in readings(person)}):
+        both = [
+            (found[asked], person, label)
+            for person, label in people
+            if asked in (found := readings(person))
+        ]
+        _check_answered(Counter(label for *_, label in both), asked)
+        given = _table([scores for scores, *_ in both], labels.names)
+        truth = np.array([labels.names.index(label) for *_, label in both])
+        folds = _folds(truth, agent.settings.seed)
+        temperature, at_edge = fit(given, truth)
+        apart = _held_out(given, truth, folds)
+        fits[asked] = _told(temperature, at_edge, given, apart, truth, agent.settings.seed)
+        if crew.strategy == "bayes" and asked == "direct":
+            face = _table([_face(person) for _, person, _ in both], labels.names)
+            before, after = (
+                _integrated(face, context, crew.context_weight) for context in (given, apart)
+            )
+            known = ~np.isnan(face).any(axis=1)
+            fused = _told(
+                temperature,
+                at_edge,
+                before[known],
+                after[known],
+                truth[known],
+                agent.settings.seed,
+            )
+    if not fits:
+        raise KuleshovError("the model gave no reading of any item of the sample.")
+    return Calibration(
+        **temperatures.basis(crew.provenance),
+        labels=labels.name,
+        names=labels.names,
+        fusion=crew.strategy,
+        counts=dict(Counter(example.label for example in sample)),
+        folds=FOLDS,
+        fits=fits,
+        fused=fused,
+    )
+
+
+def _area(person: Person) -> float:
+    return person.face.area if person.face else 0.0
+
+
+def readings(person: Person) -> dict[str, EmotionScores]:
+    """The model's own readings of a person, by how it was asked."""
+    return {
+        ASKED[judgement.condition]: judgement.emotions
+        for judgement in person.judgements
+        if judgement.emotions and judgement.source == "mllm"
+    }
+
+
+def _face(person: Person) -> EmotionScores | None:
+    return next(
+        (j.emotions for j in person.judgements if j.condition == "face" and j.source != "mllm"),
+        None,
+    )
+
+
+def _check_answered(counts: Counter[str], asked: str) -> None:
+    if len(counts) < 2 or min(counts.values()) < FEWEST:
+        told = ", ".join(f"{label} {n}" for label, n in counts.items()) or "none"
+        raise KuleshovError(
+            f"too few items were answered ({asked}: {told}); each label needs at least {FEWEST}."
+        )
+
+
+def _table(found: Sequence[EmotionScores | None], names: Sequence[str]) -> Probabilities:
+    """(items, labels); a row of NaN where there is no reading."""
+    unknown = dict.fromkeys(names, math.nan)
+    return np.array(
+        [[(s.probabilities if s else unknown)[name] for name in names] for s in found], float
+    )
+
+
+def _integrated(face: Probabilities, context: Probabilities, weight: float) -> Probabilities:
+    """As `fusion.bayes`, for many items at once."""
+    product = np.maximum(face, fusion.FLOOR) * np.maximum(context, fusion.FLOOR) ** weight
+    return product / product.sum(axis=1, keepdims=True)
+
+
+# ------------------------------------------------------------------------- the fit
+
+
+def tempered(given: Probabilities, temperature: float) -> Probabilities:
+    """The distributions (items, labels) at a temperature."""
+    logs = np.log(np.maximum(given, 1e-300)) / temperature
+    weights = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def nll(given: Probabilities, truth: NDArray[np.intp]) -> Probabilities:
+    """Negative log-likelihood of each item's label, nats, (items,)."""
+    return -np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-300))
+
+
+def fit(given: Probabilities, truth: NDArray[np.intp]) -> tuple[float, bool]:
+    """The temperature of the least mean NLL, and whether it lies at the edge of the search."""
+    from scipy.optimize import minimize_scalar
+
+    bounds = (math.log(COLDEST), math.log(HOTTEST))
+    found = minimize_scalar(
+        lambda log: float(nll(tempered(given, math.exp(log)), truth).mean()),
+        bounds=bounds,
+        method="bounded",
+        options={"xatol": 1e-5},
+    )
+    at_edge = bool(min(found.x - bounds[0], bounds[1] - found.x) < 1e-3)
+    return float(math.exp(found.x)), at_edge
+
+
+def _folds(truth: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
+    """The fold of each item; every label is spread evenly over the folds."""
+    random = np.random.default_rng(seed)
+    folds = np.zeros(len(truth), np.intp)
+    for label in np.unique(truth):
+        places = random.permutation(np.flatnonzero(truth == label))
+        folds[places] = np.arange(len(places)) % FOLDS
+    return folds
+
+
+def _held_out(
+    given: Probabilities, truth: NDArray[np.intp], folds: NDArray[np.intp]
+) -> Probabilities:
+    """Each item at the temperature that was fitted without its fold."""
+    after = np.empty_like(given)
+    for fold in range(FOLDS):
+        here = folds == fold
+        temperature, _ = fit(given[~here], truth[~here])
+        after[here] = tempered(given[here], temperature)
+    return after
+
+
+def _told(
+    temperature: float,
+    at_edge: bool,
+    before: Probabilities,
+    after: Probabilities,
+    truth: NDArray[np.intp],
+    seed: int,
+) -> Fit:
+    """The figures with intervals from resampling the items."""
+    random = np.random.default_rng(seed)
+    drawn = random.integers(0, len(truth), (RESAMPLES, len(truth)))
+
+    def figure(measure: Callable[[NDArray[np.intp]], float]) -> Figure:
+        low, high = np.percentile([measure(rows) for rows in drawn], [2.5, 97.5])
+        value = measure(np.arange(len(truth)))
+        return Figure(value=round(value, 5), low=round(float(low), 5), high=round(float(high), 5))
+
+    first, second = nll(before, truth), nll(after, truth)
+    return Fit(
+        temperature=round(temperature, 5),
+        items=len(truth),
+        nll_before=figure(lambda rows: float(first[rows].mean())),
+        nll_after=figure(lambda rows: float(second[rows].mean())),
+        nll_change=figure(lambda rows: float((second - first)[rows].mean())),
+        ece_before=figure(lambda rows: ece(before[rows], truth[rows])),
+        ece_after=figure(lambda rows: ece(after[rows], truth[rows])),
+        at_edge=at_edge,
+    )

@@ -1,0 +1,248 @@
+"""Reading faces under contexts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kuleshov.agent import Agent
+from kuleshov.asking import answers, images
+from kuleshov.asking.parts import Crew
+from kuleshov.asking.scoring import Likelihood
+from kuleshov.evidence import collection, fusion
+from kuleshov.evidence.influence import influence
+from kuleshov.studies.contrast.types import (
+    Context,
+    ContextAlone,
+    Contrast,
+    FaceAlone,
+    Pair,
+    effects,
+)
+from kuleshov.tools import faces as face_tools
+from kuleshov.tools import media
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.media.types import Picture
+from kuleshov.tools.types import EmotionScores, Face
+from kuleshov.types import Evidence, Gap
+
+MOST_PAIRS = 100_000
+
+
+@dataclass
+class _Seen:
+    """A context as the model is shown it."""
+
+    context: Context
+    picture: Picture | None
+    words: str
+
+
+class Experiment:
+    """Reads faces under contexts with an agent's parts."""
+
+    def __init__(self, agent: Agent) -> None:
+        crew = agent.crew
+        if crew.labels.mode != "single":
+            raise KuleshovError(
+                "a contrast needs labels that exclude one another: use --labels ekman-7."
+            )
+        if crew.strategy not in ("bayes", "text"):
+            raise KuleshovError(
+                f"a contrast compares face and context: fusion {crew.strategy!r} leaves one out; "
+                "use --fusion bayes or text."
+            )
+        self.agent, self.crew = agent, crew
+        self.likelihood = Likelihood(crew)
+        self.gaps: list[Gap] = []
+        self.cuts: dict[str, Picture] = {}
+        # the same examples for every reading, or they would be part of what differs
+        self.shots = crew.examples.choose(None, None) if crew.examples is not None else []
+
+    def run(
+        self,
+        faces: Sequence[str],
+        contexts: Sequence[Context],
+        watch: Callable[[int, int], None] | None = None,
+    ) -> Contrast:
+        """Read everything.
+
+        Args:
+            faces: pictures; of each the largest face is read. One that cannot be opened or shows
+                no face becomes a gap.
+            contexts: from `read_contexts`.
+            watch: called with the readings done and those to do.
+
+        Raises:
+            KuleshovError: no picture shows a face, no context can be opened, or too many pairs.
+        """
+        if len(faces) * len(contexts) > MOST_PAIRS:
+            raise KuleshovError(
+                f"{len(faces):,} faces under {len(contexts):,} contexts are more than "
+                f"{MOST_PAIRS:,} readings; give fewer of either."
+            )
+        alone = [found for found in map(self._face, _names(faces)) if found is not None]
+        if not alone:
+            raise KuleshovError("none of the pictures shows a face that can be read.")
+        seen = [found for found in map(self._seen, contexts) if found is not None]
+        settings = [self._context(found) for found in seen]
+        if not settings:
+            raise KuleshovError("none of the contexts can be read.")
+        pairs, total = [], len(alone) * len(settings)
+        for face, cut in alone:
+            for context, shown in zip(settings, seen, strict=True):
+                both = self._both(face, cut, context, shown)
+                pairs.append(
+                    Pair(
+                        face=face.name,
+                        context=context.name,
+                        influence=influence(
+                            face.emotions,
+                            context.emotions,
+                            both,
+                            "fused" if self.crew.strategy == "bayes" else "model",
+                        ),
+                    )
+                )
+                if watch is not None:
+                    watch(len(pairs), total)
+        provenance = {k: v for k, v in self.crew.provenance.items() if k != "seconds"}
+        return Contrast(
+            faces=tuple(face for face, _ in alone),
+            contexts=tuple(settings),
+            pairs=tuple(pairs),
+            effects=tuple(effects(pairs, self.crew.labels.names)),
+            gaps=tuple(self.gaps),
+            fusion=self.crew.strategy,
+            provenance=provenance,
+        )
+
+    def _face(self, named: tuple[str, str]) -> tuple[FaceAlone, Picture] | None:
+        name, path = named
+        try:
+            opened = self._opened(path)
+            picture = opened.images[0]
+            found = self._faces_in(picture, opened)
+            if not found:
+                raise KuleshovError(f"{path}: no face was found.")
+            face = max(found, key=lambda face: face.area)
+            cut = images.face_alone(picture, face)
+            scores = self._alone(face, cut)
+        except KuleshovError as error:
+            self.gaps.append(Gap(step="face", reason=str(error)))
+            return None
+        self.cuts[name] = cut
+        return FaceAlone(name=name, face=face, emotions=scores), cut
+
+    def _alone(self, face: Face, cut: Picture) -> EmotionScores:
+        if self.crew.strategy == "text":
+            return self._direct(cut, None, collection.collect(face, None, person=1))
+        if face.expression is None:
+            raise KuleshovError("the face tool gave no expression.")
+        scores, note = fusion.onto(face.expression, self.crew.labels)
+        if scores is None:
+            raise KuleshovError(f"{note}.")
+        return scores
+
+    def _seen(self, context: Context) -> _Seen | None:
+        if context.picture is None:
+            return _Seen(context, None, context.text or "")
+        try:
+            opened = self._opened(context.picture)
+            picture = opened.images[0]
+            # whoever is in the scene: their faces are not part of the context
+            found = self._faces_in(picture, opened)
+            picture = images.covered(picture, found)
+            words = ""
+            if not self._sees_both():
+                told = self.crew.ask(
+                    self.crew.writer.scene([images.image(picture)]),
+                    step="scene",
+                    schema=answers.SCENE_SCHEMA if self.crew.writer.family == "full" else None,
+                    most=60 if self.crew.writer.family == "brief" else 300,
+                )
+                words = described(told.text, self.crew)
+        except KuleshovError as error:
+            self.gaps.append(Gap(step="context", reason=f"{context.name}: {error}"))
+            return None
+        return _Seen(context, picture, words)
+
+    def _sees_both(self) -> bool:
+        """Whether the model takes scene and face as two pictures; else it is told the scene."""
+        return self.crew.writer.several and self.crew.writer.family == "full"
+
+    def _context(self, seen: _Seen) -> ContextAlone:
+        picture = seen.picture
+        if picture is None:
+            picture = np.asarray(images.blank())
+        return ContextAlone(
+            name=seen.context.name,
+            seen=seen.words if seen.picture is not None and seen.words else None,
+            emotions=self._direct(picture, None, self._items(seen)),
+        )
+
+    def _items(self, seen: _Seen, first: int = 1) -> list[Evidence]:
+        if seen.picture is None:
+            return collection.collect(None, None, [seen.words], first=first)
+        if not seen.words:
+            return []
+        return [Evidence(n=first, source="mllm", kind="scene", text=f"scene: {seen.words}")]
+
+    def _both(
+        self, face: FaceAlone, cut: Picture, context: ContextAlone, seen: _Seen
+    ) -> EmotionScores:
+        if self.crew.strategy == "bayes":
+            weight = self.crew.context_weight
+            return EmotionScores(
+                labels=self.crew.labels.name,
+                probabilities=fusion.bayes(face.emotions, context.emotions, weight=weight),
+                method=f"cue integration, context weight {weight:g}",
+            )
+        items = collection.collect(face.face, None, person=1)
+        items += self._items(seen, first=len(items) + 1)
+        if seen.picture is not None and self._sees_both():
+            return self._direct(seen.picture, cut, items)
+        return self._direct(cut, None, items)
+
+    def _direct(
+        self, whole: Picture, crop: Picture | None, items: Sequence[Evidence]
+    ) -> EmotionScores:
+        labels = self.crew.labels.names
+        talk = self.crew.writer.direct(
+            images.image(whole),
+            None if crop is None else images.image(crop),
+            None if crop is None else 1,
+            list(items),
+            labels,
+        )
+        talk = [*self.crew.writer.shots(self.shots, labels), *talk]
+        return self.likelihood.scores(talk, labels, "direct", self.shots)
+
+    def _opened(self, path: str) -> media.Opened:
+        return media.open_media(path, max_pixels=self.crew.settings.max_pixels, frames=1)
+
+    def _faces_in(self, picture: Picture, opened: media.Opened) -> list[Face]:
+        return face_tools.observe(self.crew.faces, [picture], opened.media).faces[0]
+
+
+def described(text: str, crew: Crew) -> str:
+    """The scene's description out of what the model wrote of it."""
+    if crew.writer.family != "full":
+        return text.strip()
+    try:
+        return str(json.loads(text)["description"]).strip()
+    except (ValueError, KeyError, TypeError):
+        raise KuleshovError("the model's description could not be read.") from None
+
+
+def _names(paths: Sequence[str]) -> list[tuple[str, str]]:
+    """Each path with its file's name, made longer where two would be the same."""
+    stems = [Path(path).stem for path in paths]
+    return [
+        (stem if stems.count(stem) == 1 else path, path)
+        for stem, path in zip(stems, paths, strict=True)
+    ]

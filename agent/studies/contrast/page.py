@@ -1,0 +1,95 @@
+"""The heat-map report of a contrast: one file that needs nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from markupsafe import Markup
+
+from kuleshov.output import files as output_files
+from kuleshov.output import report, view
+from kuleshov.studies.contrast.types import Contrast, Pair
+from kuleshov.tools.media.types import Picture
+
+THUMB_PX = 120
+
+
+def contrast_html(found: Contrast, faces: Mapping[str, Picture]) -> str:
+    """One self-contained page.
+
+    Args:
+        found: the experiment.
+        faces: by name, the faces cut out, (H, W, 3) RGB uint8; a face without one is shown by name.
+    """
+    from PIL import Image
+
+    labels = [effect.label for effect in found.effects]
+    by_pair = {(pair.face, pair.context): pair for pair in found.pairs}
+    return (
+        report.environment()
+        .get_template("contrast.html.jinja")
+        .render(
+            found=found,
+            labels=labels,
+            colours={label: report.colour(label, place) for place, label in enumerate(labels)},
+            thumbs={
+                name: report.jpeg(Image.fromarray(picture), THUMB_PX)
+                for name, picture in faces.items()
+            },
+            cells={
+                face.name: [
+                    _cell(by_pair[face.name, context.name], labels) for context in found.contexts
+                ]
+                for face in found.faces
+            },
+            alone={face.name: _alone(face.emotions.probabilities) for face in found.faces},
+            contexts=[
+                {"context": context, **_alone(context.emotions.probabilities)}
+                for context in found.contexts
+            ],
+            margins=list(found.margins()),
+            model=(found.provenance.get("mllm") or {}).get("id", "unnamed"),
+            tool=(found.provenance.get("faces") or {}).get("name", "unnamed"),
+            caveats=[
+                caveat
+                for part in ("mllm", "faces")
+                if (caveat := (found.provenance.get(part) or {}).get("caveat"))
+            ],
+            percent=view.percent,
+            style=Markup(
+                (files("kuleshov.output") / "templates" / "report.css").read_text("utf-8")
+            ),
+        )
+    )
+
+
+def write_contrast(
+    path: str | os.PathLike[str], found: Contrast, faces: Mapping[str, Picture]
+) -> None:
+    """Write `contrast_html` to `path`. Raises KuleshovError if it cannot be written."""
+    output_files.write_page(path, contrast_html(found, faces))
+
+
+def _alone(probabilities: Mapping[str, float]) -> dict[str, Any]:
+    top = max(probabilities, key=lambda label: probabilities[label])
+    return {"top": top, "p": probabilities[top]}
+
+
+def _cell(pair: Pair, labels: list[str]) -> dict[str, Any]:
+    both, face = pair.influence.both, pair.influence.face
+    assert both is not None
+    assert face is not None
+    return {
+        **_alone(both.probabilities),
+        "index": pair.influence.index,
+        "values": {
+            label: {
+                "p": both.probabilities[label],
+                "shift": both.probabilities[label] - face.probabilities[label],
+            }
+            for label in labels
+        },
+    }

@@ -1,0 +1,124 @@
+"""Statistics that several rooms need: Krippendorff's α, and calibration of probabilities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.types import Record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Level = Literal["nominal", "ordinal", "interval", "ratio"]
+Code = str | float
+
+
+def alpha(codes: Sequence[Sequence[Code]], level: Level) -> tuple[float | None, str | None]:
+    """Krippendorff's alpha of units with one code a coder, or None and why.
+
+    Args:
+        codes: a list for each unit, in the coders' order; NaN where a coder gave none. A unit
+            with one code has nothing to agree with.
+        level: nominal, ordinal, interval or ratio.
+    """
+    import numpy as np
+
+    krippendorff = _krippendorff()
+    paired = [known for unit in codes if len(known := [c for c in unit if not _missing(c)]) > 1]
+    if len(paired) < 2:
+        return None, "alpha needs at least two units"
+    if len({c for known in paired for c in known}) < 2:
+        return None, "all codes are the same"
+    width = max(map(len, codes))
+    words = sorted({c for unit in codes for c in unit if isinstance(c, str)})
+    place = {c: i for i, c in enumerate(words)}
+    table = np.full((width, len(codes)), np.nan)
+    for column, unit in enumerate(codes):
+        for row, c in enumerate(unit):
+            if not _missing(c):
+                table[row, column] = place[c] if isinstance(c, str) else c
+    return float(krippendorff.alpha(reliability_data=table, level_of_measurement=level)), None
+
+
+def alpha_of_counts(counts: NDArray[Any]) -> float:
+    """Krippendorff's alpha, nominal, from how many coders gave each unit each label.
+
+    Args:
+        counts: (units, labels); units with fewer than two codes tell nothing and do not count.
+
+    Returns:
+        NaN where one label alone was given, or fewer than two units count.
+    """
+    import numpy as np
+
+    counts = np.rint(np.asarray(counts, float)).astype(int)
+    counts = counts[counts.sum(axis=1) > 1]
+    if len(counts) < 2 or (counts.sum(axis=0) > 0).sum() < 2:
+        return math.nan
+    return float(_krippendorff().alpha(value_counts=counts, level_of_measurement="nominal"))
+
+
+def _krippendorff() -> Any:
+    try:
+        import krippendorff
+    except ImportError:
+        raise KuleshovError(
+            "agreement needs the package krippendorff: run `pip install 'kuleshov[analysis]'`."
+        ) from None
+    return krippendorff
+
+
+def _missing(c: Code) -> bool:
+    return isinstance(c, float) and math.isnan(c)
+
+
+# ------------------------------------------------------------------------- calibration
+
+
+class Bin(Record):
+    """Items whose first label has a probability in one stretch of 0-1.
+
+    confidence: mean probability of the first label. accuracy: share where it is right.
+    """
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(given: NDArray[Any], truth: NDArray[Any], bins: int = 10) -> list[Bin]:
+    """A reliability diagram: bins of equal width, the empty ones left out.
+
+    Args:
+        given: (items, labels) probabilities.
+        truth: (items,) index of each item's label.
+    """
+    import numpy as np
+
+    sure, hit = given.max(axis=1), given.argmax(axis=1) == truth
+    group = np.minimum((sure * bins).astype(int), bins - 1)
+    return [
+        Bin(
+            low=b / bins,
+            high=(b + 1) / bins,
+            n=int((group == b).sum()),
+            confidence=float(sure[group == b].mean()),
+            accuracy=float(hit[group == b].mean()),
+        )
+        for b in np.unique(group).tolist()
+    ]
+
+
+def ece(given: NDArray[Any], truth: NDArray[Any], bins: int = 10) -> float:
+    """Expected calibration error of the first label, 0-1 (Naeini, Cooper & Hauskrecht 2015, AAAI).
+
+    Items are grouped by the probability of their first label into `bins` of equal width; the mean
+    distance, weighted by size, of each group's share of hits from its mean probability.
+    """
+    found = reliability(given, truth, bins)
+    return sum(abs(b.accuracy - b.confidence) * b.n for b in found) / len(truth)

@@ -1,0 +1,1 @@
+"""Benchmarks: `kuleshov bench NAME`, as ratios within one run."""

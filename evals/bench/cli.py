@@ -1,0 +1,154 @@
+"""Benchmarks: `kuleshov bench NAME`. Speed is shown as ratios within one run, on the same work.
+
+Each benchmark is a function that yields figures; with ``--json`` the answer is one object
+``{"bench", "figures": {name: number}, "settings", "machine"}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from kuleshov._version import __version__
+from kuleshov.evals.bench.timing import Result, median_seconds
+from kuleshov.tools.errors import KuleshovError, nearest
+
+
+def main(name: str, *, as_json: bool = False) -> int:
+    """Run one benchmark and print it. Raises KuleshovError for an unknown name."""
+    if name not in BENCHES:
+        raise KuleshovError(
+            f"there is no benchmark {name!r}{nearest(name, list(BENCHES))}; "
+            f"known: {', '.join(BENCHES)}."
+        )
+    result = BENCHES[name]()
+    if as_json:
+        sys.stdout.write(
+            json.dumps(
+                {
+                    "bench": name,
+                    "figures": result.figures,
+                    "settings": result.settings,
+                    "machine": machine(),
+                }
+            )
+            + "\n"
+        )
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"kuleshov bench {name}", title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("meaning")
+    for key, value in result.figures.items():
+        table.add_row(key, f"{value:.4g}", result.meaning[key])
+    console = Console()
+    console.print(table)
+    console.print(", ".join(f"{k}: {v}" for k, v in {**result.settings, **machine()}.items()))
+    return 0
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on, without naming the machine."""
+    return {
+        "kuleshov": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count() or 0,
+    }
+
+
+def start() -> Result:
+    """How long a user waits for `kuleshov --help` and for `import kuleshov`."""
+
+    def run(*arguments: str) -> Callable[[], Any]:
+        return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+
+    works = {
+        "empty_s": run("-c", "pass"),
+        "import_s": run("-c", "import kuleshov"),
+        "help_s": run("-m", "kuleshov.apps.cli.main", "--help"),
+    }
+    for work in works.values():
+        work()  # once for the file cache
+    rounds = 15
+    figures = median_seconds(works, rounds)
+    figures["import_ratio"] = figures["import_s"] / figures["empty_s"]
+    figures["help_ratio"] = figures["help_s"] / figures["empty_s"]
+    return Result(
+        figures={key: round(value, 4) for key, value in figures.items()},
+        meaning={
+            "empty_s": "python -c pass, seconds",
+            "import_s": "python -c 'import kuleshov', seconds, interpreter included",
+            "help_s": "kuleshov --help, seconds, interpreter included",
+            "import_ratio": "import over an empty interpreter",
+            "help_ratio": "help over an empty interpreter",
+        },
+        settings={"rounds": rounds},
+    )
+
+
+def agent() -> Result:
+    """The agent's own cost: `agent.infer` against the same model calls made bare, in turn."""
+    from kuleshov.evals.bench import agent_cost
+
+    return agent_cost.measure()
+
+
+def annotate() -> Result:
+    """Annotation against the plain loop of a model card; faces beside the model; the store."""
+    from kuleshov.evals.bench import annotate_cost
+
+    return annotate_cost.measure()
+
+
+def context() -> Result:
+    """What 40 coded variables cost against describing the scene, packed and one by one."""
+    from kuleshov.evals.bench import context_cost
+
+    return context_cost.measure()
+
+
+def reasoning() -> Result:
+    """All labels of a set scored at once; face alone, context alone and both in one inference."""
+    from kuleshov.evals.bench import influence_cost
+    from kuleshov.evals.bench import labels as reasoning
+
+    labels, influence = reasoning.measure(), influence_cost.measure()
+    return Result(
+        figures={**labels.figures, **influence.figures},
+        meaning={**labels.meaning, **influence.meaning},
+        settings={**labels.settings, **influence.settings},
+    )
+
+
+def faces() -> Result:
+    """Faces per second against Py-Feat's own `detect`, tiny weights in both."""
+    from kuleshov.evals.bench import face_speed
+
+    return face_speed.measure()
+
+
+def clips() -> Result:
+    """Frames per second against Py-Feat's own video path; memory against a clip's length."""
+    from kuleshov.evals.bench import clip_speed
+
+    return clip_speed.measure()
+
+
+BENCHES: dict[str, Callable[[], Result]] = {
+    "start": start,
+    "agent": agent,
+    "annotate": annotate,
+    "context": context,
+    "reasoning": reasoning,
+    "faces": faces,
+    "clips": clips,
+}

@@ -1,0 +1,229 @@
+"""What `kuleshov eval` does; reached by the command line through an entry point."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from kuleshov.evals.datasets import registry as tasks
+from kuleshov.evals.harness import api, compare, evaluate, scores, systems
+from kuleshov.evals.harness.evaluate import Evaluation
+from kuleshov.evals.harness.report import inspect_log, page, tables
+from kuleshov.evals.harness.scores import Scores
+from kuleshov.evals.metrics import registry as metrics
+from kuleshov.evals.protocols import registry as protocols
+from kuleshov.evals.protocols.base import Findings, Trial
+from kuleshov.output.terminal import FAILED, OK, console, say
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.labels import LabelSet
+
+DEFAULT = ("face", "context", "bayes", "text", "majority", "chance")
+OWN_WORDS = ("text",)  # where people answered in words, and where the labels are the model's own
+MOST_SHOTS = 64  # as the setting allows
+NOT_EXCLUSIVE = ("context", "text", "majority", "chance")
+
+
+def main(arguments: argparse.Namespace, load_agent: Callable[..., Any]) -> int:
+    """Run the command; `load_agent` makes an agent of the arguments and more settings.
+
+    Raises:
+        KuleshovError: a mistake in the call.
+    """
+    if arguments.resamples < 0:
+        raise KuleshovError("--resamples must be 0 or more.")
+    if arguments.compare:
+        return _compare(arguments)
+    if arguments.task is None or arguments.list:
+        return _list()
+    if not arguments.data:
+        task = tasks.find(arguments.task)
+        raise KuleshovError(
+            f"{task.name} needs your copy of the data: give --data DIR "
+            f"({task.layout.strip().splitlines()[0].strip()})."
+        )
+    protocol = protocols.find(arguments.protocol) if arguments.protocol else None
+    if arguments.inspect:
+        inspect_log.check(Path(arguments.inspect))
+    for name in _names(arguments.metrics) or ():
+        metrics.find(name, arguments.wheels)
+    shots = _shots(arguments)
+    wanted = systems.named(arguments.strategy) if arguments.strategy else ()
+    task = tasks.find(arguments.task, arguments.data)
+    found = evaluate.begin(
+        task,
+        arguments.data,
+        Path(arguments.out or f"eval-{task.name}"),
+        split=arguments.split,
+        limit=arguments.limit,
+        seed=arguments.seed or 0,
+        labels=arguments.labels,
+    )
+    options = {
+        "workers": arguments.workers,
+        "batch": arguments.batch,
+        "retry_failed": arguments.retry_failed,
+    }
+    kind = arguments.progress or ("bar" if sys.stderr.isatty() else "json")
+
+    def load(settings: Mapping[str, Any]) -> Any:
+        return load_agent(arguments, **{"shots": None, "fusion": None, **settings})
+
+    def watch(name: str) -> AbstractContextManager[Any]:
+        from kuleshov.runs.progress import Shown
+
+        if kind == "bar":
+            say(f"{name}:")
+        return Shown(kind)
+
+    try:
+        if protocol is not None:
+            trial = Trial(
+                found,
+                load,
+                wanted,
+                shots=shots or (0, 1, 2, 4, 8),
+                examples=arguments.examples,
+                changes={} if protocol.name == "shots" else _given(arguments, shots),
+                watch=watch,
+                resamples=arguments.resamples,
+                options=options,
+            )
+            return _tell_findings(arguments, found, protocol.run(trial))
+        left_out = evaluate.run_systems(
+            found,
+            wanted or _default(found),
+            load,
+            clip=arguments.clip or evaluate.baselines.CLIP,
+            watch=watch,
+            lenient=not wanted,
+            changes=_given(arguments, shots),
+            **options,
+        )
+    except KeyboardInterrupt:
+        say("kuleshov: interrupted; what is done is safe, the same call again goes on from there.")
+        sys.stderr.flush()
+        os._exit(130)  # items in hand would be waited for at a normal exit
+    if arguments.judge:
+        from kuleshov.evals.harness import judging
+
+        judging.run(found, arguments.judge, allow_remote=bool(arguments.allow_remote))
+    result = scores.score(
+        found,
+        metrics=_names(arguments.metrics),
+        resamples=arguments.resamples,
+        wheels=arguments.wheels,
+        not_run=left_out,
+    )
+    return _tell(arguments, found, result)
+
+
+def _default(found: Evaluation) -> tuple[str, ...]:
+    if found.labels.mode == "free":
+        return OWN_WORDS
+    return NOT_EXCLUSIVE if found.labels.mode == "multi" else DEFAULT
+
+
+def _shots(arguments: argparse.Namespace) -> tuple[int, ...]:
+    if arguments.shots is None:
+        return ()
+    try:
+        counts = tuple(int(part) for part in str(arguments.shots).split(","))
+    except ValueError:
+        counts = (-1,)
+    if min(counts) < 0 or max(counts) > MOST_SHOTS:
+        raise KuleshovError(
+            f"--shots must be numbers up to {MOST_SHOTS} such as 0,1,2,4,8 but is "
+            f"{arguments.shots}."
+        )
+    if len(counts) > 1 and arguments.protocol != "shots":
+        raise KuleshovError("several numbers of --shots need --protocol shots.")
+    return counts
+
+
+def _given(arguments: argparse.Namespace, shots: Sequence[int]) -> dict[str, Any]:
+    """Settings of the call that go before those of file and environment."""
+    if shots and shots[0] > 0 and not arguments.examples:
+        raise KuleshovError("--shots needs --examples: a folder per label, or a manifest.")
+    if shots == (0,):
+        return {"examples": None}
+    return {"shots": shots[0]} if shots else {}
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+
+# ------------------------------------------------------------------------- telling
+
+
+def _tell(arguments: argparse.Namespace, found: Evaluation, result: Scores) -> int:
+    api.finish(found, result)
+    if arguments.inspect:
+        inspect_log.write(found, result, Path(arguments.inspect))
+        say(f"for inspect_ai: {arguments.inspect}")
+    if arguments.json:
+        sys.stdout.write(result.model_dump_json(by_alias=True) + "\n")
+    else:
+        tables.show(result, console())
+    say(f"report: {found.out / page.NAME}; tables: {', '.join(tables.WRITTEN)}")
+    return FAILED if any(system.states.get("failed") for system in result.systems) else OK
+
+
+def _tell_findings(arguments: argparse.Namespace, found: Evaluation, result: Findings) -> int:
+    name = f"protocol-{result.protocol}"
+    (found.out / f"{name}.json").write_text(
+        result.model_dump_json(by_alias=True, indent=1) + "\n", "utf-8"
+    )
+    (found.out / f"{name}.md").write_text(tables.findings_markdown(result, found.facts), "utf-8")
+    (found.out / f"{name}.tex").write_text(tables.findings_latex(result, found.facts), "utf-8")
+    page.write_findings(found, result)
+    if arguments.json:
+        sys.stdout.write(result.model_dump_json(by_alias=True) + "\n")
+    else:
+        tables.show_findings(result, console())
+    say(f"report: {found.out / name}.html; tables: {name}.md, {name}.tex")
+    return OK
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    a, b = arguments.compare
+    result = compare.compare(
+        a,
+        b,
+        tasks.find,
+        metrics=_names(arguments.metrics),
+        resamples=arguments.resamples,
+        seed=arguments.seed or 0,
+        wheels=arguments.wheels,
+    )
+    if arguments.json:
+        sys.stdout.write(json.dumps(result.model_dump()) + "\n")
+    else:
+        tables.show_comparison(result, console())
+    return OK
+
+
+def _list() -> int:
+    from rich.table import Table
+
+    out = console()
+    table = Table(title="tasks", title_justify="left", box=None, pad_edge=False)
+    for column in ("task", "", "labels", "first metric", "licence"):
+        table.add_column(column, overflow="fold")
+    for task in tasks.TASKS.values():
+        labels = task.labels.name if isinstance(task.labels, LabelSet) else task.labels or "–"
+        table.add_row(task.name, task.title, labels, tables.title(task.metrics[0]), task.licence)
+    out.print(table)
+    table = Table(title="protocols", title_justify="left", box=None, pad_edge=False)
+    for column in ("protocol", "question"):
+        table.add_column(column, overflow="fold")
+    for protocol in protocols.PROTOCOLS.values():
+        table.add_row(protocol.name, protocol.question)
+    out.print(table)
+    return OK

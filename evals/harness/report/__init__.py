@@ -1,0 +1,1 @@
+"""An evaluation as tables, a page and a log."""

@@ -1,0 +1,1 @@
+"""Py-Feat as a face tool."""

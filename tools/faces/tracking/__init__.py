@@ -1,0 +1,1 @@
+"""The same face over time: tracks, and what they show."""

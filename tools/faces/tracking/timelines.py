@@ -1,0 +1,209 @@
+"""Action units over time: smoothing, onset-apex-offset events, blinks, speech-like movement.
+
+Everything works within stretches in which the face was seen without a gap: nothing is filled in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kuleshov.tools.faces.tracking.types import Stretch, Track, UnitEvent, UnitSeries
+from kuleshov.tools.types import ActionUnit, Shown
+
+SMOOTH_S = 0.15  # standard deviation of the Gaussian; a median of three frames goes before it
+BLINK_S = 0.5
+"""Longest closure told as a blink: blinks last 0.1-0.4 s (Schiffman 2001), read between frames."""
+CLOSURES = (43, 45)
+MOUTH = (16, 18, 20, 22, 23, 24, 25, 26, 27, 28)
+"""Units that speech moves."""
+JAW = (25, 26, 27)
+SPEECH_HZ = 1.5
+"""Turns from opening to closing and back a second, from which movement is speech-like. The mouth
+opens and closes 2-7 times a second in speech (Chandrasekaran et al. 2009, PLoS Comput Biol 5:7);
+sampling a few times a second sees some of it."""
+SPEECH_LEAST_S = 0.8
+SPEECH_RATE = 5.0  # frames a second below which speech and blinks cannot be told
+
+
+def analysed(track: Track) -> Track:
+    """The track with its events, its speech-like stretches and what could not be told."""
+    speech = speech_like(track)
+    events: list[UnitEvent] = []
+    for series in track.units:
+        for event in unit_events(track, series):
+            events.append(event.model_copy(update={"kind": _kind(event, track, speech)}))
+    untold = []
+    rate = 1 / track.interval_s
+    if rate < SPEECH_RATE - 0.3:
+        untold.append(
+            f"blinks and speech-like movement cannot be told at {rate:.1f} frames a second"
+        )
+    return track.model_copy(
+        update={
+            "events": tuple(sorted(events, key=lambda e: (e.onset_s, e.unit))),
+            "speech": tuple(speech),
+            "untold": tuple(untold),
+        }
+    )
+
+
+def smoothed(track: Track, values: Sequence[float | None]) -> NDArray[np.float64]:
+    """A column of the track, smoothed within stretches without a gap; NaN where unknown.
+
+    A median of three frames, which takes out a single wrong frame, then a Gaussian of
+    `SMOOTH_S`. At 5 frames a second the Gaussian is narrower than a frame and changes little.
+    """
+    from scipy.ndimage import gaussian_filter1d, median_filter
+
+    column = np.array([math.nan if value is None else value for value in values], float)
+    for places in track.stretches():
+        part = column[places.start : places.stop]
+        for run in _runs(~np.isnan(part)):
+            piece = part[run]
+            if len(piece) >= 3:
+                piece = median_filter(piece, 3, mode="nearest")
+            part[run] = gaussian_filter1d(piece, SMOOTH_S / track.interval_s, mode="nearest")
+    return column
+
+
+def unit_events(track: Track, series: UnitSeries) -> list[UnitEvent]:
+    """Rises and falls of one unit: from `slight` on, through an apex that is at least `clear`.
+
+    None for a unit whose tool does not say from which value on it is shown, or measures it
+    poorly by its own figures.
+    """
+    steps = series.steps
+    if steps is None or series.weak or series.scale is None:
+        return []
+    slight, clear = steps[0], steps[1]
+    quick = series.unit in CLOSURES  # a blink is shorter than the median filter
+    values = (
+        np.array([math.nan if v is None else v for v in series.values], float)
+        if quick
+        else smoothed(track, series.values)
+    )
+    found = []
+    for places in track.stretches():
+        part = values[places.start : places.stop]
+        for run in _runs(np.nan_to_num(part, nan=-1.0) >= slight):
+            apex = run.start + int(np.argmax(part[run]))
+            peak = float(part[apex])
+            if peak < clear:
+                continue
+            onset, offset = places.start + run.start, places.start + run.stop - 1
+            found.append(
+                UnitEvent(
+                    unit=series.unit,
+                    side=series.side,
+                    onset_s=round(track.times_s[onset], 3),
+                    apex_s=round(track.times_s[places.start + apex], 3),
+                    offset_s=round(track.times_s[offset], 3),
+                    peak=round(peak, 4),
+                    scale=series.scale,
+                    shown=_shown(series, peak),
+                    onset_seen=run.start > 0,
+                    offset_seen=run.stop < len(part),
+                )
+            )
+    return found
+
+
+def speech_like(track: Track) -> list[Stretch]:
+    """Stretches in which mouth opening goes up and down as it does in speech."""
+    series = [unit for unit in track.units if unit.unit in JAW and unit.steps and not unit.weak]
+    if not series or 1 / track.interval_s < SPEECH_RATE - 0.3:
+        return []
+    found: list[Stretch] = []
+    for unit in series:
+        steps = unit.steps
+        assert steps is not None
+        column = np.array([math.nan if v is None else v for v in unit.values], float)
+        for places in track.stretches():
+            part = column[places.start : places.stop]
+            times = np.array(track.times_s[places.start : places.stop])
+            found += _swings(part, times, least=0.5 * (steps[1] - steps[0]) + 1e-6)
+    return _joined(found, 2 * track.interval_s)
+
+
+def _swings(values: NDArray[Any], times: NDArray[Any], least: float) -> list[Stretch]:
+    """Stretches with at least `SPEECH_HZ` full swings a second, each of at least `least`."""
+    known = ~np.isnan(values)
+    values, times = values[known], times[known]
+    turns: list[int] = []  # places of alternating highs and lows that differ by `least`
+    low = high = 0
+    rising: bool | None = None
+    for i in range(1, len(values)):
+        low = i if values[i] < values[low] else low
+        high = i if values[i] > values[high] else high
+        if rising is not False and values[high] - values[i] >= least:
+            turns.append(high)
+            rising, low, high = False, i, i
+        elif rising is not True and values[i] - values[low] >= least:
+            turns.append(low)
+            rising, low, high = True, i, i
+    stretches = []
+    begin = 0
+    longest = 1 / SPEECH_HZ  # half a swing may take no longer than this
+    for k in range(1, len(turns) + 1):
+        if k < len(turns) and times[turns[k]] - times[turns[k - 1]] <= longest / 2 + 0.25:
+            continue
+        some = turns[begin:k]
+        begin = k
+        if len(some) < 4:
+            continue
+        span = float(times[some[-1]] - times[some[0]])
+        if span >= SPEECH_LEAST_S and (len(some) - 1) / 2 / span >= SPEECH_HZ:
+            stretches.append(
+                Stretch(
+                    start_s=round(float(times[some[0]]), 3), end_s=round(float(times[some[-1]]), 3)
+                )
+            )
+    return stretches
+
+
+def _kind(
+    event: UnitEvent, track: Track, speech: Sequence[Stretch]
+) -> Literal["expression", "blink", "speech"]:
+    # it may have begun and ended anywhere up to the neighbouring frames
+    longest = event.offset_s - event.onset_s + 2 * track.interval_s
+    whole = event.onset_seen and event.offset_seen
+    if event.unit in CLOSURES and whole and longest <= BLINK_S:
+        return "blink"
+    if event.unit in MOUTH:
+        length = event.offset_s - event.onset_s + track.interval_s
+        within = sum(
+            max(0.0, min(event.offset_s, s.end_s) - max(event.onset_s, s.start_s)) for s in speech
+        )
+        if within >= 0.5 * length or (within > 0 and length <= 3 * track.interval_s):
+            return "speech"
+    return "expression"
+
+
+def _shown(series: UnitSeries, value: float) -> Shown | None:
+    if series.scale is None:
+        return None
+    fields: dict[str, Any] = {series.scale: value >= 0.5 if series.scale == "presence" else value}
+    if series.scale in ("probability", "activation"):
+        fields[series.scale] = min(1.0, max(0.0, value))
+    return ActionUnit(unit=series.unit, thresholds=series.thresholds, **fields).shown
+
+
+def _runs(mask: NDArray[np.bool_]) -> list[slice]:
+    """Slices of the runs of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(int)))
+    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _joined(stretches: Sequence[Stretch], gap_s: float) -> list[Stretch]:
+    joined: list[Stretch] = []
+    for stretch in sorted(stretches, key=lambda s: s.start_s):
+        if joined and stretch.start_s <= joined[-1].end_s + gap_s:
+            last = joined.pop()
+            stretch = Stretch(start_s=last.start_s, end_s=max(last.end_s, stretch.end_s))
+        joined.append(stretch)
+    return joined

@@ -1,0 +1,1 @@
+"""A LLaVA on this machine through transformers: scoring, caches, batches, grammar."""
