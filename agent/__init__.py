@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kuleshov._version import __version__
+from kuleshov.tools.moved import keep_old_addresses
 
 if TYPE_CHECKING:
     from kuleshov.agent import Agent
@@ -23,6 +24,8 @@ _homes = {
     "Inference": "kuleshov.types",
     "Settings": "kuleshov.settings",
 }
+
+keep_old_addresses()
 
 
 def __getattr__(name: str) -> Any:

@@ -31,7 +31,7 @@ TOGETHER = {"agent/settings_files.py": "agent/settings.py"}
 # The same inside the large rooms.
 INSIDE: dict[str, list[set[str]]] = {
     "tools": [
-        {"tools/errors.py", "tools/collector.py", "tools/valid_text.py"},
+        {"tools/errors.py", "tools/moved.py", "tools/collector.py", "tools/valid_text.py"},
         {"tools/types.py", "tools/process.py", "tools/tables.py"},
         {"tools/labels", "tools/media", "tools/pocket"},
         {"tools/faces", "tools/mllm"},

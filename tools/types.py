@@ -12,11 +12,12 @@ import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.moved import old_names
 
 Side = Literal["both", "left", "right"]
 Shown = Literal["absent", "slight", "clear", "strong"]
@@ -279,3 +280,7 @@ def _plain_word(word: str) -> str:
 
 def _is_no_answer(word: str) -> bool:
     return _plain_word(word) in NO_ANSWER
+
+
+if not TYPE_CHECKING:  # names that stood here before
+    __getattr__ = old_names(__name__)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from kuleshov.evals.types import Kind, Published, Sample
 from kuleshov.tools.errors import KuleshovError, nearest
 from kuleshov.tools.labels import LabelSet
+from kuleshov.tools.moved import old_names
 
 
 @dataclass(frozen=True)
@@ -79,3 +80,7 @@ def rescaled(value: float, low: float, high: float) -> float:
     if not low <= value <= high:
         raise ValueError(f"{value:g} lies outside the scale {low:g}–{high:g}")
     return 2 * (value - low) / (high - low) - 1
+
+
+if not TYPE_CHECKING:  # names that stood here before
+    __getattr__ = old_names(__name__)
