@@ -13,15 +13,44 @@ from kuleshov._version import __version__
 from kuleshov.tools.moved import keep_old_addresses
 
 if TYPE_CHECKING:
-    from kuleshov.agent import Agent
+    from kuleshov.agent import Agent, Event
+    from kuleshov.evidence.observer import Observer
+    from kuleshov.session.session import Session
     from kuleshov.settings import Settings
-    from kuleshov.types import Inference
+    from kuleshov.studies.contrast.experiment import Experiment
+    from kuleshov.tools.errors import KuleshovError
+    from kuleshov.tools.labels import LabelSet
+    from kuleshov.tools.mllm.scripted import ScriptedMllm
+    from kuleshov.types import Evidence, Inference, Person
 
-__all__ = ["Agent", "Inference", "Settings", "__version__"]
+__all__ = [
+    "Agent",
+    "Event",
+    "Evidence",
+    "Experiment",
+    "Inference",
+    "KuleshovError",
+    "LabelSet",
+    "Observer",
+    "Person",
+    "ScriptedMllm",
+    "Session",
+    "Settings",
+    "__version__",
+]
 
 _homes = {
     "Agent": "kuleshov.agent",
+    "Event": "kuleshov.agent",
+    "Evidence": "kuleshov.types",
+    "Experiment": "kuleshov.studies.contrast.experiment",
     "Inference": "kuleshov.types",
+    "KuleshovError": "kuleshov.tools.errors",
+    "LabelSet": "kuleshov.tools.labels",
+    "Observer": "kuleshov.evidence.observer",
+    "Person": "kuleshov.types",
+    "ScriptedMllm": "kuleshov.tools.mllm.scripted",
+    "Session": "kuleshov.session.session",
     "Settings": "kuleshov.settings",
 }
 
@@ -35,3 +64,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(importlib.import_module(_homes[name]), name)
     raise AttributeError(f"module 'kuleshov' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -43,6 +43,19 @@ def test_import_is_light():
     assert done.stdout.strip() == "[]"
 
 
+def test_what_users_need_is_had_by_name():
+    import kuleshov
+
+    public = set(kuleshov.__all__) - {"__version__"}
+    assert {"Agent", "Session", "Inference", "Settings", "LabelSet", "KuleshovError"} <= public
+    assert public <= set(dir(kuleshov))
+    for name in sorted(public):
+        assert getattr(kuleshov, name).__name__ == name
+        assert getattr(kuleshov, name).__module__.startswith("kuleshov.")
+    with pytest.raises(AttributeError, match="no attribute 'Agnet'"):
+        kuleshov.Agnet  # noqa: B018
+
+
 @pytest.fixture(scope="module")
 def wheel_env(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clean environment outside the checkout with the built wheel in it.
