@@ -97,10 +97,10 @@ def _torch() -> ToolStatus:
         if free is not None:
             where += f", {hardware.gigabytes(free)} of memory free"
         if dtype == "bfloat16":
-            where += "; fast at bfloat16"
+            where += "; it computes bfloat16"
             dtype += f", those below {hardware.EXACT_PARAMETERS // 10**6} M parameters in float32"
         else:
-            where += "; not fast at bfloat16"
+            where += "; it only emulates bfloat16, which is slow"
     return ToolStatus(
         name="torch",
         ready=True,

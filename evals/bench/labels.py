@@ -12,6 +12,7 @@ from kuleshov.asking import writer as asking_writer
 from kuleshov.evals.bench.timing import Result, median_seconds
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.mllm.base import Conversation
+from kuleshov.tools.mllm.local.prefix_cache import with_cache
 from kuleshov.types import Evidence
 
 ROUNDS = 9
@@ -108,4 +109,4 @@ def one_forward(mllm: Any, whole: Conversation) -> Any:
     with mllm._running():
         cache, tail = mllm._read_most(encoded)
         ids = torch.tensor([tail], device=mllm.model.device)
-        return mllm.model(input_ids=ids, past_key_values=cache, logits_to_keep=1).logits
+        return mllm.model(input_ids=ids, logits_to_keep=1, **with_cache(cache)).logits

@@ -55,10 +55,10 @@ def test_what_is_not_ready_names_its_command() -> None:
     [
         (
             "bfloat16",
-            "fast at bfloat16; models are loaded in bfloat16, "
+            "it computes bfloat16; models are loaded in bfloat16, "
             "those below 100 M parameters in float32",
         ),
-        ("float32", "not fast at bfloat16; models are loaded in float32"),
+        ("float32", "it only emulates bfloat16, which is slow; models are loaded in float32"),
     ],
 )
 def test_the_cpu_says_whether_it_is_fast_at_bfloat16(

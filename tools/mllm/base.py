@@ -78,6 +78,12 @@ class MllmInfo(Record):
     prompts: Literal["brief", "full"] = "full"
     many_images: bool = True
     video: bool = False  # takes the frames of a clip as one video
+    # how answers come without a thought: "off" by the chat template's switch, "closed" with an
+    # empty thought before them, "none" where the template has none; None: not known
+    thinking: Literal["none", "off", "closed"] | None = None
+    # how labels are scored: answers share a forward ("tree"), a prompt read once ("continued"), or
+    # each a forward of its own ("plain"); None: elsewhere
+    scored_in: Literal["tree", "continued", "plain"] | None = None
     scores_labels: bool = True
     scores_by: str = "likelihood"  # what `score` rests on; "top log-probabilities" of an endpoint
     taught_labels: tuple[str, ...] | None = None  # None: open vocabulary

@@ -8,13 +8,12 @@ words below -1; words that compress too well (a loop) or are unlikely are not us
 
 from __future__ import annotations
 
+import copy
 import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.media.sound import RATE, Samples
@@ -23,15 +22,15 @@ from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.local import weights
 from kuleshov.tools.mllm.local.loading import quiet
 from kuleshov.tools.speech.base import Heard, SpeechError, SpeechInfo
-from kuleshov.tools.speech.windows import Windows, lines
+from kuleshov.tools.speech.windows import Windows, is_silent, lines, pause_before
 
 # the thresholds of section 4.5 of the paper
 NO_SPEECH, UNLIKELY, COMPRESSED = 0.6, -1.0, 2.4
 
-SILENT = 1e-3
-"""Sound that nowhere exceeds this (-60 dB of full scale) is silence: the model is not asked."""
-
 SHORTEST_S = 0.1
+
+MARGIN_S = 0.2
+"""A pause before the first sound is not heard, but for this much of it."""
 
 CAVEAT = (
     "words recognised by {name} can be wrong, and Whisper may write words that nobody said, above "
@@ -132,6 +131,12 @@ class Whisper:
                 heard.stopped = True
                 break
             begin_s = start_s + windows.at / RATE
+            if (pause_s := pause_before(samples) - MARGIN_S) > 0:
+                # a window begins where the sound does: Whisper likes to begin a line at 0 s, and
+                # may not begin the first one after 1 s
+                heard.quiet.append((round(begin_s, 3), round(begin_s + pause_s, 3)))
+                windows.move(round(pause_s * RATE))
+                continue
             step_s = self._window(samples, begin_s, heard)
             windows.move(min(len(samples), round(step_s * RATE)))
             heard.until_s = round(start_s + windows.at / RATE, 3)
@@ -143,7 +148,7 @@ class Whisper:
         """Add what is said in one window to `heard`; how far to move on, seconds."""
         length_s = len(samples) / RATE
         whole = (round(begin_s, 3), round(begin_s + length_s, 3))
-        if float(np.abs(samples).max()) < SILENT:
+        if is_silent(samples):
             heard.quiet.append(whole)
             return length_s
         with self._lock:
@@ -187,17 +192,15 @@ class Whisper:
             if language is None and self._languages:
                 language = max(self._languages, key=lambda k: float(first[self._languages[k]]))
                 language = language.strip("<|>")
-            written = model.generate(
-                encoder_outputs=encoded,
-                return_timestamps=True,
-                force_unique_generate_call=True,
-                return_dict_in_generate=True,
-                output_scores=True,
-                do_sample=False,
-                num_beams=1,
-                max_length=model.config.max_target_positions // 2,
-                **({"language": language, "task": "transcribe"} if self._languages else {}),
-            )
+            with quiet():  # it warns of arguments that its own code passes on
+                written = model.generate(
+                    encoder_outputs=encoded,
+                    generation_config=self._greedy(),
+                    return_timestamps=True,
+                    return_dict_in_generate=True,
+                    force_unique_generate_call=True,
+                    **({"language": language, "task": "transcribe"} if self._languages else {}),
+                )
             tokens = written.sequences[0, -len(written.scores) :].tolist()
             logs = [
                 float(score[0].float().log_softmax(-1)[token])
@@ -207,6 +210,18 @@ class Whisper:
         ends = set(end) if isinstance(end, list) else {end}
         kept = [token for token in tokens if token not in ends]
         return kept, sum(logs) / max(1, len(logs)), no_speech, language
+
+    def _greedy(self) -> Any:
+        """Settings of `generate`: the likeliest words, with their scores."""
+        settings = copy.deepcopy(self.model.generation_config)
+        settings.update(
+            do_sample=False,
+            num_beams=1,
+            max_length=self.model.config.max_target_positions // 2,
+            return_dict_in_generate=True,
+            output_scores=True,
+        )
+        return settings
 
     def _text(self, tokens: tuple[int, ...]) -> str:
         text = self.processor.tokenizer.decode(list(tokens), skip_special_tokens=True)

@@ -12,10 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kuleshov.tools.media.sound import Samples
+from kuleshov.tools.media.sound import RATE, Samples
 
 LEAST_STEP_S = 1.0
 """A window that would move on by less is taken as it is, so that nothing is heard for ever."""
+
+SILENT = 1e-3
+"""Sound that nowhere exceeds this (-60 dB of full scale) is silence."""
+
+FRAME = RATE // 50  # 20 ms
+BACKGROUND = 25  # frames by which the background is told
+STEADY, STANDS_OUT = 2.0, 4.0  # 6 and 12 dB
+"""A background's levels lie this close together, which those of speech never do (between its sounds
+and its gaps lie 15 dB and more); what is this much above it is a sound."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,32 @@ def lines(
         found.append(Line(begin_s or 0.0, length_s, tuple(words)))
     inside = [line for line in found if line.start_s < length_s]
     return [Line(n.start_s, min(n.end_s, length_s), n.tokens) for n in inside], step_s
+
+
+def is_silent(samples: Samples) -> bool:
+    return float(np.abs(samples).max(initial=0.0)) < SILENT
+
+
+def pause_before(samples: Samples) -> float:
+    """Seconds of silence, or of a steady background, before the first sound that stands out.
+
+    0 where something sounds from the start, where the background is not steady (somebody may
+    speak softly in it), and where nothing stands out. Levels are the root mean square of frames of
+    20 ms.
+    """
+    count = len(samples) // FRAME
+    if count <= BACKGROUND:
+        return 0.0
+    frames = samples[: count * FRAME].reshape(count, FRAME).astype(np.float64)
+    levels = np.sqrt((frames**2).mean(axis=1))
+    floor = max(SILENT / STANDS_OUT, float(np.median(levels[:BACKGROUND])))
+    sounds = np.flatnonzero(levels > STANDS_OUT * floor)
+    if len(sounds) == 0 or sounds[0] < BACKGROUND:
+        return 0.0
+    low, high = np.quantile(levels[: sounds[0]], [0.1, 0.9])
+    if high > max(SILENT, STEADY * low):
+        return 0.0
+    return float(sounds[0] * FRAME / RATE)
 
 
 class Windows:

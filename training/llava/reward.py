@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, LlavaForConditionalGeneration
 
+from kuleshov.tools.mllm.local.prefix_cache import with_cache
 from training.llava.cider import Frequencies, cider
 from training.llava.data import Photos
 from training.llava.model import with_pictures
@@ -41,7 +42,7 @@ def sample(
     embedded = with_pictures(model, ids, model.get_input_embeddings()(ids), states)
     cache = DynamicCache()
     text = model.model.language_model
-    last = text(inputs_embeds=embedded, past_key_values=cache, use_cache=True).last_hidden_state
+    last = text(inputs_embeds=embedded, use_cache=True, **with_cache(cache)).last_hidden_state
     cache.batch_repeat_interleave(tries)
     logits = model.lm_head(last[:, -1]).repeat_interleave(tries, 0)
     drawn: list[Tensor] = []
@@ -51,7 +52,7 @@ def sample(
         ended |= drawn[-1][:, 0] == writer.eos
         if ended.all():
             break
-        last = text(input_ids=drawn[-1], past_key_values=cache, use_cache=True).last_hidden_state
+        last = text(input_ids=drawn[-1], use_cache=True, **with_cache(cache)).last_hidden_state
         logits = model.lm_head(last[:, -1])
     captions = torch.cat(drawn, 1).tolist()
     return [

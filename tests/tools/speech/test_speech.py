@@ -6,6 +6,8 @@ Random weights write nonsense, so what tokens come to is tested with known token
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from kuleshov.tools.media.sound import RATE, NoSoundError, open_sound
 from kuleshov.tools.media.transcript import Cue
 from kuleshov.tools.mllm import MllmError, ScriptedMllm, hardware
 from kuleshov.tools.speech import SpeechError, whisper
-from kuleshov.tools.speech.windows import Line, Windows, lines
+from kuleshov.tools.speech.windows import Line, Windows, lines, pause_before
 
 from parts import HandFaces, face, scores
 
@@ -170,6 +172,51 @@ def test_times_beyond_the_first_window_count_from_the_clips_start(recogniser: An
         Cue(start_s=126.0, end_s=129.0, text="we want"),  # the second window began at 125 s
     ]
     assert heard.until_s == 140.0
+
+
+def faint(seconds: float, level: float) -> np.ndarray:
+    return noise(seconds, 9) * np.float32(level / 0.1)
+
+
+@pytest.mark.parametrize("level", [0.0, 2e-4, 3e-3])  # silence, a codec's, a room's
+def test_the_first_line_begins_where_the_sound_does(recogniser: Any, level: float) -> None:
+    said = written(recogniser, 0.0, " hello", 2.0)
+    sound = [faint(6, level), noise(3), faint(28, level), noise(2)]
+    model = scripted(recogniser, [(said, -0.1, 0.0, "en"), (said, -0.1, 0.0, "en")])
+    heard = model.hear(iter(sound), start_s=10.0)
+    first = heard.cues[0]
+    assert first.start_s == pytest.approx(15.8, abs=0.05)  # 0.2 s before it
+    assert first.end_s == pytest.approx(17.8, abs=0.05)
+    assert heard.quiet[0] == (10.0, first.start_s)
+    # the second window began in the pause
+    assert heard.cues[1].start_s == pytest.approx(10 + 6 + 3 + 28 - 0.2, abs=0.05)
+
+
+def test_what_may_be_speech_is_never_left_out() -> None:
+    rng = np.random.default_rng(0)
+    syllables = np.repeat(rng.uniform(0.05, 1, 200), RATE // 10).astype(np.float32)
+    soft = noise(20) * syllables * np.float32(0.1)
+    assert pause_before(np.concatenate([soft, noise(5)])) == 0  # somebody murmurs, then shouts
+    assert pause_before(noise(5)) == 0
+    assert pause_before(np.concatenate([faint(6, 0.01), noise(3) * 0.2])) == 0  # does not stand out
+    assert pause_before(faint(6, 0.01)) == 0
+    assert pause_before(np.zeros(100, np.float32)) == 0
+    assert pause_before(np.concatenate([faint(6, 0.01), noise(3)])) == pytest.approx(6, abs=0.03)
+
+
+def test_nothing_is_printed_while_it_hears(folder: Path) -> None:
+    """In a process of its own: transformers says each line once a process."""
+    code = (
+        "import numpy as np\n"
+        "from kuleshov.tools import speech\n"
+        f"model = speech.load({str(folder)!r}, device='cpu')\n"
+        "sound = np.random.default_rng(0).normal(0, 0.1, 32000).astype('f4')\n"
+        "assert model.hear(iter([sound])).until_s == 2\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error::FutureWarning", "-c", code], capture_output=True, text=True
+    )
+    assert (run.returncode, run.stderr, run.stdout) == (0, "", "")
 
 
 def test_what_is_not_speech_or_not_certain_is_not_words(recogniser: Any) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from kuleshov.tools.mllm.local.prefix_cache import with_cache
+
 ATTENTION = "kuleshov_rows"
 SPARE = 64  # tokens by which a buffer is longer than it need be, so that it seldom grows
 
@@ -189,8 +191,8 @@ def step(model: Any, text_config: Any, cache: SlotCache, tokens: Sequence[int]) 
             input_ids=ids,
             attention_mask=mask,
             position_ids=torch.tensor(places, device=model.device)[:, None],
-            past_key_values=cache,
             use_cache=True,
+            **with_cache(cache),
         ).logits
     cache.advance()
     return logits[:count, -1].float()

@@ -241,7 +241,9 @@ class BatchedMllm:
             if len(tail) > LONG_TAIL:
                 self._read(request, cache)
                 tail = tail[-1:]
-            return scoring.tree_scores(self.inner.model, tail, request.answers or [], cache)
+            inner = self.inner
+            answers = request.answers or []
+            return scoring.tree_scores(inner.model, tail, answers, cache, inner.turn_ends)
 
         self._with_memory(request, work, request.future.set_result)
 

@@ -12,13 +12,16 @@ from typing import Any
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import MllmError, MllmInfo
-from kuleshov.tools.mllm.local import weights
+from kuleshov.tools.mllm.local import turns, weights
 
 FAMILY = {"llava", "llava_next", "llava_next_video", "llava_onevision", "vipllava"}
 """Model types whose language model takes plain positions and masks, images one row each."""
 
-ONE_IMAGE = {"llava", "llava_next", "vipllava", "paligemma"}
+ONE_IMAGE = {"llava", "llava_next", "mllama", "paligemma", "vipllava"}
 """Model types trained on one image a conversation (llava-interleave is told by its name)."""
+
+MANY_IMAGE_TOWERS = {"pixtral"}
+"""Vision towers of models trained on several images, whatever the model's type (Pixtral: llava)."""
 
 VIDEO = {"llava_next_video", "llava_onevision"}
 """Model types trained on videos, that a processor turns into tokens of their own."""
@@ -85,6 +88,10 @@ def load_folder(
         except Exception as error:
             if hardware.is_out_of_memory(error) or isinstance(error, MllmError):
                 raise
+            if isinstance(error, ImportError) and "num2words" in str(error):
+                raise MllmError(
+                    f"{name} needs num2words: run `pip install 'kuleshov[smolvlm]'`."
+                ) from error
             raise MllmError(
                 f"{name} cannot be loaded as an image-text-to-text model: {first_line(error)}"
             ) from error
@@ -96,6 +103,7 @@ def load_folder(
             f"{missing[0]} first."
         )
     _check_processor(processor, config, name)
+    thinking = turns.settle_thinking(processor, name)
     model.eval()
     _only_ends(model, processor)
     text = config.get_text_config(decoder=True)
@@ -108,8 +116,9 @@ def load_folder(
         "quantization": quantization,
         "parameters": parameters,
         "prompts": "brief" if parameters < BRIEF_BELOW else "full",
-        "many_images": config.model_type not in ONE_IMAGE or "interleave" in name.lower(),
+        "many_images": takes_many_images(config, name),
         "video": config.model_type in VIDEO and _takes_video(processor),
+        "thinking": thinking,
         "context_tokens": getattr(text, "max_position_embeddings", None),
     }
     described |= {key: value for key, value in facts.items() if value is not None}
@@ -158,6 +167,14 @@ def unquantized_modules(config: Any) -> list[str]:
     return [*(f"{prefix}.{name}" for name in beside), *outside]
 
 
+def takes_many_images(config: Any, name: str) -> bool:
+    """Whether it was trained on several images a conversation, as far as its kind and name tell."""
+    tower = getattr(getattr(config, "vision_config", None), "model_type", None)
+    if config.model_type not in ONE_IMAGE or tower in MANY_IMAGE_TOWERS:
+        return True
+    return "interleave" in name.lower()
+
+
 def _takes_video(processor: Any) -> bool:
     """Whether it has a video processor, and a chat template that puts a video anywhere."""
     template = str(getattr(processor, "chat_template", ""))
@@ -195,13 +212,16 @@ def _only_ends(model: Any, processor: Any) -> None:
 def end_tokens(model: Any, processor: Any) -> list[int]:
     """Ids of the tokens that end a turn, the tokenizer's own first.
 
+    Beside those that the checkpoint names, the token that its chat template writes behind an
+    answer: some checkpoints name only the end of a text.
+
     Raises:
         MllmError: there is none, so no answer would ever end.
     """
     given = model.generation_config.eos_token_id
     listed = given if isinstance(given, list) else [given]
-    own = processor.tokenizer.eos_token_id
-    ends = list(dict.fromkeys(token for token in [own, *listed] if token is not None))
+    own, written = processor.tokenizer.eos_token_id, turns.written_end(processor)
+    ends = list(dict.fromkeys(token for token in [own, *listed, written] if token is not None))
     if not ends:
         raise MllmError("this model names no token that ends a turn (eos_token_id).")
     return ends

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kuleshov.tools.errors import first_line
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import Conversation, Generation, MllmError, MllmInfo
-from kuleshov.tools.mllm.local import loading, packing, scoring
+from kuleshov.tools.mllm.local import continuing, loading, packing, scoring, turns
 from kuleshov.tools.mllm.local.encode import (
     Encoded,
     clean,
@@ -23,7 +25,7 @@ from kuleshov.tools.mllm.local.encode import (
 )
 from kuleshov.tools.mllm.local.grammar import Grammars
 from kuleshov.tools.mllm.local.packing import Question
-from kuleshov.tools.mllm.local.prefix_cache import PrefixStore, can_fork, fork
+from kuleshov.tools.mllm.local.prefix_cache import PrefixStore, can_fork, fork, with_cache
 from kuleshov.tools.process import at_work, check_own, generation
 
 BLANK = {"type": "text", "text": "."}  # a turn to close what is pinned
@@ -33,12 +35,20 @@ with their square."""
 
 KEPT_ANSWERS = 4096
 
+FAILURES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+"""What the code of a model raises that cannot do with what it is given."""
+
+SAME = 3e-5
+"""Nats by which two ways of scoring may differ on a made-up question: a third of the 1e-4 to which
+scores are meant to hold on any."""
+
 
 class TransformersMllm:
     """A model that is loaded once and called from any thread; calls wait for one another.
 
     For the LLaVA family, images that a conversation shares with one of the last three, with all
-    that comes before them, are not read again. Other models read everything at every call.
+    that comes before them, are not read again. Other models read everything at every call; where
+    `load_folder` found that it gives the same numbers, they read it once for all answers.
     """
 
     def __init__(
@@ -53,12 +63,14 @@ class TransformersMllm:
         """
         self.model, self.processor, self.info = model, processor, info
         self.ends = loading.end_tokens(model, processor)
+        self.turn_ends = turns.turn_ends(processor, self.ends)
         self.controls = control_tokens(processor)
         text = model.config.get_text_config(decoder=True)
         plain = model.config.model_type in loading.FAMILY and can_fork(text)
         self.tree = plain and text._attn_implementation in ("sdpa", "eager")
         self.prefixes = PrefixStore(text) if plain and reuse_prefix else None
         self.text_config = text
+        self.continues = info.scored_in == "continued"
         self.lock = threading.RLock()
         self._born = generation()
         self._grammars: Grammars | None = None
@@ -106,7 +118,9 @@ class TransformersMllm:
             device_map=device_map,
             facts=facts,
         )
-        return cls(model, processor, info, reuse_prefix=reuse_prefix)
+        mllm = cls(model, processor, info, reuse_prefix=reuse_prefix)
+        mllm._try_out()
+        return mllm
 
     def generate(
         self,
@@ -132,10 +146,13 @@ class TransformersMllm:
         begun = time.perf_counter()
         encoded = self._encode(conversation)
         room = self._room(encoded)
-        with self._running():
-            text, logs, ids, finished = self._generate(
-                encoded, schema, min(max_new_tokens, room), temperature, seed, on_token
-            )
+        try:
+            with self._running():
+                text, logs, ids, finished = self._generate(
+                    encoded, schema, min(max_new_tokens, room), temperature, seed, on_token
+                )
+        except _ListenerError as broken:
+            raise broken.error from None
         return Generation(
             text=text,
             tokens=len(ids),
@@ -157,15 +174,18 @@ class TransformersMllm:
         self._room(encoded, at_least=max(map(len, ids)))
         with self._running():
             if not self.tree:
-                return scoring.plain_scores(self.model, self._to_device(encoded.inputs), ids)
+                way = continuing.continued_scores if self.continues else scoring.plain_scores
+                return way(self.model, self._to_device(encoded.inputs), ids, self.turn_ends)
             cache, tail = self._read_most(encoded)
-            return scoring.tree_scores(self.model, tail, ids, cache)
+            return scoring.tree_scores(self.model, tail, ids, cache, self.turn_ends)
 
     def features(self, images: Sequence[Any]) -> Any:
         """What the model's own vision tower makes of pictures: (N, D) float32, each of length 1.
 
         The mean over the patches of the tower's last hidden states, for the picture as a whole
-        (of a model that cuts pictures into tiles, the first tile, which shows all of it).
+        (of a model that cuts pictures into tiles, the first tile, which shows all of it). Of a
+        tower that wants more than pixels (Qwen-VL, Gemma 4, LFM2-VL, MiniCPM-V), the mean over all
+        that the language model is given of the picture.
 
         Args:
             images: PIL images, or arrays (H, W, 3) uint8 RGB.
@@ -175,22 +195,32 @@ class TransformersMllm:
         """
         import torch
 
-        tower = getattr(self.model.model, "vision_tower", None)
-        if tower is None:
-            raise MllmError(f"{self.info.id} has no vision tower that can be asked by itself.")
         found = []
         for image in images:
             picture = rgb(image)
             with self.lock, loading.quiet():
-                pixels = self.processor.image_processor(picture, return_tensors="pt")[
-                    "pixel_values"
-                ]
+                inputs = dict(self.processor.image_processor(picture, return_tensors="pt"))
             with self._running():
-                tile = pixels.reshape(-1, *pixels.shape[-3:])[:1]
-                states = tower(tile.to(self.model.device, self.model.dtype)).last_hidden_state
-                found.append(states[0].float().mean(0).cpu())
+                found.append(self._seen(self._to_device(inputs)).float().cpu())
         rows = torch.stack(found)
         return (rows / rows.norm(dim=1, keepdim=True)).numpy()
+
+    def _seen(self, inputs: dict[str, Any]) -> Any:
+        """One picture's features (D,), from what the image processor made of it."""
+        import torch
+
+        tower, pixels = getattr(self.model.model, "vision_tower", None), inputs["pixel_values"]
+        if tower is not None and _takes_pixels_alone(tower, inputs):
+            tile = pixels.reshape(-1, *pixels.shape[-3:])[:1]
+            return tower(tile).last_hidden_state[0].mean(0)
+        look = getattr(self.model.model, "get_image_features", None)
+        if look is None:
+            raise MllmError(f"{self.info.id} has no vision tower that can be asked by itself.")
+        taken = inspect.signature(look).parameters
+        seen = look(**{name: value for name, value in inputs.items() if name in taken})
+        seen = getattr(seen, "pooler_output", seen)
+        parts = list(seen) if isinstance(seen, (list, tuple)) else [seen]
+        return torch.cat([part.reshape(-1, part.shape[-1]) for part in parts]).mean(0)
 
     def pin(self, conversation: Conversation) -> None:
         """Read the images of a conversation and keep them for good: what every reading begins with.
@@ -266,6 +296,41 @@ class TransformersMllm:
 
     # ---------------------------------------------------------------- the model, under the lock
 
+    def _try_out(self) -> None:
+        """Find out on a made-up question how labels are scored; a model that fails is refused.
+
+        The LLaVA family is known. Of any other model that computes in float32, a prompt read once
+        for all answers must give what whole forwards give; in fewer bits rounding would hide it.
+
+        Raises:
+            MllmError: it cannot read a picture.
+        """
+        if self.tree:
+            self.info = self.info.model_copy(update={"scored_in": "tree"})
+            return
+        answers = self.answer_ids(["yes", "no, not at all", "neither"])
+        exact = self.info.dtype == "float32" and self.info.quantization == "none"
+        same = exact
+        for talk in trials():
+            inputs = self._to_device(self._encode(talk).inputs)
+            with self._running():
+                whole = scoring.plain_scores(self.model, inputs, answers, self.turn_ends)
+                same = same and self._continues_like(whole, inputs, answers)
+        self.continues = same
+        way = "continued" if same else "plain"
+        self.info = self.info.model_copy(update={"scored_in": way})
+
+    def _continues_like(
+        self, whole: list[float], inputs: dict[str, Any], answers: list[list[int]]
+    ) -> bool:
+        try:
+            once = continuing.continued_scores(self.model, inputs, answers, self.turn_ends)
+        except FAILURES as error:
+            if hardware.is_out_of_memory(error):
+                raise
+            return False
+        return all(abs(a - b) <= SAME for a, b in zip(once, whole, strict=True))
+
     @contextmanager
     def _running(self) -> Iterator[None]:
         """One call at a time, no gradients, no chatter; memory errors say what to choose."""
@@ -278,10 +343,14 @@ class TransformersMllm:
         with at_work(), self.lock, short, loading.quiet(), torch.inference_mode():
             try:
                 yield
-            except BaseException:
+            except BaseException as error:
                 if self.prefixes is not None:
                     self.prefixes.clear()  # they may be what made the memory short
-                raise
+                if not isinstance(error, FAILURES) or hardware.is_out_of_memory(error):
+                    raise
+                raise MllmError(
+                    f"{self.info.id} failed at its forward pass: {first_line(error)}"
+                ) from error
 
     def _generate(
         self,
@@ -302,7 +371,7 @@ class TransformersMllm:
             grammar = self._grammar_maker().for_schema(schema)
             processors.append(grammar)
         cache, _, inputs = self._read_images(encoded)
-        options: dict[str, Any] = {} if cache is None else {"past_key_values": cache}
+        options = {} if cache is None else with_cache(cache)
         if temperature > 0:
             options |= {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         writer = _Writer(self.processor.tokenizer, self.ends, on_token)
@@ -373,7 +442,7 @@ class TransformersMllm:
             if name not in ("input_ids", "attention_mask")
         }
         # without the head: nobody asks for the logits
-        self.model.model(**self._to_device({**pictures, "input_ids": ids}), past_key_values=cache)
+        self.model.model(**self._to_device({**pictures, "input_ids": ids}), **with_cache(cache))
 
     def _grammar_maker(self) -> Grammars:
         if self._grammars is None:
@@ -381,6 +450,37 @@ class TransformersMllm:
             width = head.out_features if head is not None else self.text_config.vocab_size
             self._grammars = Grammars(self.processor.tokenizer, width, self.ends)
         return self._grammars
+
+
+def trials() -> list[Conversation]:
+    """Made-up questions to try a model with: about a picture, and in words alone."""
+    from PIL import Image
+
+    picture = Image.radial_gradient("L").resize((96, 72)).convert("RGB")
+    ask = {"type": "text", "text": "Is this a face?"}
+    return [
+        [{"role": "user", "content": [{"type": "image", "image": picture}, ask]}],
+        [{"role": "user", "content": [ask]}],
+    ]
+
+
+def _takes_pixels_alone(tower: Any, inputs: dict[str, Any]) -> bool:
+    """Whether a vision tower can be asked with tiles of pixels (…, 3, H, W) and nothing else.
+
+    Args:
+        tower: of the model.
+        inputs: what the image processor makes of a picture.
+    """
+    pixels = inputs["pixel_values"]
+    if pixels.ndim < 4 or pixels.shape[-3] != 3:
+        return False
+    taken = inspect.signature(tower.forward).parameters
+    others = [part for name, part in taken.items() if name != "pixel_values"]
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    if any(part.default is part.empty and part.kind not in kinds for part in others):
+        return False
+    # sizes say how much of a tile is padding, of which a single picture has none
+    return not (inputs.keys() & taken.keys()) - {"pixel_values", "image_sizes"}
 
 
 def mean(logs: Sequence[float]) -> float | None:
@@ -411,6 +511,14 @@ class _Recorder:
         self._take(row[-1])
         self.last = None
         return [float(value) for value in self.taken]
+
+
+class _ListenerError(Exception):
+    """What `on_token` raised: the caller's own, not a failure of the model."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _Writer:
@@ -447,4 +555,7 @@ class _Writer:
         if last or not text.endswith("\ufffd"):
             piece, self.text = text[len(self.text) :], text
             if piece and self.on_token is not None:
-                self.on_token(piece)
+                try:
+                    self.on_token(piece)
+                except Exception as error:
+                    raise _ListenerError(error) from error

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from kuleshov.tools.mllm.base import Conversation, Mllm
-from kuleshov.tools.mllm.local import loading
+from kuleshov.tools.mllm.local import loading, scoring
 from kuleshov.tools.mllm.local.encode import Encoded, clean
-from kuleshov.tools.mllm.local.prefix_cache import fork
+from kuleshov.tools.mllm.local.prefix_cache import fork, with_cache
 
 Question = tuple[Conversation, Sequence[str]]
 """A conversation that ends with the user's turn, and the answers to score."""
@@ -53,7 +53,7 @@ def packed_scores(mllm: Any, questions: Sequence[Question]) -> list[list[float]]
         for places in rows(asked, ids):
             several = slice(places.start, places.stop)
             cache = fork(kept, held, mllm.text_config)
-            scores += forest_scores(mllm.model, asked[several], ids[several], cache)
+            scores += forest_scores(mllm.model, asked[several], ids[several], cache, mllm.turn_ends)
     return scores
 
 
@@ -160,6 +160,7 @@ def forest_scores(
     questions: Sequence[Sequence[int]],
     answers: Sequence[Sequence[Sequence[int]]],
     cache: Any,
+    ends: Sequence[int] = (),
 ) -> list[list[float]]:
     """Log-likelihoods, in nats, of each question's answers after the cache; the cache grows.
 
@@ -168,6 +169,7 @@ def forest_scores(
         questions: token ids, at least one each, none of an image.
         answers: for each question token ids of its answers, end token included.
         cache: holds what all questions share.
+        ends: as `scoring.tree_scores` takes them.
     """
     import torch
 
@@ -200,8 +202,8 @@ def forest_scores(
             input_ids=torch.tensor([row], device=device),
             attention_mask=mask.to(device),
             position_ids=torch.tensor([positions], device=device),
-            past_key_values=cache,
             logits_to_keep=torch.tensor(keep, device=device),
+            **with_cache(cache),
         )
         .logits[0]
         .float()
@@ -210,7 +212,7 @@ def forest_scores(
     scores = []
     for of_question in wanted:
         values = [
-            float((logits[places, ids].double().cpu() - norms[places]).sum())
+            float((scoring.said_logits(logits[places], ids, ends) - norms[places]).sum())
             for places, ids in of_question
         ]
         scores.append(values)

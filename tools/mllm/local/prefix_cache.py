@@ -12,7 +12,9 @@ the kept tensors until it grows, and several conversations can fork from one ent
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
+from functools import cache as kept
 from typing import Any
 
 from kuleshov.tools.mllm.local.encode import Encoded, ImageSpan
@@ -28,6 +30,21 @@ class Entry:
     ids: list[int]
     images: list[ImageSpan]
     cache: Any
+
+
+@kept
+def cache_argument() -> str:
+    """What the installed transformers calls the key-value cache a model is given: from 5.24 on
+    ``cache``, before ``past_key_values``, which 5.40 no longer takes."""
+    from transformers import GenerationMixin
+
+    taken = inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
+    return "cache" if "cache" in taken else "past_key_values"
+
+
+def with_cache(cache: Any) -> dict[str, Any]:
+    """The argument by which a model or its `generate` is given a key-value cache."""
+    return {cache_argument(): cache}
 
 
 def can_fork(text_config: Any) -> bool:

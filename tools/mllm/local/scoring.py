@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kuleshov.tools.mllm.base import Conversation
-
-ASKED: Conversation = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
-"""Any question: an answer's tokens depend on how the template asks for it, not on what is asked."""
+from kuleshov.tools.mllm.local import turns
+from kuleshov.tools.mllm.local.prefix_cache import with_cache
 
 
 def answer_ids(processor: Any, answer: str, ends: Sequence[int]) -> list[int]:
@@ -24,17 +23,23 @@ def answer_ids(processor: Any, answer: str, ends: Sequence[int]) -> list[int]:
     Taken from the model's own template: the turn written out against the prompt for it. Where
     the two part before the prompt's end (LLaVA-OneVision writes ``assistant \\n`` in a past turn,
     ``assistant\\n`` to ask for one), the answer is found in what is left of the former. A template
-    that leaves the last turn open (LLaVA-1.5's) gets the tokenizer's end token.
+    that leaves the last turn open (LLaVA-1.5, GLM-4V) gets the end that `turns.turn_ends` finds.
 
     Args:
         processor: the model's.
         answer: cleaned text.
         ends: ids of the tokens that end a turn.
+
+    Raises:
+        MllmError: the template writes other than white space between the prompt and an answer, so
+            that the answer would be scored where it never stands (`turns.settle_thinking` mends
+            the processors of thinking models).
     """
+    turns.TurnForm.of(processor).check()
+    closing = turns.turn_ends(processor, ends)
     tokenizer = processor.tokenizer
-    told = [*ASKED, {"role": "assistant", "content": [{"type": "text", "text": answer}]}]
-    prompt = _ids(processor, ASKED, prompt=True)
-    whole = _ids(processor, told, prompt=False)
+    prompt = _ids(processor, turns.ASKED, prompt=True)
+    whole = _ids(processor, turns.answered(answer), prompt=False)
     shared = 0
     while shared < min(len(prompt), len(whole)) and prompt[shared] == whole[shared]:
         shared += 1
@@ -45,11 +50,11 @@ def answer_ids(processor: Any, answer: str, ends: Sequence[int]) -> list[int]:
             tokenizer.encode(answer, add_special_tokens=False),
         )
     for i, token in enumerate(rest):
-        if token in ends:
+        if token in closing or token in ends:
             return rest[: i + 1]
     while rest and not tokenizer.decode(rest[-1:]).strip():
         rest = rest[:-1]
-    return [*rest, ends[0]]
+    return [*rest, closing[0]]
 
 
 def _ids(processor: Any, conversation: Conversation, *, prompt: bool) -> list[int]:
@@ -127,8 +132,27 @@ def tree_mask(kept: int, tail: int, tree: Tree, dtype: Any) -> tuple[Any, list[i
     return mask.masked_fill(~allowed, torch.finfo(dtype).min), positions
 
 
+def said_logits(logits: Any, said: Sequence[int], ends: Sequence[int] = ()) -> Any:
+    """The logits (n,) float64 of the tokens that were said, last that of the answer's end.
+
+    Args:
+        logits: (n, V) float32, a row for every token said.
+        said: n token ids, the end token last.
+        ends: two or more tokens of which any ends an answer; their probabilities are summed in
+            the last row. Fewer: the end is the token that was said.
+    """
+    values = logits[range(len(said)), list(said)].cpu().double()
+    if len(ends) > 1:
+        values[-1] = logits[-1, list(ends)].logsumexp(-1).cpu().double()
+    return values
+
+
 def tree_scores(
-    model: Any, tail: Sequence[int], answers: Sequence[Sequence[int]], cache: Any
+    model: Any,
+    tail: Sequence[int],
+    answers: Sequence[Sequence[int]],
+    cache: Any,
+    ends: Sequence[int] = (),
 ) -> list[float]:
     """Log-likelihood of each answer, in nats, after the cache and `tail`; the cache grows.
 
@@ -137,6 +161,8 @@ def tree_scores(
         tail: at least one token, none of an image.
         answers: token ids with the end token.
         cache: a cache with the tokens before `tail`; it holds the answers' tokens afterwards.
+        ends: where the template does not tell which, the tokens that may end an answer
+            (`turns.turn_ends`): the score is of the answer with any of them.
     """
     import torch
 
@@ -148,8 +174,8 @@ def tree_scores(
         input_ids=torch.tensor([row], device=device),
         attention_mask=mask.to(device),
         position_ids=torch.tensor([positions], device=device),
-        past_key_values=cache,
         logits_to_keep=torch.arange(len(tail) - 1, len(row), device=device),
+        **with_cache(cache),
     ).logits[0]
     # row 0 is the conversation's last token, which predicts every first token
     rows = [[0, *(node + 1 for node in path)] for path in tree.paths]
@@ -157,29 +183,60 @@ def tree_scores(
     tokens = torch.tensor([token for ids in answers for token in ids], device=device)
     # the distribution over the vocabulary is never written out: its normaliser is enough
     total = torch.stack([part.float().logsumexp(-1) for part in logits])
-    logs = (logits[said, tokens].float() - total[said]).double().cpu()
+    wanted = logits[said, tokens].float()
+    if len(ends) > 1:
+        last = torch.tensor([len(ids) for ids in answers], device=device).cumsum(0) - 1
+        wanted[last] = logits[said[last]][:, list(ends)].float().logsumexp(-1)
+    logs = (wanted - total[said]).cpu().double()
     return [float(part.sum()) for part in logs.split([len(places) for places in rows])]
 
 
 def plain_scores(
-    model: Any, inputs: dict[str, Any], answers: Sequence[Sequence[int]]
+    model: Any, inputs: dict[str, Any], answers: Sequence[Sequence[int]], ends: Sequence[int] = ()
 ) -> list[float]:
     """The same numbers by one whole forward an answer: slow, and right for any model."""
-    import torch
 
     some = "logits_to_keep" in inspect.signature(model.forward).parameters
     scores = []
     for ids in answers:
-        row = dict(inputs)
-        added = torch.tensor([list(ids)], device=row["input_ids"].device)
-        row["input_ids"] = torch.cat([row["input_ids"], added], dim=1)
-        row["attention_mask"] = torch.ones_like(row["input_ids"])
-        for name in ("token_type_ids", "mm_token_type_ids"):
-            if name in row:
-                row[name] = torch.cat([row[name], torch.zeros_like(added)], dim=1)
+        row = lengthened(inputs, ids)
         # all rows of logits of a long conversation would take a gigabyte
         keep = {"logits_to_keep": len(ids) + 1} if some else {}
-        logits = model(**row, **keep, use_cache=False).logits[0, -len(ids) - 1 : -1]
-        logs = logits.float().log_softmax(-1).cpu()
-        scores.append(float(logs[range(len(ids)), list(ids)].double().sum()))
+        logits = model(**row, **keep, use_cache=False).logits[0, -len(ids) - 1 : -1].float()
+        logs = said_logits(logits, ids, ends) - logits.logsumexp(-1).cpu().double()
+        scores.append(float(logs.sum()))
     return scores
+
+
+def lengthened(inputs: dict[str, Any], ids: Sequence[int]) -> dict[str, Any]:
+    """The inputs of a prompt (one row) with an answer's tokens behind it.
+
+    Whatever has an entry a token grows with it: masks, kinds of tokens, what each token may see of
+    the pictures (Mllama's `cross_attention_mask`). The prompt ends in text, so an answer's token
+    is as the last one of the prompt.
+    """
+    import torch
+
+    length = inputs["input_ids"].shape[1]
+    row = dict(inputs)
+    for name, value in inputs.items():
+        if not _by_token(name, value, length):
+            continue
+        if name == "input_ids":
+            more = torch.tensor([list(ids)], device=value.device, dtype=value.dtype)
+        else:
+            more = value[:, -1:].expand(-1, len(ids), *value.shape[2:])
+        if name == "position_ids":
+            steps = torch.arange(1, len(ids) + 1, device=value.device, dtype=value.dtype)
+            more = more + steps.view(1, -1, *[1] * (value.ndim - 2))
+        row[name] = torch.cat([value, more], dim=1)
+    return row
+
+
+def _by_token(name: str, value: Any, length: int) -> bool:
+    """Whether an input has one entry a token, and does not only happen to be as long."""
+    if not hasattr(value, "shape") or len(value.shape) < 2 or tuple(value.shape[:2]) != (1, length):
+        return False
+    # pictures and sound are not told by their length: Gemma 4's patches may be as many as tokens
+    of_picture = ("pixel_", "image_position", "image_grid", "video_", "input_features", "spatial_")
+    return name.endswith(("_ids", "_mask")) and not name.startswith(of_picture)

@@ -59,8 +59,18 @@ def test_bfloat16_where_the_cpu_is_fast_at_it(
     assert hardware.choose_dtype("fp16", "cpu") == "float16"
 
 
-def test_the_cpu_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert hardware._cpu_has_bfloat16() is bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+@pytest.mark.parametrize(
+    ("instructions", "fast"),
+    [([], False), (["_is_avx512_bf16_supported"], True), (["_is_amx_tile_supported"], True)],
+)
+def test_the_cpu_is_asked_for_its_instructions(
+    instructions: list[str], fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not oneDNN, which says yes to every AVX-512 and emulates."""
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name in instructions)
+    assert hardware.choose_dtype(None, "cpu") == ("bfloat16" if fast else "float32")
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
