@@ -79,12 +79,32 @@ GLM = (
     + _PARTS.replace("IMAGE", "<|begin_of_image|><|image|><|end_of_image|>")
     + "{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
 )
+GLM_THINKING = (
+    "[gMASK]<sop>{% for message in messages %}{% if message['role'] == 'user' %}<|user|>\n"
+    + _PARTS.replace("IMAGE", "<|begin_of_image|><|image|><|end_of_image|>")
+    + "{{ '/nothink' if enable_thinking is defined and not enable_thinking else '' }}"
+    "{% else %}{{ '<|assistant|>\n<think></think>\n' + message['content'][0]['text'] }}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}"
+    "{{ '<think></think>\n' if enable_thinking is defined and not enable_thinking else '' }}"
+    "{% endif %}"
+)
+"""GLM-4.6V's form: thinking is switched off in the question and in the prompt."""
+
 GEMMA = (
     "{{ bos_token }}{% for message in messages %}"
     "{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else 'user') + '\n' }}"
     + _PARTS.replace("IMAGE", "<start_of_image>").replace("part['text']", "part['text'] | trim")
     + "<end_of_turn>\n{% endfor %}"
     "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
+)
+GEMMA4 = (
+    "{{ bos_token }}{% if enable_thinking | default(false) %}"
+    "{{ '<|turn>system\n<|think|><turn|>\n' }}{% endif %}{% for message in messages %}"
+    "{{ '<|turn>' + ('model' if message['role'] == 'assistant' else 'user') + '\n' }}"
+    + _PARTS.replace("IMAGE", "<|image|>").replace("part['text']", "part['text'] | trim")
+    + "<turn|>\n{% endfor %}{% if add_generation_prompt %}{{ '<|turn>model\n' }}"
+    "{% if not enable_thinking | default(false) %}{{ '<|channel>thought\n<channel|>' }}{% endif %}"
+    "{% endif %}"
 )
 LLAMA = (
     "{{ bos_token }}{% for message in messages %}"
@@ -465,6 +485,44 @@ def lfm2_vl(template: str | None) -> tuple[Any, Any, Any]:
     return hf.Lfm2VlForConditionalGeneration(config), processor, None
 
 
+def gemma4(template: str | None) -> tuple[Any, Any, Any]:
+    """Layers that share keys and values; a closed thought that only the prompt has."""
+    import transformers as hf
+
+    named = {"image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>"}
+    named |= {"audio_token": "<|audio|>", "boa_token": "<|audio>", "eoa_token": "<audio|>"}
+    special = ("<pad>", "<eos>", "<bos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>")
+    special = (*special, *named.values(), "<|video|>", "<|think|>")
+    words = tokenizer(special, eos="<eos>", pad="<pad>", bos="<bos>", named=named)
+    kinds = ["sliding_attention", "full_attention"] * 2
+    layers = {"num_hidden_layers": 4, "layer_types": kinds, "sliding_window": 16}
+    layers |= {"num_kv_shared_layers": 2, "head_dim": 8, "global_head_dim": 16}
+    layers |= {"vocab_size_per_layer_input": len(words) + 16, "hidden_size_per_layer_input": 8}
+    tower = {key: value for key, value in seeing(patch_size=16).items() if key != "image_size"}
+    tower |= {"num_key_value_heads": 2, "head_dim": 16, "pooling_kernel_size": 3}
+    config = hf.Gemma4Config(
+        text_config=text(words, initializer_range=0.1, **layers),
+        vision_config=tower | {"position_embedding_size": 256},
+        audio_config=None,
+        image_token_id=words.image_token_id,
+        boi_token_id=words.boi_token_id,
+        eoi_token_id=words.eoi_token_id,
+        video_token_id=words.convert_tokens_to_ids("<|video|>"),
+        audio_token_id=words.audio_token_id,
+        boa_token_id=words.boa_token_id,
+        eoa_token_index=words.eoa_token_id,
+    )
+    processor = hf.Gemma4Processor(
+        hf.Gemma4AudioFeatureExtractor(),
+        hf.Gemma4ImageProcessor(max_soft_tokens=70),
+        words,
+        hf.Gemma4VideoProcessor(),
+        image_seq_length=70,
+        chat_template=template or GEMMA4,
+    )
+    return hf.Gemma4ForConditionalGeneration(config), processor, ["<eos>", "<turn|>"]
+
+
 def pixtral(template: str | None) -> tuple[Any, Any, Any]:
     """A LLaVA by its type, with a tower that was trained on several pictures."""
     import transformers as hf
@@ -502,6 +560,7 @@ MAKE: dict[str, Callable[[str | None], tuple[Any, Any, Any]]] = {
         mllama,
         glm4v,
         lfm2_vl,
+        gemma4,
         pixtral,
     )
 }

@@ -16,10 +16,13 @@ import torch
 import zoo_models
 from tiny_models import assistant, picture, user
 
+from kuleshov import Agent, Settings
 from kuleshov.tools import mllm as mllms
 from kuleshov.tools.mllm import MllmError
 from kuleshov.tools.mllm.local import continuing, scoring
 from kuleshov.tools.mllm.local.model import TransformersMllm
+
+from parts import SMILE, HandFaces, face
 
 pytestmark = pytest.mark.filterwarnings("error::FutureWarning")
 
@@ -189,6 +192,27 @@ def test_a_thought_that_is_always_open_is_closed_as_the_template_does(
 
 
 @pytest.mark.parametrize(
+    ("switch", "mode"),
+    [("", "off"), ("is defined and not enable_thinking", "closed")],
+    ids=["switched", "no switch"],
+)
+def test_a_thought_that_only_answers_are_written_with(
+    switch: str, mode: str, checkpoint: Checkpoint
+) -> None:
+    """GLM-4.6V's prompt has an empty thought, GLM-4.1V's has none and its answers have one."""
+    template = zoo_models.GLM_THINKING
+    if switch:
+        template = template.replace(f"enable_thinking {switch}", "false")
+    folder = checkpoint("glm4v", template)
+    opening = "<think></think>\n" if switch else None
+    model, reference = load(folder), Reference(folder, "glm4v", opening)
+    assert model.info.thinking == mode
+    for talk in talks():
+        expected = [reference.score(talk, label) for label in LABELS]
+        assert model.score(talk, LABELS) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
     ("opening", "past"),
     [
         (zoo_models.ALWAYS, ""),  # past turns are written without their thoughts
@@ -258,6 +282,23 @@ def test_any_end_counts_where_the_template_tells_none(kind: str, checkpoint: Che
             expected.append(float(torch.tensor(several).double().logsumexp(0)))
         assert model.score(talk, LABELS) == pytest.approx(expected, abs=1e-4)
         assert model.score_many([(talk, LABELS)] * 2) == [pytest.approx(expected, abs=1e-4)] * 2
+
+
+# ------------------------------------------------------------------- the agent
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("qwen3_5", "off"), ("mllama", "none")])
+def test_a_reading_rests_on_the_model_and_the_record_says_how(
+    kind: str, mode: str, checkpoint: Checkpoint
+) -> None:
+    agent = Agent(load(checkpoint(kind)), HandFaces(face(SMILE)), Settings.load(max_new_tokens=48))
+    read = agent.infer(picture(3, (200, 150)))
+    assert read.provenance.mllm["thinking"] == mode
+    assert read.provenance.mllm["scored_in"] == "continued"
+    (person,) = read.people
+    assert person.emotions is not None
+    assert person.emotions.fusion == "bayes"
+    assert not [gap for gap in read.gaps if "failed" in gap.reason or gap.step == "weigh"]
 
 
 # ------------------------------------------------------------------- what fails
