@@ -15,12 +15,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from kuleshov.tools.errors import first_line
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, MllmInfo
 from kuleshov.tools.mllm.local import loading, scoring
 from kuleshov.tools.mllm.local.batch_cache import Layers, SlotCache, even_rows, step
 from kuleshov.tools.mllm.local.encode import Encoded
-from kuleshov.tools.mllm.local.model import LONG_TAIL, TransformersMllm, mean
+from kuleshov.tools.mllm.local.model import FAILURES, LONG_TAIL, TransformersMllm, mean
 from kuleshov.tools.mllm.local.packing import Question
 from kuleshov.tools.mllm.local.segments import Piece, PieceStore, cache_of, pieces
 from kuleshov.tools.process import at_work, check_own, generation
@@ -362,9 +363,13 @@ class BatchedMllm:
         self._cache = SlotCache(exact=self.exact, rows=self._even)
 
     def _told(self, error: BaseException) -> BaseException:
-        if not hardware.is_out_of_memory(error):
-            return error
         info = self.info
+        if not hardware.is_out_of_memory(error):
+            if not isinstance(error, FAILURES):
+                return error
+            told = MllmError(f"{info.id} failed to compute: {first_line(error)}")
+            told.__cause__ = error
+            return told
         told = MllmError(
             f"{info.id} ran out of memory on {info.device}; "
             f"{hardware.advice(info.id, info.device, info.quantization)}."

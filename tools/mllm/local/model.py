@@ -198,7 +198,7 @@ class TransformersMllm:
         found = []
         for image in images:
             picture = rgb(image)
-            with self.lock, loading.quiet():
+            with self.lock, loading.quiet(), self._telling("prepare what it is shown"):
                 inputs = dict(self.processor.image_processor(picture, return_tensors="pt"))
             with self._running():
                 found.append(self._seen(self._to_device(inputs)).float().cpu())
@@ -265,12 +265,19 @@ class TransformersMllm:
     def _encode(self, conversation: Conversation) -> Encoded:
         check_own(self._born, self.info.id, forks=self.forks)  # before the lock
         cleaned = clean(conversation, self.controls)
-        with (
-            at_work(),
-            self.lock,
-            loading.quiet(),
-        ):  # a fast tokenizer cannot be used by two threads
+        # a fast tokenizer cannot be used by two threads
+        with at_work(), self.lock, loading.quiet(), self._telling("prepare what it is shown"):
             return encode(self.processor, cleaned, trace_images=self.prefixes is not None)
+
+    @contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        """What the code of a model or its processor raises is told as an MllmError."""
+        try:
+            yield
+        except FAILURES as error:
+            if hardware.is_out_of_memory(error):
+                raise
+            raise MllmError(f"{self.info.id} failed to {what}: {first_line(error)}") from error
 
     def _room(self, encoded: Encoded, at_least: int = 1) -> int:
         """Tokens left for the answer. Raises MllmError if the conversation leaves too few."""
@@ -342,15 +349,12 @@ class TransformersMllm:
         )
         with at_work(), self.lock, short, loading.quiet(), torch.inference_mode():
             try:
-                yield
-            except BaseException as error:
+                with self._telling("compute"):
+                    yield
+            except BaseException:
                 if self.prefixes is not None:
                     self.prefixes.clear()  # they may be what made the memory short
-                if not isinstance(error, FAILURES) or hardware.is_out_of_memory(error):
-                    raise
-                raise MllmError(
-                    f"{self.info.id} failed at its forward pass: {first_line(error)}"
-                ) from error
+                raise
 
     def _generate(
         self,

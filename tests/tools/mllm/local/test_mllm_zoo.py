@@ -313,10 +313,16 @@ def test_a_model_that_cannot_read_a_picture_is_refused_when_loaded(
         raise AttributeError("'Output' object has no attribute 'image_outputs'")
 
     monkeypatch.setattr(Qwen, "forward", broken)
-    with pytest.raises(
-        MllmError, match=r"qwen2_5_vl.* failed at its forward pass: 'Output' object"
-    ):
+    with pytest.raises(MllmError, match=r"qwen2_5_vl.* failed to compute: 'Output' object"):
         load(checkpoint("qwen2_5_vl"))
+
+
+def test_a_picture_that_a_processor_refuses_is_told(checkpoint: Checkpoint) -> None:
+    model, strip = load(checkpoint("qwen2_5_vl")), picture(1, (900, 3))
+    with pytest.raises(MllmError, match=r"failed to prepare what it is shown: .*aspect ratio"):
+        model.score([user(strip, "which emotion?")], LABELS)
+    with pytest.raises(MllmError, match=r"failed to prepare what it is shown: .*aspect ratio"):
+        model.features([strip])
 
 
 def test_a_missing_package_names_its_extra(
