@@ -22,7 +22,7 @@ from kuleshov.asking.examples import Album, Examples
 from kuleshov.asking.gate import ReadingRun
 from kuleshov.asking.parts import Crew, plain
 from kuleshov.asking.progress import Pace
-from kuleshov.evidence import people, temperatures
+from kuleshov.evidence import fusion, observer, people, temperatures
 from kuleshov.graph import builder
 from kuleshov.settings import Settings
 from kuleshov.tools import collector, process
@@ -37,6 +37,7 @@ from kuleshov.tools.media.transcript import Cue
 from kuleshov.tools.mllm.base import Mllm
 from kuleshov.tools.mllm.endpoint import Limits
 from kuleshov.tools.speech import Recogniser
+from kuleshov.tools.types import EmotionScores
 from kuleshov.types import Inference
 
 if TYPE_CHECKING:
@@ -142,6 +143,8 @@ class Agent:
         if weight is None:
             weight = mllm.info.context_weight
         fitted = temperatures.load(settings.calibration) if settings.calibration else None
+        weights, of_weights = observer.read_observer(settings.observer)
+        prior, prior_source = _prior(faces, labels)
         self.settings = settings
         album = Album()
         if like is not None and faces is like.crew.faces:
@@ -157,6 +160,9 @@ class Agent:
             labels=labels,
             strategy=fusion_choice.choose(settings, labels, faces, mllm, family),
             context_weight=weight,
+            observer=weights,
+            prior=prior,
+            prior_source=prior_source,
             writer=writer.Writer(family, mllm.info, labels),
             scheme=scheme,
             speech=speech,
@@ -171,6 +177,7 @@ class Agent:
                 "label_set": labels.model_dump(mode="json"),
                 "examples": shots.provenance() if shots else None,
                 "scheme": scheme.facts if scheme else None,
+                "observer": of_weights,
                 "calibration": fitted.model_dump(mode="json", by_alias=True) if fitted else None,
                 "seed": settings.seed,
                 "versions": versions(),
@@ -183,6 +190,8 @@ class Agent:
         if like is not None:
             self.crew.desk, self.crew.born = like.crew.desk, like.crew.born
             self._loaded = like._loaded and faces is like.crew.faces
+        if self.crew.strategy == "people":
+            weights.check_labels(labels.names, settings.observer)
         if fitted is not None:
             fitted.check_labels(labels, settings.calibration or "")
             fitted.check(self.crew.provenance, settings.calibration or "")
@@ -225,6 +234,7 @@ class Agent:
             examples.read(chosen.examples, labels)
         if chosen.scheme:
             Scheme.load(chosen.scheme)
+        observer.read_observer(chosen.observer)
         if chosen.calibration:
             temperatures.load(chosen.calibration).check_labels(labels, chosen.calibration)
         tool = face_tools.entry(chosen.faces, chosen.paths, chosen.tool_timeout_s)
@@ -675,3 +685,17 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _prior(faces: FaceTool, labels: LabelSet) -> tuple[dict[str, float] | None, str]:
+    """p(e) that the face tool brings along, over the labels, and where it is from."""
+    info = faces.info
+    if info.prior is None:
+        return None, f"uniform: {info.name} does not say what it was trained on"
+    shares = EmotionScores(
+        labels=info.label_set or "", probabilities=info.prior, method=info.prior_source or info.name
+    )
+    found, why = fusion.onto(shares, labels) if labels.names else (None, "no list of labels")
+    if found is None:
+        return None, f"uniform: {why}"
+    return dict(found.probabilities), f"{info.name}: {found.method}"

@@ -25,7 +25,7 @@ from kuleshov.settings_files import MOST_PIXELS, Layer
 from kuleshov.tools.errors import KuleshovError, first_line, nearest
 from kuleshov.types import SettingsFile
 
-Fusion = Literal["auto", "text", "bayes", "face", "context", "mllm"]
+Fusion = Literal["auto", "people", "text", "bayes", "face", "context", "mllm"]
 
 
 class Settings(BaseSettings):
@@ -46,10 +46,19 @@ class Settings(BaseSettings):
     )
     labels: str = Field("ekman-7", description="label set, 'free', or a .toml file")
     fusion: Fusion = Field(
-        "auto", description="auto: bayes where the tool gives expressions, else text"
+        "auto", description="auto: people where the tool gives expressions, else text"
+    )
+    observer: str | None = Field(
+        None,
+        description="fusion people: the weights of `kuleshov integrate`, an observer.toml; None: "
+        "fitted to Ong et al. (2015)",
     )
     context_weight: float | None = Field(
-        None, ge=0, le=1, description="weight of the scene reading in bayes; None: by model"
+        None,
+        ge=0,
+        le=1,
+        description="bayes: weight of the scene reading, None: by model; people: times what a "
+        "context weighs",
     )
     prompts: Literal["auto", "brief", "full", "review"] = Field(
         "auto", description="auto: by model"

@@ -126,6 +126,7 @@ HARMLESS: dict[str, Callable[[Any], bool]] = {
     "tool_timeout_s": _any,
     "labels": _any,
     "fusion": _any,
+    "observer": _any,  # a table of numbers
     "context_weight": _any,
     "prompts": _any,
     "examples": _any,

@@ -116,17 +116,56 @@ class Judgement(Record):
         "from both (never the fused reading, which is the person's `emotions`)"
     )
     source: str | None = Field(None, description="who judged: faces:TOOL or mllm")
+    part: Literal["told", "seen"] | None = Field(
+        None,
+        description="context: read from what was told alone, or from what the model saw alone; "
+        "None: from all of it",
+    )
     emotions: EmotionScores | None = None
     unanswered: str | None = Field(None, description="why there is no distribution")
+
+
+class CueWeight(Record):
+    """What a cue weighed in a fused reading: p(e) ∝ Π p(e | cue) ^ (weight / temperature)."""
+
+    cue: Literal["face", "context"]
+    part: Literal["told", "seen"] | None = Field(
+        None, description="of the context: what was told, what a small model saw; None: all of it"
+    )
+    weight: float = Field(ge=0, description="exponent")
+    temperature: float = Field(
+        1.0, gt=0, description="brings the cue to the scale that the weights were fitted on"
+    )
+    why: str = Field(description="what weight and temperature rest on")
+
+
+class FusedScores(EmotionScores):
+    fusion: str = Field(description="strategy: people, text, bayes, face, context or mllm")
+    context_weight: float | None = Field(
+        None, ge=0, le=1, description="bayes: exponent of the context over the prior"
+    )
+    observer: str | None = Field(
+        None, description="people: the fitted observer; all of it stands in the provenance"
+    )
+    cues: tuple[CueWeight, ...] = Field((), description="people: what each cue weighed")
+    prior: dict[str, float] | None = Field(
+        None, description="bayes: the p(e) divided by; None: uniform, or not divided by one"
+    )
+    prior_source: str | None = Field(None, description="bayes: where the prior is from")
 
 
 class Influence(Record):
     """How far the context moved the reading of a face.
 
-    Divergences are Jensen-Shannon to base 2, 0 (the same) to 1 (nothing in common). The index is
-    JS(face, both) / (JS(face, both) + JS(context, both)): 0 where both together read as the face
-    alone does, 1 where they read as the context alone does; None where a reading is missing, or
-    where all agree so that there is nothing to share out.
+    Face, context and both are readings of the model, asked in the same way. The shift is signed:
+    how far the reading of both lies from that of the face alone in the direction of the context
+    alone, in log-odds (nats): the projection of the centred log-ratios' difference (Aitchison 1986)
+    onto that direction. `shift_whole` is the shift that would reach the context; the shift is
+    negative where the context pushes away from itself. Divergences are Jensen-Shannon to base 2, 0
+    (the same) to 1 (nothing in common). The index is JS(face, both) / (JS(face, both) +
+    JS(context, both)): 0 where both together read as the face alone does, 1 where they read as the
+    context alone does. Shift and index are None where a reading is missing, and where face and
+    context do not part, so that there is nothing to move between.
     """
 
     face: EmotionScores | None = None
@@ -134,8 +173,16 @@ class Influence(Record):
     both: EmotionScores | None = Field(None, description="the two together; `both_is` says how")
     both_is: Literal["fused", "model"] | None = Field(
         None,
-        description="fused: face and context combined by a rule (fusion bayes); model: what the "
-        "model says when it is shown both; None: a record from before this was told",
+        description="model: what the model says when it is shown both; fused: face and context "
+        "combined by a rule (records of older versions); None: a record from before this was told",
+    )
+    computed: FusedScores | None = Field(
+        None, description="computed from the two alone by a rule; never a reading of both"
+    )
+    shift: float | None = Field(None, description="of both towards the context, log-odds, nats")
+    shift_computed: float | None = Field(None, description="the same of `computed`")
+    shift_whole: float | None = Field(
+        None, ge=0, description="the shift from face alone to context alone, log-odds, nats"
     )
     js_face_context: float | None = Field(None, ge=0, le=1)
     js_face_both: float | None = Field(None, ge=0, le=1)
@@ -208,11 +255,6 @@ class FaceContexts(Record):
     after: str | None = Field(None, description="what may follow")
     after_evidence: tuple[int, ...] = ()
     untold: str | None = Field(None, description="why before and after are missing")
-
-
-class FusedScores(EmotionScores):
-    fusion: str = Field(description="strategy: text, bayes, face, context or mllm")
-    context_weight: float | None = Field(None, ge=0, le=1)
 
 
 class Moment(Record):
@@ -313,6 +355,11 @@ class Provenance(Record):
         description="clips: what recognised the words (model, revision, SHA-256, version is that "
         "of transformers) and `heard`: lines (None: it could not hear), language, until when, "
         "stretches left out; None: not asked for",
+    )
+    observer: dict[str, Any] | None = Field(
+        None,
+        description="the fitted observer of fusion people: weights, source, command, file and its "
+        "SHA-256; None: nothing was weighed by one",
     )
     calibration: dict[str, Any] | None = Field(
         None, description="the fitted temperatures and what they were fitted on"

@@ -23,7 +23,7 @@ from kuleshov.output.terminal import FAILED, OK, console, say
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet
 
-DEFAULT = ("face", "context", "bayes", "text", "majority", "chance")
+DEFAULT = ("face", "context", "people", "text", "majority", "chance")
 OWN_WORDS = ("text",)  # where people answered in words, and where the labels are the model's own
 MOST_SHOTS = 64  # as the setting allows
 NOT_EXCLUSIVE = ("context", "text", "majority", "chance")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,10 @@ class Target:
     votes: label to the number of votes or its share; at least one above 0.
     valence, arousal: −1…1, whatever the data set's own scale (`rescaled`).
     text: a description.
+    face_votes, context_votes: as votes, of people who saw the face alone, the context alone, where
+        `votes` are of people who saw both.
+    halves: splits of the judges in two: by condition (face, context, both) the shares of either
+        half; they say how well people predict people.
     """
 
     label: str | None = None
@@ -31,6 +35,9 @@ class Target:
     valence: float | None = None
     arousal: float | None = None
     text: str | None = None
+    face_votes: Mapping[str, float] | None = None
+    context_votes: Mapping[str, float] | None = None
+    halves: tuple[Mapping[str, Sequence[Mapping[str, float]]], ...] | None = None
 
     def __post_init__(self) -> None:
         if all(part is None for part in vars(self).values()):
@@ -39,12 +46,11 @@ class Target:
             value = getattr(self, name)
             if value is not None and not -1 <= value <= 1:
                 raise ValueError(f"{name} must lie in −1…1 but is {value}")
-        if self.votes is not None:
-            numbers = list(self.votes.values())
-            if not sum(numbers) > 0 or any(n < 0 or not math.isfinite(n) for n in numbers):
-                raise ValueError(
-                    f"votes must be numbers from 0, one above it, but got {self.votes}"
-                )
+        for votes in (self.votes, self.face_votes, self.context_votes):
+            numbers = [] if votes is None else list(votes.values())
+            bad = any(n < 0 or not math.isfinite(n) for n in numbers)
+            if votes is not None and (bad or not sum(numbers) > 0):
+                raise ValueError(f"votes must be numbers from 0, one above it, but got {votes}")
 
     @property
     def distribution(self) -> dict[str, float] | None:

@@ -20,13 +20,13 @@ def choose(settings: Settings, labels: LabelSet, faces: FaceTool, mllm: Mllm, fa
     pairs, _ = mappings.correspondence(faces.info.label_set or "", scored, labels)
     covered = labels.mode == "single" and pairs is not None
     if settings.fusion == "auto":
-        return "bayes" if covered else "text"
-    if settings.fusion in ("bayes", "face") and labels.mode == "multi":
+        return "people" if covered else "text"
+    if settings.fusion in ("people", "bayes", "face") and labels.mode == "multi":
         raise KuleshovError(
             f"fusion {settings.fusion!r} needs labels that exclude one another, as a face tool's "
             f"do, and the labels of {labels.name} do not: use --fusion text."
         )
-    if settings.fusion in ("bayes", "face") and not covered:
+    if settings.fusion in ("people", "bayes", "face") and not covered:
         raise KuleshovError(
             f"fusion {settings.fusion!r} needs a face tool that scores every label of "
             f"{labels.name}; {faces.info.name} scores "

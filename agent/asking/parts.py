@@ -13,6 +13,7 @@ from kuleshov.asking.coding.scheme import Scheme
 from kuleshov.asking.desk import Desk
 from kuleshov.asking.examples import Album, Examples
 from kuleshov.asking.gate import Priors
+from kuleshov.evidence.observer import Observer
 from kuleshov.settings import Settings
 from kuleshov.tools import process
 from kuleshov.tools.faces.base import FaceTool
@@ -36,6 +37,9 @@ class Crew:
     labels: LabelSet
     strategy: str
     context_weight: float
+    observer: Observer
+    prior: dict[str, float] | None
+    prior_source: str
     writer: asking_writer.Writer
     provenance: Plain
     examples: Examples | None = None
@@ -46,6 +50,11 @@ class Crew:
     desk: Desk = field(default_factory=Desk)
     priors: Priors = field(default_factory=Priors)
     born: int = field(default_factory=process.generation)
+
+    @property
+    def seeing(self) -> float:
+        """How far what the model sees of a scene is to be trusted, 0-1; below 1: a small model."""
+        return min(1.0, self.mllm.info.context_weight)
 
     def check_own(self) -> None:
         """Raises KuleshovError where it cannot be used in this process, a fork of its own."""

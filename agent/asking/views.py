@@ -8,8 +8,9 @@ has seen what the other goes by.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from kuleshov.asking import images
 from kuleshov.asking import writer as asking_writer
@@ -20,6 +21,9 @@ from kuleshov.tools.media.types import Picture
 from kuleshov.tools.mllm.base import Conversation
 from kuleshov.tools.types import Face
 from kuleshov.types import Condition, Evidence, Plain
+
+TOLD = ("user", "transcript", "speech")
+"""Sources of what is said of a context, or in it; the rest is seen or measured."""
 
 
 class Shown:
@@ -40,17 +44,19 @@ class Shown:
         if crew.examples is not None:
             self.shots = [crew.examples.by_id[name] for name in state.get("shots", [])]
 
+    def with_crew(self, crew: Crew) -> Shown:
+        """The same, for the model asked in another way."""
+        other = copy.copy(self)
+        other.crew = crew
+        return other
+
     def items(self, condition: Condition) -> list[Evidence]:
         """The evidence that counts under a condition, with the record's numbers."""
         if condition == "both":
             return self.evidence
         if condition == "face":
             return [item for item in self.evidence if item.source.startswith("faces:")]
-        told = [
-            item
-            for item in self.evidence
-            if item.source in ("user", "transcript", "speech") or item.kind == "before"
-        ]
+        told = [item for item in self.evidence if item.source in TOLD or item.kind == "before"]
         if self.crew.writer.family == "full":
             return told
         if self.covered is not None:
@@ -72,6 +78,28 @@ class Shown:
         whole, crop = self.pictures(condition)
         number = self.number if crop is not None else None
         return self._after_shots(writer.direct(whole, crop, number, local, labels))
+
+    @property
+    def told(self) -> list[Evidence]:
+        """What the context is said to be: by the user, or by the words of a clip."""
+        return [item for item in self.items("context") if item.source in TOLD]
+
+    def part(self, part: Literal["told", "seen"], labels: Sequence[str]) -> Conversation | None:
+        """As the condition context, with what was told alone, or what is seen alone.
+
+        What is told goes beside a blank picture. None where there is nothing to go by.
+        """
+        items, told = self.items("context"), self.told
+        if part == "seen":
+            items = [item for item in items if item not in told]
+            whole, crop = self.pictures("context")
+        else:
+            items, whole, crop = told, images.blank(), None
+        if not items:
+            return None
+        local, _ = asking_writer.numbered(items)
+        number = self.number if crop is not None else None
+        return self._after_shots(self.crew.writer.direct(whole, crop, number, local, labels))
 
     def expression(self, labels: Sequence[str]) -> Conversation | None:
         """The model as a facial-expression tool: the face alone and no evidence."""

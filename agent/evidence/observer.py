@@ -12,12 +12,14 @@ outcome to one power changes none of a, b and c.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -45,6 +47,13 @@ class Observer(Record):
         None, description="p(e) by label; None: none was fitted, and prior_weight is 0"
     )
     lapse: float = Field(0.0, ge=0, lt=1, description="share of judgements that are any label")
+    floor: float = Field(
+        FLOOR,
+        gt=0,
+        lt=0.5,
+        description="least share of a label in the face and context judgements it was fitted to: "
+        "a cue that is surer than that counts as that sure",
+    )
     labels: tuple[str, ...] = Field((), description="what the judges rated")
     judgements: int = Field(ge=1, description="judgements that it was fitted to")
     raters: int | None = Field(None, ge=1)
@@ -66,21 +75,74 @@ class Observer(Record):
         Raises:
             ValueError: the labels differ, or a prior was fitted that does not name them all.
         """
-        if set(face) != set(context):
+        return self.combine_cues(face, [context], [1.0])
+
+    def check_labels(self, names: Sequence[str], file: str | None = None) -> None:
+        """Raises KuleshovError where a prior was fitted that does not name all the labels."""
+        missing = [name for name in names if self.prior is not None and name not in self.prior]
+        if missing:
+            raise KuleshovError(
+                f"the observer {file or self.name} knows no prior of {', '.join(missing)}; use "
+                "labels that it was fitted to, or an observer without a prior."
+            )
+
+    def exponents(self, shares: Sequence[float]) -> tuple[float, list[float], float]:
+        """What face and contexts weigh where contexts count by shares, 1 a full context.
+
+        The face and the contexts weigh as a : b · share; together they weigh as the observer's
+        two cues do, or as little more than the face alone where there is little context. So a
+        context that counts nothing leaves the face as it is, a single one that counts fully is
+        the fitted rule, and agreement of several sharpens no more than that of two.
+
+        Returns:
+            the exponents of the face and of each context, and the part of the fitted rule, 0-1.
+        """
+        part = min(1.0, sum(shares))
+        given = self.context_weight * sum(shares)
+        whole = 1 - part + part * (self.face_weight + self.context_weight)
+        total = self.face_weight + given
+        scale = whole / total if total else 0.0
+        contexts = [scale * self.context_weight * share for share in shares]
+        return (scale * self.face_weight if part else 1.0), contexts, part
+
+    def combine_cues(
+        self,
+        face: Mapping[str, float],
+        contexts: Sequence[Mapping[str, float]],
+        shares: Sequence[float],
+    ) -> dict[str, float]:
+        """As `combine`, of several readings of the context that count by shares.
+
+        Args:
+            face, contexts: distributions over the same labels, each summing to 1.
+            shares: how far each context counts, 0 (not) to 1; see `exponents`.
+        """
+        if any(set(face) != set(context) for context in contexts):
             raise ValueError("face and context must be distributions over the same labels")
         names = list(face)
         if self.prior is not None and not set(names) <= set(self.prior):
             missing = ", ".join(name for name in names if name not in self.prior)
             raise ValueError(f"the observer {self.name} knows no prior of {missing}")
         prior = np.array([self.prior[name] if self.prior else 1.0 for name in names])
+        of_face, of_contexts, part = self.exponents(shares)
+        bounded = [
+            np.maximum([cue[name] for name in names], self.floor if part else FLOOR)
+            for cue in (face, *contexts)
+        ]
+        # one context that weighs as all of them do
+        whole = sum(of_contexts)
+        context = np.ones(len(names))
+        if whole:
+            for cue, exponent in zip(bounded[1:], of_contexts, strict=True):
+                context = context * cue ** (exponent / whole)
         both = pool(
-            np.array([[face[name] for name in names]]),
-            np.array([[context[name] for name in names]]),
-            self.face_weight,
-            self.context_weight,
-            self.prior_weight,
+            bounded[0][None],
+            context[None],
+            of_face,
+            whole,
+            part * self.prior_weight,
             prior,
-            self.lapse,
+            part * self.lapse,
         )[0]
         return dict(zip(names, both.tolist(), strict=True))
 
@@ -143,6 +205,23 @@ def load_observer(path: str | os.PathLike[str]) -> Observer:
     if found.schema_ != SCHEMA:
         raise KuleshovError(f"{path} is {found.schema_}, and this version reads {SCHEMA}.")
     return found
+
+
+def read_observer(path: str | os.PathLike[str] | None) -> tuple[Observer, dict[str, Any]]:
+    """An observer and what records say of it: all of it, and of a file its path and SHA-256.
+
+    Args:
+        path: of a user's own; None: the shipped one.
+
+    Raises:
+        KuleshovError: as `load_observer`.
+    """
+    found = shipped_observer() if path is None else load_observer(path)
+    file = SHIPPED if path is None else Path(path)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    facts = found.model_dump(mode="json", by_alias=True)
+    facts |= {"file": None if path is None else os.fspath(path), "sha256": digest}
+    return found, facts
 
 
 @cache

@@ -14,7 +14,7 @@ from kuleshov.asking.parts import Crew, gap
 from kuleshov.asking.views import Shown
 from kuleshov.evidence import collection, fusion, moments, people, timeline
 from kuleshov.evidence.key_frames import KeyFrames
-from kuleshov.graph.person_nodes import PersonNodes, unread
+from kuleshov.graph.person_nodes import PersonNodes, Reading, judged, unread
 from kuleshov.graph.state import MomentState, State
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces import observe
@@ -190,25 +190,9 @@ class ClipNodes:
                 unanswered=None if scores else note,
             )
         shown = Shown(crew, {**state, "evidence": [*measured, *before, *around]})
-        name = {"text": "both", "mllm": "mllm"}.get(crew.strategy, "context")
         if crew.labels.mode != "free" and crew.strategy != "face":
-            try:
-                labels = crew.labels.names
-                asked = (
-                    shown.expression(labels) if name == "mllm" else shown.conversation(name, labels)  # type: ignore[arg-type]
-                )
-                if asked:
-                    kind = "expression" if name == "mllm" else "direct"
-                    judgements[name] = Judgement(
-                        condition="face" if name == "mllm" else name,
-                        source="mllm",
-                        emotions=self.persons.likelihood.scores(asked, labels, kind),
-                    )
-            except Exception as error:
-                gaps.append(gap("moment", error))
-                if gate.stopped():
-                    judgements[name] = unread(name)  # type: ignore[arg-type]
-        fused, lacking = self.persons._fuse(judgements, has_face=True)
+            gaps += self._model_readings(shown, judgements)
+        fused, lacking = self.persons.fuse(judgements, shown, has_face=True)
         if lacking:
             gaps.append(Gap(step="moment", reason=lacking).model_dump())
         why = "no source gave a distribution over these labels"
@@ -234,6 +218,24 @@ class ClipNodes:
             "gaps": gaps,
             "seconds": {"moments": time.perf_counter() - begun},
         }
+
+    def _model_readings(self, shown: Shown, judgements: dict[str, Judgement]) -> list[Plain]:
+        """What the model says of a moment, into `judgements`; what it could not say."""
+        labels = self.crew.labels.names
+        names: dict[str, Reading] = {"text": "direct", "mllm": "mllm"}
+        first = names.get(self.crew.strategy, "context")
+        gaps = []
+        for name in (first, *self.persons.parts(shown)):
+            key: Reading = "both" if name == "direct" else name
+            try:
+                scores = self.persons.scored(shown, name, labels)
+                if scores is not None:
+                    judgements[key] = judged(key, scores)
+            except Exception as error:
+                gaps.append(gap("moment", error))
+                if gate.stopped():
+                    judgements[key] = unread(key)
+        return gaps
 
 
 def _batches(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:

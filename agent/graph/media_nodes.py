@@ -146,7 +146,7 @@ class PictureNodes:
         crew = self.crew
         if state.get("covered"):  # judged again
             return {}
-        apart = state.get("apart") or crew.strategy in ("bayes", "context")
+        apart = state.get("apart") or crew.strategy in ("people", "bayes", "context")
         picture = crew.desk.pictures(state["key"])
         middle = len(picture) // 2
         found = [Face.model_validate(face) for face in state["faces"][middle]]

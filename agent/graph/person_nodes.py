@@ -6,10 +6,10 @@ import dataclasses
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from kuleshov.asking import answers, gate, writer
+from kuleshov.asking import answers, combining, gate, writer
 from kuleshov.asking.parts import Crew, gap
 from kuleshov.asking.scoring import Likelihood
 from kuleshov.asking.views import Shown
@@ -31,9 +31,11 @@ from kuleshov.types import (
     Plain,
 )
 
-Reading = Literal["face", "context", "both", "direct", "mllm"]
-WANTED: dict[str, tuple[Literal["context", "both", "mllm"], ...]] = {
+Reading = Literal["context", "told", "seen", "both", "direct", "face", "mllm"]
+"""A reading of the model: under a condition, of a part of the context, or how it was asked."""
+WANTED: dict[str, tuple[Reading, ...]] = {
     "text": ("both",),
+    "people": ("context", "both"),
     "bayes": ("context", "both"),
     "context": ("context",),
     "face": (),
@@ -41,7 +43,8 @@ WANTED: dict[str, tuple[Literal["context", "both", "mllm"], ...]] = {
 }
 """The readings that the model gives for each fusion strategy."""
 NEEDED = {"text": "both", "context": "context", "mllm": "mllm"}
-"""The one reading that is the strategy's; `bayes` has two, and keeps the face's after a stop."""
+"""The one reading that is the strategy's; `people` and `bayes` have two, and keep the face's after
+a stop."""
 
 
 class PersonNodes:
@@ -180,7 +183,8 @@ class PersonNodes:
             )
             if note and scores:
                 warnings.append(f"person {target['id']}: {note}")
-        for name in WANTED[self.crew.strategy]:
+        shown = Shown(self.crew, state)
+        for name in (*WANTED[self.crew.strategy], *self.parts(shown)):
             try:
                 scores = self.likelihoods(state, name)
             except Exception as error:
@@ -189,9 +193,8 @@ class PersonNodes:
                     judgements[name] = unread(name)
                 continue
             if scores is not None:
-                condition: Condition = "face" if name == "mllm" else name
-                judgements[name] = Judgement(condition=condition, source="mllm", emotions=scores)
-        fused, missing = self._fuse(judgements, has_face=face is not None)
+                judgements[name] = judged(name, scores)
+        fused, missing = self.fuse(judgements, shown, has_face=face is not None)
         words = judgements.get("both")
         warnings += self._spoken_of(state, fused)
         if fused and words and words.emotions and _leads(words.emotions, fused.top):
@@ -199,7 +202,7 @@ class PersonNodes:
                 f"person {target['id']}: the explanation leans to {words.emotions.top}, "
                 f"the fused reading to {fused.top}"
             )
-        moved, candidates = self._apart(state, judgements, fused, gaps)
+        moved, candidates = self._apart(state, judgements, gaps)
         if missing:
             gaps.append(Gap(step="fuse", reason=f"person {target['id']}: {missing}").model_dump())
         person = Person(
@@ -249,36 +252,18 @@ class PersonNodes:
         self,
         state: PersonState,
         judgements: Mapping[str, Judgement],
-        fused: FusedScores | None,
         gaps: list[Plain],
     ) -> tuple[Influence | None, tuple[Incongruence, ...] | None]:
-        """Face, context and the two together held against each other.
+        """How far the context moved the reading, and the patterns that fit where the two part.
 
-        Under `bayes` these are the readings that were fused; otherwise the model gives all three,
-        asked in the same way, straight from what it is shown.
+        The patterns go by the readings that the strategy has, else by those of the influence.
         """
+        measured = self._influence(state, judgements, gaps) if state["apart"] else None
         face, context = (
             judgements[key].emotions if key in judgements else None for key in ("face", "context")
         )
-        measured = None
-        if state["apart"] and self.crew.labels.mode != "single":
-            measured = Influence(unanswered="influence needs a set of labels that exclude another")
-        elif state["apart"]:
-            both: EmotionScores | None = fused
-            if self.crew.strategy != "bayes":
-                try:
-                    face, context, both = (
-                        self.likelihoods(state, condition)
-                        for condition in ("face", "context", "direct")
-                    )
-                except Exception as error:
-                    gaps.append(gap("influence", error))
-                    face = context = both = None
-            measured = influence.influence(
-                face, context, both, "fused" if self.crew.strategy == "bayes" else "model"
-            )
-            if None in (face, context, both) and gate.stopped():
-                measured = measured.model_copy(update={"unanswered": gate.STOPPED})
+        if (face is None or context is None) and measured is not None:
+            face, context = measured.face, measured.context
         if face is None or context is None:
             return measured, None
         parted = incongruence.Parted(
@@ -292,23 +277,99 @@ class PersonNodes:
         )
         return measured, incongruence.candidates(parted)
 
+    def _influence(
+        self, state: PersonState, judgements: Mapping[str, Judgement], gaps: list[Plain]
+    ) -> Influence:
+        """Face, context and the two together held against each other.
+
+        The model gives all three, asked in the same way, straight from what it is shown. What a
+        rule computes from the first two stands beside the third.
+        """
+        if self.crew.labels.mode != "single":
+            return Influence(unanswered="influence needs a set of labels that exclude another")
+        known = judgements["context"].emotions if "context" in judgements else None
+        face = context = both = computed = None
+        try:
+            face = self.likelihoods(state, "face")
+            context = known or self.likelihoods(state, "context")
+            both = self.likelihoods(state, "direct")
+            if face and context:
+                computed = self._computed(state, judgements, face, context)
+        except Exception as error:
+            gaps.append(gap("influence", error))
+            face = context = both = None
+        measured = influence.influence(face, context, both, computed=computed)
+        if None in (face, context, both) and gate.stopped():
+            measured = measured.model_copy(update={"unanswered": gate.STOPPED})
+        return measured
+
+    def _computed(
+        self,
+        state: PersonState,
+        judgements: Mapping[str, Judgement],
+        face: EmotionScores,
+        context: EmotionScores,
+    ) -> FusedScores:
+        """What the rule makes of the model's two readings alone."""
+        shown = Shown(self.crew, state)
+        rule = combining.rule_of(self.crew)
+        known = {**judgements, "context": judged("context", context)}
+        for name in self.parts(shown, rule):
+            if name not in known:
+                known[name] = judged(name, self.likelihoods(state, name))
+        return combining.combine(
+            self.crew, face, self._context_parts(known, shown), by_model=True, rule=rule
+        )
+
+    def parts(self, shown: Shown, rule: str | None = None) -> tuple[Reading, ...]:
+        """The parts of the context that are read on their own: what is told and what is seen.
+
+        For the rule `people` (None: the strategy), of a model that is not to be trusted with what
+        it sees, where there is both.
+        """
+        crew = self.crew
+        if (rule or crew.strategy) != "people" or crew.seeing >= 1 or not shown.told:
+            return ()
+        return ("told", "seen") if len(shown.told) < len(shown.items("context")) else ()
+
+    def _context_parts(
+        self, judgements: Mapping[str, Judgement], shown: Shown
+    ) -> list[combining.ContextPart]:
+        """The readings of the context that a rule computes with."""
+        if self.crew.strategy == "bayes":
+            judgements = {k: v for k, v in judgements.items() if k == "context"}
+        told = bool(shown.told) and len(shown.told) == len(shown.items("context"))
+        return combining.context_parts(judgements, told)
+
     def likelihoods(self, state: PersonState, name: Reading) -> EmotionScores | None:
         """As `_scored`; numbers are asked for where a server's lists do not tell the labels."""
+        return self._with_numbers(lambda nodes: nodes._scored(state, name))
+
+    def scored(self, shown: Shown, name: Reading, labels: Sequence[str]) -> EmotionScores | None:
+        """As `likelihoods`, of a reading that needs no explanation."""
+        return self._with_numbers(
+            lambda nodes: nodes._direct(shown.with_crew(nodes.crew), name, labels)
+        )
+
+    def _with_numbers(
+        self, read: Callable[[PersonNodes], EmotionScores | None]
+    ) -> EmotionScores | None:
         try:
-            return self._scored(state, name)
+            return read(self)
         except CannotScoreError:
             if self.crew.writer.stated:
                 raise
             # the method of the reading then says "stated"
             crew = dataclasses.replace(self.crew, writer=self.crew.writer.for_numbers())
-            return PersonNodes(crew)._scored(state, name)
+            return read(PersonNodes(crew))
 
     def _scored(self, state: PersonState, name: Reading) -> EmotionScores | None:
         """p(label) from the model's label log-likelihoods, or None if there is nothing to go by.
 
         `both` scores the labels after the explanation, `direct` from the same without one, `face`
         from the face cut out and its evidence, `context` from scene and words with every face
-        covered, `mllm` from the face cut out without evidence.
+        covered, `told` and `seen` from a part of that, `mllm` from the face cut out without
+        evidence.
         """
         shown = Shown(self.crew, state)
         labels = self.crew.labels.names
@@ -318,16 +379,23 @@ class PersonNodes:
                 return None
             talk = self.crew.writer.label(shown.judge(), state["answer"], shown.number, words)
             return self.likelihood.scores(talk, words, "explained", shown.shots)
+        return self._direct(shown, name, labels)
+
+    def _direct(self, shown: Shown, name: Reading, labels: Sequence[str]) -> EmotionScores | None:
+        asked: Conversation | None
         if name == "mllm":
             asked = shown.expression(labels)
             return (
                 self.likelihood.scores(asked, labels, "expression", shown.shots) if asked else None
             )
-        asked = shown.conversation("both" if name == "direct" else name, labels)
+        if name in ("told", "seen"):
+            asked = shown.part(name, labels)  # type: ignore[arg-type]
+        else:
+            asked = shown.conversation("both" if name == "direct" else name, labels)  # type: ignore[arg-type]
         return self.likelihood.scores(asked, labels, "direct", shown.shots) if asked else None
 
-    def _fuse(
-        self, judgements: dict[str, Judgement], has_face: bool
+    def fuse(
+        self, judgements: dict[str, Judgement], shown: Shown, has_face: bool
     ) -> tuple[FusedScores | None, str | None]:
         """The distribution of the strategy from the judgements there are, and what was lacking."""
         crew = self.crew
@@ -339,17 +407,9 @@ class PersonNodes:
         needed = judgements.get(NEEDED.get(crew.strategy, ""))
         if crew.strategy in NEEDED and gate.stopped() and (needed is None or not needed.emotions):
             return None, None  # not read; nothing else is passed off as the reading
-        if crew.strategy == "bayes" and face and context:
-            return (
-                FusedScores(
-                    labels=crew.labels.name,
-                    probabilities=fusion.bayes(face, context, weight=crew.context_weight),
-                    method=f"face: {face.method}; context: {context.method}",
-                    fusion="bayes",
-                    context_weight=crew.context_weight,
-                ),
-                None,
-            )
+        parts = self._context_parts(judgements, shown)
+        if crew.strategy in combining.COMPUTED and face and parts:
+            return combining.combine(crew, face, parts), None
         first = {
             "text": (both, "text"),
             "face": (face, "face"),
@@ -363,7 +423,7 @@ class PersonNodes:
                 if scores is not None:
                     source, name = scores, other
                     break
-            if source is not None and not (crew.strategy == "bayes" and not has_face):
+            if source is not None and not (crew.strategy in combining.COMPUTED and not has_face):
                 lacking = f"{crew.strategy} was not possible; the reading rests on {name} alone"
         if gate.stopped():  # told once, for all people
             lacking = None
@@ -396,10 +456,21 @@ class PersonNodes:
         return words or None
 
 
-def unread(name: Literal["context", "both", "mllm"]) -> Judgement:
+def unread(name: Reading) -> Judgement:
     """The judgement that a stop left out."""
-    condition: Condition = "face" if name == "mllm" else name
-    return Judgement(condition=condition, source="mllm", unanswered=gate.STOPPED)
+    return judged(name, None, gate.STOPPED)
+
+
+def judged(name: Reading, scores: EmotionScores | None, unanswered: str | None = None) -> Judgement:
+    """The model's reading `name` as the record has it."""
+    conditions: dict[Reading, Condition] = {"mllm": "face", "told": "context", "seen": "context"}
+    return Judgement(
+        condition=conditions.get(name, name),  # type: ignore[arg-type]
+        source="mllm",
+        part=name if name in ("told", "seen") else None,
+        emotions=scores,
+        unanswered=unanswered,
+    )
 
 
 def _why_unanswered() -> str:

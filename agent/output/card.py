@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from kuleshov.evidence.influence import COMPUTED
 from kuleshov.output import coded_view, view
 from kuleshov.output.terminal_text import BAR_WIDTH, Lines
 from kuleshov.tools.types import EmotionScores
@@ -144,6 +145,9 @@ class Card(Lines):
 
     def influence(self, found: Influence) -> None:
         self.subheading("Influence of the context", "")
+        moved = view.shift(found)
+        if moved is not None:
+            self.field("moved", moved, 17, indent=4)
         for name, scores in (
             ("face alone", found.face),
             ("context alone", found.context),
@@ -151,6 +155,9 @@ class Card(Lines):
         ):
             told = "unanswered" if scores is None else view.brief(scores)
             self.field(name, told, 17, indent=4)
+        if found.computed is not None:
+            told = f"{view.brief(found.computed)} ({COMPUTED}, {found.computed.fusion})"
+            self.field("computed", told, 17, indent=4)
         self.field("index", view.influence(found), 17, indent=4)
 
     def incongruence(self, person: Person) -> None:

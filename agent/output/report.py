@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from kuleshov.evidence import influence
 from kuleshov.output import coded_view, view
 from kuleshov.output.files import check_path, write_page
 from kuleshov.output.unit_plots import end_s, ticks, unit_plots
@@ -410,30 +411,36 @@ def _influence(person: Person) -> dict[str, Any] | None:
     return {
         "text": view.influence(found),
         "index": found.index,
+        "moved": view.shift(found),
         "together": view.together(found),
     }
 
 
-def _compared(person: Person) -> tuple[Judgement, ...]:
+def _compared(person: Person) -> list[tuple[str, Judgement]]:
     """The readings to set side by side: those that the influence was taken from, if there are."""
     found = person.influence
     if found is None or found.both is None:
-        return person.judgements
-    readings: tuple[tuple[Condition, EmotionScores | None], ...] = (
-        ("face", found.face),
-        ("context", found.context),
-        ("both", found.both),
-    )
-    return tuple(
-        Judgement(condition=name, emotions=scores, unanswered=None if scores else "no reading")
-        for name, scores in readings
-    )
+        return [(view.judged(judgement), judgement) for judgement in person.judgements]
+    readings: list[tuple[str, Condition, EmotionScores | None]] = [
+        (view.CONDITIONS["face"], "face", found.face),
+        (view.CONDITIONS["context"], "context", found.context),
+        (view.together(found), "both", found.both),
+    ]
+    if found.computed is not None:
+        readings.append((influence.COMPUTED, "both", found.computed))
+    return [
+        (
+            name,
+            Judgement(condition=of, emotions=scores, unanswered=None if scores else "no reading"),
+        )
+        for name, of, scores in readings
+    ]
 
 
 def _comparison(person: Person) -> list[dict[str, Any]]:
     """The judgements side by side, their labels in one order: by the greatest among them."""
-    own, compared = person.judgements, _compared(person)
-    answered = [judgement.emotions for judgement in compared if judgement.emotions]
+    compared = _compared(person)
+    answered = [judgement.emotions for _, judgement in compared if judgement.emotions]
     greatest: dict[str, float] = {}
     for scores in answered:
         for label, p in scores.probabilities.items():
@@ -443,9 +450,7 @@ def _comparison(person: Person) -> list[dict[str, Any]]:
     return [
         {
             "condition": judgement.condition,
-            "name": view.together(person.influence)
-            if person.influence and judgement.condition == "both" and compared is not own
-            else view.judged(judgement),
+            "name": name,
             "top": judgement.emotions.top if judgement.emotions else None,
             "rows": [
                 _row(label, judgement.emotions.probabilities[label])
@@ -457,7 +462,7 @@ def _comparison(person: Person) -> list[dict[str, Any]]:
             "method": judgement.emotions.method if judgement.emotions else None,
             "unanswered": None if judgement.emotions else judgement.unanswered or "no reason given",
         }
-        for judgement in sorted(compared, key=lambda judgement: order[judgement.condition])
+        for name, judgement in sorted(compared, key=lambda one: order[one[1].condition])
     ]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kuleshov.evidence.influence import TOGETHER
+from kuleshov.evidence.influence import COMPUTED, TOGETHER
 from kuleshov.tools.faces import facs
 from kuleshov.tools.media import Media
 from kuleshov.tools.media.transcript import Cue as TranscriptLine
@@ -32,6 +32,7 @@ SCALES = {
     "presence": "present or absent",
 }
 FUSIONS = {
+    "people": "face and context as people weigh them",
     "bayes": "cue integration of face alone and context alone",
     "text": "the model's reading of face and context together",
     "face": "the face alone",
@@ -39,6 +40,8 @@ FUSIONS = {
     "mllm": "the model's reading of the face alone",
 }
 CONDITIONS = {"face": "face alone", "context": "context alone", "both": "face and context"}
+NO_OBSERVER = ("bayes", "text", "face", "context", "mllm")
+"""Settings of fusion under which no observer weighs the reading."""
 STATUSES = {
     "confirmed": "the cited measurement bears it out",
     "unconfirmed": "no measurement bears on it",
@@ -146,11 +149,34 @@ def fusion(scores: FusedScores) -> str:
     words = FUSIONS.get(scores.fusion, clean(scores.fusion))
     if scores.context_weight is not None:
         words += f", context weight {scores.context_weight:g}"
+    if scores.cues:
+        words += f" (observer {clean(scores.observer)}: {weights(scores)})"
+    if scores.prior_source is not None:
+        over = clean(scores.prior_source) if scores.prior is None else "that of the face tool"
+        words += f", over the prior: {over}"
     if scores.mode == "multi":
         words += "; each label on its own, so they do not sum to 100%"
     if "stated" in scores.method:
         words += "; the numbers are those that the model states"
     return words
+
+
+def weights(scores: FusedScores) -> str:
+    """`face 0.65, context told 0.46`: what each cue weighed, an exponent of its probabilities."""
+    return ", ".join(
+        f"{cue.cue}{f' {cue.part}' if cue.part else ''} {cue.weight:.2f}"
+        + (f" at temperature {cue.temperature:.3g}" if cue.temperature != 1 else "")
+        for cue in scores.cues
+    )
+
+
+def observer(facts: Mapping[str, Any]) -> str:
+    """The observer of the provenance: weights, data, command, and which file."""
+    told = f"face^{facts['face_weight']:.2f} · context^{facts['context_weight']:.2f}"
+    detail = [str(facts["source"]), f"{facts['judgements']:,} judgements", str(facts["command"])]
+    if facts.get("file"):
+        detail.append(f"{facts['file']}, SHA-256 {facts['sha256'][:12]}…")
+    return clean(f"{facts['name']}: {told} ({'; '.join(detail)})")
 
 
 @dataclass(frozen=True)
@@ -270,7 +296,8 @@ def evidence_of(inference: Inference, person: int | None) -> list[Evidence]:
 def judged(judgement: Judgement) -> str:
     """Under which condition, and by the model where a face tool would be expected."""
     by_model = judgement.condition == "face" and judgement.source == "mllm"
-    return CONDITIONS[judgement.condition] + (", by the model" if by_model else "")
+    part = f", {judgement.part}" if judgement.part else ""
+    return CONDITIONS[judgement.condition] + part + (", by the model" if by_model else "")
 
 
 def together(found: Influence) -> str:
@@ -296,6 +323,17 @@ def influence(found: Influence) -> str:
     else:
         side = f"{whose} lies between face and context"
     return f"{found.index:.2f} (0: face, 1: context): {side}; {apart}"
+
+
+def shift(found: Influence) -> str | None:
+    """What moved: `+0.84 of 2.31 log-odds towards the context`; None where it cannot be told."""
+    if found.shift is None or found.shift_whole is None:
+        return None
+    way = "towards the context" if found.shift >= 0 else "away from the context"
+    told = f"{signed(found.shift)} of {found.shift_whole:.2f} log-odds, {way}"
+    if found.shift_computed is not None:
+        told += f"; {COMPUTED}: {signed(found.shift_computed)}"
+    return told
 
 
 def likelihood(mean_logprob: float | None) -> str | None:
@@ -350,6 +388,8 @@ def tools_used(provenance: Provenance) -> list[tuple[str, str]]:
         spoken = (speech.get("heard") or {}).get("language")
         detail += [f"language {spoken}"] if spoken else []
         rows.append(("speech", _with(speech.get("id", "unnamed"), detail)))
+    if provenance.observer and provenance.settings.get("fusion") not in NO_OBSERVER:
+        rows.append(("observer", observer(provenance.observer)))
     labels = provenance.label_set.get("name") or provenance.settings.get("labels")
     if labels:
         rows.append(("labels", clean(labels)))

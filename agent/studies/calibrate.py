@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kuleshov.evidence import fusion, temperatures
+from kuleshov.asking import combining
+from kuleshov.evidence import temperatures
 from kuleshov.evidence.temperatures import Calibration, Figure, Fit
 from kuleshov.inputs import items
 from kuleshov.studies.statistics import ece
@@ -24,6 +25,7 @@ from kuleshov.types import Person
 
 if TYPE_CHECKING:
     from kuleshov.agent import Agent
+    from kuleshov.asking.parts import Crew
     from kuleshov.inputs.items import Work
 
 Probabilities = NDArray[np.float64]
@@ -181,14 +183,16 @@ def calibrate(
         truth = np.array([labels.names.index(label) for *_, label in both])
         folds = _folds(truth, agent.settings.seed)
         temperature, at_edge = fit(given, truth)
+        held_out = _temperatures(given, truth, folds)
         apart = _held_out(given, truth, folds)
         fits[asked] = _told(temperature, at_edge, given, apart, truth, agent.settings.seed)
-        if crew.strategy == "bayes" and asked == "direct":
-            face = _table([_face(person) for _, person, _ in both], labels.names)
-            before, after = (
-                _integrated(face, context, crew.context_weight) for context in (given, apart)
+        if crew.strategy in combining.COMPUTED and asked == "direct":
+            before = _table([person.emotions for _, person, _ in both], labels.names)
+            after = _table(
+                [_fused(crew, person, t) for (_, person, _), t in zip(both, held_out, strict=True)],
+                labels.names,
             )
-            known = ~np.isnan(face).any(axis=1)
+            known = ~np.isnan(before).any(axis=1) & ~np.isnan(after).any(axis=1)
             fused = _told(
                 temperature,
                 at_edge,
@@ -220,15 +224,24 @@ def readings(person: Person) -> dict[str, EmotionScores]:
     return {
         ASKED[judgement.condition]: judgement.emotions
         for judgement in person.judgements
-        if judgement.emotions and judgement.source == "mllm"
+        if judgement.emotions and judgement.source == "mllm" and judgement.part is None
     }
 
 
-def _face(person: Person) -> EmotionScores | None:
-    return next(
+def _fused(crew: Crew, person: Person, temperature: float) -> EmotionScores | None:
+    """What face and context of a record come to with the context's readings at a temperature."""
+    if person.emotions is None or person.emotions.fusion != crew.strategy:
+        return None
+    face = next(
         (j.emotions for j in person.judgements if j.condition == "face" and j.source != "mllm"),
         None,
     )
+    found = {j.part or j.condition: j for j in person.judgements if j.condition == "context"}
+    told = [cue.part for cue in person.emotions.cues if cue.cue == "context"] == ["told"]
+    parts = combining.context_parts(found, told)
+    if face is None or not parts:
+        return None
+    return combining.combine(crew, face, parts, context_temperature=temperature)
 
 
 def _check_answered(counts: Counter[str], asked: str) -> None:
@@ -245,12 +258,6 @@ def _table(found: Sequence[EmotionScores | None], names: Sequence[str]) -> Proba
     return np.array(
         [[(s.probabilities if s else unknown)[name] for name in names] for s in found], float
     )
-
-
-def _integrated(face: Probabilities, context: Probabilities, weight: float) -> Probabilities:
-    """As `fusion.bayes`, for many items at once."""
-    product = np.maximum(face, fusion.FLOOR) * np.maximum(context, fusion.FLOOR) ** weight
-    return product / product.sum(axis=1, keepdims=True)
 
 
 # ------------------------------------------------------------------------- the fit
@@ -297,12 +304,19 @@ def _held_out(
     given: Probabilities, truth: NDArray[np.intp], folds: NDArray[np.intp]
 ) -> Probabilities:
     """Each item at the temperature that was fitted without its fold."""
-    after = np.empty_like(given)
+    found = _temperatures(given, truth, folds)
+    return np.concatenate([tempered(row[None], t) for row, t in zip(given, found, strict=True)])
+
+
+def _temperatures(
+    given: Probabilities, truth: NDArray[np.intp], folds: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Of each item the temperature that was fitted without its fold, (items,)."""
+    found = np.empty(len(given))
     for fold in range(FOLDS):
         here = folds == fold
-        temperature, _ = fit(given[~here], truth[~here])
-        after[here] = tempered(given[here], temperature)
-    return after
+        found[here], _ = fit(given[~here], truth[~here])
+    return found
 
 
 def _told(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from kuleshov.evidence.observer import Observer, pool
+from kuleshov.evidence.observer import FLOOR, Observer, pool
 from kuleshov.studies.ratings import MISSING, Cells, Ratings, as_distribution, cells
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.types import Record
@@ -247,6 +247,7 @@ def integrate(
             name=name,
             face_weight=round(chosen.parameters["face_weight"], 4),
             context_weight=round(chosen.parameters["context_weight"], 4),
+            floor=round(max(FLOOR, min(found.face.min(), found.context.min())), 4) or FLOOR,
             labels=found.labels,
             judgements=len(ratings),
             raters=raters,

@@ -1,12 +1,14 @@
 """A user's own labels: a table (CSV, TSV, JSONL, Parquet), a row a picture, clip or person.
 
 Columns: `path`; people's answer in `label` (a label, or a distribution as JSON), `labels` (several:
-a JSON list, or divided by ;), `valence` and `arousal` (−1…1), `text`; if wanted `id`, `box`,
-`context`, `transcript`, `split`, `group` (or `subject`, `video`). Other columns are slices.
+a JSON list, or divided by ;), `valence` and `arousal` (−1…1), `text`; beside a distribution of
+people who saw both, `label_face` and `label_context` of those who saw one alone; if wanted `id`,
+`box`, `context`, `transcript`, `split`, `group` (or `subject`, `video`). Other columns are slices.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +125,9 @@ def _sample(path: Path, work: Work) -> Sample | None:
                 raise KuleshovError(f"{where}: {name} is {value!r}, not a number.") from None
     if (text := extra.pop("text", None)) is not None:
         parts["text"] = str(text)
+    for name in ("face", "context"):
+        if (given := extra.pop(f"label_{name}", None)) is not None:
+            parts[f"{name}_votes"] = _votes(str(given), f"{where}: label_{name}")
     split = str(extra.pop("split", None) or "all")
     groups = [value for name in GROUPS if (value := extra.pop(name, None)) is not None]
     spoken = extra.pop("transcript", None)
@@ -147,6 +152,15 @@ def _sample(path: Path, work: Work) -> Sample | None:
         slices={name: str(value) for name, value in extra.items() if value is not None},
         notes=work.notes,
     )
+
+
+def _votes(text: str, where: str) -> dict[str, float]:
+    """A distribution as JSON. Raises KuleshovError."""
+    try:
+        found = json.loads(text)
+        return {str(label): float(share) for label, share in found.items()}
+    except (ValueError, TypeError, AttributeError):
+        raise KuleshovError(f"{where} is {text!r}, not a distribution as JSON.") from None
 
 
 def _several(text: str, where: str) -> tuple[str, ...]:

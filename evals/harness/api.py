@@ -21,7 +21,7 @@ def run(
     data: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    strategies: Sequence[str] = ("face", "context", "bayes", "text", "majority", "chance"),
+    strategies: Sequence[str] = ("face", "context", "people", "text", "majority", "chance"),
     split: str | None = None,
     limit: int | None = None,
     seed: int = 0,

@@ -180,6 +180,11 @@ def _named(sample: Sample, labels: LabelSet) -> Sample | None:
     if target.votes is not None:
         told = name(dict(target.votes))
         parts["votes"] = told.votes or (told.name and {told.name: 1.0})
+    for part in ("face_votes", "context_votes"):
+        votes = getattr(target, part)
+        if votes is not None:
+            told = name(dict(votes))
+            parts[part] = told.votes or (told.name and {told.name: 1.0})
     left = {**vars(target), **parts}
     if all(part is None for part in left.values()):
         return None

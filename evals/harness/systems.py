@@ -1,9 +1,9 @@
 """Which systems can be evaluated, which runs serve them, and what each answered in a record.
 
-A strategy of the agent is a system. One run may serve several: under `bayes` every record also
-holds the face tool's reading, the context's and the one after the explanation, which are those of
-`face`, `context` and `text`. An answer that rests on another source than the system's own, because
-its own was missing, is no answer of that system: unanswered.
+A strategy of the agent is a system. One run may serve several: under `people` and `bayes` every
+record also holds the face tool's reading, the context's and the one after the explanation, which
+are those of `face`, `context` and `text`. An answer that rests on another source than the system's
+own, because its own was missing, is no answer of that system: unanswered.
 """
 
 from __future__ import annotations
@@ -27,15 +27,19 @@ SERVES: dict[str, tuple[str, ...]] = {
     "context": ("face", "context"),
     "mllm": ("face", "mllm"),
     "text": ("face", "text"),
+    "people": ("face", "context", "text", "people"),
     "bayes": ("face", "context", "text", "bayes"),
 }
 """By fusion of a run, cheapest first: the systems that its records hold."""
 
-STRATEGIES = ("face", "context", "bayes", "text", "mllm")
+STRATEGIES = ("face", "context", "people", "bayes", "text", "mllm")
+COMPUTED = ("people", "bayes")
+"""Strategies whose reading is computed from face alone and context alone."""
 BASELINES = ("clip", "majority", "chance")
 TITLES = {
     "face": "face: the toolbox alone",
     "context": "context: the MLLM, faces covered",
+    "people": "people: face and context as people weigh them",
     "bayes": "bayes: face and context integrated",
     "text": "text: the MLLM with the measured units",
     "mllm": "mllm: the MLLM on the face, no evidence",
@@ -53,8 +57,8 @@ NAMED = 0.2
 class Outcome:
     """What became of one sample; `why`: there is no answer, or none yet (`state` missing).
 
-    moved: under `bayes`, the divergence of both together from face alone and from context alone,
-    bits.
+    moved: under `people` or `bayes`, the divergence of both together from face alone and from
+    context alone, bits.
     """
 
     answer: Answer | None
@@ -147,7 +151,7 @@ def answered(
             arousal=arousal,
             text=told["text"] if told else None,
         ),
-        moved=_moved(person, scores) if system == "bayes" else None,
+        moved=_moved(person, scores) if system in COMPUTED else None,
     )
 
 
@@ -192,13 +196,13 @@ def reading(
     person: Mapping[str, Any], system: str, gaps: Sequence[Mapping[str, Any]] = ()
 ) -> tuple[dict[str, Any] | None, str | None]:
     """A person's distribution under a system, or None and why there is none."""
-    if system == "bayes":
+    if system in COMPUTED:
         scores = person["emotions"]
         if scores is None:
             return None, person["unanswered"] or "no source gave a distribution"
-        if scores["fusion"] == "bayes":
+        if scores["fusion"] == system:
             return scores, None
-        # without a face, cue integration is the reading of the context
+        # without a face, what is combined is the reading of the context
         if person["face"] is None and scores["fusion"] == "context":
             return scores, None
         return None, f"one side was missing; the reading rests on {scores['fusion']} alone"
@@ -210,7 +214,9 @@ def reading(
     }[system]
     for judgement in person["judgements"]:
         tool = (judgement["source"] or "").startswith("faces:")
-        if judgement["condition"] == condition and tool == by_tool:
+        # a part of the context was read on its own; an older record does not tell
+        whole = judgement.get("part") is None
+        if whole and judgement["condition"] == condition and tool == by_tool:
             scores = judgement["emotions"]
             return scores, None if scores else judgement["unanswered"] or "no reason given"
     if by_tool or system == "mllm":

@@ -17,7 +17,7 @@ from kuleshov.evals.protocols.hallucination import ABSENT, OBJECTS
 from kuleshov.evals.types import Answer
 from kuleshov.tools.errors import KuleshovError
 
-DEFAULT = ("face", "context", "bayes", "text")
+DEFAULT = ("face", "context", "people", "text")
 FEWEST = 10
 """Answered samples of a slice; below, no figure is told."""
 MOST = 12  # values of a slice that are set side by side

@@ -1,4 +1,8 @@
-"""Alignment with the votes of many people: not only the label, but how far people agree."""
+"""Alignment with the votes of many people: not only the label, but how far people agree.
+
+Where people also judged the face alone and the context alone, systems are held against all three,
+and their shift, both against the face alone, against people's (`kuleshov.evals.protocols.shift`).
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,12 @@ import numpy as np
 from kuleshov.evals.harness import evaluate
 from kuleshov.evals.harness.systems import BASELINES, Outcome
 from kuleshov.evals.metrics import votes
+from kuleshov.evals.protocols import shift
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
 from kuleshov.studies import statistics
 from kuleshov.tools.errors import KuleshovError
 
-DEFAULT = ("face", "context", "bayes", "text", "majority", "chance")
+DEFAULT = ("face", "context", "people", "text", "majority", "chance")
 
 
 def run(trial: Trial) -> Findings:
@@ -54,8 +59,11 @@ def run(trial: Trial) -> Findings:
     people = votes.people_alpha(found.targets, names)
     least = votes.people_entropy(found.targets, names)
     numbers |= {"people_alpha": people, "people_entropy": least}
+    three_ways, more = shift.tables(trial, found.outcomes)
+    numbers |= more
     return PROTOCOL.findings(
         [
+            *three_ways,
             Table(
                 title="Systems against people's votes",
                 head=(

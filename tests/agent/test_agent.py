@@ -79,6 +79,11 @@ def agent(mllm=None, faces=None, **settings) -> Agent:
     )
 
 
+def told_observer(inference: Inference) -> dict:
+    assert inference.provenance.observer is not None
+    return inference.provenance.observer
+
+
 def test_the_record_as_a_whole():
     inference = agent().infer(PICTURE, context="They won")
     assert [f"{e.n} {e.source} {e.text}" for e in inference.evidence] == [
@@ -92,7 +97,8 @@ def test_the_record_as_a_whole():
     ]
     (person,) = inference.people
     assert person.box_xyxy == (10, 10, 60, 70)
-    assert person.emotions.fusion == "bayes"
+    assert person.emotions.fusion == "people"
+    assert person.emotions.observer == told_observer(inference)["name"] == "people"
     assert person.emotions.labels == "ekman-7"
     assert person.emotions.top == "happiness"
     assert [(c.evidence, c.status) for c in person.explanation.cues] == [
@@ -114,7 +120,9 @@ def test_the_record_as_a_whole():
 def test_bayes_is_the_product_of_face_and_context():
     context = dict(zip(EKMAN7, np.log([0.1, 0.1, 0.1, 0.1, 0.4, 0.1, 0.1]), strict=True))
     mllm = script(label=lambda call: [context[a] for a in call.answers])
-    person = agent(mllm).infer(PICTURE).people[0]
+    person = agent(mllm, fusion="bayes").infer(PICTURE).people[0]
+    assert person.emotions.prior is None
+    assert person.emotions.prior_source == "uniform: hand does not say what it was trained on"
     by_hand = {
         label: p * np.exp(context[label])
         for label, p in scores(happiness=0.8, neutral=0.1).probabilities.items()
@@ -237,7 +245,7 @@ def test_a_scene_that_fails_leaves_a_gap():
     assert ("scene", "out of memory.") in [(g.step, g.reason) for g in inference.gaps]
     assert inference.scene is None
     assert inference.people[0].emotions.top == "happiness"
-    assert inference.people[0].emotions.fusion == "bayes"  # the picture itself is still there
+    assert inference.people[0].emotions.fusion == "people"  # the picture itself is still there
 
 
 def test_a_scene_that_cannot_be_read_is_unanswered():

@@ -52,11 +52,11 @@ def test_py_feat_and_llava_together(feat_data: Path, tmp_path: Path):
         PyFeat(resources=weights),
         Settings.load(prompts="brief", max_people=2, max_new_tokens=32),
     )
-    assert agent.crew.strategy == "bayes"
+    assert agent.crew.strategy == "people"
     inference = agent.infer(feat_data / "multi_face.jpg")
     assert inference.provenance.faces["name"] == "pyfeat"
     assert "non-commercial" in inference.provenance.faces["licence"]
     for person in inference.people:
         assert {unit.scale for unit in person.face.action_units} <= {"probability", None}
         assert len(person.face.units_measured) == 20
-        assert person.emotions.fusion in ("bayes", "face")
+        assert person.emotions.fusion in ("people", "face")

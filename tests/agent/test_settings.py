@@ -41,7 +41,7 @@ def test_the_file_in_this_folder_comes_before_the_users_own(tmp_path, monkeypatc
         ('modle = "x"\n', "there is no setting 'modle' (did you mean model?)."),
         (
             'fusion = "bays"\n',
-            "setting fusion: Input should be 'auto', 'text', 'bayes', 'face', "
+            "setting fusion: Input should be 'auto', 'people', 'text', 'bayes', 'face', "
             "'context' or 'mllm', got 'bays'.",
         ),
         ("seed = -1\n", "setting seed: Input should be greater than or equal to 0, got -1."),

@@ -63,20 +63,24 @@ def test_the_command_writes_results_tables_and_a_page(done: tuple[Path, int]):
     assert [s.system for s in result.systems] == [
         "face",
         "context",
-        "bayes",
+        "people",
         "text",
         "majority",
         "chance",
     ]
     by_name = {system.system: system for system in result.systems}
     # one run serves all four
-    assert sorted(path.name for path in (out / "runs").iterdir()) == ["bayes", "chance", "majority"]
+    assert sorted(path.name for path in (out / "runs").iterdir()) == [
+        "people",
+        "chance",
+        "majority",
+    ]
     assert by_name["face"].states == {"answered": 4, "unanswered": 1, "failed": 1}
     assert by_name["face"].figure("accuracy").n == 4
     assert by_name["face"].figure("accuracy").unanswered == 2
     assert by_name["majority"].states == {"answered": 6}
     assert result.facts["samples"] == 6
-    assert result.provenance["bayes"]["mllm"]["id"] == "pocket"
+    assert result.provenance["people"]["mllm"]["id"] == "pocket"
     assert (out / "table.md").read_text().startswith("# your own labels\n")
     assert "\\begin{tabular}" in (out / "table.tex").read_text()
     page = (out / "report.html").read_text()
@@ -87,12 +91,12 @@ def test_the_command_writes_results_tables_and_a_page(done: tuple[Path, int]):
 
 def test_a_second_call_reads_nothing_again(done: tuple[Path, int], data: Path, capsys):
     out, _ = done
-    before = (out / "runs" / "bayes" / "annotations.jsonl").read_bytes()
+    before = (out / "runs" / "people" / "annotations.jsonl").read_bytes()
     first = scores.kept(out)
     call = ["eval", "manifest", "--data", str(data), "--out", str(out), "--json"]
     assert main.main([*call, *POCKET]) == 1
     told = json.loads(capsys.readouterr().out)
-    assert (out / "runs" / "bayes" / "annotations.jsonl").read_bytes() == before
+    assert (out / "runs" / "people" / "annotations.jsonl").read_bytes() == before
     assert scores.kept(out).model_dump(by_alias=True) == first.model_dump(by_alias=True)
     assert told["systems"][0]["system"] == "face"
 
@@ -291,7 +295,7 @@ def test_the_log_for_inspect(done: tuple[Path, int]):
     assert told["version"] == 2
     head = ["version", "status", "eval", "plan", "results", "stats", "samples"]
     assert list(told) == head  # read as a stream, in this order
-    assert [s["name"] for s in told["results"]["scores"]][2] == "bayes"
+    assert [s["name"] for s in told["results"]["scores"]][2] == "people"
     face = told["results"]["scores"][0]
     assert (face["scored_samples"], face["unscored_samples"]) == (4, 2)
     by_id = {sample["id"]: sample for sample in told["samples"]}

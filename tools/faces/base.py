@@ -28,6 +28,9 @@ class FaceToolInfo(Record):
     unit_scale: str | None = None
     expressions: tuple[str, ...] = ()
     label_set: str | None = None
+    prior: dict[str, float] | None = None  # label to its share in training; None: not known
+    prior_source: str | None = None
+    calibrated: str | None = None  # to what its expression was calibrated; None: not known
     measures: str = ""
     licence: str
     weights: dict[str, str] = {}

@@ -107,6 +107,9 @@ def _merged(name: str, infos: Sequence[FaceToolInfo]) -> FaceToolInfo:
         unit_scale=units.unit_scale,
         expressions=expression.expressions,
         label_set=expression.label_set,
+        prior=expression.prior,
+        prior_source=expression.prior_source,
+        calibrated=expression.calibrated,
         measures="; ".join(
             [f"faces: {infos[0].name}"]
             + ([f"action units: {units.name}"] if units.units else [])

@@ -48,6 +48,10 @@ class PocketFaces:
             unit_scale="activation: estimated MediaPipe blendshape activation, 0-1",
             expressions=face_net.EXPRESSIONS,
             label_set=LABELS,
+            prior=self.net.info.prior,
+            prior_source="its training faces by their leading vote (FER+), log_prior of "
+            f"{face_net.NAME}",
+            calibrated="calibrated on the votes of FER+",
             measures="expressions (8), action units",
             licence=LICENCE,
             weights={

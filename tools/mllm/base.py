@@ -91,6 +91,8 @@ class MllmInfo(Record):
     taught_questions: bool = True  # False: was never taught to answer free questions
     taught_probes: tuple[str, ...] | None = None  # None: any question about a picture
     context_weight: float = 1.0  # what its reading of a scene weighs in fusion, by default
+    scale: dict[str, float] | None = None  # temperatures of "context", "face"; None: not fitted
+    scale_source: dict[str, str] | None = None  # what each was fitted on, and the command
     context_tokens: int | None = None
     batch: int | None = None  # answers written at once, where that may change them; None: it cannot
     caveat: str | None = None

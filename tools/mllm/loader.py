@@ -101,14 +101,16 @@ def _pocket_facts(folder: Path | None) -> dict[str, Any]:
     from kuleshov.tools.pocket import weights
 
     assert folder is not None
+    sha256 = weights.check(folder / "model.safetensors", "llava/model.safetensors")
     return {
-        "sha256": weights.check(folder / "model.safetensors", "llava/model.safetensors"),
+        "sha256": sha256,
         "caveat": pocket.CAVEAT,
         "taught_labels": LabelSet.load("ekman-8").names,
         "taught_examples": False,
         "taught_questions": False,
         "taught_probes": pocket.TAUGHT_PROBES,
         "context_weight": pocket.CONTEXT_WEIGHT,
+        **pocket.scale_facts(sha256),
         "many_images": False,
         "licence": hub.POCKET_LICENCE,
     }

@@ -3,13 +3,18 @@
 They ship so that everything runs with nothing downloaded. They are for demonstration.
 """
 
+import json
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 CAVEAT = "pocket models: for demonstration, see the card (`kuleshov models card pocket`)"
 
 CONTEXT_WEIGHT = 0.25
 """What the bundled LLaVA's reading of a scene weighs in fusion: it must not drive an emotion."""
+SCALE = Path(__file__).with_name("scale.json")
+"""Temperatures of the bundled LLaVA's readings, fitted by `training/llava/scale.py`."""
 
 TAUGHT_PROBES = (
     "a person",
@@ -37,3 +42,21 @@ taught "a child", which is not asked: no guessing of age.)"""
 def folder() -> Path:
     """Where the bundled weights lie."""
     return Path(str(files("kuleshov.tools.pocket")))
+
+
+@cache
+def scale() -> dict[str, Any]:
+    """The fitted temperatures, what each was fitted on, and the weights that they hold for."""
+    return dict(json.loads(SCALE.read_text("utf-8")))
+
+
+def scale_facts(sha256: str) -> dict[str, Any]:
+    """The temperatures as a model's facts name them; none for weights that they do not hold for."""
+    told = scale()
+    if told["weights_sha256"] != sha256:
+        return {}
+    parts = ("context", "face")
+    return {
+        "scale": {part: told[part]["temperature"] for part in parts},
+        "scale_source": {part: f"{told[part]['source']}; {told['command']}" for part in parts},
+    }

@@ -95,6 +95,15 @@ class FaceNetInfo:
     data_sha256: str
     licence: str
 
+    @property
+    def prior(self) -> dict[str, float]:
+        """Each label's share in training, summing to 1."""
+        shares = [math.exp(value) for value in self.log_prior]
+        return {
+            label: round(share / sum(shares), 6)
+            for label, share in zip(EXPRESSIONS, shares, strict=True)
+        }
+
     @classmethod
     def parse(cls, metadata: dict[str, str]) -> FaceNetInfo:
         """From a safetensors file's metadata; KeyError or ValueError if it is not one of ours."""

@@ -84,7 +84,7 @@ def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _summary(found: Contrast) -> None:
-    """A line a context: how the faces read under it."""
+    """A line a context: how the faces read under it, and what moved against the face alone."""
     from kuleshov.output import view
 
     for gap in found.gaps:
@@ -94,4 +94,13 @@ def _summary(found: Contrast) -> None:
         tops = [scores.top for scores in own if scores is not None]
         counted = sorted({(tops.count(top), top) for top in tops}, reverse=True)
         told = ", ".join(f"{top} {count}" for count, top in counted)
-        sys.stdout.write(f"{view.clean(context.name)}: {told} of {len(tops)} faces\n")
+        shifts = [
+            pair.influence.shift
+            for pair in found.pairs
+            if pair.context == context.name and pair.influence.shift is not None
+        ]
+        moved = "face and context do not part"
+        if shifts:
+            mean = sum(shifts) / len(shifts)
+            moved = f"moved {view.signed(mean)} log-odds towards it, mean of {len(shifts)}"
+        sys.stdout.write(f"{view.clean(context.name)}: {told} of {len(tops)} faces; {moved}\n")

@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
     evaluation.add_argument(
         "--strategy",
         metavar="LIST",
-        help="face, context, bayes, text, mllm, clip, majority, chance, divided by commas; "
+        help="face, context, people, bayes, text, mllm, clip, majority, chance, divided by commas; "
         "default: what the parts can do, but not mllm and clip",
     )
     evaluation.add_argument(

@@ -20,6 +20,7 @@ CHOICES = (
     "scheme",
     "calibration",
     "fusion",
+    "observer",
     "prompts",
     "device",
     "dtype",
@@ -66,9 +67,17 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
     command.add_argument(
         "--calibration", metavar="FILE.toml", help="temperatures from `kuleshov calibrate`"
     )
-    command.add_argument("--fusion", help="auto, bayes, text, face, context or mllm")
+    command.add_argument("--fusion", help="auto, people, bayes, text, face, context or mllm")
     command.add_argument(
-        "--context-weight", type=float, metavar="0-1", help="weight of the scene in bayes"
+        "--observer",
+        metavar="FILE.toml",
+        help="fusion people: an observer of `kuleshov integrate` instead of the shipped one",
+    )
+    command.add_argument(
+        "--context-weight",
+        type=float,
+        metavar="0-1",
+        help="weight of the scene in bayes; in people, times what a context weighs",
     )
     if "--examples" not in without:
         _add_examples(command)

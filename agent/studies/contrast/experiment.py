@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from kuleshov.agent import Agent
-from kuleshov.asking import answers, images
+from kuleshov.asking import answers, combining, images
 from kuleshov.asking.parts import Crew
 from kuleshov.asking.scoring import Likelihood
-from kuleshov.evidence import collection, fusion
+from kuleshov.evidence import collection
 from kuleshov.evidence.influence import influence
 from kuleshov.studies.contrast.types import (
     Context,
@@ -28,7 +28,7 @@ from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media.types import Picture
 from kuleshov.tools.types import EmotionScores, Face
-from kuleshov.types import Evidence, Gap
+from kuleshov.types import Evidence, FusedScores, Gap
 
 MOST_PAIRS = 100_000
 
@@ -51,10 +51,10 @@ class Experiment:
             raise KuleshovError(
                 "a contrast needs labels that exclude one another: use --labels ekman-7."
             )
-        if crew.strategy not in ("bayes", "text"):
+        if crew.strategy not in (*combining.COMPUTED, "text"):
             raise KuleshovError(
                 f"a contrast compares face and context: fusion {crew.strategy!r} leaves one out; "
-                "use --fusion bayes or text."
+                "use --fusion people, bayes or text."
             )
         self.agent, self.crew = agent, crew
         self.likelihood = Likelihood(crew)
@@ -95,7 +95,6 @@ class Experiment:
         pairs, total = [], len(alone) * len(settings)
         for face, cut in alone:
             for context, shown in zip(settings, seen, strict=True):
-                both = self._both(face, cut, context, shown)
                 pairs.append(
                     Pair(
                         face=face.name,
@@ -103,8 +102,8 @@ class Experiment:
                         influence=influence(
                             face.emotions,
                             context.emotions,
-                            both,
-                            "fused" if self.crew.strategy == "bayes" else "model",
+                            self._both(face, cut, shown),
+                            computed=self._computed(face, context, shown),
                         ),
                     )
                 )
@@ -139,14 +138,7 @@ class Experiment:
         return FaceAlone(name=name, face=face, emotions=scores), cut
 
     def _alone(self, face: Face, cut: Picture) -> EmotionScores:
-        if self.crew.strategy == "text":
-            return self._direct(cut, None, collection.collect(face, None, person=1))
-        if face.expression is None:
-            raise KuleshovError("the face tool gave no expression.")
-        scores, note = fusion.onto(face.expression, self.crew.labels)
-        if scores is None:
-            raise KuleshovError(f"{note}.")
-        return scores
+        return self._direct(cut, None, collection.collect(face, None, person=1))
 
     def _seen(self, context: Context) -> _Seen | None:
         if context.picture is None:
@@ -192,16 +184,12 @@ class Experiment:
             return []
         return [Evidence(n=first, source="mllm", kind="scene", text=f"scene: {seen.words}")]
 
-    def _both(
-        self, face: FaceAlone, cut: Picture, context: ContextAlone, seen: _Seen
-    ) -> EmotionScores:
-        if self.crew.strategy == "bayes":
-            weight = self.crew.context_weight
-            return EmotionScores(
-                labels=self.crew.labels.name,
-                probabilities=fusion.bayes(face.emotions, context.emotions, weight=weight),
-                method=f"cue integration, context weight {weight:g}",
-            )
+    def _computed(self, face: FaceAlone, context: ContextAlone, seen: _Seen) -> FusedScores:
+        """What the rule makes of the two alone; stands beside the reading of both."""
+        part = combining.ContextPart(context.emotions, told=seen.picture is None)
+        return combining.combine(self.crew, face.emotions, [part], by_model=True)
+
+    def _both(self, face: FaceAlone, cut: Picture, seen: _Seen) -> EmotionScores:
         items = collection.collect(face.face, None, person=1)
         items += self._items(seen, first=len(items) + 1)
         if seen.picture is not None and self._sees_both():

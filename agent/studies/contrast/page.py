@@ -51,6 +51,15 @@ def contrast_html(found: Contrast, faces: Mapping[str, Picture]) -> str:
                 for context in found.contexts
             ],
             margins=list(found.margins()),
+            shifts={
+                face.name: [
+                    by_pair[face.name, context.name].influence.shift for context in found.contexts
+                ]
+                for face in found.faces
+            },
+            most=max((abs(p.influence.shift or 0.0) for p in found.pairs), default=0.0) or 1.0,
+            signed=view.signed,
+            rule=_rule(found),
             model=(found.provenance.get("mllm") or {}).get("id", "unnamed"),
             tool=(found.provenance.get("faces") or {}).get("name", "unnamed"),
             caveats=[
@@ -79,17 +88,30 @@ def _alone(probabilities: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _cell(pair: Pair, labels: list[str]) -> dict[str, Any]:
-    both, face = pair.influence.both, pair.influence.face
+    both, face, computed = pair.influence.both, pair.influence.face, pair.influence.computed
     assert both is not None
     assert face is not None
+    changes = {label: both.probabilities[label] - face.probabilities[label] for label in labels}
+    risen = max(changes, key=lambda label: changes[label])
     return {
         **_alone(both.probabilities),
         "index": pair.influence.index,
+        "moved": view.shift(pair.influence) or pair.influence.unanswered,
+        "risen": risen,
+        "rise": changes[risen],
+        "before": _alone(face.probabilities),
+        "computed": _alone(computed.probabilities) if computed else None,
         "values": {
             label: {
                 "p": both.probabilities[label],
-                "shift": both.probabilities[label] - face.probabilities[label],
+                "shift": changes[label],
             }
             for label in labels
         },
     }
+
+
+def _rule(found: Contrast) -> str:
+    """Which rule computed the combination that stands beside the readings."""
+    computed = next((p.influence.computed for p in found.pairs if p.influence.computed), None)
+    return view.fusion(computed) if computed else "nothing"

@@ -68,6 +68,9 @@ class Contrast(Record):
     def rows(self) -> Iterator[dict[str, str | float]]:
         """Tidy: one row a face, context and label; p_face, p_context, p_both, shift = both − face.
 
+        p_computed is what the rule makes of the two alone. shift_log_odds: the pair's shift towards
+        the context, of shift_whole (see `Influence`).
+
         both_is says what p_both is: fused by a rule, or the model's from both (see `Influence`).
         With the pair's influence index and divergences (bits) repeated on each of its rows.
         """
@@ -86,7 +89,11 @@ class Contrast(Record):
                     "p_context": found.context.probabilities[label],
                     "p_both": p,
                     "both_is": found.both_is or "",
+                    "p_computed": found.computed.probabilities[label] if found.computed else "",
                     "shift": p - before,
+                    "shift_log_odds": "" if found.shift is None else found.shift,
+                    "shift_computed": "" if found.shift_computed is None else found.shift_computed,
+                    "shift_whole": "" if found.shift_whole is None else found.shift_whole,
                     "influence": "" if found.index is None else found.index,
                     "js_face_context": found.js_face_context or 0.0,
                     "js_face_both": found.js_face_both or 0.0,
@@ -104,22 +111,24 @@ class Contrast(Record):
                 if not own:
                     continue
                 indices = [p.influence.index for p in own if p.influence.index is not None]
+                shifts = [p.influence.shift for p in own if p.influence.shift is not None]
                 moved = float(np.mean([pair.influence.js_face_both or 0.0 for pair in own]))
                 row: dict[str, str | float] = {
                     "kind": kind,
                     "name": name,
                     "pairs": len(own),
+                    "mean_shift_log_odds": float(np.mean(shifts)) if shifts else "",
                     "mean_js_face_both": moved,
                     "mean_influence": float(np.mean(indices)) if indices else "",
                 }
                 for effect in self.effects:
-                    shifts = [
+                    changes = [
                         pair.influence.both.probabilities[effect.label]
                         - pair.influence.face.probabilities[effect.label]
                         for pair in own
                         if pair.influence.both and pair.influence.face
                     ]
-                    row[f"shift_{effect.label}"] = float(np.mean(shifts))
+                    row[f"shift_{effect.label}"] = float(np.mean(changes))
                 yield row
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from kuleshov.evals.harness.evaluate import Evaluation
 from kuleshov.evals.harness.report import tables
 from kuleshov.evals.harness.scores import Scores, SystemScores
+from kuleshov.evals.harness.systems import COMPUTED
 from kuleshov.output import files as output_files
 from kuleshov.output import report, view
 from kuleshov.types import CAVEAT
@@ -28,8 +29,12 @@ def write(found: Evaluation, scores: Scores) -> None:
 
 
 def html(found: Evaluation, scores: Scores) -> str:
-    # from the run under `bayes`, whose records hold the three readings
-    points = [o.moved for o in found.outcomes.get("bayes", []) if o.moved is not None]
+    # from a run whose records hold the three readings
+    points = [
+        outcome.moved
+        for outcome in next((found.outcomes[s] for s in COMPUTED if s in found.outcomes), [])
+        if outcome.moved is not None
+    ]
     return _render(
         "eval.html.jinja",
         heading=scores.task["title"],

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kuleshov import Agent
-from kuleshov.evidence import incongruence
-from kuleshov.evidence.influence import divergence, influence
+from kuleshov.evidence import fusion, incongruence
+from kuleshov.evidence.influence import AGREE, divergence, influence
 from kuleshov.output import view
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.types import ActionUnit, EmotionScores
@@ -42,6 +43,26 @@ def test_the_index_runs_from_face_to_context(face, context, both, index):
     found = influence(two(face), two(context), two(both))
     assert found.index == (None if index is None else pytest.approx(index, abs=1e-9))
     assert (found.unanswered is None) == (index is not None)
+
+
+def test_the_shift_is_signed_and_in_log_odds():
+    # by hand: of two labels the shift is the change of the log-odds of b against a
+    found = influence(two(0.9), two(0.1), two(0.5))
+    assert found.shift == pytest.approx(math.log(9))
+    assert found.shift_whole == pytest.approx(2 * math.log(9))
+    assert influence(two(0.9), two(0.1), two(0.9)).shift == pytest.approx(0)
+    assert influence(two(0.9), two(0.1), two(0.99)).shift == pytest.approx(
+        math.log(9) - math.log(99)  # away from the context
+    )
+    whole = influence(two(0.9), two(0.1), two(0.1))
+    assert whole.shift == pytest.approx(whole.shift_whole)
+
+
+def test_where_face_and_context_do_not_part_there_is_no_index():
+    alike = influence(two(0.70), two(0.74), two(0.9))
+    assert (alike.index, alike.shift, alike.shift_whole) == (None, None, None)
+    assert alike.js_face_context < AGREE < alike.js_face_both
+    assert "do not part" in alike.unanswered
 
 
 def test_without_a_reading_there_is_no_index():
@@ -116,14 +137,20 @@ def test_the_pocket_models_read_apart_and_the_context_moves_the_reading(pocket, 
     read = pocket.infer(photo, context="They have just lost the match.", influence=True)
     (person,) = read.people
     moved = person.influence
-    assert moved.both.probabilities == person.emotions.probabilities
-    assert (moved.both_is, view.together(moved)) == ("fused", "fused")
-    old = moved.model_copy(update={"both_is": None})  # a record from before this was told
-    assert view.together(old) == "fused"
-    assert "the fused reading is like the face" in view.influence(moved)
-    (told,) = [j for j in person.judgements if j.condition == "both"]
-    assert view.judged(told) == "face and context"  # what the model says is not the fused reading
+    # a perception: the model was shown both, asked in the same way as for each alone
+    assert moved.face.method == moved.context.method == moved.both.method
+    assert (moved.both_is, view.together(moved)) == ("model", "face and context")
+    assert moved.both.probabilities != moved.computed.probabilities
+    # and no rule: neither the observer's nor the product of the two
+    product = fusion.bayes(moved.face, moved.context)
+    assert abs(moved.both.probabilities["happiness"] - product["happiness"]) > 1e-4
+    assert moved.computed.fusion == person.emotions.fusion == "people"
+    old = moved.model_copy(update={"both_is": None, "both": person.emotions})
+    assert view.together(old) == "fused"  # a record from before this was told
     assert 0 < moved.index < 1
+    assert abs(moved.shift) <= moved.shift_whole
+    assert "log-odds" in view.shift(moved)
+    assert "computed from the two alone: " in view.shift(moved)
     assert person.incongruence is not None
     assert read.covered_scene is not None
     assert pocket.infer(photo).people[0].influence is None
