@@ -13,7 +13,7 @@ from typing import Any
 
 from langgraph.types import Send
 
-from kuleshov.asking import answers, gate, images
+from kuleshov.asking import answers, combining, gate, images
 from kuleshov.asking.parts import Crew, gap, plain
 from kuleshov.evidence import collection, generated, people, timeline
 from kuleshov.graph import clip_nodes, speech_node
@@ -363,11 +363,13 @@ class PictureNodes:
 
 
 def _faces_only(people: Sequence[Plain], strategy: str) -> str:
-    """Whose reading by `bayes` lacks the context, in words."""
+    """Whose reading by `people` or `bayes` lacks the context, in words."""
     found = [
         str(person["id"])
         for person in people
-        if strategy == "bayes" and person["emotions"] and person["emotions"]["fusion"] == "face"
+        if strategy in combining.COMPUTED
+        and person["emotions"]
+        and person["emotions"]["fusion"] == "face"
     ]
     return f"{'person' if len(found) == 1 else 'persons'} {', '.join(found)}" if found else ""
 

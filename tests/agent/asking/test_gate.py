@@ -114,7 +114,7 @@ def test_after_a_stop_no_call_reaches_the_model(work: str, calls: int) -> None:
         assert len(found.people) == (1 if work == "one person" else 5)
 
 
-@pytest.mark.parametrize("strategy", ["text", "context", "bayes"])
+@pytest.mark.parametrize("strategy", ["text", "context", "people", "bayes"])
 def test_who_was_read_before_the_stop_is_kept_and_the_others_say_why_not(strategy: str) -> None:
     """The last call but a few: some people are whole, some are not."""
     whole = StopsAfter(script(), 10_000)
@@ -125,7 +125,7 @@ def test_who_was_read_before_the_stop_is_kept_and_the_others_say_why_not(strateg
     assert model.late <= 4
     by_strategy = [p for p in read.people if p.emotions and p.emotions.fusion == strategy]
     others = [p for p in read.people if p not in by_strategy]
-    if strategy == "bayes":  # the face had been read; the context says that it was not
+    if strategy in ("people", "bayes"):  # the face had been read; the context says that it was not
         halves = [p for p in others if p.emotions]
         assert {p.emotions.fusion for p in halves} <= {"face"}
         assert any("rests on the face alone" in text for text in read.warnings) == bool(halves)

@@ -72,6 +72,9 @@ def test_every_face_is_read_under_every_context(faces, vignettes, tmp_path, caps
             for row in own:
                 moved = float(row["p_both"]) - float(row["p_face"])
                 assert float(row["shift"]) == pytest.approx(moved)
+        for context in ("soup", "coffin"):
+            own = [row for row in rows if (row["face"], row["context"]) == (face, context)]
+            assert sum(float(row["p_computed"]) for row in own) == pytest.approx(1)
     # the same face, another film: the coffin makes it sadder than the soup does
     sad = {
         row["context"]: float(row["p_both"])
@@ -87,7 +90,7 @@ def test_every_face_is_read_under_every_context(faces, vignettes, tmp_path, caps
     assert "coffin: " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("fusion", ["text", "bayes"])
+@pytest.mark.parametrize("fusion", ["text", "people", "bayes"])
 def test_it_repeats_to_the_bit_whatever_was_asked_before(fusion, faces, vignettes, feat_data):
     contexts = read_contexts(str(vignettes))
     paths = sorted(str(path) for path in faces.iterdir())

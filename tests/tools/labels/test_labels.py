@@ -339,6 +339,7 @@ def test_a_mixed_reading_stays_mixed_to_card_page_and_record(strategy):
         ("text", ["both"]),
         ("context", ["context"]),
         ("mllm", ["face"]),
+        ("people", ["context", "both"]),
         ("bayes", ["context", "both"]),
     ],
 )
@@ -374,7 +375,7 @@ def test_every_reading_has_a_prior_of_its_own_divided_out_and_asked_once(strateg
     ("settings", "sentence"),
     [
         (
-            {"labels": "emotic-26", "fusion": "bayes"},
+            {"labels": "emotic-26", "fusion": "people"},
             "exclude one another.*fusion text",
         ),
         ({"labels": "emotic-26", "fusion": "face"}, "exclude one another.*fusion text"),

@@ -183,7 +183,7 @@ def test_the_api_describes_itself_without_loading_anything_from_elsewhere(client
 
 def test_health_says_what_reads_and_its_limits(client):
     told = client.get("/api/v1/health").json()
-    assert (told["model"], told["faces"], told["fusion"]) == ("scripted", "hand 1", "bayes")
+    assert (told["model"], told["faces"], told["fusion"]) == ("scripted", "hand 1", "people")
 
 
 # ---------------------------------------------------------------------------------- bad input
