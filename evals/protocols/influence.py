@@ -10,16 +10,20 @@ from kuleshov.evals.harness.systems import judged
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
 from kuleshov.evals.types import Answer
 from kuleshov.evidence.incongruence import PARTING
+from kuleshov.evidence.influence import COMPUTED
 from kuleshov.output import view
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.types import Influence
 
-CONDITIONS = ("face", "context", "both")
+CONDITIONS = ("face", "context", "both", "computed")
 MEASURES = {
     "js_face_context": "face alone and context alone, bits",
     "js_face_both": "face alone and the two together, bits",
     "js_context_both": "context alone and the two together, bits",
     "index": "index of influence",
+    "shift": "shift of the two together towards the context, log-odds",
+    "shift_computed": "the same, computed from the two alone",
+    "shift_whole": "shift that would reach the context, log-odds",
 }
 
 
@@ -51,7 +55,7 @@ def run(trial: Trial) -> Findings:
         rows.append(cells(name, len(places), *figures))
     means = []
     for part, name in MEASURES.items():
-        known = [p for p in measured if told[p][part] is not None]
+        known = [p for p in measured if told[p].get(part) is not None]
         mean = trial.mean([told[p][part] for p in known], known)
         numbers[part] = mean.value
         means.append(cells(name, len(known), mean))
@@ -61,11 +65,11 @@ def run(trial: Trial) -> Findings:
         [
             Table(
                 title=title(metric) + arrow(metric),
-                head=("samples", "n", "face alone", "context alone", _together(told)),
+                head=("samples", "n", "face alone", "context alone", _together(told), COMPUTED),
                 rows=tuple(rows),
             ),
             Table(
-                title="Jensen–Shannon divergence, and the index of influence",
+                title="Jensen–Shannon divergence, index of influence, and shift",
                 head=("measure", "n", "mean"),
                 rows=tuple(means),
                 note="Index 0: the two together read as the face alone; 1: as the context alone.",
@@ -89,7 +93,7 @@ def _together(told: Sequence[dict[str, Any]]) -> str:
 
 
 def _answer(found: dict[str, Any] | None, condition: str) -> Answer | None:
-    scores = found[condition] if found else None
+    scores = found.get(condition) if found else None  # an older record has nothing computed
     return Answer(probabilities=scores["probabilities"]) if scores else None
 
 

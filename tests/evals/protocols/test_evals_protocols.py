@@ -226,6 +226,8 @@ def test_influence_is_read_under_three_conditions(begun, pocket):
     whole, _, parted, rest = subsets.values()
     assert whole == len(PICTURES) == parted + rest
     assert 0 <= (found.numbers["index"] or 0) <= 1
+    assert found.tables[0].head[-2:] == ("face and context", "computed from the two alone")
+    assert abs(found.numbers["shift"]) <= found.numbers["shift_whole"]
 
 
 def test_answers_repeat_across_batches(begun, pocket):
