@@ -122,7 +122,7 @@ def _people(
         cues.append(
             CueWeight(
                 cue="context",
-                part=None if crew.seeing >= 1 else part.name,  # type: ignore[arg-type]
+                part=None if crew.seeing >= 1 else part.name,
                 weight=_round(exponent),
                 temperature=of_context,
                 why=f"{why}; {why_context}",

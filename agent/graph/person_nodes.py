@@ -389,7 +389,7 @@ class PersonNodes:
                 self.likelihood.scores(asked, labels, "expression", shown.shots) if asked else None
             )
         if name in ("told", "seen"):
-            asked = shown.part(name, labels)  # type: ignore[arg-type]
+            asked = shown.part(name, labels)
         else:
             asked = shown.conversation("both" if name == "direct" else name, labels)  # type: ignore[arg-type]
         return self.likelihood.scores(asked, labels, "direct", shown.shots) if asked else None
@@ -465,7 +465,7 @@ def judged(name: Reading, scores: EmotionScores | None, unanswered: str | None =
     """The model's reading `name` as the record has it."""
     conditions: dict[Reading, Condition] = {"mllm": "face", "told": "context", "seen": "context"}
     return Judgement(
-        condition=conditions.get(name, name),  # type: ignore[arg-type]
+        condition=conditions.get(name, name),
         source="mllm",
         part=name if name in ("told", "seen") else None,
         emotions=scores,

@@ -21,7 +21,7 @@ from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError, nearest
 from kuleshov.tools.labels import LabelSet, mappings
 from kuleshov.tools.types import EmotionScores
-from kuleshov.types import Person
+from kuleshov.types import Judgement, Person
 
 if TYPE_CHECKING:
     from kuleshov.agent import Agent
@@ -236,7 +236,9 @@ def _fused(crew: Crew, person: Person, temperature: float) -> EmotionScores | No
         (j.emotions for j in person.judgements if j.condition == "face" and j.source != "mllm"),
         None,
     )
-    found = {j.part or j.condition: j for j in person.judgements if j.condition == "context"}
+    found: dict[str, Judgement] = {
+        j.part or j.condition: j for j in person.judgements if j.condition == "context"
+    }
     told = [cue.part for cue in person.emotions.cues if cue.cue == "context"] == ["told"]
     parts = combining.context_parts(found, told)
     if face is None or not parts:
