@@ -71,9 +71,9 @@ def test_the_command_writes_results_tables_and_a_page(done: tuple[Path, int]):
     by_name = {system.system: system for system in result.systems}
     # one run serves all four
     assert sorted(path.name for path in (out / "runs").iterdir()) == [
-        "people",
         "chance",
         "majority",
+        "people",
     ]
     assert by_name["face"].states == {"answered": 4, "unanswered": 1, "failed": 1}
     assert by_name["face"].figure("accuracy").n == 4
