@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field
 from kuleshov.tools.faces.tracking.types import Track
 from kuleshov.tools.media import Media
 from kuleshov.tools.media.transcript import Cue as TranscriptLine
-from kuleshov.tools.types import EmotionScores, Face, Record
+from kuleshov.tools.types import EmotionScores, Face, Record, Side
 
 Plain = dict[str, Any]
 
@@ -51,7 +51,12 @@ class Evidence(Record):
         "expression",
         "action_unit",
         "absent_units",
+        "untold_units",
         "unmeasured_units",
+        "disagreement",
+        "smile",
+        "head",
+        "gaze",
         "affect",
         "scene",
         "context",
@@ -71,7 +76,10 @@ class Evidence(Record):
     )
     unit: int | None = None
     units: tuple[int, ...] = ()
-    shown: str | None = Field(None, description="absent, slight, clear or strong")
+    side: Side = Field("both", description="of a unit: the person's own left or right, or both")
+    shown: str | None = Field(
+        None, description="what is told of the unit, in the words of its scale: ActionUnit.shown"
+    )
     intensity: float | None = None
     probability: float | None = None
     activation: float | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,8 +20,46 @@ from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.moved import old_names
 
 Side = Literal["both", "left", "right"]
-Shown = Literal["absent", "slight", "clear", "strong"]
+Shown = Literal[
+    "absent",
+    "present",
+    "slight",
+    "clear",
+    "strong",
+    "possible",
+    "probable",
+    "very probable",
+    "above 80% of calm faces",
+    "above 95% of calm faces",
+    "above 99% of calm faces",
+    "near its threshold",
+    "above its threshold",
+    "far above its threshold",
+]
+# what is told by level, 0 to 3; `ActionUnit.shown` says which scale takes which
+DEGREES: tuple[Shown, ...] = ("absent", "slight", "clear", "strong")
+CHANCES: tuple[Shown, ...] = ("absent", "possible", "probable", "very probable")
+OF_CALM: tuple[Shown, ...] = (
+    "absent",
+    "above 80% of calm faces",
+    "above 95% of calm faces",
+    "above 99% of calm faces",
+)
+OF_THRESHOLD: tuple[Shown, ...] = (
+    "absent",
+    "near its threshold",
+    "above its threshold",
+    "far above its threshold",
+)
 Scale = Literal["intensity", "probability", "activation", "log_odds", "presence"]
+LEVELS: dict[str, int] = {
+    word: level
+    for words in (DEGREES, CHANCES, OF_CALM, OF_THRESHOLD)
+    for level, word in enumerate(words)
+} | {"present": 2}
+"""What is told of a unit → its level, for order, plots and weights."""
+NO_SIGN: frozenset[str] = frozenset({CHANCES[1], OF_CALM[1], OF_THRESHOLD[1]})
+"""What is told without the unit counting as shown: it confirms and contradicts nothing."""
 
 
 class Record(BaseModel):
@@ -52,7 +90,12 @@ class ActionUnit(Record):
         None, description="log10 of the odds that it is shown (FACET evidence)"
     )
     thresholds: tuple[float, float, float] | None = Field(
-        None, description="activation from which the tool calls the unit slight, clear, strong"
+        None, description="activations that it is compared with: near, above, far above"
+    )
+    thresholds_of: Literal["calm faces"] | None = Field(
+        None,
+        description="calm faces: the thresholds are what 20, 5 and 1 % of faces with a calm "
+        "expression reach; None: set by the tool or by us",
     )
     weak: bool = Field(False, description="the tool measures this unit poorly, by its own figures")
 
@@ -78,33 +121,134 @@ class ActionUnit(Record):
 
     @property
     def steps(self) -> tuple[float, float, float] | None:
-        """Values from which the unit counts as slight, clear, strong; None where not defined."""
+        """Values on `scale` from which the unit counts as level 1, 2, 3; None: not defined."""
         if self.intensity is not None:
-            return (0.5, 1.5, 3.5)
+            return _INTENSITY
         if self.probability is not None:
-            return (0.3, 0.5, 0.8)
+            return _PROBABILITY
         if self.activation is not None:
             return self.thresholds
         if self.log_odds is not None:
-            slight, clear, strong = (math.log10(p / (1 - p)) for p in (0.3, 0.5, 0.8))
-            return slight, clear, strong
+            return _LOG_ODDS
         return None if self.presence is None else (0.5, 0.5, 1.5)
 
     @property
-    def shown(self) -> Shown | None:
-        """How clearly the unit is shown, or None if the tool could not tell.
+    def is_shown(self) -> bool | None:
+        """Whether the unit is shown; None: the tool could not tell, or what it tells is no sign.
 
-        Intensity: FACS letters A, B-C, D-E (below 0.5 absent). Probability: 0.3, 0.5, 0.8.
-        Log-odds: the same three as odds. Activation: the tool's own `thresholds`, else None.
-        Presence: clear or absent.
+        What speaks of presence decides, before any intensity: a coded presence, else a
+        probability or odds (shown from 0.5 on, absent below 0.3, between them open). An intensity
+        alone decides from FACS letter A on (0.5). An activation is a sign from its second
+        threshold on and absent below its first: what 20 % of calm faces reach confirms nothing.
         """
-        steps = self.steps
-        if self.scale == "presence":
-            return "clear" if self.presence else "absent"
-        if steps is None or self.value is None:
-            return None
-        words: tuple[Shown, ...] = ("absent", "slight", "clear", "strong")
-        return words[sum(self.value >= step for step in steps)]
+        if self.presence is not None:
+            return self.presence
+        for number, steps in (
+            (self.probability, _PROBABILITY),
+            (self.log_odds, _LOG_ODDS),
+            (None if self.intensity is not None else self.activation, self.thresholds),
+        ):
+            if number is not None:
+                if steps is None:
+                    return None
+                return True if number >= steps[1] else False if number < steps[0] else None
+        return None if self.intensity is None else self.intensity >= _INTENSITY[0]
+
+    @property
+    def level(self) -> int | None:
+        """How much speaks for the unit, on whatever scale, for order and plots: 0 (absent) to 3.
+
+        None: the tool could not tell. Levels of different scales mean different things.
+        """
+        if self.is_shown is False:
+            return 0
+        if self.intensity is not None and self.is_shown:
+            return max(1, _count(self.intensity, _INTENSITY))
+        for number, steps in (
+            (self.probability, _PROBABILITY),
+            (self.log_odds, _LOG_ODDS),
+            (self.activation, self.thresholds),
+        ):
+            if number is not None and steps is not None:
+                return max(_count(number, steps), 2 if self.is_shown else 0)
+        return None if self.is_shown is None else 2
+
+    @property
+    def shown(self) -> Shown | None:
+        """What is told of the unit, in the words of its scale; None: the tool could not tell.
+
+        Intensity: slight, clear, strong (FACS letters A, B-C, D-E). Probability and odds:
+        possible, probable, very probable (from 0.3, 0.5, 0.8). Activation: the thresholds that it
+        is above. Presence alone, or with an intensity below A: present.
+        """
+        level = self.level
+        if level is None or level == 0:
+            return None if level is None else "absent"
+        if self.intensity is not None and self.is_shown:
+            degree = _count(self.intensity, _INTENSITY)
+            if degree:
+                return DEGREES[degree]
+        if self.presence:
+            return "present"
+        if self.probability is not None or self.log_odds is not None:
+            return CHANCES[level]
+        return (OF_CALM if self.thresholds_of == "calm faces" else OF_THRESHOLD)[level]
+
+    @property
+    def at_odds(self) -> bool:
+        """Whether presence and intensity disagree; in some tools they are separate models."""
+        if self.intensity is None or (self.presence is self.probability is self.log_odds is None):
+            return False
+        return self.is_shown is not None and self.is_shown != (self.intensity >= _INTENSITY[0])
+
+
+_INTENSITY = (0.5, 1.5, 3.5)
+_PROBABILITY = (0.3, 0.5, 0.8)
+_LOG_ODDS = (math.log10(0.3 / 0.7), 0.0, math.log10(0.8 / 0.2))
+
+
+def _count(number: float, steps: tuple[float, float, float]) -> int:
+    return sum(number >= step for step in steps)
+
+
+def whole_units(units: Iterable[ActionUnit]) -> tuple[ActionUnit, ...]:
+    """One `ActionUnit` a number, in the order given; see `join_halves`."""
+    found: dict[int, list[ActionUnit]] = {}
+    for unit in units:
+        found.setdefault(unit.unit, []).append(unit)
+    return tuple(join_halves(halves) for halves in found.values())
+
+
+def join_halves(units: Sequence[ActionUnit]) -> ActionUnit:
+    """One unit of what was measured of it: the whole face's, else both halves as one.
+
+    The halves' mean, on every scale that both have; where one half is shown and the other absent,
+    that half alone, with its side: a mean would hide a movement of one side.
+
+    Args:
+        units: of one number, at least one.
+    """
+    whole = [unit for unit in units if unit.side == "both"]
+    if whole or len(units) == 1:
+        return (whole or list(units))[0]
+    shown = [unit for unit in units if unit.is_shown]
+    told = [unit for unit in units if unit.is_shown is not None]
+    if len(shown) == 1 and len(told) == len(units):
+        return shown[0]
+
+    def mean(name: str) -> float | None:
+        values = [getattr(unit, name) for unit in units]
+        return None if None in values else round(sum(values) / len(values), 4)
+
+    scales = ("intensity", "probability", "activation", "log_odds")
+    presences = [unit.presence for unit in units]
+    return units[0].model_copy(
+        update={
+            "side": "both",
+            "presence": None if None in presences else any(presences),
+            **{scale: mean(scale) for scale in scales},
+        }
+    )
 
 
 class EmotionScores(Record):
@@ -154,6 +298,13 @@ class HeadPose(Record):
     roll: float | None = None
 
 
+class Gaze(Record):
+    """Where the eyes look against the camera, in degrees: pitch up, yaw to the person's left."""
+
+    pitch: float | None = None
+    yaw: float | None = None
+
+
 class Face(Record):
     """One face in one picture, as one tool saw it.
 
@@ -169,6 +320,7 @@ class Face(Record):
     valence: float | None = Field(None, ge=-1, le=1)
     arousal: float | None = Field(None, ge=-1, le=1)
     pose: HeadPose | None = None
+    gaze: Gaze | None = None
     tool: str
     version: str
     time_s: float | None = Field(None, ge=0, description="time in the clip, seconds; None: a still")
@@ -194,8 +346,13 @@ class Face(Record):
         return self.width * (self.xyxy[3] - self.xyxy[1])
 
     def unit(self, number: int) -> ActionUnit | None:
-        """The unit as measured, or None: this tool did not measure it here."""
-        return next((au for au in self.action_units if au.unit == number), None)
+        """The unit as measured, halves joined, or None: this tool did not measure it here."""
+        found = [au for au in self.action_units if au.unit == number]
+        return join_halves(found) if found else None
+
+    def whole_units(self) -> tuple[ActionUnit, ...]:
+        """One `ActionUnit` a number, in the order measured; halves joined by `join_halves`."""
+        return whole_units(self.action_units)
 
 
 _NONE = (

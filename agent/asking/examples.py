@@ -381,7 +381,7 @@ def unit_distance(a: Face, b: Face | None) -> float | None:
     if b is None:
         return None
     gaps = []
-    for unit in a.action_units:
+    for unit in a.whole_units():
         other = b.unit(unit.unit)
         if other is None or unit.weak or other.weak or unit.scale != other.scale:
             continue

@@ -66,7 +66,7 @@ class Shown:
 
     def conversation(self, condition: Condition, labels: Sequence[str]) -> Conversation | None:
         """Asks for one label under the condition; None where there is nothing to go by."""
-        local, _ = asking_writer.numbered(self.items(condition))
+        local, _ = asking_writer.numbered(self.items(condition), self.crew.writer.family)
         writer = self.crew.writer
         if condition == "face":
             if self.face is None:
@@ -111,7 +111,7 @@ class Shown:
 
     def judge(self, *, shots: bool = True) -> Conversation:
         """Asks for the explanation, from everything; `shots`: after the examples."""
-        local, _ = asking_writer.numbered(self.evidence)
+        local, _ = asking_writer.numbered(self.evidence, self.crew.writer.family)
         whole, crop = self.pictures("both")
         talk = self.crew.writer.judge(
             whole, crop, self.number, local, self.crew.labels.mode == "free"

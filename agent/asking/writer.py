@@ -17,6 +17,7 @@ from kuleshov import prompts
 from kuleshov.asking import images
 from kuleshov.asking.examples import Example
 from kuleshov.asking.images import image, person_crop
+from kuleshov.evidence.collection import as_taught
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.mllm.base import Conversation, MllmInfo, Turn
 from kuleshov.types import Evidence
@@ -130,7 +131,7 @@ class Writer:
         """
         turns: Conversation = []
         for number, example in enumerate(examples):
-            local, _ = numbered(example.evidence)
+            local, _ = numbered(example.evidence, self.family)
             text = prompts.render(
                 self.family,
                 self._asked("direct"),
@@ -228,7 +229,9 @@ def content_free_answer(family: str) -> str:
     return json.dumps({"cues": cues, **told}, separators=(",", ":"))
 
 
-def numbered(evidence: Sequence[Evidence]) -> tuple[list[Evidence], dict[int, int]]:
-    """The evidence of one person numbered from 1, and the way back to the record's numbers."""
-    local = [item.model_copy(update={"n": i}) for i, item in enumerate(evidence, start=1)]
-    return local, {i: item.n for i, item in enumerate(evidence, start=1)}
+def numbered(evidence: Sequence[Evidence], family: str) -> tuple[list[Evidence], dict[int, int]]:
+    """The evidence of one person as a family is told it, numbered from 1, and the way back to the
+    record's numbers. The brief family is told in the words that the bundled model was taught."""
+    told = as_taught(evidence) if family == "brief" else list(evidence)
+    local = [item.model_copy(update={"n": i}) for i, item in enumerate(told, start=1)]
+    return local, {i: item.n for i, item in enumerate(told, start=1)}

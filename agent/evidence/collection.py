@@ -1,15 +1,16 @@
 """Evidence: what face, scene and words say, as one numbered list.
 
-The same short sentences stand in the record, in the prompt and in what the pocket LLaVA was
-trained on, so an explanation can point to them by number.
+The same short sentences stand in the record and in the prompt, so an explanation can point to them
+by number. The bundled LLaVA was trained on lines that tell every scale as slight, clear or strong;
+`as_taught` words a list for it, and only for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from kuleshov.tools.faces import facs, rules
-from kuleshov.tools.types import ActionUnit, Face
+from kuleshov.tools.faces import directions, facs, rules
+from kuleshov.tools.types import DEGREES, LEVELS, NO_SIGN, ActionUnit, Face
 from kuleshov.types import Evidence, Scene
 
 # Units whose absence is worth a line: each carries weight in a prototype of facs.md
@@ -17,10 +18,23 @@ DIAGNOSTIC = (1, 2, 4, 5, 6, 9, 10, 12, 15, 20, 24, 25, 26)
 
 
 def unit_text(unit: ActionUnit) -> str:
-    """`AU12 lip corner puller: strong`; an asymmetric reading names the side."""
+    """`AU12 lip corner puller: very probable`; a movement of one half names the side."""
     side = "" if unit.side == "both" else f", {unit.side} side"
     shown = unit.shown or "could not be told"
+    if unit.at_odds and unit.is_shown:
+        shown += f", though its intensity is {unit.intensity:.1f} of 5"
+    if shown in NO_SIGN and unit.activation is not None:
+        shown += ", which is no sign"
     return f"AU{unit.unit} {facs.name(unit.unit)}: {shown}{side}"
+
+
+def disagreement_text(units: Iterable[ActionUnit]) -> str:
+    """`presence and intensity disagree: AU4 absent at 1.2 of 5`: presence has decided."""
+    told = ", ".join(
+        f"AU{unit.unit} {'shown' if unit.is_shown else 'absent'} at {unit.intensity:.1f} of 5"
+        for unit in units
+    )
+    return f"presence and intensity disagree, and presence decides: {told}"
 
 
 def expression_text(probabilities: Iterable[tuple[str, float]]) -> str:
@@ -67,48 +81,7 @@ def collect(
                     "text": by_rules + expression_text(face.expression.ranked()),
                 }
             )
-        # a unit that the tool itself measures poorly is in the record but is no evidence
-        units = [unit for unit in face.action_units if not unit.weak]
-        for unit in sorted(units, key=lambda unit: unit.unit):
-            if unit.shown in (None, "absent"):
-                continue
-            items.append(
-                {
-                    "source": source,
-                    "kind": "action_unit",
-                    "person": person,
-                    "unit": unit.unit,
-                    "shown": unit.shown,
-                    "intensity": unit.intensity,
-                    "probability": unit.probability,
-                    "activation": unit.activation,
-                    "log_odds": unit.log_odds,
-                    "text": unit_text(unit),
-                }
-            )
-        absent = tuple(u.unit for u in units if u.shown == "absent" and u.unit in DIAGNOSTIC)
-        if absent:
-            items.append(
-                {
-                    "source": source,
-                    "kind": "absent_units",
-                    "person": person,
-                    "units": tuple(sorted(absent)),
-                    "text": units_line("not shown", sorted(absent)),
-                }
-            )
-        told = {unit.unit for unit in units if unit.shown is not None}
-        unmeasured = tuple(unit for unit in DIAGNOSTIC if unit not in told)
-        if unmeasured:
-            items.append(
-                {
-                    "source": source,
-                    "kind": "unmeasured_units",
-                    "person": person,
-                    "units": unmeasured,
-                    "text": units_line("not measured", unmeasured),
-                }
-            )
+        items += [{"source": source, "person": person, **item} for item in _of_units(face)]
         if face.valence is not None or face.arousal is not None:
             parts = [
                 f"{name} {value:+.2f}"
@@ -128,6 +101,110 @@ def collect(
         words = f"context: {quoted(text)}"
         items.append({"source": "user", "kind": "context", "text": words, "supposed": what_if})
     return [Evidence.model_validate({"n": first + i, **item}) for i, item in enumerate(items)]
+
+
+def _of_units(face: Face) -> list[dict[str, object]]:
+    """The lines of a face's units, its smile, head and gaze."""
+    items: list[dict[str, object]] = []
+    # a unit that the tool itself measures poorly is in the record but is no evidence
+    measured = sorted(face.whole_units(), key=lambda unit: unit.unit)
+    turns = [unit for unit in measured if unit.unit in directions.UNITS]
+    units = [unit for unit in measured if not unit.weak and unit not in turns]
+    for unit in units:
+        if unit.shown in (None, "absent"):
+            continue
+        items.append(
+            {
+                "kind": "action_unit",
+                "unit": unit.unit,
+                "side": unit.side,
+                "shown": unit.shown,
+                "intensity": unit.intensity,
+                "probability": unit.probability,
+                "activation": unit.activation,
+                "log_odds": unit.log_odds,
+                "text": unit_text(unit),
+            }
+        )
+
+    def line(kind: str, prefix: str, numbers: Iterable[int]) -> None:
+        if told := tuple(numbers):
+            text = units_line(prefix, told)
+            items.append({"kind": kind, "units": told, "text": text})
+
+    line(
+        "absent_units",
+        "not shown",
+        (unit.unit for unit in units if unit.shown == "absent" and unit.unit in DIAGNOSTIC),
+    )
+    # what has a number but tells nothing was measured all the same
+    told = {unit.unit for unit in units if unit.shown is not None}
+    numbered = {unit.unit for unit in measured if unit.value is not None}
+    untold = [unit for unit in DIAGNOSTIC if unit in numbered - told]
+    line("untold_units", "measured too poorly to tell", untold)
+    line(
+        "unmeasured_units",
+        "not measured",
+        (unit for unit in DIAGNOSTIC if unit not in told | numbered),
+    )
+    if parted := [unit for unit in units if unit.at_odds]:
+        items.append(
+            {
+                "kind": "disagreement",
+                "units": tuple(unit.unit for unit in parted),
+                "text": disagreement_text(parted),
+            }
+        )
+    if smile := facs.smile_text(face):
+        items.append({"kind": "smile", "units": facs.SMILE_UNITS, "text": smile})
+    items += [
+        {"kind": kind, "units": shown, "text": text} for kind, shown, text in directions.lines(face)
+    ]
+    return items
+
+
+UNTAUGHT = ("disagreement", "smile", "head", "gaze")
+"""Kinds of lines that the bundled LLaVA was never shown in training."""
+
+
+def as_taught(items: Sequence[Evidence]) -> list[Evidence]:
+    """The list in the words that the bundled LLaVA was trained on, its numbers left as they are.
+
+    Every scale is slight, clear or strong by its level; units that were measured too poorly count
+    among those not measured; lines of kinds that it was never shown are left out.
+    """
+    found: list[Evidence] = []
+    untold: dict[int | None, tuple[int, ...]] = {}
+    for item in items:
+        if item.kind in UNTAUGHT:
+            continue
+        if item.kind == "untold_units":
+            untold[item.person] = item.units
+            found.append(_not_measured(item, item.units))
+        elif item.kind == "unmeasured_units" and item.person in untold:
+            both = {*item.units, *untold[item.person]}
+            found[-1] = _not_measured(item, tuple(unit for unit in DIAGNOSTIC if unit in both))
+        elif item.kind in ("action_unit", "event") and item.shown in LEVELS:
+            found.append(_in_degrees(item))
+        else:
+            found.append(item)
+    return found
+
+
+def _not_measured(item: Evidence, units: tuple[int, ...]) -> Evidence:
+    told = {"kind": "unmeasured_units", "units": units, "text": units_line("not measured", units)}
+    return item.model_copy(update=told)
+
+
+def _in_degrees(item: Evidence) -> Evidence:
+    assert item.shown is not None
+    word = DEGREES[LEVELS[item.shown]]
+    if item.kind == "event":
+        text = item.text.replace(f"({item.shown})", f"({word})")
+    else:
+        side = "" if item.side == "both" else f", {item.side} side"
+        text = f"AU{item.unit} {facs.name(item.unit or 0)}: {word}{side}"
+    return item.model_copy(update={"shown": word, "text": text})
 
 
 def told(

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kuleshov.evidence import negation
-from kuleshov.tools.faces import facs
-from kuleshov.tools.types import Face, Side
+from kuleshov.tools.faces import directions, facs
+from kuleshov.tools.types import NO_SIGN, Face, Side
 from kuleshov.types import Cue, Evidence
 
 Status = Literal["confirmed", "unconfirmed", "contradicted"]
@@ -80,6 +80,9 @@ WORDS: dict[str, tuple[int, ...]] = {
     r"bit(?:es|ing)? (?:\w+ )?lips?|bitten lips?": (32,),
     r"puffed(?:[- ]out)? cheeks|cheeks" + _BE + "puffed": (34,),
     r"closed eyes|eyes" + _BE + r"(?:closed|shut)|shut eyes": (43,),
+    r"(?:looks?|looking|gaz(?:es?|ing)|eyes (?:are )?)(?: turned| cast)? ?down(?:ward)?(?! (?:on|at "
+    r"upon)\b)|downcast (?:eyes|gaze)|lowered (?:eyes|gaze)": (64,),
+    r"(?:looks?|looking|gaz(?:es?|ing))(?: turned)? up(?:ward)?|upturned (?:eyes|gaze)": (63,),
 }
 # What the labels of a toolbox's expression are called besides their names.
 FEELINGS: dict[str, str] = {
@@ -96,6 +99,9 @@ MEASURED = (
     "expression",
     "action_unit",
     "absent_units",
+    "smile",
+    "head",
+    "gaze",
     "affect",
     "event",
     "blinks",
@@ -244,13 +250,15 @@ def measured(face: Face | None, units: Sequence[int], side: Side = "both") -> bo
 
 
 def _shown(face: Face | None, unit: int, side: Side) -> bool | None:
-    known = {
-        au.side: au.shown != "absent"
-        for au in (face.action_units if face else ())
-        if au.unit == unit and not au.weak and au.shown is not None
-    }
+    found = [au for au in face.action_units if au.unit == unit and not au.weak] if face else []
+    if not found:
+        turned = directions.is_turned(face, unit) if face and unit in directions.UNITS else None
+        return turned if side == "both" else None
+    known = {au.side: au.is_shown for au in found}
     if side == "both":
-        return any(known.values()) if known else None
+        if True in known.values():
+            return True
+        return None if None in known.values() else False
     if side in known:
         return known[side]
     # shown on the face as a whole says nothing of one side; absent as a whole says it of both
@@ -274,12 +282,13 @@ def check(text: str, cited: Evidence, face: Face | None) -> Cue:
             return Cue(evidence=cited.n, text=text, status="contradicted")
         if cited.kind in ("action_unit", "absent_units", "event") and felt:
             return Cue(evidence=cited.n, text=text, status="unconfirmed", elsewhere=True)
-        bears = own and _bears_on(text, cited)
+        # what is no sign (reached by many calm faces, merely possible) bears nothing out
+        bears = own and cited.shown not in NO_SIGN and _bears_on(text, cited)
         return Cue(
             evidence=cited.n,
             text=text,
             status="confirmed" if bears else "unconfirmed",
-            elsewhere=own and not bears,
+            elsewhere=own and not _bears_on(text, cited),
         )
     verdicts = []
     for claim in made:
@@ -322,5 +331,8 @@ def left_out(cues: Sequence[Cue], evidence: Mapping[int, Evidence]) -> tuple[int
     return tuple(
         n
         for n, item in evidence.items()
-        if item.kind == "action_unit" and n not in cited and item.unit not in named
+        if item.kind == "action_unit"
+        and item.shown not in NO_SIGN
+        and n not in cited
+        and item.unit not in named
     )

@@ -75,9 +75,8 @@ class Parted:
 
     def shown(self, unit: int) -> bool | None:
         """Whether a unit is shown; None: not measured, or measured poorly."""
-        found = [au for au in self.face.action_units if au.unit == unit] if self.face else []
-        known = [au.shown for au in found if not au.weak and au.shown is not None]
-        return any(word != "absent" for word in known) if known else None
+        found = self.face.unit(unit) if self.face else None
+        return None if found is None or found.weak else found.is_shown
 
     def which(self, units: Iterable[int]) -> list[int]:
         return [unit for unit in units if self.shown(unit)]

@@ -70,5 +70,5 @@ def expressiveness(face: Face) -> float:
     """0-1: how far the face is from neutral, by its expression, else by its clearest unit."""
     if face.expression is not None and "neutral" in face.expression.probabilities:
         return 1 - face.expression.probabilities["neutral"]
-    levels = {"absent": 0.0, "slight": 0.3, "clear": 0.6, "strong": 1.0}
-    return max((levels[u.shown] for u in face.action_units if u.shown), default=0.0)
+    strengths = (0.0, 0.3, 0.6, 1.0)
+    return max((strengths[u.level] for u in face.action_units if u.level is not None), default=0.0)

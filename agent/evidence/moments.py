@@ -9,7 +9,7 @@ import numpy as np
 
 from kuleshov.tools.faces.tracking.timelines import smoothed
 from kuleshov.tools.faces.tracking.types import Track
-from kuleshov.tools.types import EmotionScores
+from kuleshov.tools.types import LEVELS, EmotionScores
 
 SEGMENT_S = 0.6  # a leading label that holds for less is a flicker, not a moment
 
@@ -124,14 +124,14 @@ def _segment(course: list[EmotionScores | None], run: tuple[str | None, int, int
 
 def _bursts(track: Track) -> list[Segment]:
     found: list[Segment] = []
-    levels = {"slight": 0.3, "clear": 0.6, "strong": 1.0}
+    strengths = {1: 0.3, 2: 0.6, 3: 1.0}
     for event in track.events:
         if event.kind != "expression":
             continue
         first, last, peak = (
             track.nearest(time) or 0 for time in (event.onset_s, event.offset_s, event.apex_s)
         )
-        strength = levels.get(event.shown or "", 0.3)
+        strength = strengths.get(LEVELS.get(event.shown or "", 1), 0.3)
         if found and first <= found[-1].last:
             before = found.pop()
             stronger = before if before.strength >= strength else None

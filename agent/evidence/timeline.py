@@ -9,11 +9,10 @@ from kuleshov.evidence.collection import quoted
 from kuleshov.evidence.moments import segments
 from kuleshov.tools.faces import facs
 from kuleshov.tools.faces.tracking.types import Track, UnitEvent
-from kuleshov.tools.types import Shown
+from kuleshov.tools.types import LEVELS
 from kuleshov.types import Evidence
 
 MOST_EVENTS = 12  # lines; all events are in the track
-LEVELS: dict[Shown, float] = {"absent": 0.0, "slight": 1.0, "clear": 2.0, "strong": 3.0}
 
 
 def course_text(track: Track) -> str | None:
@@ -54,7 +53,7 @@ def collect(track: Track, *, person: int, first: int) -> list[Evidence]:
 
     def weight(event: UnitEvent) -> float:
         length = event.offset_s - event.onset_s + track.interval_s
-        return LEVELS[event.shown or "slight"] * min(length, 5.0)
+        return LEVELS.get(event.shown or "", 1) * min(length, 5.0)
 
     strongest = sorted(shown, key=weight, reverse=True)[:MOST_EVENTS]
     for event in sorted(strongest, key=lambda event: (event.onset_s, event.unit)):
@@ -62,6 +61,7 @@ def collect(track: Track, *, person: int, first: int) -> list[Evidence]:
             {
                 "kind": "event",
                 "unit": event.unit,
+                "side": event.side,
                 "shown": event.shown,
                 "text": event_text(event),
                 "start_s": event.onset_s,

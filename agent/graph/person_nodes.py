@@ -99,7 +99,7 @@ class PersonNodes:
         """Check each cue against what was measured; note what the explanation left out."""
         items = [Evidence.model_validate(item) for item in state["evidence"]]
         by_number = {item.n: item for item in items}
-        _, back = writer.numbered(items)
+        _, back = writer.numbered(items, self.crew.writer.family)
         try:
             told = answers.explained(self.crew.writer.family, state["answer"])
             if generated.why_unanswered(told.text):

@@ -180,13 +180,15 @@ class Card(Lines):
         known = view.units(person.face)
         self.subheading("Action units", "; ".join(view.scales(person.face)))
         column = max((len(view.unit_name(unit)) for unit in known.shown), default=0)
+        words = max((len(unit.shown or "") for unit in known.shown), default=0)
         mixed = len(view.scales(person.face)) > 1
         for unit in known.shown:
             number = view.unit_number(unit, with_scale=mixed)
             weak = " (measured poorly)" if unit.weak else ""
+            halves = f" ({known.halves[unit.unit]})" if unit.unit in known.halves else ""
             self.wrapped(
-                f"AU{unit.unit:<3} {view.unit_name(unit):<{column}}  {unit.shown:<6}  "
-                f"{number}{weak}",
+                f"AU{unit.unit:<3} {view.unit_name(unit):<{column}}  {unit.shown:<{words}}  "
+                f"{number}{halves}{weak}",
                 4,
                 hang=6 + column + 3,
             )

@@ -474,7 +474,8 @@ def _units(face: Face) -> dict[str, Any]:
             "unit": unit.unit,
             "name": view.unit_name(unit),
             "shown": unit.shown,
-            "number": view.unit_number(unit),
+            "number": view.unit_number(unit)
+            + (f" ({known.halves[unit.unit]})" if unit.unit in known.halves else ""),
             "value": unit.value,
             "share": view.unit_share(unit),
             "weak": unit.weak,

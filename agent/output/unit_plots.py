@@ -35,7 +35,11 @@ def unit_plots(
     for event in track.events:
         onsets.setdefault((event.unit, event.side), event.onset_s)
     drawn = [series for series in track.units if _is_shown(series, onsets)]
-    drawn.sort(key=lambda s: (onsets.get((s.unit, s.side), end), s.unit, s.side))
+
+    def begins(series: UnitSeries) -> float:
+        return min(onsets.get((series.unit, side), end) for side in (series.side, "both"))
+
+    drawn.sort(key=lambda s: (begins(s), s.unit, s.side))
     quiet = [series for series in track.units if series not in drawn]
     missing = [_bar(s.start_s, s.end_s, end) for s in track.missing]
     rows = [_row(track, series, end) for series in drawn]
@@ -62,7 +66,7 @@ def unit_plots(
 
 def _is_shown(series: UnitSeries, onsets: Mapping[tuple[int, str], float]) -> bool:
     known = [value for value in series.values if value is not None]
-    if (series.unit, series.side) in onsets:
+    if any((series.unit, side) in onsets for side in (series.side, "both")):
         return True
     steps = series.steps
     return bool(known) and (steps is None or max(known) >= steps[0])
@@ -80,7 +84,7 @@ def _row(track: Track, series: UnitSeries, end: float) -> dict[str, Any]:
     def y(value: float) -> float:
         return 96 - 92 * (value - low) / ((high - low) or 1.0)
 
-    events = [e for e in track.events if (e.unit, e.side) == (series.unit, series.side)]
+    events = [e for e in track.events if e.unit == series.unit and e.side in (series.side, "both")]
     strongest = max(events, key=lambda e: e.peak, default=None)
     steps = series.steps
     return {

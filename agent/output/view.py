@@ -27,7 +27,7 @@ from kuleshov.types import (
 SCALES = {
     "intensity": "FACS intensity, 0–5 (A–E)",
     "probability": "probability that it is shown, 0–1",
-    "activation": "activation, 0–1 (not a FACS intensity)",
+    "activation": "activation, 0–1 (not a FACS intensity), beside it the threshold it is above",
     "log_odds": "log10 of the odds that it is shown",
     "presence": "present or absent",
 }
@@ -184,17 +184,18 @@ class Units:
     """A face's action units by what is known of them; any other unit was not measured.
 
     `untold`: the tool looked and could not tell, or yielded a number without saying from which
-    value on the unit counts as shown.
+    value on the unit counts as shown. `halves`: of units measured on each side, both numbers.
     """
 
     shown: tuple[ActionUnit, ...]
     absent: tuple[ActionUnit, ...]
     untold: tuple[ActionUnit, ...]
     unmeasured: tuple[int, ...]
+    halves: dict[int, str]
 
 
 def units(face: Face) -> Units:
-    ordered = sorted(face.action_units, key=lambda unit: (unit.unit, unit.side))
+    ordered = sorted(face.whole_units(), key=lambda unit: (unit.unit, unit.side))
     given = {unit.unit for unit in ordered}
     silent = [ActionUnit(unit=number) for number in face.units_measured if number not in given]
     known = given | set(face.units_measured)
@@ -205,7 +206,21 @@ def units(face: Face) -> Units:
             sorted((u for u in [*ordered, *silent] if u.shown is None), key=lambda u: u.unit)
         ),
         unmeasured=tuple(number for number in facs.UNITS if number not in known),
+        halves=_halves(face),
     )
+
+
+def _halves(face: Face) -> dict[int, str]:
+    """`{12: "left 0.62, right 0.05"}` of units that were measured on each side."""
+    sided: dict[int, dict[str, str]] = {}
+    for unit in face.action_units:
+        if unit.side != "both" and unit.value is not None:
+            sided.setdefault(unit.unit, {})[unit.side] = f"{unit.value:.2f}"
+    return {
+        unit: f"left {told['left']}, right {told['right']}"
+        for unit, told in sided.items()
+        if len(told) == 2
+    }
 
 
 def unit_name(unit: ActionUnit) -> str:
@@ -219,8 +234,13 @@ def unit_number(unit: ActionUnit, *, with_scale: bool = True) -> str:
     if unit.scale == "presence":
         return "present" if unit.presence else "absent"
     number = f"{unit.value:.1f} of 5" if unit.scale == "intensity" else f"{unit.value:.2f}"
-    scale = unit.scale.replace("_", "-")
-    return f"{number} {scale}" if with_scale else number
+    if with_scale:
+        number = f"{number} {unit.scale.replace('_', '-')}"
+    if unit.activation is not None and unit.scale == "activation" and unit.thresholds:
+        number += f", threshold {unit.thresholds[max(0, (unit.level or 1) - 1)]:.2f}"
+    if unit.at_odds:
+        number += f", coded {'present' if unit.is_shown else 'absent'}"
+    return number
 
 
 def scales(face: Face) -> list[str]:

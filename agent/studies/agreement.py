@@ -171,7 +171,9 @@ def in_words(texts: Sequence[str], face: Face) -> Face:
     Of words that several units would bear out ("open mouth": 25, 26 or 27) those that were measured
     as shown are taken, else the first one measured. Words that contradict themselves tell nothing.
     """
-    known = {au.unit: au.shown != "absent" for au in face.action_units if au.shown and not au.weak}
+    known = {
+        au.unit: au.is_shown for au in face.whole_units() if au.is_shown is not None and not au.weak
+    }
     told: dict[int, set[bool]] = defaultdict(set)
     for text in texts:
         for claim in grounding.claims(text):
@@ -213,7 +215,7 @@ def agree(
     values: dict[int, list[tuple[ActionUnit, ActionUnit]]] = defaultdict(list)
     confusion: dict[str, Counter[str]] = defaultdict(Counter)
     for one, other in pairs:
-        for unit in one.face.action_units:
+        for unit in one.face.whole_units():
             partner = other.face.unit(unit.unit)
             if partner is None or unit.value is None or partner.value is None:
                 continue
@@ -303,8 +305,8 @@ def _label(seen: Sighting) -> str | None:
 
 
 def _shown(pair: tuple[ActionUnit, ActionUnit]) -> tuple[bool, bool] | None:
-    one, other = pair[0].shown, pair[1].shown
-    return None if one is None or other is None else (one != "absent", other != "absent")
+    one, other = pair[0].is_shown, pair[1].is_shown
+    return None if one is None or other is None else (one, other)
 
 
 def _unit(unit: int, found: Sequence[tuple[ActionUnit, ActionUnit]], words: bool) -> UnitAgreement:

@@ -128,7 +128,7 @@ class Matcher:
         units = [unit_distance(seen.face, shot.face) for shot in self.shots]
         common = {
             unit.unit
-            for unit in seen.face.action_units
+            for unit in seen.face.whole_units()
             for shot in self.shots
             if (other := shot.face.unit(unit.unit)) is not None
             and not unit.weak

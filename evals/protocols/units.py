@@ -87,9 +87,9 @@ def followed(texts: Sequence[str], own: Face, shown: Face) -> list[bool]:
         real, given = own.unit(unit.unit), shown.unit(unit.unit)
         if other is None or other.presence != unit.presence or real is None or given is None:
             continue
-        if None in (real.shown, given.shown):
+        is_there, is_said = real.is_shown, given.is_shown
+        if is_there is None or is_said is None:
             continue
-        is_there, is_said = real.shown != "absent", given.shown != "absent"
         if is_there != is_said:
             found.append(bool(unit.presence) == is_said)
     return found

@@ -9,24 +9,64 @@ from kuleshov.tools.types import ActionUnit, EmotionScores, Face
 @pytest.mark.parametrize(
     ("unit", "shown", "scale", "value"),
     [
-        (ActionUnit(unit=12, probability=0.93), "strong", "probability", 0.93),
-        (ActionUnit(unit=12, probability=0.5), "clear", "probability", 0.5),
+        (ActionUnit(unit=12, probability=0.93), "very probable", "probability", 0.93),
+        (ActionUnit(unit=12, probability=0.5), "probable", "probability", 0.5),
         (ActionUnit(unit=12, probability=0.0), "absent", "probability", 0.0),
         (ActionUnit(unit=12, intensity=0.4), "absent", "intensity", 0.4),
         (ActionUnit(unit=12, intensity=3.5, presence=True), "strong", "intensity", 3.5),
         (ActionUnit(unit=28, presence=False), "absent", "presence", 0.0),
         (
             ActionUnit(unit=12, activation=0.3, thresholds=(0.1, 0.2, 0.5)),
-            "clear",
+            "above its threshold",
             "activation",
             0.3,
         ),
+        (
+            ActionUnit(
+                unit=12, activation=0.1, thresholds=(0.1, 0.2, 0.5), thresholds_of="calm faces"
+            ),
+            "above 80% of calm faces",
+            "activation",
+            0.1,
+        ),
+        # presence decides whether, intensity how much
+        (ActionUnit(unit=4, presence=False, intensity=2.1), "absent", "intensity", 2.1),
+        (ActionUnit(unit=4, presence=True, intensity=0.2), "present", "intensity", 0.2),
+        (ActionUnit(unit=6, probability=0.9, intensity=2.0), "clear", "intensity", 2.0),
+        (ActionUnit(unit=6, probability=0.1, intensity=2.0), "absent", "intensity", 2.0),
+        (ActionUnit(unit=6, log_odds=0.2), "probable", "log_odds", 0.2),
         (ActionUnit(unit=12, activation=0.3), None, "activation", 0.3),
         (ActionUnit(unit=12), None, None, None),
     ],
 )
 def test_an_action_unit_says_what_its_number_is(unit, shown, scale, value):
     assert (unit.shown, unit.scale, unit.value) == (shown, scale, value)
+
+
+def test_what_is_no_sign_is_neither_shown_nor_absent():
+    calm = {"thresholds": (0.1, 0.2, 0.5), "thresholds_of": "calm faces"}
+    shown = [ActionUnit(unit=12, activation=v, **calm).is_shown for v in (0.05, 0.15, 0.25)]
+    assert shown == [False, None, True]
+    assert [ActionUnit(unit=12, probability=p).is_shown for p in (0.2, 0.4, 0.6)] == [
+        False,
+        None,
+        True,
+    ]
+
+
+def test_two_halves_are_one_unit_unless_one_moves_alone():
+    steps = {"thresholds": (0.05, 0.1, 0.4), "thresholds_of": "calm faces"}
+
+    def read(left, right):
+        halves = [
+            ActionUnit(unit=14, side=side, activation=value, **steps)
+            for side, value in (("left", left), ("right", right))
+        ]
+        return Face(xyxy=(0, 0, 1, 1), tool="t", version="1", action_units=halves).unit(14)
+
+    assert (read(0.2, 0.3).side, read(0.2, 0.3).value) == ("both", 0.25)
+    assert (read(0.0, 0.3).side, read(0.0, 0.3).shown) == ("right", "above 95% of calm faces")
+    assert read(0.07, 0.3).side == "both"  # the other half may move too
 
 
 def test_a_number_out_of_its_range_is_refused_with_the_number():

@@ -89,7 +89,7 @@ def _with(face: Face, own: Face, info: FaceToolInfo) -> Face:
         changes |= {"action_units": own.action_units, "units_measured": own.units_measured}
     if info.expressions:
         changes["expression"] = own.expression
-    for field in ("valence", "arousal", "pose"):
+    for field in ("valence", "arousal", "pose", "gaze"):
         if getattr(own, field) is not None:
             changes[field] = getattr(own, field)
     return face.model_copy(update=changes)

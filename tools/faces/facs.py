@@ -245,7 +245,12 @@ BLENDSHAPES: dict[int, tuple[str, ...]] = {
     20: ("mouthStretchLeft", "mouthStretchRight"),
     22: ("mouthFunnel",),
     24: ("mouthPressLeft", "mouthPressRight"),  # or 23: disputed
-    25: ("jawOpen",),  # slight
+    25: (  # the lips themselves: they part with the jaw closed, and a jaw may drop behind them
+        "mouthUpperUpLeft",
+        "mouthUpperUpRight",
+        "mouthLowerDownLeft",
+        "mouthLowerDownRight",
+    ),
     26: ("jawOpen",),
     27: ("jawOpen",),  # at the maximum
     28: ("mouthRollLower", "mouthRollUpper"),
@@ -253,9 +258,16 @@ BLENDSHAPES: dict[int, tuple[str, ...]] = {
     30: ("jawLeft", "jawRight"),
     34: ("cheekPuff",),
     45: ("eyeBlinkLeft", "eyeBlinkRight"),  # 43 when held, 46 on one side
+    61: ("eyeLookOutLeft", "eyeLookInRight"),  # to the person's own left
+    62: ("eyeLookInLeft", "eyeLookOutRight"),
+    63: ("eyeLookUpLeft", "eyeLookUpRight"),
+    64: ("eyeLookDownLeft", "eyeLookDownRight"),
 }
 """Unit → the MediaPipe (ARKit) blendshapes that stand for it. None stands for 11, 13, 23 alone, 38
 or 39. Source: `SOURCES["arkit"]`."""
+
+ONE_PIECE = (25, 26, 27, 28, 29, 30, 61, 62, 63, 64)
+"""Units that have no side of their own: lips, jaw and gaze move as one."""
 
 MEASURED_BY: dict[str, tuple[tuple[int, ...], str]] = {
     "pyfeat, pyfeat-v1": (
@@ -281,7 +293,7 @@ MEASURED_BY: dict[str, tuple[tuple[int, ...], str]] = {
         "evidence, about log10 odds",
     ),
     "mediapipe": (
-        (1, 2, 4, 7, 10, 12, 14, 15, 16, 17, 18, 20, 22, 24, 26, 28, 45),
+        (1, 2, 4, 7, 10, 12, 14, 15, 16, 17, 18, 20, 22, 24, 26, 28, 45, 61, 62, 63, 64),
         "activation 0-1; 5, 6, 9, 25, 34 only where they fire",
     ),
 }  # fmt: skip
@@ -312,8 +324,11 @@ def patterns(expression: str) -> list[Pattern]:
 
 
 class Smile(Record):
+    """A type of smile: all of `units`, and of `any_of` at least one."""
+
     name: str
     units: tuple[int, ...]
+    any_of: tuple[int, ...] = ()
     meaning: str
     source: str
 
@@ -325,8 +340,21 @@ SMILES: tuple[Smile, ...] = (
         meaning="cheeks raised with the smile; AU6 alone does not make it genuine",
         source="ambadar2009",
     ),
-    Smile(name="dampened", units=(12, 14), meaning="a smile held back", source="ekman1982"),
-    Smile(name="miserable", units=(12, 15), meaning="a smile over displeasure", source="ekman1982"),
+    Smile(
+        name="dampened",
+        units=(12,),
+        any_of=(14, 15),
+        meaning="a smile held back; by its units alone it cannot be told from a miserable one",
+        source="ekman1982",
+    ),
+    Smile(
+        name="miserable",
+        units=(12,),
+        any_of=(14, 15),
+        meaning="a smile over displeasure; by its units alone it cannot be told from a dampened "
+        "one",
+        source="ekman1982",
+    ),
     Smile(
         name="selfie",
         units=(13,),
@@ -334,19 +362,43 @@ SMILES: tuple[Smile, ...] = (
         source="review",
     ),
 )
+SMILE_UNITS = (6, 12, 14, 15)
+
+
+def _is_shown(face: Face, unit: int) -> bool | None:
+    found = face.unit(unit)
+    return None if found is None or found.weak else found.is_shown
 
 
 def smiles(face: Face) -> dict[str, bool | None]:
     """Smile type → shown, not shown, or None where a unit it needs was not measured."""
     found: dict[str, bool | None] = {}
     for smile in SMILES:
-        states = [face.unit(unit) for unit in smile.units]
-        shown = [None if s is None or s.weak or s.shown is None else s.shown for s in states]
-        if "absent" in shown:
-            found[smile.name] = False
-        else:
-            found[smile.name] = None if None in shown else True
+        states = [_is_shown(face, unit) for unit in smile.units]
+        if smile.any_of:
+            some = [_is_shown(face, unit) for unit in smile.any_of]
+            states.append(True if True in some else None if None in some else False)
+        found[smile.name] = False if False in states else None if None in states else True
     return found
+
+
+def smile_text(face: Face) -> str | None:
+    """`smile: AU12 with AU6 (Duchenne)`; None where no AU12 is shown."""
+    lip = face.unit(12)
+    if lip is None or lip.weak or not lip.is_shown:
+        return None
+    cheeks = _is_shown(face, 6)
+    where = "" if lip.side == "both" else f" on the {lip.side} side alone"
+    told = {
+        True: f"AU12{where} with AU6 (Duchenne; AU6 alone does not make it genuine)",
+        False: f"AU12{where} without AU6 (not Duchenne)",
+        None: f"AU12{where}; AU6 was not told, so Duchenne or not is unknown",
+    }[cheeks]
+    beside = [unit for unit in (14, 15) if _is_shown(face, unit)]
+    if beside:
+        units = " and ".join(f"AU{unit}" for unit in beside)
+        told += f"; with {units} it may be dampened or miserable"
+    return f"smile: {told}"
 
 
 PSPI = "AU4 + max(AU6, AU7) + max(AU9, AU10) + AU43"

@@ -35,6 +35,7 @@ EMOTIONS = {
 _BOX = ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore")
 # X, Y, Z and the landmarks stay empty: `Fex.poses` and `Fex.landmarks` ask for the columns
 _POSE = ("Pitch", "Roll", "Yaw", "X", "Y", "Z")
+_GAZE = ("gaze_pitch", "gaze_yaw")
 _LANDMARKS = tuple(f"{axis}_{k}" for axis in "xy" for k in range(68))
 
 
@@ -76,7 +77,7 @@ def write_fex(
     """
     if units is None or scale is None:
         rows = list(rows)
-        found = [unit for row in rows if row.face for unit in row.face.action_units]
+        found = [unit for row in rows if row.face for unit in row.face.whole_units()]
         held = {(u.unit, s) for u in found for s in SCALES if getattr(u, s) is not None}
         units = {unit.unit for unit in found} if units is None else units
         held_scales = {s for _, s in held}
@@ -88,7 +89,7 @@ def write_fex(
     aus = [*UNITS, *sorted(set(units) - set(UNITS))]
     columns = [
         "input", "frame", "approx_time", *_BOX, *_LANDMARKS, *_POSE,
-        *(f"AU{unit:02d}" for unit in aus), *EMOTIONS.values(), "valence", "arousal",
+        *(f"AU{unit:02d}" for unit in aus), *EMOTIONS.values(), "valence", "arousal", *_GAZE,
         "track", "time_s", "au_scale", "tool",
         *(f"au{unit:02d}_{s}" for unit, s in sorted(held) if s != one),
     ]  # fmt: skip
@@ -137,7 +138,13 @@ def _fields(row: FexRow, scale: Scale) -> Iterator[tuple[str, Any]]:
         for column, angle, sign in zip(_POSE, angles, (1, 1, -1), strict=False):
             if angle is not None:
                 yield column, round(sign * math.radians(angle), 6)
-    for unit in face.action_units:
+    if face.gaze is not None:
+        for column, angle, sign in zip(
+            _GAZE, (face.gaze.pitch, face.gaze.yaw), (1, -1), strict=True
+        ):
+            if angle is not None:
+                yield column, round(sign * math.radians(angle), 6)
+    for unit in face.whole_units():
         for held in SCALES:
             value = _number(unit, held)
             if value is not None:

@@ -1,12 +1,13 @@
 """MediaPipe FaceLandmarker: 52 blendshapes a face, read as action units.
 
 A blendshape is a rig's activation, 0-1, not a FACS intensity and not a probability; which unit it
-stands for is `facs.BLENDSHAPES`. The two sides are averaged. What counts as slight, clear and
-strong are the values that 20, 5 and 1 % of faces with a calm expression reach (see THRESHOLDS).
+stands for is `facs.BLENDSHAPES`. Left and right are kept apart; they are the person's own (seen by
+closing one eye and lifting one lip corner in a photo). A unit is compared with what 20, 5 and 1 %
+of faces with a calm expression reach (see THRESHOLDS), which is no degree of FACS.
 
 Seen on real faces: cheekSquint, noseSneer, cheekPuff never fire and eyeWide seldom does, and lips
-may part with the jaw closed. Units 5, 6, 9, 25 and 34 are therefore reported when they fire; their
-silence is "not measured", never "absent".
+may part without a lip being raised or lowered. Units 5, 6, 9, 25 and 34 are therefore reported when
+they fire; their silence is "not measured", never "absent".
 
 Alone it misses small faces; `yunet+mediapipe` measures each face that YuNet finds, enlarged.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import math
 import os
 import sys
 import threading
@@ -30,7 +32,7 @@ from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces import crop, facs
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
 from kuleshov.tools.faces.model_file import ModelFile, sha256
-from kuleshov.tools.types import ActionUnit, Face
+from kuleshov.tools.types import ActionUnit, Face, HeadPose, Side
 
 LICENCE = "code and weights Apache-2.0 (Google)"
 INSTALL = "pip install 'kuleshov[mediapipe]'"
@@ -45,7 +47,7 @@ MODEL = ModelFile(
     variable="MEDIAPIPE_FACE_LANDMARKER",
 )
 
-# Unit → activation from which it is slight, clear, strong: the 80th, 95th and 99th percentile over
+# Unit → 80th, 95th and 99th percentile of its activation, the mean of both halves, over
 # the 7,950 faces of FER+ (Barsoum et al. 2016) that most raters called neutral and MediaPipe found,
 # at least 0.05, 0.1 and 0.2. Computed by `training/face/thresholds.py`; not compared with coders.
 THRESHOLDS: dict[int, tuple[float, float, float]] = {
@@ -54,8 +56,9 @@ THRESHOLDS: dict[int, tuple[float, float, float]] = {
     12: (0.05, 0.1, 0.415), 14: (0.05, 0.1, 0.2), 15: (0.05, 0.185, 0.367),
     16: (0.05, 0.13, 0.44), 17: (0.077, 0.251, 0.577), 18: (0.443, 0.881, 0.977),
     20: (0.05, 0.121, 0.309), 22: (0.05, 0.1, 0.2), 24: (0.067, 0.186, 0.336),
-    25: (0.05, 0.161, 0.314), 26: (0.05, 0.161, 0.314), 28: (0.061, 0.176, 0.396),
-    45: (0.187, 0.42, 0.665),
+    25: (0.05, 0.1, 0.273), 26: (0.05, 0.161, 0.314), 28: (0.061, 0.176, 0.396),
+    45: (0.187, 0.42, 0.665), 61: (0.377, 0.764, 0.913), 62: (0.204, 0.592, 0.865),
+    63: (0.285, 0.523, 0.686), 64: (0.283, 0.559, 0.758),
 }  # fmt: skip
 SILENT = (5, 6, 9, 25, 34)
 FIRES = 0.05
@@ -101,7 +104,7 @@ class MediaPipe:
             name="mediapipe",
             version=f"mediapipe {installed} (FaceLandmarker)",
             units=UNITS,
-            unit_scale="activation: MediaPipe blendshape activation, 0-1, sides averaged",
+            unit_scale="activation: MediaPipe blendshape activation, 0-1, left and right apart",
             measures="action units (blendshape activation)",
             licence=LICENCE,
             weights={file.name: sha256(file)},
@@ -116,8 +119,8 @@ class MediaPipe:
         return [
             sorted(
                 (
-                    self._face(_bounds(points, image.shape), values)
-                    for points, values in self._look(image, MOST_FACES)
+                    self._face(_bounds(points, image.shape), values, pose)
+                    for points, values, pose in self._look(image, MOST_FACES)
                 ),
                 key=lambda face: -face.area,
             )
@@ -138,7 +141,7 @@ class MediaPipe:
         for times in TIMES:
             seen = self._look(crop.crop(image, face, times=times, size=SIZE), 1)
             if seen:
-                return self._face(face.xyxy, seen[0][1])
+                return self._face(face.xyxy, *seen[0][1:])
         return Face(
             xyxy=face.xyxy,
             action_units=tuple(ActionUnit(unit=unit) for unit in UNITS),
@@ -149,8 +152,8 @@ class MediaPipe:
 
     def _look(
         self, image: NDArray[np.uint8], most: int
-    ) -> list[tuple[NDArray[np.float64], dict[str, float]]]:
-        """Landmarks (478, 2), 0-1 of the picture, and blendshapes of each face."""
+    ) -> list[tuple[NDArray[np.float64], dict[str, float], HeadPose]]:
+        """Landmarks (478, 2), 0-1 of the picture, blendshapes and head pose of each face."""
         import mediapipe
 
         picture = mediapipe.Image(
@@ -167,17 +170,29 @@ class MediaPipe:
             (
                 np.array([(point.x, point.y) for point in points]),
                 {shape.category_name: float(shape.score) for shape in shapes},
+                head_pose(np.asarray(matrix, float)),
             )
-            for points, shapes in zip(result.face_landmarks, result.face_blendshapes, strict=True)
+            for points, shapes, matrix in zip(
+                result.face_landmarks,
+                result.face_blendshapes,
+                result.facial_transformation_matrixes,
+                strict=True,
+            )
         ]
 
-    def _face(self, xyxy: tuple[float, float, float, float], shapes: Mapping[str, float]) -> Face:
+    def _face(
+        self,
+        xyxy: tuple[float, float, float, float],
+        shapes: Mapping[str, float],
+        pose: HeadPose,
+    ) -> Face:
         units = from_blendshapes(shapes)
         small = xyxy[2] - xyxy[0] < SMALL_PX
         return Face(
             xyxy=xyxy,
             action_units=units,
-            units_measured=tuple(unit.unit for unit in units),
+            units_measured=tuple(dict.fromkeys(unit.unit for unit in units)),
+            pose=pose,
             tool="mediapipe",
             version=self.info.version,
             notes=(
@@ -194,23 +209,63 @@ def from_blendshapes(shapes: Mapping[str, float]) -> tuple[ActionUnit, ...]:
     A unit whose blendshapes are missing or NaN is unknown; see SILENT for those that are left out
     unless they fire.
     """
-    units = []
+    units: list[ActionUnit] = []
     for unit, names in facs.BLENDSHAPES.items():
         if unit not in THRESHOLDS and unit not in SILENT:
             continue
-        found = [shapes.get(name) for name in names]
-        known = [value for value in found if value is not None and np.isfinite(value)]
-        if len(known) < len(names):
-            if unit not in SILENT:
-                units.append(ActionUnit(unit=unit))
-            continue
-        value = min(1.0, max(0.0, sum(known) / len(known)))
-        if unit in SILENT and value < THRESHOLDS.get(unit, (FIRES,))[0]:
-            continue
-        units.append(
-            ActionUnit(unit=unit, activation=round(value, 4), thresholds=THRESHOLDS.get(unit))
-        )
+        steps = THRESHOLDS.get(unit)
+        values = {side: _mean(shapes, half) for side, half in halves(unit, names).items()}
+        if unit in SILENT:
+            # a half that does not fire says nothing
+            fires = steps[0] if steps else FIRES
+            values = {k: v if v is not None and v >= fires else None for k, v in values.items()}
+            if not any(value is not None for value in values.values()):
+                continue
+        units += [
+            ActionUnit(unit=unit, side=side)
+            if value is None
+            else ActionUnit(
+                unit=unit,
+                side=side,
+                activation=round(min(1.0, max(0.0, value)), 4),
+                thresholds=steps,
+                thresholds_of=None if steps is None else "calm faces",
+            )
+            for side, value in values.items()
+        ]
     return tuple(units)
+
+
+def head_pose(matrix: NDArray[np.float64]) -> HeadPose:
+    """The head's rotation from a facial transformation matrix, (4, 4).
+
+    Its columns are the face's own axes in a camera's space of x to the right of the picture, y up
+    and z towards the camera; the right of the picture is the person's left.
+    """
+    across, ahead = matrix[:3, 0], matrix[:3, 2]
+    angles = (
+        math.atan2(ahead[1], math.hypot(ahead[0], ahead[2])),
+        math.atan2(ahead[0], ahead[2]),
+        math.atan2(across[1], across[0]),
+    )
+    pitch, yaw, roll = (round(math.degrees(angle), 1) for angle in angles)
+    return HeadPose(pitch=pitch, yaw=yaw, roll=roll)
+
+
+def halves(unit: int, names: Sequence[str]) -> dict[Side, tuple[str, ...]]:
+    """The blendshapes of a unit by the person's own side; a turn of the eyes is one of both."""
+    left = tuple(name for name in names if name.endswith("Left"))
+    right = tuple(name for name in names if name.endswith("Right"))
+    if unit in facs.ONE_PIECE or not left or not right:
+        return {"both": tuple(names)}
+    return {"left": left, "right": right}
+
+
+def _mean(shapes: Mapping[str, float], names: Sequence[str]) -> float | None:
+    """Mean activation; None where one is missing or NaN."""
+    found = [shapes.get(name) for name in names]
+    known = [value for value in found if value is not None and np.isfinite(value)]
+    return None if len(known) < len(names) else sum(known) / len(known)
 
 
 def _bounds(
@@ -260,6 +315,7 @@ def _landmarker(file: str, most: int, confidence: float) -> Any:
                 vision.FaceLandmarkerOptions(
                     base_options=BaseOptions(model_asset_path=file),
                     output_face_blendshapes=True,
+                    output_facial_transformation_matrixes=True,
                     num_faces=most,
                     min_face_detection_confidence=confidence,
                     min_face_presence_confidence=confidence,

@@ -136,6 +136,7 @@ class PocketFaces:
                     unit=unit.unit,
                     activation=round(float(value), 4),
                     thresholds=unit.thresholds,
+                    thresholds_of="calm faces",
                     weak=unit.weak,
                 )
                 for unit, value in zip(self.net.info.units, units, strict=True)

@@ -2,7 +2,8 @@
 
 `yunet+mediapipe+rules`. Reverse inference in the manner of Affdex: units that
 belong to an expression raise it, units that speak against it (`facs.AGAINST`) lower it, and a unit
-that was not measured says nothing. It is naive Bayes over the units: how often posers of an
+that was not measured says nothing. What a detector gives of a unit is a posterior: it is divided by the
+unit's base rate, so that a unit that is as probable as usual says nothing. It is naive Bayes over the units: how often posers of an
 expression show a unit is from Du, Tao & Martinez (2014); every unit is shown by BASE of the others.
 What it gives is marked: `EmotionScores.method` begins with "rules". On MediaPipe's units of FER+
 PublicTest faces it is right in 69 %, with an unweighted recall of 36 % (`training.face.thresholds`;
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from kuleshov.tools.faces import facs
 from kuleshov.tools.faces.base import FaceToolInfo, ToolStatus, register
-from kuleshov.tools.types import ActionUnit, EmotionScores, Face, Shown
+from kuleshov.tools.types import ActionUnit, EmotionScores, Face, whole_units
 
 METHOD = "rules: units after Du et al. 2014, negative weights after Affdex"
 LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -37,8 +38,8 @@ TEMPER = 0.7
 LEAST = 5
 """Units that must have been measured of those that the rules know."""
 
-# How surely a unit is shown, for scales that are no probability
-SURE: dict[Shown, float] = {"absent": 0.03, "slight": 0.4, "clear": 0.8, "strong": 0.95}
+# How surely a unit is shown, by its level, for scales that are no probability
+SURE = (0.03, 0.4, 0.8, 0.95)
 
 
 def _rates() -> dict[str, dict[int, float]]:
@@ -54,6 +55,10 @@ def _rates() -> dict[str, dict[int, float]]:
 
 RATES = _rates()
 UNITS = tuple(sorted({unit for rates in RATES.values() for unit in rates}))
+USUAL = {
+    unit: sum(RATES[label].get(unit, BASE) for label in LABELS) / len(LABELS) for unit in UNITS
+}
+"""Unit → its base rate where every expression is as frequent as any other."""
 
 
 def weights(expression: str) -> dict[int, float]:
@@ -63,7 +68,7 @@ def weights(expression: str) -> dict[int, float]:
 
 def expression(units: Sequence[ActionUnit]) -> EmotionScores | None:
     """The distribution that the measured units speak for; None if fewer than LEAST were told."""
-    sure = {unit.unit: _sure(unit) for unit in units if unit.unit in UNITS and not unit.weak}
+    sure = {unit.unit: _sure(unit) for unit in whole_units(units) if unit.unit in UNITS and not unit.weak}
     known = {unit: p for unit, p in sure.items() if p is not None}
     if len(known) < LEAST:
         return None
@@ -73,7 +78,8 @@ def expression(units: Sequence[ActionUnit]) -> EmotionScores | None:
         total = 0.0
         for unit, p in known.items():
             rate = rates.get(unit, BASE)
-            total += math.log(p * rate + (1 - p) * (1 - rate))
+            usual = USUAL[unit]
+            total += math.log(p / usual * rate + (1 - p) / (1 - usual) * (1 - rate))
         logs.append(TEMPER * total)
     odds = np.exp(np.array(logs) - max(logs))
     odds /= odds.sum()
@@ -93,7 +99,7 @@ def _sure(unit: ActionUnit) -> float | None:
     """How surely the unit is shown, 0-1: its probability, or by how clearly it is shown."""
     if unit.intensity is None and unit.probability is not None:
         return unit.probability
-    return None if unit.shown is None else SURE[unit.shown]
+    return None if unit.level is None else SURE[unit.level]
 
 
 class Rules:

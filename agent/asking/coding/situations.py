@@ -56,7 +56,7 @@ class WayBack:
             evidence: of this face alone, with the record's numbers.
         """
         shown = images.image(face_alone(picture, face))
-        local, numbers = writer.numbered(evidence)
+        local, numbers = writer.numbered(evidence, self.crew.writer.family)
         if self.crew.mllm.info.taught_labels is not None:
             told = {"untold": NOT_MEASURED}
             return FaceContexts(**{**self._by_emotions(face), **told})

@@ -20,6 +20,7 @@ from kuleshov.output import view
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.tracking.types import Track
 from kuleshov.tools.media import MediaError, Rgb, open_clip
+from kuleshov.tools.types import LEVELS
 from kuleshov.types import Inference, Person
 
 BETWEEN_S = 0.5
@@ -197,11 +198,10 @@ def reading(person: Person, time_s: float) -> str:
 
 def unit_lines(track: Track, time_s: float) -> list[str]:
     """The units that are shown at a time, strongest first, blinks and speech named as such."""
-    order = {"strong": 0, "clear": 1, "slight": 2}
     half = min(BETWEEN_S, track.interval_s) / 2  # it lasted until some time before the next frame
     events = sorted(
         (e for e in track.events if e.onset_s - half <= time_s <= e.offset_s + half),
-        key=lambda e: order.get(e.shown or "", 3),
+        key=lambda e: -LEVELS.get(e.shown or "", 0),
     )
     told = []
     for event in events[:MOST_UNITS]:

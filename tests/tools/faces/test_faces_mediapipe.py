@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kuleshov.evidence.collection import collect
 from kuleshov.tools.faces import ToolError, mediapipe, rules, yunet
 from kuleshov.tools.faces.chain import CombinedFaces
 from kuleshov.tools.faces.model_file import ModelFile
@@ -71,8 +72,13 @@ def test_small_faces_are_found_and_measured(
 
 def test_a_laughing_face(landmarker: mediapipe.MediaPipe, feat_data: Path) -> None:
     ((face,),) = landmarker.observe([picture(feat_data / "single_face.jpg")])
-    shown = {unit.unit: unit.shown for unit in face.action_units}
-    assert (shown[12], shown[4], shown[15]) == ("strong", "absent", "absent")
+    shown = {unit.unit: unit.shown for unit in face.whole_units()}
+    assert (shown[12], shown[4], shown[15]) == ("above 99% of calm faces", "absent", "absent")
+    assert {unit.side for unit in face.action_units if unit.unit == 12} == {"left", "right"}
+    # the lips part over the teeth while the jaw is closed
+    assert (shown[25], shown[26]) == ("above 99% of calm faces", "absent")
+    assert face.pose is not None
+    assert abs(face.pose.roll or 0) < 10
     assert not {5, 6, 9, 34} & set(face.units_measured)
     assert {unit.scale for unit in face.action_units} == {"activation"}
     assert face.score is None
@@ -98,17 +104,57 @@ def test_rules_read_an_expression_from_the_units(
     assert "follows from the units by rules" in tool.info.caveat
 
 
+def test_left_is_the_persons_own(landmarker: mediapipe.MediaPipe, feat_data: Path) -> None:
+    """A photo of one person in a mirror and turned by 20 degrees: sides and angles follow."""
+    from PIL import Image
+
+    image = picture(feat_data / "single_face.jpg")
+    ((face,),) = landmarker.observe([image])
+    ((mirrored,),) = landmarker.observe([np.ascontiguousarray(image[:, ::-1])])
+    turned = np.array(Image.fromarray(image).rotate(-20))  # clockwise in the picture
+    ((tilted,),) = landmarker.observe([turned])
+    assert face.pose is not None
+    assert mirrored.pose is not None
+    assert tilted.pose is not None
+    # her eyes look to the right of the picture, which is her left; in the mirror it is the other
+    gaze = {unit: face.unit(unit).activation for unit in (61, 62)}  # type: ignore[union-attr]
+    other = {unit: mirrored.unit(unit).activation for unit in (61, 62)}  # type: ignore[union-attr]
+    assert gaze[61] > gaze[62]  # type: ignore[operator]
+    assert other[62] > other[61]  # type: ignore[operator]
+    assert face.pose.yaw == pytest.approx(-(mirrored.pose.yaw or 0), abs=4)
+    # clockwise in the picture is towards the person's left shoulder
+    assert (tilted.pose.roll or 0) - (face.pose.roll or 0) == pytest.approx(-20, abs=5)
+
+
 def test_silence_is_not_absence() -> None:
     names = {name for names in mediapipe.facs.BLENDSHAPES.values() for name in names}
     silent = {unit.unit for unit in mediapipe.from_blendshapes(dict.fromkeys(names, 0.0))}
     assert silent == set(mediapipe.UNITS)
     fired = mediapipe.from_blendshapes(
-        {**dict.fromkeys(names, 0.0), "cheekSquintLeft": 0.3, "cheekSquintRight": 0.5}
+        {**dict.fromkeys(names, 0.0), "cheekSquintLeft": 0.3, "cheekSquintRight": 0.0}
     )
-    assert ActionUnit(unit=6, activation=0.4) in fired
+    assert ActionUnit(unit=6, side="left", activation=0.3) in fired
+    assert ActionUnit(unit=6, side="right") in fired
     unknown = mediapipe.from_blendshapes({"mouthSmileLeft": 0.4, "mouthSmileRight": float("nan")})
-    assert ActionUnit(unit=12) in unknown
-    assert all(unit.value is None for unit in unknown)
+    assert ActionUnit(unit=12, side="right") in unknown
+    assert [unit.side for unit in unknown if unit.value is not None] == ["left"]
+
+
+def test_a_one_sided_smile_stays_one_sided() -> None:
+    names = {name for names in mediapipe.facs.BLENDSHAPES.values() for name in names}
+    still = dict.fromkeys(names, 0.0)
+    one = Face(
+        xyxy=(0, 0, 1, 1),
+        action_units=mediapipe.from_blendshapes(
+            {**still, "mouthSmileRight": 0.3, "mouthDimpleRight": 0.25, "jawOpen": 0.6}
+        ),
+        tool="mediapipe",
+        version="1",
+    )
+    told = [item.text for item in collect(one, None)]
+    assert "AU12 lip corner puller: above 95% of calm faces, right side" in told
+    assert "AU14 dimpler: above 99% of calm faces, right side" in told
+    assert one.unit(25) is None  # an open jaw alone does not say that the lips part
 
 
 def test_the_thresholds_are_those_of_the_training_script() -> None:

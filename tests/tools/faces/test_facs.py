@@ -50,7 +50,7 @@ def test_patterns_are_read_from_their_codes() -> None:
 
 def test_smiles() -> None:
     assert facs.smiles(face(p(12, 0.9), p(6, 0.8), p(14, 0.1), p(15, 0.6))) == {
-        "Duchenne": True, "dampened": False, "miserable": True, "selfie": None
+        "Duchenne": True, "dampened": True, "miserable": True, "selfie": None
     }  # fmt: skip
     assert facs.smiles(face(p(12, 0.9)))["Duchenne"] is None
     assert facs.smiles(face(p(12, 0.1)))["Duchenne"] is False

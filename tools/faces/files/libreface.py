@@ -5,7 +5,8 @@ one label; `frame_time_in_ms` holds seconds; frames without a face are left out;
 one picture has neither frame nor time.
 
 PyAFAR: `Occ_au_N` likelihood 0-1, `Int_au_N` 0-5 (adults), `Person_ID`; frames without a face are
-left out; no box in pixels.
+left out; no box in pixels. `Pitch`, `Yaw`, `Roll` are degrees; how they count is not documented, so
+that their sides are not told.
 """
 
 from __future__ import annotations

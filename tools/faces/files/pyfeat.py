@@ -35,7 +35,8 @@ def pyfeat(path: Path) -> Results:
         values: dict[str, Any] = {
             column: line.value(column)
             for column in table.columns
-            if column in (*BOX, "Pitch", "Roll", "Yaw", "valence", "arousal")
+            if column
+            in (*BOX, "Pitch", "Roll", "Yaw", "gaze_pitch", "gaze_yaw", "valence", "arousal")
             or column.lower() in EMOTIONS
         }
         face = from_fex(values)
@@ -64,6 +65,7 @@ def pyfeat(path: Path) -> Results:
                     "valence": face.valence,
                     "arousal": face.arousal,
                     "pose": face.pose if radians else None,
+                    "gaze": face.gaze if radians else None,
                 },
             )
         )

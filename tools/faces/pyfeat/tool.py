@@ -8,7 +8,8 @@ Read in py-feat 2.1.5, and the reasons for what is done here:
 - The `FaceRect` of a Detectorv2 result is the square chip the network saw, 1.2 times the face and
   often reaching off the picture. A `Face` carries the detector's own, tight box.
 - `Pitch`, `Roll`, `Yaw` are radians (`tests/test_pose_smoke.py` there), up, to the person's right
-  shoulder and to the person's RIGHT; `HeadPose` counts yaw to the person's left.
+  shoulder and to the person's RIGHT; `HeadPose` counts yaw to the person's left. So are
+  `gaze_pitch` (up) and `gaze_yaw` (to the person's right, `detector_v2.py`).
 - RetinaFace keeps 0.5 as its own threshold below which the detector's has no effect, switches
   torch's gradients off for the whole thread, and caches anchors for every picture size for ever.
 - `import feat` sets OMP_NUM_THREADS=1 and writes three classes into `__main__`.
@@ -40,7 +41,7 @@ from numpy.typing import NDArray
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
 from kuleshov.tools.faces.cpu_threads import side_by_side
-from kuleshov.tools.types import ActionUnit, EmotionScores, Face, HeadPose
+from kuleshov.tools.types import ActionUnit, EmotionScores, Face, Gaze, HeadPose
 
 Version = Literal["v1", "v2"]
 
@@ -415,6 +416,10 @@ def from_fex(
         notes.append("cut off by the border of the picture")
     angles = [number(angle) for angle in ("Pitch", "Yaw", "Roll")]
     pitch, yaw, roll = (None if a is None else round(math.degrees(a), 1) for a in angles)
+    up, aside = (
+        None if (angle := number(column)) is None else round(math.degrees(angle), 1)
+        for column in ("gaze_pitch", "gaze_yaw")
+    )
     return Face(
         xyxy=(round(x0, 1), round(y0, 1), round(x0 + width, 1), round(y0 + height, 1)),
         score=score,
@@ -427,6 +432,9 @@ def from_fex(
             None
             if pitch is yaw is roll is None
             else HeadPose(pitch=pitch, yaw=None if yaw is None else -yaw, roll=roll)
+        ),
+        gaze=(
+            None if up is aside is None else Gaze(pitch=up, yaw=None if aside is None else -aside)
         ),
         tool=tool,
         version=version,

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuleshov.tools.faces.tracking.types import Stretch, Track, UnitEvent, UnitSeries
-from kuleshov.tools.types import ActionUnit, Shown
 
 SMOOTH_S = 0.15  # standard deviation of the Gaussian; a median of three frames goes before it
 BLINK_S = 0.5
@@ -33,10 +32,11 @@ SPEECH_RATE = 5.0  # frames a second below which speech and blinks cannot be tol
 def analysed(track: Track) -> Track:
     """The track with its events, its speech-like stretches and what could not be told."""
     speech = speech_like(track)
-    events: list[UnitEvent] = []
-    for series in track.units:
-        for event in unit_events(track, series):
-            events.append(event.model_copy(update={"kind": _kind(event, track, speech)}))
+    found = [event for series in track.units for event in unit_events(track, series)]
+    events = [
+        event.model_copy(update={"kind": _kind(event, track, speech)})
+        for event in joined_halves(track, found)
+    ]
     untold = []
     rate = 1 / track.interval_s
     if rate < SPEECH_RATE - 0.3:
@@ -72,7 +72,8 @@ def smoothed(track: Track, values: Sequence[float | None]) -> NDArray[np.float64
 
 
 def unit_events(track: Track, series: UnitSeries) -> list[UnitEvent]:
-    """Rises and falls of one unit: from `slight` on, through an apex that is at least `clear`.
+    """Rises and falls of one unit: from its first step on, through an apex that is at least at the
+    second. Where presence is coded beside an intensity, an event is a run of frames coded present.
 
     None for a unit whose tool does not say from which value on it is shown, or measures it
     poorly by its own figures.
@@ -80,20 +81,23 @@ def unit_events(track: Track, series: UnitSeries) -> list[UnitEvent]:
     steps = series.steps
     if steps is None or series.weak or series.scale is None:
         return []
-    slight, clear = steps[0], steps[1]
+    first, second = steps[0], steps[1]
     quick = series.unit in CLOSURES  # a blink is shorter than the median filter
     values = (
         np.array([math.nan if v is None else v for v in series.values], float)
         if quick
         else smoothed(track, series.values)
     )
+    present = _coded_present(track, series, quick) if series.decided else None
     found = []
     for places in track.stretches():
         part = values[places.start : places.stop]
-        for run in _runs(np.nan_to_num(part, nan=-1.0) >= slight):
-            apex = run.start + int(np.argmax(part[run]))
+        high = np.nan_to_num(part, nan=-1.0)
+        runs = _runs(high >= first if present is None else present[places.start : places.stop])
+        for run in runs:
+            apex = run.start + int(np.argmax(high[run]))
             peak = float(part[apex])
-            if peak < clear:
+            if math.isnan(peak) or (present is None and peak < second):
                 continue
             onset, offset = places.start + run.start, places.start + run.stop - 1
             found.append(
@@ -105,12 +109,80 @@ def unit_events(track: Track, series: UnitSeries) -> list[UnitEvent]:
                     offset_s=round(track.times_s[offset], 3),
                     peak=round(peak, 4),
                     scale=series.scale,
-                    shown=_shown(series, peak),
+                    shown=series.of(peak, places.start + apex).shown,
                     onset_seen=run.start > 0,
                     offset_seen=run.stop < len(part),
                 )
             )
     return found
+
+
+def _coded_present(track: Track, series: UnitSeries, quick: bool) -> NDArray[np.bool_]:
+    """Whether each frame is coded present; a flicker of one frame is smoothed away."""
+    coded = [series.at(place).is_shown for place in range(len(series.values))]
+    column = [None if shown is None else float(shown) for shown in coded]
+    if quick:
+        return np.array([value == 1.0 for value in column], bool)
+    from scipy.ndimage import median_filter
+
+    found = np.zeros(len(column), bool)
+    for places in track.stretches():
+        part = np.array([v or 0.0 for v in column[places.start : places.stop]], float)
+        found[places.start : places.stop] = (
+            median_filter(part, 3, mode="nearest") if len(part) >= 3 else part
+        ) >= 0.5
+    return found
+
+
+def joined_halves(track: Track, events: Sequence[UnitEvent]) -> list[UnitEvent]:
+    """Events of a unit's two halves that go together as one of both.
+
+    An event keeps its side only where the other half is absent at its apex.
+    """
+    found: list[UnitEvent] = []
+    right = [event for event in events if event.side == "right"]
+    for event in events:
+        if event.side == "right":
+            continue
+        twin = next(
+            (
+                other
+                for other in right
+                if event.side == "left"
+                and other.unit == event.unit
+                and other.onset_s <= event.offset_s
+                and event.onset_s <= other.offset_s
+            ),
+            None,
+        )
+        if twin is None:
+            found.append(_sided(track, event))
+            continue
+        right.remove(twin)
+        high = event if event.peak >= twin.peak else twin
+        first = min((event, twin), key=lambda e: e.onset_s)
+        last = max((event, twin), key=lambda e: e.offset_s)
+        found.append(
+            high.model_copy(
+                update={
+                    "side": "both",
+                    "onset_s": first.onset_s,
+                    "onset_seen": first.onset_seen,
+                    "offset_s": last.offset_s,
+                    "offset_seen": last.offset_seen,
+                }
+            )
+        )
+    return found + [_sided(track, event) for event in right]
+
+
+def _sided(track: Track, event: UnitEvent) -> UnitEvent:
+    if event.side == "both":
+        return event
+    place = track.nearest(event.apex_s)
+    other = [s for s in track.units if s.unit == event.unit and s.side not in ("both", event.side)]
+    alone = not other or place is None or other[0].at(place).is_shown is False
+    return event if alone else event.model_copy(update={"side": "both"})
 
 
 def speech_like(track: Track) -> list[Stretch]:
@@ -182,15 +254,6 @@ def _kind(
         if within >= 0.5 * length or (within > 0 and length <= 3 * track.interval_s):
             return "speech"
     return "expression"
-
-
-def _shown(series: UnitSeries, value: float) -> Shown | None:
-    if series.scale is None:
-        return None
-    fields: dict[str, Any] = {series.scale: value >= 0.5 if series.scale == "presence" else value}
-    if series.scale in ("probability", "activation"):
-        fields[series.scale] = min(1.0, max(0.0, value))
-    return ActionUnit(unit=series.unit, thresholds=series.thresholds, **fields).shown
 
 
 def _runs(mask: NDArray[np.bool_]) -> list[slice]:

@@ -53,8 +53,15 @@ class _Followed:
             "pitch": pose.pitch if pose else None,
             "yaw": pose.yaw if pose else None,
             "roll": pose.roll if pose else None,
+            "gaze_pitch": face.gaze.pitch if face.gaze else None,
+            "gaze_yaw": face.gaze.yaw if face.gaze else None,
             **{f"unit {u.unit} {u.side}": u.value for u in face.action_units},
         }
+        for u in face.action_units:  # beside an intensity they decide whether it is shown
+            if u.presence is not None and u.scale != "presence":
+                row[f"presence {u.unit} {u.side}"] = float(u.presence)
+            if u.probability is not None and u.scale != "probability":
+                row[f"probability {u.unit} {u.side}"] = u.probability
         if face.expression is not None:
             row |= {f"label {k}": p for k, p in face.expression.probabilities.items()}
         for unit in face.action_units:
@@ -224,8 +231,14 @@ def _track(
                 side=side,
                 scale=made.scale if made else None,
                 thresholds=made.thresholds if made else None,
+                thresholds_of=made.thresholds_of if made else None,
                 weak=made.weak if made else False,
                 values=_column(values) or (None,) * len(times),
+                presence=tuple(
+                    None if value is None else value >= 0.5
+                    for value in _column(columns.get(f"presence {unit} {side}"))
+                ),
+                probability=_column(columns.get(f"probability {unit} {side}")),
             )
         )
     return Track(
@@ -251,7 +264,7 @@ def _track(
         },
         **{
             name: _column(columns.get(name))
-            for name in ("valence", "arousal", "pitch", "yaw", "roll")
+            for name in ("valence", "arousal", "pitch", "yaw", "roll", "gaze_pitch", "gaze_yaw")
         },
         missing=_missing(times, looked, interval, end_s),
     )

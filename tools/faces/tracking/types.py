@@ -7,7 +7,7 @@ and `missing` says which stretches of the clip that makes.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,7 @@ from kuleshov.tools.types import (
     ActionUnit,
     EmotionScores,
     Face,
+    Gaze,
     HeadPose,
     Record,
     Shown,
@@ -23,6 +24,7 @@ from kuleshov.tools.types import (
 
 Scale = Literal["intensity", "probability", "activation", "log_odds", "presence"]
 Column = tuple[float | None, ...]
+_GAZE = ("gaze_pitch", "gaze_yaw")
 
 
 class UnitSeries(Record):
@@ -32,21 +34,51 @@ class UnitSeries(Record):
     side: Side = "both"
     scale: Scale | None = None
     thresholds: tuple[float, float, float] | None = None
+    thresholds_of: Literal["calm faces"] | None = None
     weak: bool = False
     values: Column = Field(description="one a frame of the track; None: could not be told")
+    presence: tuple[bool | None, ...] = Field(
+        (), description="beside an intensity: coded present; it decides whether the unit is shown"
+    )
+    probability: Column = Field(
+        (), description="beside an intensity: that it is shown, which decides in the same way"
+    )
 
     def at(self, place: int) -> ActionUnit:
         """The unit as it was measured in one frame of the track."""
         value = self.values[place]
         if value is None or self.scale is None:
-            return ActionUnit(unit=self.unit, side=self.side, weak=self.weak)
+            return ActionUnit(
+                unit=self.unit, side=self.side, weak=self.weak, **self._deciding(place)
+            )
+        return self.of(value, place)
+
+    def of(self, value: float, place: int) -> ActionUnit:
+        """The unit at `value` on its scale, with what else was measured in that frame."""
+        own: dict[str, Any] = {self.scale or "": value}
+        if self.scale == "presence":
+            own = {"presence": value >= 0.5}
+        elif self.scale in ("probability", "activation"):
+            own = {self.scale: min(1.0, max(0.0, value))}
         return ActionUnit(
             unit=self.unit,
             side=self.side,
             weak=self.weak,
             thresholds=self.thresholds,
-            **{self.scale: value >= 0.5 if self.scale == "presence" else value},
+            thresholds_of=self.thresholds_of,
+            **{**self._deciding(place), **own},
         )
+
+    def _deciding(self, place: int) -> dict[str, Any]:
+        return {
+            "presence": self.presence[place] if self.presence else None,
+            "probability": self.probability[place] if self.probability else None,
+        }
+
+    @property
+    def decided(self) -> bool:
+        """Whether something beside the values says if the unit is shown."""
+        return bool(self.presence or self.probability)
 
     @property
     def steps(self) -> tuple[float, float, float] | None:
@@ -103,6 +135,8 @@ class Track(Record):
     pitch: Column = ()
     yaw: Column = ()
     roll: Column = ()
+    gaze_pitch: Column = Field((), description="degrees, up")
+    gaze_yaw: Column = Field((), description="degrees, to the person's left")
     missing: tuple[Stretch, ...] = Field((), description="stretches of the clip without this face")
     speech: tuple[Stretch, ...] = Field((), description="speech-like movement of the mouth")
     events: tuple[UnitEvent, ...] = ()
@@ -114,10 +148,16 @@ class Track(Record):
         columns = {
             "frames": self.frames,
             "boxes_xyxy": self.boxes_xyxy,
-            **{f"AU{unit.unit}": unit.values for unit in self.units},
+            **{f"AU{unit.unit} {unit.side}": unit.values for unit in self.units},
+            **{f"AU{u.unit} {u.side} presence": u.presence for u in self.units if u.presence},
+            **{
+                f"AU{u.unit} {u.side} probability": u.probability
+                for u in self.units
+                if u.probability
+            },
             **self.expression,
         }
-        for name in ("scores", "valence", "arousal", "pitch", "yaw", "roll"):
+        for name in ("scores", "valence", "arousal", "pitch", "yaw", "roll", *_GAZE):
             if getattr(self, name):
                 columns[name] = getattr(self, name)
         for name, column in columns.items():
@@ -145,6 +185,7 @@ class Track(Record):
             return column[place] if column else None
 
         angles = of(self.pitch), of(self.yaw), of(self.roll)
+        gaze = of(self.gaze_pitch), of(self.gaze_yaw)
         return Face(
             xyxy=self.boxes_xyxy[place],
             score=of(self.scores),
@@ -156,6 +197,7 @@ class Track(Record):
             pose=None
             if angles == (None, None, None)
             else HeadPose(pitch=angles[0], yaw=angles[1], roll=angles[2]),
+            gaze=None if gaze == (None, None) else Gaze(pitch=gaze[0], yaw=gaze[1]),
             tool=self.tool,
             version=self.version,
             time_s=self.times_s[place],
