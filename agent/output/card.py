@@ -205,6 +205,8 @@ class Card(Lines):
             if numbers:
                 listed = ", ".join(f"AU{number}" for number in dict.fromkeys(numbers))
                 self.field(name, listed, 14, indent=4)
+        if (pain := view.pain(person.face)) is not None:
+            self.field("PSPI", pain, 14, indent=4)
 
     def over_time(self, inference: Inference, person: Person) -> None:
         moments = view.moments(inference, person)

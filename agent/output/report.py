@@ -483,6 +483,7 @@ def _units(face: Face) -> dict[str, Any]:
 
     return {
         "scales": view.scales(face),
+        "pain": view.pain(face),
         "shown": [row(unit) for unit in known.shown],
         "absent": [row(unit) for unit in known.absent],
         "untold": [row(unit) for unit in known.untold],

@@ -248,6 +248,12 @@ def scales(face: Face) -> list[str]:
     return [SCALES[scale] for scale in SCALES if any(u.scale == scale for u in face.action_units)]
 
 
+def pain(face: Face) -> str | None:
+    """`3.5 of 16 (AU45 in place of AU43)`: PSPI, for tools that give intensities."""
+    found = facs.pain(face)
+    return None if found is None else found.text()
+
+
 def unit_share(unit: ActionUnit) -> float | None:
     """How much of its scale a unit fills, 0-1, for a bar; odds as the probability they are."""
     if unit.value is None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from kuleshov.output import view
 from kuleshov.tools.faces import facs
 from kuleshov.tools.labels import LabelSet
+from kuleshov.tools.types import NO_SIGN
 from kuleshov.types import Evidence, Inference, Person
 
 NOTE = (
@@ -77,7 +78,11 @@ def _units(label: str, evidence: Sequence[Evidence]) -> list[str]:
     against = set(facs.AGAINST.get(label.lower(), ())) - wanted
     if not wanted:
         return []
-    shown = {e.unit: e for e in evidence if e.kind == "action_unit" and e.unit is not None}
+    shown = {
+        e.unit: e
+        for e in evidence
+        if e.kind == "action_unit" and e.unit is not None and e.shown not in NO_SIGN
+    }
     fits = [f"{_what(shown[u])} [{shown[u].n}]" for u in sorted(wanted) if u in shown]
     odds = [f"{_what(shown[u])} [{shown[u].n}]" for u in sorted(against) if u in shown]
     for item in evidence:
@@ -90,7 +95,7 @@ def _units(label: str, evidence: Sequence[Evidence]) -> list[str]:
         told.append(f"Against {name} speak {'; '.join(odds)}.")
     for item in evidence:
         unknown = [f"AU{unit}" for unit in item.units if unit in wanted]
-        if item.kind == "unmeasured_units" and unknown:
+        if item.kind in ("unmeasured_units", "untold_units") and unknown:
             told.append(f"Not measured, so open: {', '.join(unknown)} [{item.n}].")
     return told
 

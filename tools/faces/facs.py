@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from pydantic import Field
+
 from kuleshov.tools.errors import KuleshovError, nearest
-from kuleshov.tools.types import Face, Record
+from kuleshov.tools.types import ActionUnit, Face, Record
 
 UNITS: dict[int, str] = {
     1: "inner brow raiser",
@@ -76,12 +78,15 @@ UNCHECKED = "†"
 UNCHECKED_MEANS = f"{UNCHECKED} quoted from memory, not checked against the source"
 SOURCES: dict[str, Source] = {
     "emfacs": Source(short="EMFACS", text="EMFACS-style tables, as commonly quoted"),
-    "variant": Source(
-        short="FACS tables", text="tables of prototypes and variants, as commonly quoted"
+    "facs2002": Source(
+        short="FACS Guide 2002",
+        text="Ekman, Friesen & Hager (2002), FACS Investigator's Guide, Table 10-1, from copies of "
+        "the table; that disgust is AU9, AU10 or both: Pochedly, Widen & Russell (2012)",
     ),
     "du2014": Source(
         short="Du et al. 2014",
-        text="Du, Tao & Martinez (2014), Compound facial expressions of emotion, PNAS 111:E1454",
+        text="Du, Tao & Martinez (2014), Compound facial expressions of emotion, PNAS 111:E1454, "
+        "Table 1: units of over 70% of 230 posers, in brackets those of some",
         checked=False,
     ),
     "cordaro2018": Source(
@@ -90,7 +95,10 @@ SOURCES: dict[str, Source] = {
         checked=False,
     ),
     "affdex": Source(
-        short="Affdex", text="Affdex: units that lower an emotion's likelihood", checked=False
+        short="Affdex SDK 3",
+        text="Affectiva's Affdex SDK 3 (McDuff et al. 2016), mapping expressions to emotions: "
+        "units that lower an emotion's likelihood; Affdex 2 of iMotions publishes no such table",
+        checked=False,
     ),
     "ambadar2009": Source(short="Ambadar et al. 2009", text="Ambadar, Cohn & Reed (2009)"),
     "ekman1982": Source(
@@ -127,7 +135,7 @@ class Pattern(Record):
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
         return tuple(
-            tuple(int(re.sub(r"\D", "", unit)) for unit in group.split("|"))
+            tuple(dict.fromkeys(int(re.sub(r"\D", "", unit)) for unit in group.split("|")))
             for group in self.code.split("+")
         )
 
@@ -148,16 +156,74 @@ class Pattern(Record):
         return f"{code} [some: {', '.join(shares)}]"
 
 
-# Expression: codes, the first the prototype, the rest variants
-_EMFACS: dict[str, tuple[str, ...]] = {
-    "happiness": ("6+12",),
-    "sadness": ("1+4+15",),
-    "surprise": ("1+2+5B+26", "1+2+5B", "1+2+26|27", "5B+26|27"),
-    "fear": ("1+2+4+5+7+20+26", "1+2+4+5", "5+20"),
-    "anger": ("4+5+7+23", "4+5+7+10+22|23+25|26", "4+5+7+17+23|24"),
-    "disgust": ("9+15+16", "9+15+17", "9", "9+16+15|26", "9+17"),
-    "contempt": ("R12A+R14A",),
+# FACS Investigator's Guide (2002), Table 10-1: prototypes, variants, and what may come with each
+_TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]] = {
+    "happiness": (("6+12", "12C|12D"), (), ()),
+    "sadness": (
+        ("1+4+11+15B", "1+4+15", "6+15"),
+        ("1+4+11", "1+4+15B", "1+4+15B+17", "11+15B", "11+17"),
+        (25, 26, 54, 64),
+    ),
+    "surprise": (
+        ("1+2+5B+26", "1+2+5B+27"),
+        ("1+2+5B", "1+2+26", "1+2+27", "5B+26", "5B+27"),
+        (),
+    ),
+    "fear": (
+        ("1+2+4+5+20+25|26|27", "1+2+4+5+25|26|27"),
+        ("1+2+4+5+L20|R20+25|26|27", "1+2+4+5", "1+2+5", "5+20"),
+        (),
+    ),
+    "anger": (
+        (
+            "4+5+7+10+22+23+25|26",
+            "4+5+7+10+23+25|26",
+            "4+5+7+23+25|26",
+            "4+5+7+17+23",
+            "4+5+7+17+24",
+            "4+5+7+23",
+            "4+5+7+24",
+        ),
+        (),
+        (),
+    ),
+    "disgust": (("9", "9+16+15|26", "9+17", "10", "10+16+25|26", "10+17"), (), ()),
 }
+# The table's variants of anger are its prototypes without any one of these
+_ANGER_WITHOUT = ("4", "5", "7", "10")
+
+
+def _anger_variants() -> tuple[str, ...]:
+    prototypes = _TABLE["anger"][0]
+    found = dict.fromkeys(
+        "+".join(part for part in code.split("+") if part != left_out)
+        for code in prototypes
+        for left_out in _ANGER_WITHOUT
+        if left_out in code.split("+")
+    )
+    return tuple(code for code in found if code not in prototypes)
+
+
+def _table_patterns() -> tuple[Pattern, ...]:
+    found = []
+    for expression, (prototypes, variants, beside) in _TABLE.items():
+        if expression == "anger":
+            variants = _anger_variants()
+        for code in (*prototypes, *variants):
+            kind: Literal["prototype", "variant"] = "prototype" if code in prototypes else "variant"
+            named = {int(unit) for unit in re.findall(r"\d+", code)}
+            found.append(
+                Pattern(
+                    expression=expression,
+                    kind=kind,
+                    code=code,
+                    often=dict.fromkeys((unit for unit in beside if unit not in named), 0.0),
+                    source="facs2002",
+                )
+            )
+    return tuple(found)
+
+
 # Du et al. 2014: units shown by over 70 % of 230 posers; others with their share (0: not told)
 _DU: dict[str, tuple[str, dict[int, float]]] = {
     "happiness": ("12+25", {6: 0.51}),
@@ -190,20 +256,13 @@ _CORDARO: dict[str, str] = {
 }  # fmt: skip
 
 PATTERNS: tuple[Pattern, ...] = (
+    *_table_patterns(),
+    # one side, either: only tools with left and right values can show it
+    Pattern(expression="contempt", kind="prototype", code="R12A+R14A", source="emfacs"),
     *(
         Pattern(
             expression=expression,
-            kind="variant" if place else "prototype",
-            code=code,
-            source="variant" if place else "emfacs",
-        )
-        for expression, codes in _EMFACS.items()
-        for place, code in enumerate(codes)
-    ),
-    *(
-        Pattern(
-            expression=expression,
-            kind="posed" if expression in _EMFACS else "compound",
+            kind="posed" if expression in _TABLE else "compound",
             code=code,
             often=often,
             source="du2014",
@@ -216,7 +275,7 @@ PATTERNS: tuple[Pattern, ...] = (
     ),
 )
 
-# Units whose showing speaks against an expression (Affdex; named expressions as units)
+# Units whose showing speaks against an expression (Affdex SDK 3; named expressions as units)
 AGAINST: dict[str, tuple[int, ...]] = {
     "happiness": (2, 4, 15),  # 15: the case that the review names
     "anger": (1, 2, 12),
@@ -284,7 +343,7 @@ MEASURED_BY: dict[str, tuple[tuple[int, ...], str]] = {
     "libreface (intensity)": ((1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26), "intensity 0-5"),
     "pyafar (occurrence)": ((1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24), "probability 0-1"),
     "pyafar (intensity)": ((6, 10, 12, 14, 17), "intensity 0-5"),
-    "affdex": (
+    "affdex 2 (iMotions)": (
         (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 18, 20, 24, 25, 26, 28, 43, 45),
         "the SDK's score, 0-100",
     ),
@@ -402,31 +461,74 @@ def smile_text(face: Face) -> str | None:
 
 
 PSPI = "AU4 + max(AU6, AU7) + max(AU9, AU10) + AU43"
+PSPI_UNITS = (4, 6, 7, 9, 10)
+
+
+class Pain(Record):
+    """The Prkachin-Solomon pain intensity of a face, or the part of it that could be computed.
+
+    value: 0-16; where `missing` names units it is the sum of the others, so the whole is no less.
+    """
+
+    value: float = Field(ge=0, le=16)
+    missing: tuple[int, ...] = ()
+    closure: Literal[43, 45] | None = Field(
+        None, description="what stood for AU43: itself, or a blink; None: neither was told"
+    )
+
+    def text(self) -> str:
+        """`PSPI 3.5 of 16 (AU45 in place of AU43)`."""
+        told = [f"{'at least ' if self.missing else ''}{self.value:.1f} of 16"]
+        if self.closure == 45:
+            told.append("AU45 in place of AU43")
+        if self.missing:
+            told.append("without " + ", ".join(f"AU{unit}" for unit in self.missing))
+        return told[0] + (f" ({'; '.join(told[1:])})" if told[1:] else "")
+
+
+def pain(face: Face) -> Pain | None:
+    """Prkachin-Solomon pain intensity from what was measured; None: no unit of it as intensity.
+
+    AU4, 6, 7, 9 and 10 on 0-5, 0 where the tool codes the unit absent; AU43 0 or 1, and where no
+    tool told it AU45 instead, which the formula does not name.
+    """
+    values = {unit: _degree(face.unit(unit)) for unit in PSPI_UNITS}
+    if all(value is None for value in values.values()):
+        return None
+    closed: bool | None = None
+    closure: Literal[43, 45] | None = None
+    for unit in (43, 45):
+        closed = _is_shown(face, unit)
+        if closed is not None:
+            closure = 43 if unit == 43 else 45
+            break
+    missing = [unit for unit, value in values.items() if value is None]
+    au4, au6, au7, au9, au10 = (value or 0.0 for value in values.values())
+    return Pain(
+        value=round(au4 + max(au6, au7) + max(au9, au10) + float(closed or False), 4),
+        missing=(*missing, *(() if closure else (43,))),
+        closure=closure,
+    )
+
+
+def _degree(unit: ActionUnit | None) -> float | None:
+    if unit is None or unit.weak or unit.intensity is None:
+        return None
+    return 0.0 if unit.is_shown is False else unit.intensity
 
 
 def pspi(face: Face) -> float | None:
-    """Prkachin-Solomon pain intensity, 0-16; None where a unit it needs was not measured.
-
-    AU4, 6, 7, 9 and 10 on 0-5, AU43 0 or 1.
+    """The whole of `pain`, 0-16; None where a unit it needs was not measured.
 
     Raises:
         KuleshovError: the units are not intensities: it is not defined on other scales.
     """
-    values: dict[int, float | None] = {}
-    for number in (4, 6, 7, 9, 10):
+    for number in PSPI_UNITS:
         unit = face.unit(number)
         if unit is not None and unit.intensity is None and unit.scale is not None:
             raise KuleshovError(
                 f"PSPI is defined on intensities 0-5, but {face.tool} gives AU{number} as "
                 f"{unit.scale}; use a tool with intensities, e.g. OpenFace."
             )
-        values[number] = unit.intensity if unit else None
-    lids = face.unit(43)
-    closed = None
-    if lids is not None:
-        closed = lids.presence if lids.intensity is None else lids.intensity > 0
-    known = [v for v in values.values() if v is not None]
-    if closed is None or len(known) < len(values):
-        return None
-    au4, au6, au7, au9, au10 = known
-    return au4 + max(au6, au7) + max(au9, au10) + float(closed)
+    found = pain(face)
+    return None if found is None or found.missing else found.value

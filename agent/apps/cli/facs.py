@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kuleshov.apps.cli.options import Commands
 from kuleshov.output.terminal import OK
+
+if TYPE_CHECKING:
+    from kuleshov.tools.faces.facs import Smile
 
 ORDER = {"prototype": 0, "variant": 1, "posed": 2, "compound": 3, "display": 4}
 
@@ -56,12 +59,12 @@ def explain_unit(unit: int) -> dict[str, Any]:
             if unit in units
         ],
         "smiles": [
-            f"{smile.name}: {_units(smile.units)}; {smile.meaning} ({facs.SOURCES[smile.source]})"
+            f"{smile.name}: {_smile(smile)}; {smile.meaning} ({facs.SOURCES[smile.source]})"
             for smile in facs.SMILES
-            if unit in smile.units
+            if unit in (*smile.units, *smile.any_of)
         ],
         "pain": [f"PSPI = {facs.PSPI}, on intensities 0-5 only ({facs.SOURCES['pspi']})"]
-        if unit in (4, 6, 7, 9, 10, 43)
+        if unit in (*facs.PSPI_UNITS, 43)
         else [],
         "blendshapes": [f"{', '.join(shapes)} ({facs.SOURCES['arkit']})"] if shapes else [],
         "measured by": [f"{tool}: {scale}" for tool, scale in facs.measured_by(unit)]
@@ -108,8 +111,11 @@ def _sources(told: dict[str, Any]) -> list[str]:
     return lines + ([facs.UNCHECKED_MEANS] if any(not s.checked for s in used) else [])
 
 
-def _units(units: tuple[int, ...]) -> str:
-    return "+".join(f"AU{unit}" for unit in units)
+def _smile(smile: Smile) -> str:
+    units = [f"AU{unit}" for unit in smile.units]
+    if smile.any_of:
+        units.append("|".join(f"AU{unit}" for unit in smile.any_of))
+    return "+".join(units)
 
 
 def _text(told: dict[str, Any]) -> str:

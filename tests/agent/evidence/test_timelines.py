@@ -18,14 +18,14 @@ def bump(count: int, onset: int, apex: int, offset: int, peak: float = 0.9) -> l
 def test_an_event_has_onset_apex_and_offset() -> None:
     made = analysed(track({12: bump(60, 10, 20, 40)}))
     (event,) = made.events
-    assert (event.unit, event.kind, event.shown) == (12, "expression", "strong")
+    assert (event.unit, event.kind, event.shown) == (12, "expression", "very probable")
     # slight from 0.3 on: a third of the way up and two thirds of the way down
     assert event.onset_s == pytest.approx(1.27, abs=0.15)
     assert event.apex_s == pytest.approx(2.0, abs=0.15)
     assert event.offset_s == pytest.approx(3.4, abs=0.15)
     assert 0.75 < event.peak <= 0.9
     assert timeline.event_text(event) == (
-        f"AU12 lip corner puller: from {event.onset_s:.1f} s, apex {event.apex_s:.1f} s (strong), "
+        f"AU12 lip corner puller: from {event.onset_s:.1f} s, apex {event.apex_s:.1f} s (very probable), "
         f"to {event.offset_s:.1f} s"
     )
 
@@ -41,7 +41,7 @@ def test_a_unit_there_from_the_start_to_the_end_says_so() -> None:
     assert not event.onset_seen
     assert not event.offset_seen
     assert timeline.event_text(event) == (
-        "AU4 brow lowerer: from before it was seen, apex 0.0 s (strong), to the last that was seen"
+        "AU4 brow lowerer: from before it was seen, apex 0.0 s (very probable), to the last that was seen"
     )
 
 

@@ -59,9 +59,9 @@ Person 1: happiness 81%
   affect            valence +0.62, arousal +0.18 (each −1 to +1)
 
   Action units  probability that it is shown, 0–1
-    AU9   nose wrinkler      slight  0.35 (measured poorly)
-    AU12  lip corner puller  strong  0.93
-    AU25  lips part          clear   0.61
+    AU9   nose wrinkler      possible       0.35 (measured poorly)
+    AU12  lip corner puller  very probable  0.93
+    AU25  lips part          probable       0.61
     not shown       AU1, AU2, AU4, AU10, AU11, AU14, AU15, AU17, AU20, AU23,
                     AU24, AU28, AU43
     could not tell  AU26
@@ -93,8 +93,8 @@ Person 2: happiness 71%
   affect            valence +0.81, arousal +0.40 (each −1 to +1)
 
   Action units  probability that it is shown, 0–1
-    AU6   cheek raiser       clear   0.74
-    AU12  lip corner puller  strong  0.97
+    AU6   cheek raiser       probable       0.74
+    AU12  lip corner puller  very probable  0.97
     not shown       AU1, AU2, AU4, AU5, AU7, AU9, AU10, AU11, AU14, AU15, AU17,
                     AU20, AU23, AU24, AU25, AU26, AU28, AU43
     not measured    AU13, AU16, AU18, AU22, AU27, AU45
@@ -206,9 +206,10 @@ Person 1: happiness 70%
   rests on          the model's reading of face and context together
 
   Action units  FACS intensity, 0–5 (A–E); activation, 0–1 (not a FACS
-    intensity); present or absent
-    AU6   cheek raiser                  clear   0.31 activation
-    AU12  lip corner puller, left side  clear   2.8 of 5 intensity
+    intensity), beside it the threshold it is above; present or absent
+    AU6   cheek raiser                  above its threshold  0.31 activation,
+                                     threshold 0.25
+    AU12  lip corner puller, left side  clear                2.8 of 5 intensity
     not shown       AU28
     could not tell  AU1
     not measured    AU2, AU4, AU5, AU7, AU9, AU10, AU11, AU13, AU14, AU15, AU16,
@@ -266,8 +267,8 @@ Person 1: happiness 58%
   context alone     happiness 23%, sadness 23%, fear 19%
 
   Action units  probability that it is shown, 0–1
-    AU6   cheek raiser       clear   0.71
-    AU12  lip corner puller  strong  0.88
+    AU6   cheek raiser       probable       0.71
+    AU12  lip corner puller  very probable  0.88
     not shown       AU1, AU2, AU4, AU5, AU7, AU9, AU10, AU11, AU14, AU15, AU17,
                     AU20, AU23, AU24, AU25, AU26, AU28, AU43
     not measured    AU13, AU16, AU18, AU22, AU27, AU45

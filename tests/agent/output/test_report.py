@@ -155,7 +155,7 @@ Evidence: scene and words
 Action units
 Scale: FACS intensity, 0–5 (A–E); activation, 0–1 (not a FACS intensity); present or absent.
 unit name shown value
-AU6 cheek raiser clear 0.31 activation
+AU6 cheek raiser above its threshold 0.31 activation, threshold 0.25
 AU12 lip corner puller, left side clear 2.8 of 5 intensity
 Other units
 not shown AU28

@@ -8,6 +8,7 @@ from kuleshov.apps.cli.main import main
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces import facs, mediapipe, programs, rules
 from kuleshov.tools.faces.pyfeat import tool
+from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.types import ActionUnit
 
 from parts import face
@@ -38,8 +39,23 @@ def test_the_table_of_tools_is_that_of_the_tools() -> None:
 
 def test_patterns_are_read_from_their_codes() -> None:
     surprise = facs.patterns("Surprise")
-    assert [pattern.code for pattern in surprise][:3] == ["1+2+5B+26", "1+2+5B", "1+2+26|27"]
-    assert surprise[2].groups == ((1,), (2,), (26, 27))
+    assert [pattern.code for pattern in surprise][:3] == ["1+2+5B+26", "1+2+5B+27", "1+2+5B"]
+    fear = facs.patterns("fear")
+    assert fear[0].groups == ((1,), (2,), (4,), (5,), (20,), (25, 26, 27))
+    disgust = {one.code for one in facs.patterns("disgust") if one.kind == "prototype"}
+    assert {"9", "10", "10+17"} <= disgust
+    sadness = facs.patterns("sadness")
+    assert sadness[0].text() == "AU1+AU4+AU11+AU15B [some: AU25, AU26, AU54, AU64]"
+    anger = {one.code: one.kind for one in facs.patterns("anger")}
+    assert (anger["4+5+7+23"], anger["4+7+23"], anger["5+7+17+24"]) == (
+        "prototype",
+        "variant",
+        "variant",
+    )
+    assert {one.source for one in facs.PATTERNS if one.kind == "variant"} == {"facs2002"}
+    assert {one.expression for one in facs.PATTERNS if one.kind in ("posed", "compound")} == (
+        set(LabelSet.load("du-compound-22").names) - {"neutral"}
+    )
     assert facs.patterns("contempt")[0].text() == "AUR12A+AUR14A"
     sad = next(one for one in facs.patterns("sadness") if one.kind == "posed")
     assert sad.text() == "AU4+AU15 [some: AU1 60%, AU6 50%, AU11 26%, AU17 67%]"
@@ -62,6 +78,16 @@ def test_pain_is_defined_on_intensities_only() -> None:
     closed = ActionUnit(unit=43, presence=True)
     assert facs.pspi(face(*pain, closed)) == 2 + 3 + 4 + 1
     assert facs.pspi(face(*pain)) is None
+    # a blink stands for closed eyes where nothing else does, and what is missing is named
+    blink = facs.pain(face(*pain, ActionUnit(unit=45, presence=True, intensity=1.0)))
+    assert blink is not None
+    assert (blink.value, blink.text()) == (10, "10.0 of 16 (AU45 in place of AU43)")
+    part = facs.pain(face(*pain[1:], p(12, 0.9)))
+    assert part is not None
+    assert part.text() == "at least 7.0 of 16 (without AU4, AU43)"
+    assert facs.pain(face(p(4, 0.9))) is None
+    coded = [ActionUnit(unit=4, intensity=2.0, presence=False), *pain[1:], closed]
+    assert facs.pspi(face(*coded)) == 3 + 4 + 1
     assert facs.pspi(face(*pain[1:], closed)) is None
     with pytest.raises(KuleshovError, match="hand gives AU4 as probability; use a tool with"):
         facs.pspi(face(p(4, 0.9), closed))
@@ -105,6 +131,15 @@ def test_negative_evidence_lowers_and_the_unmeasured_says_nothing() -> None:
     assert rules.expression([p(12, 0.9), p(6, 0.9)]) is None
 
 
+def test_a_unit_that_is_as_probable_as_usual_says_nothing() -> None:
+    some = [p(unit, 0.9) for unit in (12, 25)] + [p(unit, 0.02) for unit in (1, 2, 9)]
+    plain = rules.expression(some)
+    usual = rules.expression([*some, p(4, rules.USUAL[4])])
+    assert plain is not None
+    assert usual is not None
+    assert usual.probabilities == pytest.approx(plain.probabilities, abs=1e-5)
+
+
 def test_scales_count_by_how_clearly_they_show() -> None:
     def read(**scale: float) -> float:
         found = rules.expression(
@@ -128,19 +163,25 @@ def test_the_command_explains_a_unit(capsys: pytest.CaptureFixture[str]) -> None
         == """\
 AU15 lip corner depressor
   part of
-    sadness: AU1+AU4+AU15 (EMFACS)
-    disgust: AU9+AU15+AU16 (EMFACS)
-    disgust: AU9+AU15+AU17 (FACS tables)
-    disgust: AU9+AU16+AU15|AU26 (FACS tables)
+    sadness: AU1+AU4+AU11+AU15B [some: AU25, AU26, AU54, AU64] (FACS Guide 2002)
+    sadness: AU1+AU4+AU15 [some: AU25, AU26, AU54, AU64] (FACS Guide 2002)
+    sadness: AU6+AU15 [some: AU25, AU26, AU54, AU64] (FACS Guide 2002)
+    disgust: AU9+AU16+AU15|AU26 (FACS Guide 2002)
+    sadness: AU1+AU4+AU15B [some: AU25, AU26, AU54, AU64] (FACS Guide 2002)
+    sadness: AU1+AU4+AU15B+AU17 [some: AU25, AU26, AU54, AU64] (FACS Guide 2002)
+    sadness: AU11+AU15B [some: AU25, AU26, AU54, AU64] (FACS Guide 2002)
     sadness: AU4+AU15 [some: AU1 60%, AU6 50%, AU11 26%, AU17 67%] (Du et al. 2014†)
     sadly angry: AU4+AU15 [some: AU7, AU17] (Du et al. 2014†)
     sadly disgusted: AU4+AU10 [some: AU1, AU6, AU15, AU17, AU25] (Du et al. 2014†)
     embarrassment: AU7+AU12+AU15+AU52+AU54+AU64 (Cordaro et al. 2018†)
   speaks against
     happiness (Bian et al. 2024)
-    fear (Affdex†)
+    fear (Affdex SDK 3†)
   smiles
-    miserable: AU12+AU15; a smile over displeasure (Ekman & Friesen 1982†)
+    dampened: AU12+AU14|AU15; a smile held back; by its units alone it cannot be told from a \
+miserable one (Ekman & Friesen 1982†)
+    miserable: AU12+AU14|AU15; a smile over displeasure; by its units alone it cannot be told from \
+a dampened one (Ekman & Friesen 1982†)
   blendshapes
     mouthFrownLeft, mouthFrownRight (Py-Feat AU reference)
   measured by
@@ -150,15 +191,17 @@ AU15 lip corner depressor
     libreface (detection): presence
     libreface (intensity): intensity 0-5
     pyafar (occurrence): probability 0-1
-    affdex: the SDK's score, 0-100
+    affdex 2 (iMotions): the SDK's score, 0-100
     facet: evidence, about log10 odds
     mediapipe: activation 0-1; 5, 6, 9, 25, 34 only where they fire
   sources
-    EMFACS-style tables, as commonly quoted
-    tables of prototypes and variants, as commonly quoted
-    Du, Tao & Martinez (2014), Compound facial expressions of emotion, PNAS 111:E1454 †
+    Ekman, Friesen & Hager (2002), FACS Investigator's Guide, Table 10-1, from copies of the \
+table; that disgust is AU9, AU10 or both: Pochedly, Widen & Russell (2012)
+    Du, Tao & Martinez (2014), Compound facial expressions of emotion, PNAS 111:E1454, Table 1: \
+units of over 70% of 230 posers, in brackets those of some †
     Cordaro et al. (2018), as tabulated by Keltner et al. (2019) †
-    Affdex: units that lower an emotion's likelihood †
+    Affectiva's Affdex SDK 3 (McDuff et al. 2016), mapping expressions to emotions: units that \
+lower an emotion's likelihood; Affdex 2 of iMotions publishes no such table †
     Ekman & Friesen (1982), Felt, false, and miserable smiles †
     Bian, Küster, Liu & Krumhuber (2024), doi:10.3390/s24010126
     Py-Feat 2.1 AU reference and region map, after FACS and the ARKit-to-FACS sheet
@@ -170,8 +213,8 @@ AU15 lip corner depressor
 def test_the_command_explains_an_emotion(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["facs", "--emotion", "fear"]) == 0
     out = capsys.readouterr().out
-    assert "prototype: AU1+AU2+AU4+AU5+AU7+AU20+AU26 (EMFACS)" in out
-    assert "AU26 jaw drop (Affdex†)" in out
+    assert "prototype: AU1+AU2+AU4+AU5+AU20+AU25|AU26|AU27 (FACS Guide 2002)" in out
+    assert "AU26 jaw drop (Affdex SDK 3†)" in out
     assert "need not feel it" in out
     assert main(["facs", "13"]) == 0
     assert "no tool measures AU13: it can only come from words" in capsys.readouterr().out

@@ -28,6 +28,7 @@ from parts import SMILE, HandFaces, face
 SIZES = {
     "academic-5": 5,
     "cowen-keltner-28": 28,
+    "du-compound-22": 22,
     "ekman-6": 6,
     "ekman-7": 7,
     "ekman-8": 8,

@@ -177,8 +177,9 @@ Person 1: happiness 77%
 kuleshov: say what you know of the situation.
 
 kuleshov: there is no label set 'ekman-9' (did you mean ekman-8?); shipped:
-academic-5, cowen-keltner-28, ekman-6, ekman-7, ekman-8, emotic-26, free,
-goemotions-27, pain-4, plutchik-8; or give the path of a .toml file.
+academic-5, cowen-keltner-28, du-compound-22, ekman-6, ekman-7, ekman-8,
+emotic-26, free, goemotions-27, pain-4, plutchik-8; or give the path of a .toml
+file.
 
 kuleshov: say which: /open PATH
 
