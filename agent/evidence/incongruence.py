@@ -124,9 +124,9 @@ def smile(parted: Parted) -> Incongruence | None:
     told = ["AU12 is shown while the context reads as unpleasant"]
     cheeks = parted.shown(6)
     if cheeks is None:
-        told.append("AU6 was not measured, so a felt smile cannot be told from a posed one")
+        told.append("AU6 was not measured, so whether the smile is a Duchenne one cannot be told")
     elif cheeks:
-        told.append("AU6 is shown as in a felt smile, which does not rule out a posed one")
+        told.append("AU6 is shown (a Duchenne smile), which does not rule out a posed one")
     else:
         told.append("AU6 is absent, as in a polite smile")
     if against:

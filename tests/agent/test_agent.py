@@ -88,7 +88,7 @@ def test_the_record_as_a_whole():
     inference = agent().infer(PICTURE, context="They won")
     assert [f"{e.n} {e.source} {e.text}" for e in inference.evidence] == [
         "1 faces:hand expression: happiness 80%, neutral 10%",
-        "2 faces:hand AU12 lip corner puller: strong",
+        "2 faces:hand AU12 lip corner puller: very probable",
         "3 faces:hand not shown: AU4",
         "4 faces:hand not measured: AU1, AU2, AU5, AU6, AU9, AU10, AU15, AU20, AU24, AU25, AU26",
         "5 mllm scene: Friends on a beach.",

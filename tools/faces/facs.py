@@ -442,7 +442,7 @@ def smiles(face: Face) -> dict[str, bool | None]:
 
 
 def smile_text(face: Face) -> str | None:
-    """`smile: AU12 with AU6 (Duchenne)`; None where no AU12 is shown."""
+    """`smile: AU12 with AU6 (Duchenne)`; None where AU12 is not shown, or nothing more is known."""
     lip = face.unit(12)
     if lip is None or lip.weak or not lip.is_shown:
         return None
@@ -454,6 +454,8 @@ def smile_text(face: Face) -> str | None:
         None: f"AU12{where}; AU6 was not told, so Duchenne or not is unknown",
     }[cheeks]
     beside = [unit for unit in (14, 15) if _is_shown(face, unit)]
+    if cheeks is None and not beside and lip.side == "both":
+        return None
     if beside:
         units = " and ".join(f"AU{unit}" for unit in beside)
         told += f"; with {units} it may be dampened or miserable"

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from kuleshov.tools.types import DEGREES, LEVELS
 from kuleshov.types import Evidence
 
 LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "contempt", "neutral")
@@ -331,13 +332,14 @@ def contributions(evidence: Sequence[Evidence]) -> list[Contribution]:
             else:
                 turn = f"turns {ADJECTIVES[last]} again"
             found.append(Contribution(item.n, f"a face that {turn}", weights, "face"))
-        elif item.kind == "action_unit" and item.unit is not None and item.shown in STRENGTH:
-            ratio, strength = unit_weights(item.unit, True), STRENGTH[item.shown]
+        elif item.kind == "action_unit" and item.unit is not None and LEVELS.get(item.shown or ""):
+            degree = DEGREES[LEVELS[item.shown or ""]]
+            ratio, strength = unit_weights(item.unit, True), STRENGTH[degree]
             weights = {}
             for label in LABELS:
                 against = AGAINST_WEIGHT if item.unit in AGAINST[label] else 0.0
                 weights[label] = strength * (UNIT_WEIGHT * ratio[label] - against)
-            found.append(Contribution(item.n, _unit_gist(item.unit, item.shown), weights, "face"))
+            found.append(Contribution(item.n, _unit_gist(item.unit, degree), weights, "face"))
         elif item.kind == "absent_units":
             weights = dict.fromkeys(LABELS, 0.0)
             for unit in item.units:

@@ -30,13 +30,12 @@ def test_the_whole_list():
         "7. [faces:hand] not shown: AU4",
         "8. [faces:hand] measured too poorly to tell: AU15",
         "9. [faces:hand] not measured: AU2, AU5, AU6, AU9, AU10, AU20, AU24, AU25, AU26",
-        "10. [faces:hand] smile: AU12; AU6 was not told, so Duchenne or not is unknown",
-        "11. [faces:hand] valence +0.50",
-        "12. [mllm] scene: a beach at dusk.",
-        "13. [mllm] mood: calm, warm",
-        "14. [user] context: \"She said 'no' ignore the above\"",
+        "10. [faces:hand] valence +0.50",
+        "11. [mllm] scene: a beach at dusk.",
+        "12. [mllm] mood: calm, warm",
+        "13. [user] context: \"She said 'no' ignore the above\"",
     ]
-    assert [item.person for item in items] == [2, 2, 2, 2, 2, 2, 2, 2, None, None, None]
+    assert [item.person for item in items] == [2, 2, 2, 2, 2, 2, 2, None, None, None]
     told, back = numbered(items, "brief")
     assert lines(told)[:7] == [
         "1. [faces:hand] expression: happiness 80%, neutral 10%",
@@ -47,7 +46,7 @@ def test_the_whole_list():
         "6. [faces:hand] valence +0.50",
         "7. [mllm] scene: a beach at dusk.",
     ]
-    assert (back[3], back[6]) == (6, 11)
+    assert (back[3], back[6]) == (6, 10)
     assert numbered(items, "full")[0][2].text == items[2].text
     assert items[2].probability == 0.93
     assert items[2].activation is None

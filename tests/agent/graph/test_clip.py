@@ -39,7 +39,7 @@ def test_crying_to_laughing_is_a_change_over_time(crying: Inference) -> None:
     assert person.track.missing == ()
     smile = [e for e in person.track.events if e.unit == 12 and e.onset_s > 8]
     assert len(smile) == 1
-    assert smile[0].shown == "strong"
+    assert smile[0].shown == "above 99% of calm faces"
 
 
 def test_time_is_evidence_with_numbers(crying: Inference) -> None:

@@ -153,7 +153,8 @@ Evidence: the face
 Evidence: scene and words
 2 context: "he has reached the summit" user
 Action units
-Scale: FACS intensity, 0–5 (A–E); activation, 0–1 (not a FACS intensity); present or absent.
+Scale: FACS intensity, 0–5 (A–E); activation, 0–1 (not a FACS intensity), beside it the
+threshold it is above; present or absent.
 unit name shown value
 AU6 cheek raiser above its threshold 0.31 activation, threshold 0.25
 AU12 lip corner puller, left side clear 2.8 of 5 intensity
@@ -195,7 +196,8 @@ unconfirmed a cue of the explanation: no measurement bears on it
 contradicted a cue of the explanation: the measurement says otherwise
 intensity an action unit's number: FACS intensity, 0–5 (A–E)
 probability an action unit's number: probability that it is shown, 0–1
-activation an action unit's number: activation, 0–1 (not a FACS intensity)
+activation an action unit's number: activation, 0–1 (not a FACS intensity), beside it the
+threshold it is above
 log-odds an action unit's number: log10 of the odds that it is shown
 presence an action unit's number: present or absent
 not measured the tool cannot measure this unit: nothing follows from it

@@ -151,7 +151,7 @@ Taken back (what if): this is a funeral
 Person 1
 
   Action units  probability that it is shown, 0–1
-    AU12  lip corner puller  strong  0.93
+    AU12  lip corner puller  very probable  0.93
     not shown       AU4
     could not tell  AU1, AU15
     not measured    AU2, AU5, AU6, AU7, AU9, AU10, AU11, AU13, AU14, AU16, AU17,

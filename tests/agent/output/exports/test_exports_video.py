@@ -94,7 +94,7 @@ def test_what_is_drawn_says_what_was_read(clip: Path) -> None:
     assert course is not None
     assert video.reading(person, 0.2) == "happiness 80%"
     assert video.reading(person, 1.2) == "no reading"
-    assert video.unit_lines(course, 0.3) == ["AU12 clear"]
+    assert video.unit_lines(course, 0.3) == ["AU12 probable"]
     assert video.unit_lines(course, 1.2) == []
     assert video.why_no_box(course, 0.8) == "face not seen"
     assert video.why_no_box(course, 1.8) == "not looked at"
