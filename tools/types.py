@@ -53,10 +53,13 @@ OF_THRESHOLD: tuple[Shown, ...] = (
 )
 Scale = Literal["intensity", "probability", "activation", "log_odds", "presence"]
 LEVELS: dict[str, int] = {
-    word: level
-    for words in (DEGREES, CHANCES, OF_CALM, OF_THRESHOLD)
-    for level, word in enumerate(words)
-} | {"present": 2}
+    **{
+        word: level
+        for words in (DEGREES, CHANCES, OF_CALM, OF_THRESHOLD)
+        for level, word in enumerate(words)
+    },
+    "present": 2,
+}
 """What is told of a unit → its level, for order, plots and weights."""
 NO_SIGN: frozenset[str] = frozenset({CHANCES[1], OF_CALM[1], OF_THRESHOLD[1]})
 """What is told without the unit counting as shown: it confirms and contradicts nothing."""

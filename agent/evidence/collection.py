@@ -20,7 +20,7 @@ DIAGNOSTIC = (1, 2, 4, 5, 6, 9, 10, 12, 15, 20, 24, 25, 26)
 def unit_text(unit: ActionUnit) -> str:
     """`AU12 lip corner puller: very probable`; a movement of one half names the side."""
     side = "" if unit.side == "both" else f", {unit.side} side"
-    shown = unit.shown or "could not be told"
+    shown: str = unit.shown or "could not be told"
     if unit.at_odds and unit.is_shown:
         shown += f", though its intensity is {unit.intensity:.1f} of 5"
     if shown in NO_SIGN and unit.activation is not None:

@@ -8,7 +8,7 @@ from tracks import track
 
 from kuleshov.evidence import moments, timeline
 from kuleshov.tools.faces.tracking.timelines import analysed, smoothed, speech_like
-from kuleshov.tools.faces.tracking.types import Stretch
+from kuleshov.tools.faces.tracking.types import Stretch, UnitSeries
 
 
 def bump(count: int, onset: int, apex: int, offset: int, peak: float = 0.9) -> list[float]:
@@ -119,3 +119,26 @@ def test_missing_stretches_are_a_line() -> None:
     assert [e.text for e in timeline.collect(made, person=1, first=5)] == [
         "face not seen: 2.4-6.4 s"
     ]
+
+
+def test_a_coded_presence_decides_when_an_event_is() -> None:
+    """High values where the unit is coded absent are no event; low ones coded present are one."""
+    values = [2.0] * 10 + [0.3] * 10 + [0.0] * 10
+    presence = [False] * 10 + [True] * 10 + [False] * 10
+    series = UnitSeries(unit=12, scale="intensity", values=values, presence=presence)
+    made = track({4: [0.0] * 30}).model_copy(update={"units": (series,)})
+    (event,) = analysed(made).events
+    assert (event.onset_s, event.offset_s, event.shown) == (1.0, 1.9, "present")
+
+
+def test_halves_that_move_together_are_one_event_and_one_alone_keeps_its_side() -> None:
+    steps = {"scale": "activation", "thresholds": (0.05, 0.1, 0.4), "thresholds_of": "calm faces"}
+    rise = bump(60, 10, 20, 40)
+    left = UnitSeries(unit=12, side="left", values=tuple(rise), **steps)
+    right = UnitSeries(unit=12, side="right", values=tuple(v * 0.9 for v in rise), **steps)
+    still = UnitSeries(unit=14, side="left", values=(0.0,) * 60, **steps)
+    alone = UnitSeries(unit=14, side="right", values=tuple(rise), **steps)
+    both = track({4: [0.0] * 60}).model_copy(update={"units": (left, right, still, alone)})
+    made = analysed(both)
+    assert [(e.unit, e.side) for e in made.events] == [(12, "both"), (14, "right")]
+    assert "AU14 dimpler, right side: from" in timeline.event_text(made.events[1])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from kuleshov.studies import agreement
 from kuleshov.tools import faces
 from kuleshov.tools.faces import ToolError, files, observe
 from kuleshov.tools.faces.fex import FexRow, write_fex
@@ -462,3 +464,30 @@ def test_names_that_cannot_work(name: str, says: str) -> None:
     with pytest.raises(ToolError) as error:
         faces.entry(name)
     assert says in str(error.value)
+
+
+def test_openface_presence_decides_and_pose_and_gaze_are_the_persons_own(feat_data: Path) -> None:
+    """On the real file: no unit that AU_c codes present is told as absent, none the other way."""
+    _, seen = agreement.read(f"openface:{feat_data}/OpenFace_Test.csv")
+    units = [unit for one in seen for unit in one.face.action_units if unit.presence is not None]
+    assert sum(unit.presence is True for unit in units) > 260
+    assert all((unit.shown != "absent") == unit.presence for unit in units)
+    assert sum(unit.at_odds for unit in units) == 353
+    poses = [one.face.pose for one in seen]
+    gazes = [one.face.gaze for one in seen]
+    assert None not in poses
+    assert None not in gazes
+    # the nose lies right of the middle of the jaw where the face is turned to the person's left
+    with (feat_data / "OpenFace_Test.csv").open() as file:
+        table = list(csv.DictReader(file, skipinitialspace=True))
+
+    def x(row: dict[str, str], point: int) -> float:
+        return float(row[f"x_{point}"])
+
+    turned = [
+        (x(row, 30) - (x(row, 0) + x(row, 16)) / 2) / (x(row, 16) - x(row, 0)) for row in table
+    ]
+    yaw = [pose.yaw for pose in poses if pose is not None]
+    assert np.corrcoef(turned, yaw)[0, 1] > 0.9
+    left = [float(row["gaze_0_x"]) + float(row["gaze_1_x"]) for row in table]
+    assert np.corrcoef(left, [gaze.yaw for gaze in gazes if gaze is not None])[0, 1] > 0.95

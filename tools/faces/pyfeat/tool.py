@@ -414,12 +414,9 @@ def from_fex(
         notes.append(f"small face ({width:.0f} px wide): read with caution")
     if size and (x0 < 0 or y0 < 0 or x0 + width > size[0] or y0 + height > size[1]):
         notes.append("cut off by the border of the picture")
-    angles = [number(angle) for angle in ("Pitch", "Yaw", "Roll")]
-    pitch, yaw, roll = (None if a is None else round(math.degrees(a), 1) for a in angles)
-    up, aside = (
-        None if (angle := number(column)) is None else round(math.degrees(angle), 1)
-        for column in ("gaze_pitch", "gaze_yaw")
-    )
+    columns = ("Pitch", "Yaw", "Roll", "gaze_pitch", "gaze_yaw")
+    angles = (None if (a := number(c)) is None else round(math.degrees(a), 1) for c in columns)
+    pitch, yaw, roll, up, aside = angles
     return Face(
         xyxy=(round(x0, 1), round(y0, 1), round(x0 + width, 1), round(y0 + height, 1)),
         score=score,
@@ -433,9 +430,7 @@ def from_fex(
             if pitch is yaw is roll is None
             else HeadPose(pitch=pitch, yaw=None if yaw is None else -yaw, roll=roll)
         ),
-        gaze=(
-            None if up is aside is None else Gaze(pitch=up, yaw=None if aside is None else -aside)
-        ),
+        gaze=None if up is aside is None else Gaze(pitch=up, yaw=aside and -aside),
         tool=tool,
         version=version,
         notes=tuple(notes),
