@@ -490,4 +490,4 @@ def test_openface_presence_decides_and_pose_and_gaze_are_the_persons_own(feat_da
     yaw = [pose.yaw for pose in poses if pose is not None]
     assert np.corrcoef(turned, yaw)[0, 1] > 0.9
     left = [float(row["gaze_0_x"]) + float(row["gaze_1_x"]) for row in table]
-    assert np.corrcoef(left, [gaze.yaw for gaze in gazes if gaze is not None])[0, 1] > 0.95
+    assert np.corrcoef(left, [gaze.yaw for gaze in gazes if gaze is not None])[0, 1] > 0.9

@@ -85,7 +85,7 @@ def unit_events(track: Track, series: UnitSeries) -> list[UnitEvent]:
     quick = series.unit in CLOSURES  # a blink is shorter than the median filter
     values = (
         np.array([math.nan if v is None else v for v in series.values], float)
-        if quick
+        if quick or series.decided  # smoothing would carry values over from where it is absent
         else smoothed(track, series.values)
     )
     present = _coded_present(track, series, quick) if series.decided else None
