@@ -296,6 +296,18 @@ def test_a_contradicted_cue_gets_one_repair_and_stays_visible():
     assert "'lowered brows', but the units measured on the face say otherwise" in asked[0]
 
 
+@pytest.mark.parametrize(
+    ("family", "word"), [("brief", "strong"), ("full", "very probable (probability 0.93)")]
+)
+def test_each_family_is_told_of_a_unit_in_its_own_words(family, word):
+    """The bundled model was taught degrees on every scale; the record and others tell the scale."""
+    told = {"cues": [{"evidence": 2, "text": "a smile"}], "explanation": "She smiles."}
+    mllm = script(judge=told if family == "brief" else GOOD)
+    inference = agent(mllm, prompts=family).infer(PICTURE)
+    assert any(f"AU12 lip corner puller: {word}" in call.text for call in mllm.calls)
+    assert "AU12 lip corner puller: very probable" in [item.text for item in inference.evidence]
+
+
 def test_numbers_in_the_prompt_start_at_one_and_come_back_as_the_records():
     two = HandFaces(face(SMILE, box=(0, 10, 50, 70)), face(SMILE, box=(100, 10, 150, 70)))
     mllm = script()

@@ -11,11 +11,14 @@ from rich.console import Console
 
 from kuleshov.apps.cli.status_tables import print_doctor, print_models
 from kuleshov.output.card import print_card
+from kuleshov.output.report import report_html
 from kuleshov.tools.faces.base import ToolStatus
 from kuleshov.tools.media import Media
 from kuleshov.tools.mllm.hub import ModelStatus
-from kuleshov.tools.types import EmotionScores
+from kuleshov.tools.types import ActionUnit, EmotionScores
 from kuleshov.types import Explanation, Gap, Inference, Person, Scene
+
+from parts import face
 
 
 def shown(inference: Inference, width: int = 80, **console) -> str:
@@ -442,3 +445,23 @@ def test_models_say_where_they_are_and_how_to_get_them():
         "a/b\n  state      not here, 1.8 GB, the default on this machine\n"
         "  licence    Apache-2.0\n  to get it  kuleshov models pull a/b\n"
     )
+
+
+def test_pain_halves_and_disagreement_are_in_card_and_report():
+    steps = {"thresholds": (0.05, 0.1, 0.4), "thresholds_of": "calm faces"}
+    units = [ActionUnit(unit=u, intensity=2.0, presence=True) for u in (4, 6, 7, 9, 10, 45)]
+    seen = face(
+        *units,
+        ActionUnit(unit=25, intensity=0.2, presence=True),
+        ActionUnit(unit=14, side="left", activation=0.0, **steps),
+        ActionUnit(unit=14, side="right", activation=0.3, **steps),
+    )
+    made = readings.single()
+    person = made.people[0].model_copy(update={"face": seen})
+    made = made.model_copy(update={"people": (person,)})
+    text = " ".join(shown(made).split())
+    page = report_html([made], {})
+    for told in ("7.0 of 16 (AU45 in place of AU43)", "left 0.00, right 0.30", "coded present"):
+        assert told in text
+        assert told in page
+    assert "dimpler, right side above 95% of calm faces 0.30 activation, threshold 0.10" in text
