@@ -457,6 +457,7 @@ class Agent:
         workers: int | None = None,
         batch: int | None = None,
         retry_failed: bool = False,
+        redo: Literal["changed"] | None = None,
         watch: Callable[[Progress], None] | None = None,
     ) -> Progress:
         """Annotate a data set into the run directory `out`, or go on where a run stopped.
@@ -464,12 +465,16 @@ class Agent:
         Args:
             source: a folder, glob, manifest, data set, tar or an iterable of paths; see
                 `kuleshov.inputs.items.read`.
-            out: holds `annotations.jsonl` (one record a line), `failures.jsonl`, `run.json`.
+            out: holds `annotations.jsonl` (one record a line), `failures.jsonl`, `run.json`, and in
+                `items.jsonl` what each item was, so that later changes are noticed.
             context: holds for every item, besides its own.
             engine: "ray" spreads over the nodes of a Ray cluster (extra `[ray]`).
             workers: graphs at once (local), or actors (ray); None: by the model.
             batch: most answers written by the model at once; None: by the device.
-            retry_failed: try again what failed before.
+            retry_failed: try again what failed before; what failed for a passing cause, such as a
+                server that was down, is tried again by every call.
+            redo: "changed" does items again whose row or file has changed since they were done;
+                None: they are counted in `Progress.changed` and told, and their records stay.
             watch: called about twice a second with how far the run is.
 
         Raises:
@@ -489,6 +494,7 @@ class Agent:
             workers=workers,
             batch=batch,
             retry_failed=retry_failed,
+            redo=redo,
             watch=watch,
         )
 

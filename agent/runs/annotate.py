@@ -14,8 +14,9 @@ import orjson
 from kuleshov.inputs import items, shards
 from kuleshov.runs import local_engine as local
 from kuleshov.runs import ray_engine
+from kuleshov.runs.fingerprints import Changes
 from kuleshov.runs.local_engine import Progress, Reader, Watcher
-from kuleshov.runs.store import RUN, RunDirectory, lines, now, read_description
+from kuleshov.runs.store import REPLACED, RUN, RunDirectory, lines, now, read_description
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces import check_inputs
 from kuleshov.tools.mllm.local.batching import BatchedMllm, batched
@@ -33,11 +34,14 @@ def annotate(
     workers: int | None = None,
     batch: int | None = None,
     retry_failed: bool = False,
+    redo: Literal["changed"] | None = None,
     watch: Watcher | None = None,
 ) -> Progress:
     """See `Agent.annotate`."""
     if engine not in ("local", "ray"):
         raise KuleshovError(f"there is no engine {engine!r}; known: local, ray.")
+    if redo not in (None, "changed"):
+        raise KuleshovError(f"redo is {redo!r}; known: changed.")
     for name, value in (("workers", workers), ("batch", batch)):
         if value is not None and value < 1:
             raise KuleshovError(f"{name} must be at least 1 but is {value}.")
@@ -62,6 +66,14 @@ def annotate(
                 run.notes.append(f"the data set was moved: {was} is now {plan['input']}")
             end = "interrupted"
             progress.notes = run.notes
+            redone: Changes | None = None
+            if redo == "changed":
+                redone = local.take_out_changed(run, items.read(source))
+                if redone.items:
+                    run.notes.append(
+                        f"{redone}: done again; the old lines are kept in files that end in "
+                        f"{REPLACED}"
+                    )
             try:
                 if on_ray:
                     ray_engine.run_on_ray(
@@ -87,6 +99,11 @@ def annotate(
                     )
                 end = "complete"
             finally:
+                if progress.changed.items:
+                    run.notes.append(
+                        f"{progress.changed}: what the run holds of them is of before; "
+                        "--redo changed does them again"
+                    )
                 try:
                     run.session(
                         begun=begun,
@@ -98,6 +115,8 @@ def annotate(
                         seconds=round(progress.seconds, 2),
                         notes=run.notes,
                         passed_over=passed.to_dict(),
+                        changed=progress.changed.to_dict(),
+                        redone=redone.to_dict() if redone else {},
                         **_queue_facts(mllm),
                     )
                 except KuleshovError:

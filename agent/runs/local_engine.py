@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from kuleshov.inputs import items
 from kuleshov.inputs.items import Work
+from kuleshov.runs import fingerprints
+from kuleshov.runs.fingerprints import Changes
 from kuleshov.runs.store import RunDirectory
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.base import FaceTool
@@ -63,7 +65,10 @@ class Reader(Protocol):
 
 @dataclass
 class Progress:
-    """How far a run is. `total` is None where the data set does not tell its length."""
+    """How far a run is. `total` is None where the data set does not tell its length.
+
+    changed: items that were done, and are no longer what they were then.
+    """
 
     total: int | None
     done: int = 0
@@ -72,6 +77,7 @@ class Progress:
     begun: float = field(default_factory=time.monotonic)
     last_failure: str | None = None
     notes: list[str] = field(default_factory=list)
+    changed: Changes = field(default_factory=Changes)
 
     @property
     def seconds(self) -> float:
@@ -95,11 +101,16 @@ Watcher = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one item: a line of JSON, or the reason why there is none."""
+    """What became of one item: a line of JSON, or the reason why there is none.
+
+    given: the item's fingerprint. passing: the cause of the failure may be gone next time.
+    """
 
     work: Work
     line: str | None
     reason: str | None = None
+    given: dict[str, Any] | None = None
+    passing: bool = False
 
 
 def plan(agent: Reader, source: Any, context: Sequence[str]) -> dict[str, Any]:
@@ -122,8 +133,14 @@ def read_one(agent: Reader, work: Work, context: Sequence[str]) -> Answer:
     Raises:
         ServerRefusedError: what goes wrong is not the item's, and ends the run.
     """
+    given = fingerprints.take(work)  # before it is read: what is edited meanwhile is noticed later
+
+    def failure(reason: str, *, passing: bool = False) -> Answer:
+        given["sha256"] = fingerprints.digest(work)
+        return Answer(work, None, reason, given, passing)
+
     if work.problem is not None or work.source is None:
-        return Answer(work, None, work.problem or "there is nothing to read.")
+        return failure(work.problem or "there is nothing to read.")
     try:
         inference = agent.infer(
             work.source,
@@ -134,15 +151,16 @@ def read_one(agent: Reader, work: Work, context: Sequence[str]) -> Answer:
     except ServerRefusedError:
         raise
     except KuleshovError as error:
-        return Answer(work, None, str(error))
+        return failure(str(error), passing=bool(getattr(error, "passing", False)))
     except Exception as error:  # one item's trouble is not the run's
         log.debug("item %s failed", work.key, exc_info=error)
         first = str(error).strip().splitlines()[:1]
-        return Answer(work, None, ": ".join([type(error).__name__, *first]))
+        return failure(": ".join([type(error).__name__, *first]))
     passing = [gap for gap in inference.gaps if gap.passing]
     if passing:
-        return Answer(work, None, f"{passing[0].step}: {passing[0].reason}")
-    return Answer(work, line_of(work, inference))
+        return failure(f"{passing[0].step}: {passing[0].reason}", passing=True)
+    given["sha256"] = inference.media.sha256
+    return Answer(work, line_of(work, inference), None, given)
 
 
 def line_of(work: Work, inference: Inference) -> str:
@@ -155,7 +173,10 @@ def line_of(work: Work, inference: Inference) -> str:
 
 
 def to_do(run: RunDirectory, found: Iterable[Work], progress: Progress) -> Iterator[Work]:
-    """The items that are not done yet; an id that is used again becomes a failure."""
+    """The items that are not done yet; an id that is used again becomes a failure.
+
+    Those that are done and have changed since are counted in `progress.changed`.
+    """
     for work in found:
         state = run.meet(work.key)
         if state == "again":
@@ -163,18 +184,48 @@ def to_do(run: RunDirectory, found: Iterable[Work], progress: Progress) -> Itera
             state = run.meet(work.key)
         if state == "new":
             yield work
-        else:
-            progress.skipped += 1
+            continue
+        progress.skipped += 1
+        old = run.given(work.key) if state == "done" else None
+        if old is not None:
+            what, fresh = fingerprints.compare(old, work)
+            if what:
+                progress.changed.add(work.key, what)
+            elif fresh is not None:
+                run.note_given(fresh)
+
+
+def take_out_changed(run: RunDirectory, found: Iterable[Work]) -> Changes:
+    """Take the lines of changed items out of a run, so that they are done again."""
+    looked = Progress(total=None)
+    looked.changed = keys = _Keys()
+    for _ in to_do(run, found, looked):
+        pass  # what is new is done in its turn
+    run.take_out(keys.all)
+    return keys
+
+
+class _Keys(Changes):
+    """Changes with the key of every item."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: set[str] = set()
+
+    def add(self, key: str, what: list[str]) -> None:
+        super().add(key, what)
+        self.all.add(key)
 
 
 def store(run: RunDirectory, answer: Answer, progress: Progress) -> None:
     work = answer.work
     if answer.line is not None:
-        run.add(answer.line)
+        run.add(answer.line, answer.given)
         progress.done += 1
         return
     reason = answer.reason or "failed without a message"
-    run.fail(work.key, reason, id=work.item.id, path=work.name)
+    facts = {"passing": True} if answer.passing else {}
+    run.fail(work.key, reason, answer.given, id=work.item.id, path=work.name, **facts)
     progress.failed += 1
     progress.last_failure = reason
 

@@ -1,4 +1,4 @@
-"""A run directory: annotations.jsonl, failures.jsonl, run.json; a kill loses nothing.
+"""A run directory: annotations.jsonl, failures.jsonl, items.jsonl, run.json; a kill loses nothing.
 
 A finished item is one whole line. Lines are only ever appended; what a kill, a full disk or a
 power cut leaves half done is cut off when the run is opened again, and that item is done again.
@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +20,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from kuleshov.runs import fingerprints
 from kuleshov.tools.errors import KuleshovError
 
 RUN_SCHEMA = "kuleshov/run@1"
 ANNOTATIONS, FAILURES, RUN = "annotations.jsonl", "failures.jsonl", "run.json"
+ITEMS = "items.jsonl"  # a fingerprint of each item, written before its record
 ASIDE = ".damaged"  # after a file's name: the lines that were taken out of it
+REPLACED = ".replaced"  # the same, of lines whose item has changed
 SYNC_S = 2.0  # a power cut costs at most the work of so many seconds
 UNSYNCED_BYTES = 64 << 20  # more than is written between two syncs: this much is parsed in full
 HEAD = re.compile(rb'^\{"schema":"[^"]+","item":\{"id":("(?:[^"\\]|\\.)*")')
@@ -51,6 +54,7 @@ class RunDirectory:
         self.notes: list[str] = []
         self._files: dict[str, _Appender] = {}
         self._index: _Index | None = None
+        self._from_records = False
         self._lock: FileLock | None = None
         self.description: dict[str, Any] = {}
 
@@ -112,17 +116,25 @@ class RunDirectory:
         self._write_description()
         if retry_failed:
             (self.folder / FAILURES).unlink(missing_ok=True)
+        else:
+            self._forget_passing()
+        self._read_lines()
+        for name in (ANNOTATIONS, FAILURES):
+            self._files[name] = _Appender(self.folder / name)
+        _sync_folder(self.folder)
+
+    def _read_lines(self) -> None:
+        """Index what is there, and cut out what is damaged."""
         for careful in (False, True):  # one by one only where a line is there twice
-            self._index = _Index()
+            if self._index is not None:
+                self._index.close()
+            self._index, self._from_records = _Index(), False
             done = self._recover(ANNOTATIONS, HEAD, careful)
             failed = None if done is None else self._recover(FAILURES, FAILURE_HEAD, careful)
             if done is not None and failed is not None:
                 self.done, self.failed = done, failed
                 break
-            self._index.close()
-        for name in (ANNOTATIONS, FAILURES):
-            self._files[name] = _Appender(self.folder / name)
-        _sync_folder(self.folder)
+        self._read_given()
 
     def close(self) -> None:
         """Sync and let go of the folder; may be called twice."""
@@ -153,16 +165,72 @@ class RunDirectory:
         assert self._index is not None
         return self._index.meet(key)
 
-    def add(self, line: str | bytes) -> None:
-        """Append one record, a line of JSON without its end."""
+    def add(self, line: str | bytes, given: Mapping[str, Any] | None = None) -> None:
+        """Append one record, a line of JSON without its end; `given`: its item's fingerprint."""
+        if given is not None:
+            self.note_given(given)
         self._append(ANNOTATIONS, line)
         self.done += 1
 
-    def fail(self, key: str, reason: str, **facts: Any) -> None:
-        """Append one failure: the item's key, one sentence, and facts such as its path."""
-        line = {"key": key, "reason": reason, **facts}
-        self._append(FAILURES, json.dumps(line, ensure_ascii=False, separators=(",", ":")))
+    def fail(
+        self, key: str, reason: str, given: Mapping[str, Any] | None = None, **facts: Any
+    ) -> None:
+        """Append one failure: the item's key, one sentence, and facts such as its path.
+
+        `passing=True` among the facts: the next call tries the item again.
+        """
+        if given is not None:
+            self.note_given(given)
+        self._append(FAILURES, _plain({"key": key, "reason": reason, **facts}))
         self.failed += 1
+
+    def note_given(self, given: Mapping[str, Any]) -> None:
+        """Append an item's fingerprint; the last one of a key counts."""
+        if ITEMS not in self._files:
+            try:
+                self._files[ITEMS] = _Appender(self.folder / ITEMS)
+            except OSError as error:
+                raise unwritable(self.folder, error) from None
+        self._append(ITEMS, _plain(given))
+
+    def given(self, key: str) -> dict[str, Any] | None:
+        """The fingerprint of an item that is done; None: nothing is known of what it was.
+
+        Of a record without one (older runs, a power cut) what the record itself tells.
+        """
+        assert self._index is not None
+        found = self._index.given(key)
+        if found is None and not self._from_records:
+            self._from_records = True
+            for line in lines(self.folder):
+                self._index.put_record(line)
+            found = self._index.given(key)
+        return found
+
+    def take_out(self, keys: Set[str]) -> None:
+        """Take the lines of these items out and keep them aside: they are new then.
+
+        Nothing that was met counts as met after this.
+        """
+        assert self._index is not None
+        for name, head in ((ANNOTATIONS, HEAD), (FAILURES, FAILURE_HEAD)):
+            path, at = self.folder / name, 0
+            out: list[tuple[int, int]] = []
+            try:
+                self._files.pop(name).close()
+                with path.open("rb", buffering=1 << 20) as file:
+                    for line in file:
+                        if keys and _key(line, head, whole=False) in keys:
+                            out.append((at, at + len(line)))
+                        at += len(line)
+                if out:
+                    self._keep_aside(path, out, REPLACED)
+                    self._cut(path, out, at)
+                self._files[name] = _Appender(path)
+            except OSError as error:
+                raise unwritable(self.folder, error) from None
+        _sync_folder(self.folder)
+        self._read_lines()
 
     def session(self, **facts: Any) -> None:
         """Note in run.json what this session did."""
@@ -193,13 +261,15 @@ class RunDirectory:
         assert self._index is not None
         index, keys = self._index, list[str]()
         count, good, damaged = 0, 0, []
+        named: list[str] = []
         size = path.stat().st_size
         with path.open("rb", buffering=1 << 20) as file:
-            for line in file:
+            for number, line in enumerate(file, start=1):
                 key = _key(line, head, whole=good > size - UNSYNCED_BYTES)
                 end = good + len(line)
                 if key is None or (careful and not index.put(key)):
                     damaged.append((good, end))
+                    named.append(_name_line(number, line, head))
                 else:
                     count += 1
                     if not careful:
@@ -220,8 +290,9 @@ class RunDirectory:
                 self.notes.append(f"1 line of {name} cut off in writing: dropped, to be done again")
             if inner:
                 lines = "1 line" if len(inner) == 1 else f"{len(inner)} lines"
+                first = ", ".join(named[: min(len(inner), 5)]) + (", …" if len(inner) > 5 else "")
                 self.notes.append(
-                    f"{lines} of {name} damaged: taken out and kept in {name}{ASIDE}, "
+                    f"{lines} of {name} damaged ({first}): taken out and kept in {name}{ASIDE}, "
                     "to be done again"
                 )
         return count
@@ -232,12 +303,51 @@ class RunDirectory:
             file.seek(size - 1)
             return file.read(1) == b"\n"
 
+    def _forget_passing(self) -> None:
+        """Drop the failures whose cause may be gone: their items are tried again."""
+        path, at = self.folder / FAILURES, 0
+        if not path.exists():
+            return
+        out: list[tuple[int, int]] = []
+        with path.open("rb", buffering=1 << 20) as file:
+            for line in file:
+                if b'"passing":true' in line and _is_passing(line):
+                    out.append((at, at + len(line)))
+                at += len(line)
+        if out:
+            self._cut(path, out, at)
+            items = "1 item" if len(out) == 1 else f"{len(out):,} items"
+            self.notes.append(
+                f"{items} failed before for a passing cause (the model or its server): tried again"
+            )
+
+    def _read_given(self) -> None:
+        """Index the fingerprints. One that is cut off is dropped: its record tells enough."""
+        path, good = self.folder / ITEMS, 0
+        if not path.exists():
+            return
+        assert self._index is not None
+        rows: list[tuple[str, bytes]] = []
+        with path.open("rb", buffering=1 << 20) as file:
+            for line in file:
+                good += len(line) if line.endswith(b"\n") else 0
+                key = _key(line, FAILURE_HEAD, whole=False)
+                if key is not None:
+                    rows.append((key, line))
+                if len(rows) == 5000:
+                    self._index.put_given(rows)
+                    rows.clear()
+        self._index.put_given(rows)
+        if good < path.stat().st_size:
+            with path.open("r+b") as file:
+                file.truncate(good)
+
     @staticmethod
-    def _keep_aside(path: Path, damaged: list[tuple[int, int]]) -> None:
+    def _keep_aside(path: Path, damaged: list[tuple[int, int]], suffix: str = ASIDE) -> None:
         """Copy what is taken out to a file beside: someone may still read it."""
         if not damaged:
             return
-        with path.open("rb") as old, path.with_name(path.name + ASIDE).open("ab") as aside:
+        with path.open("rb") as old, path.with_name(path.name + suffix).open("ab") as aside:
             for begin, end in damaged:
                 old.seek(begin)
                 _copy(old, aside, end - begin)
@@ -332,6 +442,7 @@ class _Index:
         self.database.execute("pragma synchronous = off")
         self.database.execute("pragma journal_mode = off")
         self.database.execute("create table known (key integer primary key, met int)")
+        self.database.execute("create table given (key integer primary key, line blob)")
         self.database.execute("begin")
         self.cursor = self.database.cursor()  # one for all: to make one costs as much as to ask
 
@@ -358,6 +469,30 @@ class _Index:
             self.last = other
             return other
         return "again"
+
+    def put_given(self, rows: Iterable[tuple[str, bytes]]) -> None:
+        """Note fingerprints, each the whole line of its key."""
+        self.cursor.executemany(
+            "insert or replace into given values (?, ?)", [(hash(key), line) for key, line in rows]
+        )
+
+    def put_record(self, line: bytes) -> None:
+        """Note what a record tells of its item, where there is no fingerprint of it."""
+        key = _key(line, HEAD, whole=False)
+        known = self.cursor.execute("select 1 from given where key = ?", (hash(key),)).fetchone()
+        if key is not None and known is None:
+            import orjson
+
+            told = orjson.dumps(fingerprints.of_record(orjson.loads(line)))
+            self.put_given([(key, told)])
+
+    def given(self, key: str) -> dict[str, Any] | None:
+        row = self.cursor.execute("select line from given where key = ?", (hash(key),)).fetchone()
+        try:
+            found = None if row is None else json.loads(row[0])
+        except ValueError:  # damaged: as if there were none
+            return None
+        return found if isinstance(found, dict) else None
 
     def commit(self) -> None:
         self.database.execute("commit")
@@ -387,6 +522,26 @@ def _key(line: bytes, head: re.Pattern[bytes], *, whole: bool) -> str | None:
         return str(json.loads(quoted)) if b"\\" in quoted else quoted[1:-1].decode("utf-8")
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _name_line(number: int, line: bytes, head: re.Pattern[bytes]) -> str:
+    """A line by its number, and by its item where that can still be read."""
+    match = head.match(line)
+    try:
+        return f"line {number}, {json.loads(match[1])}" if match else f"line {number}"
+    except ValueError:
+        return f"line {number}"
+
+
+def _is_passing(line: bytes) -> bool:
+    try:
+        return json.loads(line).get("passing") is True
+    except (ValueError, AttributeError):
+        return False
+
+
+def _plain(told: Mapping[str, Any]) -> str:
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
 def _copy(old: Any, new: Any, count: int) -> None:

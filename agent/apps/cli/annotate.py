@@ -33,7 +33,15 @@ def add(commands: Commands) -> None:
     annotate.add_argument("--workers", type=int, help="graphs at once; ray: actors")
     annotate.add_argument("--batch", type=int, help="most answers the model writes at once")
     annotate.add_argument(
-        "--retry-failed", action="store_true", help="try again what failed before"
+        "--retry-failed",
+        action="store_true",
+        help="try again all that failed before; what failed for a passing cause, such as a server "
+        "that was down, is tried again by every call",
+    )
+    annotate.add_argument(
+        "--redo",
+        choices=["changed"],
+        help="do again what has changed since it was done: rows edited, files replaced",
     )
     annotate.add_argument(
         "--progress",
@@ -60,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
                 workers=arguments.workers,
                 batch=arguments.batch,
                 retry_failed=arguments.retry_failed,
+                redo=arguments.redo,
                 watch=watch,
             )
     except KeyboardInterrupt:
@@ -67,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.flush()
         os._exit(130)  # items in hand would be waited for at a normal exit
     told = list(ended.notes)
-    if kind != "quiet" and ended.skipped and not ended.done + ended.failed:
+    if kind != "quiet" and ended.skipped and not ended.done + ended.failed + ended.changed.items:
         told.append(f"all {ended.skipped:,} were done before")
     for note in told:
         as_json = json.dumps({"event": "note", "text": note}, ensure_ascii=False)
