@@ -64,6 +64,8 @@ def main(arguments: argparse.Namespace, load_agent: Callable[..., Any]) -> int:
         seed=arguments.seed or 0,
         labels=arguments.labels,
     )
+    if "left_out" in found.facts:
+        say(f"kuleshov: {arguments.data}: {found.facts['left_out']['told']}.")
     options = {
         "workers": arguments.workers,
         "batch": arguments.batch,

@@ -22,9 +22,10 @@ from kuleshov.evidence import collection
 from kuleshov.settings import Settings
 from kuleshov.tools import faces as face_tools
 from kuleshov.tools import media
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.labels import LabelSet
+from kuleshov.tools.labels.left_out import NO_LABEL, LeftOut
 from kuleshov.tools.media.types import Picture
 from kuleshov.tools.mllm.base import Mllm
 from kuleshov.tools.types import Face
@@ -114,18 +115,22 @@ class Example:
         return self.labelled.id
 
 
-def read(path: str, labels: LabelSet) -> list[Labelled]:
+def read(path: str, labels: LabelSet, left_out: LeftOut | None = None) -> list[Labelled]:
     """The examples of a folder with one folder per label, or of a manifest.
 
     A manifest (CSV, TSV, JSONL, Parquet) has columns `path` and `label` (a label, or a JSON
     object of a distribution), and if wanted `rationale`, `context`, `box`, `id`. Synonyms of the
     set's labels count as the label.
 
+    Args:
+        left_out: is told the rows that have no label of the set: they are left out.
+
     Raises:
-        KuleshovError: nothing there, an unknown label, a single class, a row that cannot be used.
+        KuleshovError: nothing there, no label, a single class, a row that cannot be used.
     """
     from kuleshov.inputs import items
 
+    left_out = LeftOut(labels.name, labels.names) if left_out is None else left_out
     found: list[Labelled] = []
     for work in items.read(path):
         if work.problem is not None:
@@ -133,14 +138,12 @@ def read(path: str, labels: LabelSet) -> list[Labelled]:
         given = work.item.label
         if given is None and os.path.isdir(path):
             given = os.path.dirname(work.key).split("/")[-1] or None
-        if given is None:
-            raise KuleshovError(
-                f"examples {path}: {work.key} has no label; put it into a folder named by its "
-                "label, or give a manifest with a column label."
-            )
         if not isinstance(work.source, str):
             raise KuleshovError(f"examples {path}: {work.key} is not a file of its own.")
-        label, votes = _read_label(given, labels, path, work.key)
+        read = _read_label(given, labels, work.key, left_out)
+        if read is None:
+            continue
+        label, votes = read
         rationale = next((work.item.extra[n] for n in RATIONALES if work.item.extra.get(n)), None)
         found.append(
             Labelled(
@@ -155,36 +158,37 @@ def read(path: str, labels: LabelSet) -> list[Labelled]:
         )
         if len(found) > MOST:
             raise KuleshovError(f"examples {path}: more than {MOST:,}; give fewer.")
+    without = f" ({left_out})" if left_out.rows else ""
+    if not found and left_out.rows:
+        raise KuleshovError(
+            f"examples {path}: none has a label{without}; put each into a folder named by its "
+            "label, or give a manifest with a column label."
+        )
     if not found:
         raise KuleshovError(f"examples {path}: it is empty.")
     classes = sorted({example.label for example in found})
     if len(classes) < 2:
         raise KuleshovError(
-            f"examples {path}: all {len(found)} are {classes[0]!r}; a set of one class teaches "
-            "the model to say nothing else: add examples of other labels."
+            f"examples {path}: all {len(found)} are {classes[0]!r}{without}; a set of one class "
+            "teaches the model to say nothing else: add examples of other labels."
         )
     return found
 
 
 def _read_label(
-    given: Any, labels: LabelSet, path: str, key: str
-) -> tuple[str, dict[str, float] | None]:
-    """The label of an example and, where people gave a distribution, its shares."""
+    given: Any, labels: LabelSet, key: str, left_out: LeftOut
+) -> tuple[str, dict[str, float] | None] | None:
+    """The label of an example and, where people gave a distribution, its shares; None: left out."""
     told = labels.read_label(given)
     if told.unknown:
-        words = [word for label in labels.labels for word in (label.name, *label.synonyms)]
-        raise KuleshovError(
-            f"examples {path}: {key} is labelled {told.unknown[0]!r}"
-            f"{nearest(told.unknown[0], words)}, which is not in {labels.name}: "
-            f"{', '.join(labels.names)}."
-        )
-    if told.votes is None:
+        left_out.add_word(told.unknown[0], key)
+        return None
+    total = sum((told.votes or {}).values())
+    if told.votes is None or total <= 0:
         if told.name is None:
-            raise KuleshovError(f"examples {path}: {key} has no label, but {given!r}.")
+            left_out.add(NO_LABEL, key)
+            return None
         return told.name, None
-    total = sum(told.votes.values())
-    if total <= 0:
-        raise KuleshovError(f"examples {path}: {key} has a distribution that sums to {total:g}.")
     votes = {name: share / total for name, share in told.votes.items()}
     return told.name or max(votes, key=votes.__getitem__), votes
 
@@ -224,7 +228,8 @@ class Examples:
                 f"{faces.info.name} measures no action units; use --shot-selection balanced, "
                 "fixed or nearest-features."
             )
-        written = read(path, labels)
+        self.left_out = LeftOut(labels.name, labels.names)
+        written = read(path, labels, self.left_out)
         self.all = [self._opened(example) for example in written]
         self.by_id = {example.id: example for example in self.all}
         self.path = path
@@ -244,6 +249,7 @@ class Examples:
                 label: sum(example.labelled.label == label for example in self.all)
                 for label in sorted({example.labelled.label for example in self.all})
             },
+            **({"left_out": self.left_out.to_dict()} if self.left_out.rows else {}),
         }
 
     def choose(self, face: Face | None, picture: Picture | None) -> list[Example]:

@@ -20,6 +20,7 @@ from kuleshov.tools.errors import KuleshovError, first_line
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.types import Record
 
+TABLES = ("counts", "left_out", "fits", "fused")
 SCHEMA = "kuleshov/calibration@1"
 ASKED = {
     "explained": "the model's reading of face and context together",
@@ -66,6 +67,10 @@ class Calibration(Record):
     names: tuple[str, ...]
     fusion: str
     counts: dict[str, int] = Field(description="items of the sample by label")
+    left_out: dict[str, int] = Field(
+        {},
+        description="rows of the sample that were left out, by the word that is no label, or why",
+    )
     folds: int
     fits: dict[str, Fit] = Field(description="by how the model was asked")
     fused: Fit | None = Field(
@@ -101,9 +106,12 @@ class Calibration(Record):
             "# the last two a 95 % interval.",
         ]
         plain = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        tables = {name: plain.pop(name) for name in ("counts", "fits", "fused") if name in plain}
+        tables = {name: plain.pop(name) for name in TABLES if name in plain}
         lines += [f"{name} = {_value(value)}" for name, value in plain.items()]
         lines += ["", "[counts]", *(f"{_key(k)} = {v}" for k, v in tables["counts"].items())]
+        if tables.get("left_out"):
+            lines += ["", "[left_out]"]
+            lines += [f"{_key(word)} = {rows}" for word, rows in tables["left_out"].items()]
         fits = {f"fits.{asked}": fit for asked, fit in tables["fits"].items()}
         if "fused" in tables:
             fits["fused"] = tables["fused"]

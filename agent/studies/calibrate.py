@@ -18,8 +18,9 @@ from kuleshov.evidence.temperatures import Calibration, Figure, Fit
 from kuleshov.inputs import items
 from kuleshov.studies.statistics import ece
 from kuleshov.tools import media
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet, mappings
+from kuleshov.tools.labels.left_out import NO_LABEL, SEVERAL, LeftOut
 from kuleshov.tools.types import EmotionScores
 from kuleshov.types import Judgement, Person
 
@@ -47,7 +48,10 @@ class Example:
 
 
 def read_sample(
-    source: str | os.PathLike[str], labels: LabelSet, mapped_from: str | None = None
+    source: str | os.PathLike[str],
+    labels: LabelSet,
+    mapped_from: str | None = None,
+    left_out: LeftOut | None = None,
 ) -> list[Example]:
     """The sample, checked as a whole before anything is loaded.
 
@@ -57,10 +61,12 @@ def read_sample(
         labels: what the labels must be names or synonyms of.
         mapped_from: the set that the sample is labelled with, where that is another one; carried
             over by the published table.
+        left_out: is told the rows that have no label, several, or one that the set does not know:
+            they are left out.
 
     Raises:
-        KuleshovError: the set does not exclude its labels one another, a label is unknown, a file
-            cannot be read, one label only, or too few of one; one sentence.
+        KuleshovError: the set does not exclude its labels one another, a file cannot be read, no
+            label or one label only, or too few of one; one sentence.
     """
     if labels.mode != "single":
         raise KuleshovError(
@@ -72,50 +78,47 @@ def read_sample(
     found: list[Example] = []
     table = mappings.table(mapped_from, labels.name) if mapped_from else None
     theirs = LabelSet.load(mapped_from) if mapped_from else labels
+    left_out = LeftOut("", ()) if left_out is None else left_out
+    left_out.labels, left_out.names = theirs.name, theirs.names
     for work in items.read(name):
         if work.problem:
             raise KuleshovError(work.problem)
         told = os.path.dirname(work.key).split("/")[0] if folders else work.item.label
-        if not told:
-            raise KuleshovError(
-                f"{work.name} lies in no folder named after a label."
-                if folders
-                else f"{work.item.id} has no label; the sample needs a column label."
-            )
-        read = theirs.read_label(told)
+        read = theirs.read_label(told or None)
+        label = None
         if read.unknown:
-            raise KuleshovError(
-                f"{read.unknown[0]!r} ({work.item.id}) is no label of {theirs.name}"
-                f"{nearest(read.unknown[0], theirs.names)}; its labels are "
-                f"{', '.join(theirs.names)}."
-            )
-        if read.votes is not None:
-            raise KuleshovError(f"{work.item.id} has a distribution; calibrate needs one label.")
-        word = read.name
-        if word is None:
-            raise KuleshovError(
-                f"{work.item.id} has no label, but {told!r}; leave it out of the sample."
-            )
-        label = table.of(word) if table else word
-        if label is not None:  # the table may have no place for it
+            left_out.add_word(read.unknown[0], work.item.id)
+        elif read.votes is not None:
+            left_out.add(SEVERAL, work.item.id)
+        elif read.name is None:
+            reason = "that lies in no folder named after a label" if folders else NO_LABEL
+            left_out.add(reason, work.item.id)
+        elif table is None:
+            label = read.name
+        else:
+            label = table.of(read.name)
+            if label is None:
+                left_out.add(f"whose label has no place in {labels.name}", work.item.id)
+        if label is not None:
             found.append(Example(work, label))
-    _check_counts(Counter(example.label for example in found), name)
+    _check_counts(Counter(example.label for example in found), name, left_out)
     _check_files(found, name)
     return found
 
 
-def _check_counts(counts: Counter[str], name: str) -> None:
+def _check_counts(counts: Counter[str], name: str, left_out: LeftOut) -> None:
+    without = f" ({left_out})" if left_out.rows else ""
     if len(counts) < 2:
         only = next(iter(counts), None)
         raise KuleshovError(
-            f"{name} holds {'the label ' + only + ' alone' if only else 'no labelled item'}; a "
-            "temperature needs at least two labels."
+            f"{name} holds {'the label ' + only + ' alone' if only else 'no labelled item'}"
+            f"{without}; a temperature needs at least two labels: in a column label, or as folders."
         )
     few = [f"{label} ({n})" for label, n in counts.items() if n < FEWEST]
     if few:
         raise KuleshovError(
-            f"{name} holds too few items of {', '.join(few)}; each label that occurs needs at "
-            f"least {FEWEST}."
+            f"{name} holds too few items of {', '.join(few)}{without}; each label that occurs "
+            f"needs at least {FEWEST}."
         )
 
 
@@ -137,6 +140,7 @@ def calibrate(
     agent: Agent,
     sample: Sequence[Example],
     watch: Callable[[int, int], None] | None = None,
+    left_out: LeftOut | None = None,
 ) -> Calibration:
     """Read the sample with the agent, fit a temperature for each way the model was asked.
 
@@ -146,6 +150,7 @@ def calibrate(
         agent: without a calibration of its own.
         sample: from `read_sample`.
         watch: told how many items of how many have been read.
+        left_out: what `read_sample` left out; it is written beside the counts.
 
     Raises:
         KuleshovError: the model cannot score labels, or leaves too much unanswered.
@@ -209,10 +214,16 @@ def calibrate(
         names=labels.names,
         fusion=crew.strategy,
         counts=dict(Counter(example.label for example in sample)),
+        left_out=_counted(left_out),
         folds=FOLDS,
         fits=fits,
         fused=fused,
     )
+
+
+def _counted(left_out: LeftOut | None) -> dict[str, int]:
+    told = left_out.to_dict() if left_out else {}
+    return {**told.get("words", {}), **told.get("others", {})}
 
 
 def _area(person: Person) -> float:

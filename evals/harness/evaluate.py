@@ -20,8 +20,9 @@ from kuleshov.evals.types import Sample, Target
 from kuleshov.runs import store
 from kuleshov.runs.local_engine import Watcher
 from kuleshov.runs.store import differences
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet
+from kuleshov.tools.labels.left_out import NO_LABEL, LeftOut
 from kuleshov.tools.types import HumanLabel
 
 SCHEMA = "kuleshov/eval@1"
@@ -101,14 +102,22 @@ def begin(
 
     Raises:
         KuleshovError: what the reader finds wrong with the data set; a folder that holds another
-            evaluation; labels that the set does not have.
+            evaluation; no sample has a label of the set. Samples whose label is not in it are left
+            out and counted in `facts`.
     """
     chosen = _labels(task, labels)
     task = _fitted(task, chosen)
     every = list(task.read(data, split))
+    left_out = LeftOut(chosen.name, chosen.names)
     if task.labels is None and chosen.mode != "free":
-        every = [named for sample in every if (named := _named(sample, chosen)) is not None]
+        named = (_named(sample, chosen, left_out) for sample in every)
+        every = [sample for sample in named if sample is not None]
     found = samples.drawn(every, limit, seed)
+    if not found and left_out.rows:
+        raise KuleshovError(
+            f"no sample of {task.name} at {data} has a label of {chosen.name}: {left_out}; give "
+            "the set with --labels."
+        )
     if not found:
         raise KuleshovError(f"{task.name} at {data} has no sample in this split.")
     facts = {
@@ -123,6 +132,8 @@ def begin(
         "labels": chosen.name,
         "sha256": samples.digest(found),
     }
+    if left_out.rows:
+        facts["left_out"] = {**left_out.to_dict(), "told": str(left_out)}
     _keep(out, facts)
     if not (out / samples.ITEMS).is_file():
         samples.lay_out(found, out)
@@ -153,21 +164,18 @@ def _labels(task: Task, given: str | None) -> LabelSet:
     return LabelSet.load(given or ("free" if task.kind in ("open", "text") else "ekman-7"))
 
 
-def _named(sample: Sample, labels: LabelSet) -> Sample | None:
+def _named(sample: Sample, labels: LabelSet, left_out: LeftOut) -> Sample | None:
     """People's labels by their names in the set, where synonyms or another case were written.
 
-    None where all that people wrote is no answer ("unknown").
+    None, and `left_out` is told, where the set has no place for one, and where all that people
+    wrote is no answer ("unknown"): a part of an answer is another answer.
     """
     target = sample.target
+    unknown: list[str] = []
 
     def name(given: str | dict[str, float]) -> HumanLabel:
         told = labels.read_label(given)
-        if told.unknown:
-            word = told.unknown[0]
-            raise KuleshovError(
-                f"{sample.id} is labelled {word!r}{nearest(word, labels.names)}, which is not in "
-                f"{labels.name}: {', '.join(labels.names)}; give the set with --labels."
-            )
+        unknown.extend(told.unknown)
         return told
 
     parts: dict[str, Any] = {}
@@ -186,7 +194,11 @@ def _named(sample: Sample, labels: LabelSet) -> Sample | None:
             told = name(dict(votes))
             parts[part] = told.votes or (told.name and {told.name: 1.0})
     left = {**vars(target), **parts}
+    if unknown:
+        left_out.add_word(unknown[0], sample.id)
+        return None
     if all(part is None for part in left.values()):
+        left_out.add(NO_LABEL, sample.id)
         return None
     return replace(sample, target=replace(target, **parts))
 

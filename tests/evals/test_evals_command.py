@@ -56,6 +56,32 @@ def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, in
     return out, main.main([*call, *POCKET])
 
 
+def test_rows_with_a_word_that_is_no_label_are_left_out_and_told(data: Path, tmp_path, capsys):
+    text = data.read_text().splitlines()
+    photo = next(line for line in text[1:] if line.strip()).split(",")
+    for word in ("happines", "unknown"):
+        text.append(",".join([photo[0], word, *photo[2:]]))
+    columns = text[0].split(",")
+    text = ["id," + text[0], *(f"row{n},{line}" for n, line in enumerate(text[1:]))]
+    table = data.parent / "words.csv"
+    table.write_text("\n".join(text) + "\n")
+    assert columns[:2] == ["path", "label"]
+    out = tmp_path / "eval"
+    call = ["eval", "manifest", "--data", str(table), "--out", str(out), "--strategy", "majority"]
+    main.main([*call, *POCKET])
+    said = capsys.readouterr().err
+    assert "labelled 'happines' (did you mean happiness?), which is no label of ekman-7" in said
+    assert "without a label" in said
+    facts = json.loads((out / "eval.json").read_text())
+    assert facts["samples"] == len(text) - 3
+    assert (facts["left_out"]["rows"], facts["left_out"]["words"]) == (2, {"happines": 1})
+    assert "Left out: 1 row" in (out / "table.md").read_text()
+    head, first = text[:2]
+    table.write_text("\n".join([head, first.replace(f",{first.split(',')[2]},", ",zzz,")]) + "\n")
+    assert main.main([*call[:-1], "chance", "--out", str(tmp_path / "none"), *POCKET]) == 2
+    assert "give the set with --labels" in capsys.readouterr().err
+
+
 def test_the_command_writes_results_tables_and_a_page(done: tuple[Path, int]):
     out, code = done
     assert code == 1  # one picture could not be read

@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from kuleshov.studies import calibrate
     from kuleshov.tools.errors import KuleshovError
     from kuleshov.tools.labels import LabelSet
+    from kuleshov.tools.labels.left_out import LeftOut
 
     folder = os.path.dirname(os.path.abspath(arguments.out))
     if not os.path.isdir(folder) or os.path.isdir(arguments.out):
@@ -53,16 +54,18 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = Settings.load(arguments.settings, **given)
     if chosen.calibration:
         raise KuleshovError("a calibration is fitted on readings without one: leave it out.")
-    sample = calibrate.read_sample(
-        arguments.sample, LabelSet.load(chosen.labels), arguments.mapped_from
-    )
+    labels = LabelSet.load(chosen.labels)
+    left_out = LeftOut(labels.name, labels.names)
+    sample = calibrate.read_sample(arguments.sample, labels, arguments.mapped_from, left_out)
+    if left_out.rows:
+        say(f"kuleshov: {arguments.sample}: {left_out}.")
     agent = load_agent(arguments)
 
     def watch(done: int, total: int) -> None:
         if done % 10 == 0 or done == total:
             say(f"{done} of {total} read")
 
-    found = calibrate.calibrate(agent, sample, watch)
+    found = calibrate.calibrate(agent, sample, watch, left_out)
     _write(arguments.out, found.to_toml())
     if arguments.json:
         sys.stdout.write(found.model_dump_json(by_alias=True) + "\n")

@@ -189,12 +189,16 @@ def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
     try:
         from kuleshov.agent import Agent
 
-        return Agent.load(arguments.settings, **{**given, **overrides})
+        agent = Agent.load(arguments.settings, **{**given, **overrides})
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             "interrupted while the models were loading: nothing was done yet, and the same "
             "command starts again."
         ) from None
+    shots = agent.crew.examples
+    if shots is not None and shots.left_out.rows:
+        say(f"kuleshov: examples {shots.path}: {shots.left_out}.")
+    return agent
 
 
 def tell_settings(named: str | None) -> None:

@@ -125,11 +125,13 @@ def caption(scores: Scores) -> str:
 
 def drawn(facts: dict[str, Any]) -> str:
     """Which samples: all, or how they were drawn."""
+    without = facts.get("left_out")
+    told = f" {without['told'][:1].upper()}{without['told'][1:]}." if without else ""
     if facts["samples"] == facts["of"]:
-        return f"{facts['split']}: all {facts['samples']} samples."
+        return f"{facts['split']}: all {facts['samples']} samples.{told}"
     return (
         f"{facts['split']}: {facts['samples']} of {facts['of']} samples, each label with its share "
-        f"(seed {facts['seed']})."
+        f"(seed {facts['seed']}).{told}"
     )
 
 

@@ -72,7 +72,7 @@ def test_a_folder_per_label_and_a_manifest_say_the_same(shots: Path, tmp_path: P
         ([], "empty|no picture|no rows|holds no"),
         ([("a.jpg", "happines"), ("b.jpg", "anger")], "did you mean happiness"),
         ([("a.jpg", "anger"), ("b.jpg", "angry")], "all 2 are 'anger'"),
-        ([("a.jpg", ""), ("b.jpg", "anger")], "has no label"),
+        ([("a.jpg", ""), ("b.jpg", "anger")], "without a label"),
         ([("a.jpg", "anger"), ("none.jpg", "fear")], "none.jpg"),
         ([("a.jpg", "anger"), ("broken.jpg", "fear")], "broken.jpg"),
     ],
@@ -88,6 +88,30 @@ def test_bad_examples_are_one_sentence_before_a_model_is_loaded(
     with pytest.raises(KuleshovError, match=sentence) as told:
         agent(ScriptedMllm([], []), pocket_faces, manifest)
     assert "\n" not in str(told.value)
+
+
+def test_examples_without_a_label_of_the_set_are_left_out_and_told(
+    shots: Path, tmp_path: Path, pocket_faces, capsys
+):
+    shutil.copytree(shots, tmp_path / "shots")
+    for name in ("angst", "unknown"):
+        shutil.copytree(shots / "anger", tmp_path / "shots" / name)
+    made = agent(scripted(), pocket_faces, tmp_path / "shots")
+    assert made.crew.examples is not None
+    assert len(made.crew.examples.all) == 3
+    told = made.crew.provenance["examples"]
+    assert (told["count"], told["left_out"]["rows"]) == (3, 2)
+    assert told["left_out"]["words"] == {"angst": 1}
+    assert "left_out" not in agent(scripted(), pocket_faces, shots).crew.provenance["examples"]
+    photo = str(next((shots / "anger").iterdir()))
+    main(["infer", photo, "--examples", str(tmp_path / "shots"), "--json", *POCKET])
+    said = capsys.readouterr().err
+    assert "left out: 1 row (angst/" in said
+    assert "labelled 'angst' (did you mean anger?), which is no label of ekman-7" in said
+    for label in FILES:
+        shutil.rmtree(tmp_path / "shots" / label)
+    with pytest.raises(KuleshovError, match="none has a label"):
+        examples.read(str(tmp_path / "shots"), EKMAN7)
 
 
 def agent(mllm: Any, faces: Any, folder: Path, **settings: Any) -> Agent:

@@ -235,20 +235,48 @@ def test_a_sample_with_labels_of_another_set_is_carried_over_by_its_table(sample
         calibrate.read_sample(file, EKMAN7, "goemotions-27")
 
 
+def test_rows_without_a_label_of_the_set_are_left_out_named_and_counted(
+    sample, tmp_path, monkeypatch, capsys
+):
+    rows = {
+        "anger/3.png": "angst",
+        "anger/4.png": "",
+        "anger/6.png": "unknown",
+        "Happy/3.png": '"[""happy"", ""sad""]"',
+    }
+    file, out = table(tmp_path, sample, **rows), tmp_path / "c.toml"
+    monkeypatch.setattr(
+        Agent, "load", staticmethod(lambda *_, **__: reader(certain(), fusion="text"))
+    )
+    assert main(["calibrate", str(file), "--out", str(out), *POCKET]) == 0
+    said = capsys.readouterr().err
+    assert (
+        "anger/3.png) labelled 'angst' (did you mean anger?), which is no label of ekman-7" in said
+    )
+    assert "anger/6.png) without a label" in said
+    assert "Happy/3.png) with several labels where one is needed" in said
+    found = temperatures.load(out)
+    assert sum(found.counts.values()) == 36
+    assert found.left_out == {
+        "angst": 1,
+        "without a label": 2,
+        "with several labels where one is needed": 1,
+    }
+    shutil.copy(sample / "anger" / "2.png", sample / "2.png")
+    assert len(calibrate.read_sample(sample, EKMAN7)) == 40
+
+
 def bad_sample(kind: str, sample: Path, tmp_path: Path) -> Path:
     if kind == "one label":
         shutil.rmtree(sample / "Happy")
     elif kind == "too few":
         for i in range(4, 20):
             (sample / "Happy" / f"{i}.png").unlink()
-    elif kind == "unknown label":
-        return table(tmp_path, sample, **{"anger/3.png": "angst"})
     elif kind == "unreadable":
         (sample / "anger" / "2.png").write_bytes(b"not a picture")
-    elif kind == "no label":
-        return table(tmp_path, sample, **{"anger/3.png": ""})
-    elif kind == "no folder":
-        shutil.copy(sample / "anger" / "2.png", sample / "2.png")
+    elif kind == "no label at all":
+        for n, path in enumerate(sorted(sample.glob("*/*.png"))):
+            path.rename(sample / f"{n}.png")
     elif kind == "missing":
         return tmp_path / "nowhere"
     return sample
@@ -259,10 +287,8 @@ def bad_sample(kind: str, sample: Path, tmp_path: Path) -> Path:
     [
         ("one label", "holds the label anger alone; a temperature needs at least two labels"),
         ("too few", "holds too few items of happiness (4); each label that occurs needs at least"),
-        ("unknown label", "is no label of ekman-7 (did you mean anger?); its labels are"),
         ("unreadable", "1 of 40 items of"),
-        ("no label", "has no label; the sample needs a column label"),
-        ("no folder", "lies in no folder named after a label"),
+        ("no label at all", "holds no labelled item (left out: 40 rows (0.png, "),
         ("missing", "there is no file or folder"),
     ],
 )

@@ -125,7 +125,9 @@ def test_labels_in_other_words_count_and_strange_ones_are_told(tmp_path: Path):
     found = evaluate.begin(task, str(table), tmp_path / "out")
     assert found.targets == [Target(label="sadness")]
     table.write_text("path,label\na.png,hungry\n")
-    with pytest.raises(KuleshovError, match=r"a.png is labelled 'hungry'.*not in ekman-7"):
+    with pytest.raises(
+        KuleshovError, match=r"left out: 1 row \(a.png\) labelled 'hungry'.*no label of ekman-7"
+    ):
         evaluate.begin(task, str(table), tmp_path / "other")
     table.write_text("path,label\na.png,fear\n")
     with pytest.raises(KuleshovError, match=r"out holds another evaluation: .*sha256"):
