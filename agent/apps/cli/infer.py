@@ -104,6 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_inputs(agent.crew.faces, paths)
     if arguments.heatmap and not hasattr(agent.crew.faces, "heatmap"):
         raise KuleshovError("--heatmap needs a face tool that offers it: use --faces pocket.")
+    names = _export_names(paths, arguments)
     terminal = console()
     done: list[tuple[Inference, str]] = []
     stop = threading.Event()
@@ -129,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
         if others:
             _tell_orders([inference, *others])
         if getattr(arguments, "export", None) and inference.media.kind == "clip":
-            _export(inference, path, arguments, stop)
+            _export(inference, path, arguments, stop, names[place])
     if arguments.report and done:
         _write_report(agent, arguments.report, done, heatmap=arguments.heatmap)
         say(f"report: {arguments.report}")
@@ -157,14 +158,34 @@ def _video(arguments: argparse.Namespace) -> bool:
     return str(getattr(arguments, "export", None) or "").lower().endswith(".mp4")
 
 
+def _export_names(paths: Sequence[str], arguments: argparse.Namespace) -> list[str | None]:
+    """What the files of each path are called, so that two clips of one name stay apart.
+
+    None where it is not exported, and for pictures.
+    """
+    from kuleshov.output.exports import clip
+    from kuleshov.tools.media import IMAGE_SUFFIXES
+
+    if not getattr(arguments, "export", None) or _video(arguments):
+        return [None] * len(paths)
+    still = tuple(s for s in IMAGE_SUFFIXES if s not in (".gif", ".webp", ".apng", ".avif"))
+    clips = list(dict.fromkeys(path for path in paths if not path.lower().endswith(still)))
+    named = dict(zip(clips, clip.name_apart(clips), strict=True))
+    return [named.get(path) for path in paths]
+
+
 def _export(
-    inference: Inference, path: str, arguments: argparse.Namespace, stop: threading.Event
+    inference: Inference,
+    path: str,
+    arguments: argparse.Namespace,
+    stop: threading.Event,
+    name: str | None,
 ) -> None:
     target = Path(arguments.export)
     if not _video(arguments):
         from kuleshov.output.exports import clip
 
-        for written in clip.write_all(inference, target):
+        for written in clip.write_all(inference, target, name):
             say(f"written: {written}")
     elif stop.is_set():
         say(f"not written: {target}, because the reading was stopped")

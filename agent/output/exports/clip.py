@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from kuleshov.output.exports import boris, clip_tables, eaf, webvtt
@@ -13,17 +16,58 @@ from kuleshov.types import Inference
 def export(run: Path, out: Path) -> list[str]:
     """Every clip of a run, its files in a folder."""
     lines = []
+    times: Counter[str] = Counter()
     for line in store.lines(run):
         inference = Inference.model_validate_json(line)
         if inference.media.kind == "clip":
-            # two clips of a run may have the same name
-            folder = out / inference.media.sha256[:12]
+            # two clips of a run may have the same name, and two items the same clip
+            name = inference.media.sha256[:12]
+            times[name] += 1
+            folder = out / (name if times[name] == 1 else f"{name}-{times[name]}")
             lines += [str(path) for path in write_all(inference, folder)]
     return lines or ["no clip is in this run"]
 
 
-def write_all(inference: Inference, folder: Path) -> list[Path]:
-    """Every format of one clip into a folder, named after the clip; returns the files.
+def name_apart(paths: Sequence[str]) -> list[str]:
+    """A name for each clip's files: its own, with folders above it where several share it.
+
+    `a/talk.mp4` and `b/talk.mov` are `a-talk` and `b-talk`; what their paths do not tell apart is
+    numbered. Case makes no difference, as on some file systems.
+    """
+    parts = [[*Path(os.path.abspath(path)).parts[1:-1], Path(path).stem] for path in paths]
+    depth = [1] * len(paths)
+
+    def names() -> list[str]:
+        return ["-".join(part[-deep:]) for part, deep in zip(parts, depth, strict=True)]
+
+    while True:
+        given = names()
+        counts = Counter(name.casefold() for name in given)
+        shared = [
+            place
+            for place, name in enumerate(given)
+            if counts[name.casefold()] > 1 and depth[place] < len(parts[place])
+        ]
+        if not shared:
+            break
+        for place in shared:
+            depth[place] += 1
+    used: set[str] = set()
+    for place, name in enumerate(given):
+        free, number = name, 1
+        while free.casefold() in used or (number > 1 and free.casefold() in counts):
+            number += 1
+            free = f"{name}-{number}"
+        used.add(free.casefold())
+        given[place] = free
+    return given
+
+
+def write_all(inference: Inference, folder: Path, name: str | None = None) -> list[Path]:
+    """Every format of one clip into a folder; returns the files.
+
+    Args:
+        name: of the files, without ending; None: the clip's.
 
     Raises:
         KuleshovError: it is no clip, or the folder cannot be written.
@@ -32,7 +76,7 @@ def write_all(inference: Inference, folder: Path) -> list[Path]:
         raise KuleshovError(f"{inference.media.path or 'the picture'} is no clip: no timeline.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        name = Path(inference.media.path or "clip").stem
+        name = name or Path(inference.media.path or "clip").stem
         frames, events = folder / f"{name}.fex.csv", folder / f"{name}.events.csv"
         moments, elan = folder / f"{name}.moments.csv", folder / f"{name}.eaf"
         project, vtt = folder / f"{name}.boris", folder / f"{name}.vtt"

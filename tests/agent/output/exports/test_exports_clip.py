@@ -234,6 +234,59 @@ def test_an_export_into_a_file_is_refused(
     assert taken.read_text() == "mine"
 
 
+def test_clips_of_one_name_are_written_apart(tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("pysubs2")
+    still = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    for number, name in enumerate(("glad/talk.mp4", "sad/talk.mp4", "sad/other.mp4"), 2):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_clip(tmp_path / name, [np.roll(still, k, 1) for k in range(number)])
+
+    def load(settings=None, **choices):
+        mllm = ScriptedMllm(
+            lambda call: "" if call.schema else "A room.", lambda call: [0.0] * len(call.answers)
+        )
+        return Agent(mllm, Smiling(), Settings.load(settings, **choices))
+
+    monkeypatch.setattr(Agent, "load", staticmethod(load))
+    monkeypatch.chdir(tmp_path)
+    clips = ["glad/talk.mp4", "sad/talk.mp4", "sad/other.mp4"]
+    main(["infer", *clips, "--export", "out", "--json"])
+    written = sorted(path.name for path in (tmp_path / "out").glob("*.eaf"))
+    assert written == ["glad-talk.eaf", "other.eaf", "sad-talk.eaf"]
+    for name in ("glad", "sad"):
+        told = (tmp_path / "out" / f"{name}-talk.eaf").read_text("utf-8")
+        assert f"{name}/talk.mp4" in told
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["a/x.mp4", "b/y.mp4"], ["x", "y"]),
+        (["a/x.mp4", "b/x.mov", "c/y.mp4"], ["a-x", "b-x", "y"]),
+        (["a/x.mp4", "b/X.mp4"], ["a-x", "b-X"]),
+        (["/p/a/x.mp4", "/q/a/x.mp4"], ["p-a-x", "q-a-x"]),
+        (["/a/x.mp4", "/a/x.mov", "/a/y.mov"], ["a-x", "a-x-2", "y"]),
+        (["/a/x.mp4", "/b/x.mp4", "/c/a-x.mp4"], ["a-x", "b-x", "c-a-x"]),
+    ],
+)
+def test_names_are_told_apart_by_their_folders(paths: list[str], names: list[str]) -> None:
+    found = exports.name_apart(paths)
+    assert len(set(found)) == len(paths)
+    if "/c/a-x.mp4" not in paths:
+        assert found == names
+
+
+def test_two_items_of_one_clip_have_a_folder_each(read: Inference, tmp_path: Path) -> None:
+    from kuleshov.runs.store import RunDirectory
+    from kuleshov.types import Item
+
+    with RunDirectory(tmp_path / "run").open({"input": "x"}) as run:
+        for key in ("one", "two"):
+            run.add(read.model_copy(update={"item": Item(id=key)}).to_json())
+    exports.export(tmp_path / "run", tmp_path / "out")
+    assert len(list((tmp_path / "out").glob("*/talk.eaf"))) == 2
+
+
 def test_ctrl_c_keeps_what_was_read(feat_data: Path, tmp_path: Path) -> None:
     """A real process, a real SIGINT; it comes with the ninth picture that the detector is given."""
     clip = str(feat_data / "WolfgangLanger_Pexels.mp4")
