@@ -70,13 +70,19 @@ def parse_number(text: str, delimiter: str = ";") -> float | None:
 
 @dataclass(frozen=True)
 class Line:
-    """One row: its number in the file, from 1, and column to text, both without outer spaces."""
+    """One row: its number in the file, from 1, and column to text, both without outer spaces.
+
+    problem: why it cannot be read, where `read_table` was asked to tell it; then `values` holds
+    what there is. strange: see `decode_lines`, of the lines since the row before.
+    """
 
     number: int
     values: Mapping[str, str]
     file: str
     delimiter: str = ","
     error: type[KuleshovError] = TableError
+    problem: str | None = None
+    strange: tuple[int, ...] = ()
 
     def text(self, column: str) -> str | None:
         """None: no such column, or nothing in it."""
@@ -148,7 +154,10 @@ def read_table(
     path: Path,
     *,
     delimiters: str = DELIMITERS,
-    is_header: Callable[[Sequence[str]], bool] = lambda fields: any(fields),
+    is_header: Callable[[Sequence[str]], bool] = any,
+    prefers: Callable[[Sequence[str]], bool] = lambda fields: False,
+    short_rows: bool = False,
+    tell_rows: bool = False,
     error: type[KuleshovError] = TableError,
 ) -> Table:
     """Open a delimited text file; see the module for what is understood.
@@ -158,42 +167,56 @@ def read_table(
         delimiters: those that may part the fields: the one that gives the header row most fields.
         is_header: tells the header row; the rows before it are left out. Of two columns of one
             name the first counts.
+        prefers: tells a header row that goes before one with more fields.
+        short_rows: what is missing at the end of a row is empty.
+        tell_rows: a row that cannot be read is one with a `problem`, and a line that is not UTF-8
+            is alone read as Windows-1252: people's tables, of which one bad row is not the whole.
         error: what is raised.
 
     Raises:
-        KuleshovError: `error`: not text, or no header row.
+        KuleshovError: `error`: not text, or no header row; else a row that cannot be read.
     """
-    encoding, notes = find_encoding(path, error)
-    first = next(_text(path, encoding, error), "").strip().strip('"')
+    encoding, notes = find_encoding(path, error, lines=tell_rows)
+    strange: list[int] | None = [] if tell_rows else None
+    first = next(_text(path, encoding, error, strange), "").strip().strip('"')
     named = re.fullmatch(r"sep=(.|\\t)", first, re.IGNORECASE)
     skip = 0
     if named or first.lower() == "sep=":  # Excel's own line; its tab is lost in trimming
         delimiters = "\t" if named is None or named[1] == "\\t" else named[1]
         skip = 1
-    best: tuple[int, int, list[str], str] | None = None
+    best: tuple[tuple[bool, int], int, list[str], str] | None = None
     for delimiter in delimiters:
-        for number, fields in _lines(path, encoding, delimiter, error, skip):
+        for number, fields, problem in _lines(path, encoding, delimiter, error, skip, strange):
+            if problem:
+                raise error(f"the first line of {path} is no header: {problem}.")
             if is_header(fields):
-                width = sum(map(bool, fields))
+                width = prefers(fields), sum(map(bool, fields))
                 if best is None or width > best[0]:
                     best = (width, number, fields, delimiter)
                 break
     if best is None:
+        if is_header is any:
+            raise error(f"{path} is empty.")
         raise error(f"{path} has no header row that could be of this tool, or is empty.")
     _, header, fields, delimiter = best
-    lines = _lines(path, encoding, delimiter, error, skip)
-    for number, _ in lines:
+    if strange is not None:
+        strange.clear()
+    lines = _lines(path, encoding, delimiter, error, skip, strange)
+    for number, *_ in lines:
         if number == header:
             break
     columns = tuple(fields)
-    rows = _rows(path, columns, header, lines, delimiter, error)
+    rows = _rows(path, columns, header, lines, delimiter, error, short_rows, strange)
     return Table(str(path), columns, header, rows, delimiter, notes, error)
 
 
 def find_encoding(
-    path: Path, error: type[KuleshovError] = TableError
+    path: Path, error: type[KuleshovError] = TableError, *, lines: bool = False
 ) -> tuple[str, tuple[str, ...]]:
-    """How a text file is encoded, and a note where that is a guess. Raises `error`: no text."""
+    """How a text file is encoded, and a note where that is a guess. Raises `error`: no text.
+
+    lines: its lines are decoded one by one, so that UTF-8 need not hold throughout.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(65536)
@@ -203,6 +226,8 @@ def find_encoding(
             for encoding, zeros in (("utf-16-le", pairs[1::2]), ("utf-16-be", pairs[::2])):
                 if len(pairs) >= 8 and not any(zeros):
                     return encoding, ()
+            if lines:
+                return "utf-8-sig", ()
             if b"\0" in head:
                 raise error(f"{path} is not a text table (CSV): it holds binary data.")
             decoder = codecs.getincrementaldecoder("utf-8")()
@@ -218,7 +243,45 @@ def find_encoding(
     return "utf-8-sig", ()
 
 
-def _text(path: Path, encoding: str, error: type[KuleshovError]) -> Iterator[str]:
+def decode_lines(
+    path: Path,
+    strange: list[int],
+    encoding: str | None = None,
+    error: type[KuleshovError] = TableError,
+) -> Iterator[str]:
+    """Lines of a text of which some may be damaged: UTF-8, and as Windows-1252 one that is not.
+
+    The numbers of the latter go to `strange`, and, below 0, those of lines of UTF-16 that are cut
+    or damaged. Zero bytes, which a power cut leaves, are dropped.
+    """
+    encoding = encoding or find_encoding(path, error, lines=True)[0]
+    try:
+        if encoding.startswith("utf-16"):
+            with path.open(encoding=encoding, errors="replace", newline="") as text:
+                for number, line in enumerate(text, start=1):
+                    if "\ufffd" in line:
+                        strange.append(-number)
+                    yield line
+            return
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                if number == 1:
+                    raw = raw.removeprefix(codecs.BOM_UTF8)
+                try:
+                    yield raw.decode("utf-8").replace("\0", "")
+                except UnicodeDecodeError:
+                    strange.append(number)
+                    yield raw.decode("cp1252", "replace").replace("\0", "")
+    except OSError as why:
+        raise error(f"{path} cannot be read: {why.strerror or why}.") from None
+
+
+def _text(
+    path: Path, encoding: str, error: type[KuleshovError], strange: list[int] | None
+) -> Iterator[str]:
+    if strange is not None:
+        yield from decode_lines(path, strange, encoding, error)
+        return
     errors = "replace" if encoding == "cp1252" else "strict"
     with path.open(newline="", encoding=encoding, errors=errors) as file:
         try:
@@ -230,37 +293,57 @@ def _text(path: Path, encoding: str, error: type[KuleshovError]) -> Iterator[str
 
 
 def _lines(
-    path: Path, encoding: str, delimiter: str, error: type[KuleshovError], skip: int
-) -> Iterator[tuple[int, list[str]]]:
-    """Row number and cleaned fields; rows without any content are left out."""
-    text = _text(path, encoding, error)
+    path: Path,
+    encoding: str,
+    delimiter: str,
+    error: type[KuleshovError],
+    skip: int,
+    strange: list[int] | None = None,
+) -> Iterator[tuple[int, list[str], str | None]]:
+    """Row number, cleaned fields, and what is wrong with the row where that is told (`strange`).
+
+    Rows without any content are left out.
+    """
+    text = _text(path, encoding, error, strange)
     for _ in range(skip):
         next(text, None)
     reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
-    try:
-        for number, fields in enumerate(reader, 1 + skip):
-            cleaned = [field.strip() for field in fields]
-            if any("\0" in field for field in cleaned):
-                raise error(f"{path}, row {number}: holds binary data: the file is damaged.")
-            if any(cleaned):
-                yield number, cleaned
-    except csv.Error as why:
-        raise error(f"{path}, row {reader.line_num + skip}: {why}.") from None
+    number = skip
+    while True:
+        number += 1
+        try:
+            cleaned = [field.strip() for field in next(reader)]
+        except StopIteration:
+            return
+        except csv.Error as why:
+            if strange is None:
+                raise error(f"{path}, row {reader.line_num + skip}: {why}.") from None
+            yield number, [], str(why)
+            continue
+        if any("\0" in field for field in cleaned):
+            raise error(f"{path}, row {number}: holds binary data: the file is damaged.")
+        if any(cleaned):
+            yield number, cleaned, None
 
 
 def _rows(
     path: Path,
     columns: Sequence[str],
     header: int,
-    lines: Iterator[tuple[int, list[str]]],
+    lines: Iterator[tuple[int, list[str], str | None]],
     delimiter: str,
     error: type[KuleshovError],
+    short_rows: bool,
+    strange: list[int] | None,
 ) -> Iterator[Line]:
     width = len(columns)
     while width and not columns[width - 1]:
         width -= 1
-    for number, fields in lines:
-        if len(fields) < width or any(fields[len(columns) :]):
+    for number, fields, problem in lines:
+        too_few = len(fields) < width and not short_rows
+        if strange is not None and not problem and (too_few or any(fields[len(columns) :])):
+            problem = f"{len(fields)} cells for {len(columns)} columns"
+        elif strange is None and (too_few or any(fields[len(columns) :])):
             why = "the file was cut off or damaged"
             if len(fields) > width and delimiter == ",":
                 why = (
@@ -274,4 +357,7 @@ def _rows(
         values: dict[str, str] = {}
         for column, field in zip(columns, fields, strict=False):
             values.setdefault(column, field)
-        yield Line(number, values, str(path), delimiter, error)
+        odd = tuple(strange or ())
+        if strange:
+            strange.clear()
+        yield Line(number, values, str(path), delimiter, error, problem, odd)

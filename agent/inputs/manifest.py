@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.tables import decode_lines, read_table
 from kuleshov.tools.types import plain_label
 
 # names that other tools give to these columns
@@ -164,98 +164,33 @@ def _names_in(folder: str, changed: int) -> dict[str, str]:
 # ---------------------------------------------------------------------------------- formats
 
 
-def _decoded(path: str, strange: list[int]) -> Iterator[str]:
-    """Lines as text: UTF-8 (UTF-16 with its mark), a line that is not as Windows-1252.
-
-    The numbers of the latter, and of lines of UTF-16 that are cut or damaged, go to `strange`.
-    """
-    try:
-        with open(path, "rb") as file:
-            if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-                with open(path, encoding="utf-16", errors="replace", newline="") as text:
-                    for number, line in enumerate(text, start=1):
-                        if "\ufffd" in line:
-                            strange.append(-number)
-                        yield line
-                return
-            file.seek(0)
-            for number, raw in enumerate(file, start=1):
-                if number == 1:
-                    raw = raw.removeprefix(b"\xef\xbb\xbf")
-                try:
-                    yield raw.decode("utf-8").replace("\0", "")
-                except UnicodeDecodeError:
-                    strange.append(number)
-                    yield raw.decode("cp1252", "replace").replace("\0", "")
-    except OSError as error:
-        raise KuleshovError(f"{path} cannot be read: {error.strerror or error}.") from None
-
-
-def _note(strange: list[int]) -> tuple[str, ...]:
+def _note(strange: Sequence[int]) -> tuple[str, ...]:
     notes = []
     if some := ", ".join(str(line) for line in strange if line > 0):
         notes.append(f"line {some} of the manifest is not UTF-8: read as Windows-1252")
     if some := ", ".join(str(-line) for line in strange if line < 0):
         notes.append(f"line {some} of the manifest holds characters that are cut or damaged")
-    strange.clear()
     return tuple(notes)
 
 
-def _head(path: str, text: Iterator[str]) -> tuple[str, list[str]]:
-    """The delimiter and the columns of a table; a line `sep=;`, as Excel writes it, is obeyed."""
-    line = next(text, "")
-    named = re.fullmatch(r"\s*\"?sep=(.)\"?\s*", line.rstrip("\r\n"), re.IGNORECASE)
-    if named:
-        line = next(text, "")
-    if not line.strip():
-        raise KuleshovError(f"{path} is empty.")
-
-    def split(delimiter: str) -> list[str]:
-        cells = csv.reader(chain([line], text), delimiter=delimiter)
-        try:
-            return [name.strip() for name in next(cells)]
-        except csv.Error as error:
-            raise KuleshovError(f"the first line of {path} is no header: {error}.") from None
-
-    if named:
-        return named[1], split(named[1])
-    if line.count('"') % 2:  # a name that goes on in the next line: the count has to decide
-        delimiter = max("\t,;", key=line.count)
-        return delimiter, split(delimiter)
-    found = {delimiter: split(delimiter) for delimiter in "\t,;"}
-    delimiter = max(
-        found, key=lambda mark: (any(name in PATHS for name in found[mark]), len(found[mark]))
-    )
-    return delimiter, found[delimiter]
-
-
 def _csv(path: str, base: str) -> Iterator[Row]:
-    strange: list[int] = []
-    text = _decoded(path, strange)
-    delimiter, columns = _head(path, text)
-    _check(path, columns)
+    table = read_table(
+        Path(path),
+        prefers=lambda names: any(name in PATHS for name in names),
+        tell_rows=True,
+        error=KuleshovError,
+    )
+    _check(path, list(table.columns))
 
     def all_of_them() -> Iterator[Row]:
-        reader = csv.reader(text, delimiter=delimiter)
-        number = 0
-        while True:
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                number += 1
-                yield Row(number, "", None, problem=f"row {number}: {error}.")
+        for number, line in enumerate(table.lines, start=1):
+            if line.problem is not None and not line.values:
+                yield Row(number, "", None, problem=f"row {number}: {line.problem}.")
                 continue
-            if not any(cell.strip() for cell in cells):
-                continue
-            number += 1
-            while len(cells) > len(columns) and not cells[-1].strip():
-                cells.pop()  # spreadsheets fill rows up
-            made = row(number, dict(zip(columns, cells, strict=False)), base, _note(strange))
-            if len(cells) != len(columns):
-                what = f"{len(cells)} cells for {len(columns)} columns"
-                made = Row(number, made.id, None, made.name, problem=f"row {number}: {what}.")
+            made = row(number, line.values, base, _note(line.strange))
+            if line.problem is not None:
+                problem = f"row {number}: {line.problem}."
+                made = Row(number, made.id, None, made.name, problem=problem)
             yield made
 
     return all_of_them()
@@ -265,12 +200,18 @@ def _jsonl(path: str, base: str) -> Iterator[Row]:
     strange: list[int] = []
     lines = (
         (number, line)
-        for number, line in enumerate(_decoded(path, strange), start=1)
+        for number, line in enumerate(decode_lines(Path(path), strange, error=KuleshovError), 1)
         if line.strip()
     )
     first = next(lines, None)
     if first is None:
         raise KuleshovError(f"{path} is empty.")
+
+    def taken() -> tuple[str, ...]:
+        notes = _note(strange)
+        strange.clear()
+        return notes
+
     before: list[Row] = []  # what stands before the first row that shows the columns
 
     def read(number: int, line: str) -> dict[str, Any] | Row:
@@ -293,7 +234,7 @@ def _jsonl(path: str, base: str) -> Iterator[Row]:
             before.append(cells)
             continue
         _check(path, list(cells))
-        pending = row(number, cells, base, _note(strange))
+        pending = row(number, cells, base, taken())
         break
 
     def all_of_them() -> Iterator[Row]:
@@ -302,7 +243,7 @@ def _jsonl(path: str, base: str) -> Iterator[Row]:
             yield pending
         for number, line in lines:
             cells = read(number, line)
-            yield cells if isinstance(cells, Row) else row(number, cells, base, _note(strange))
+            yield cells if isinstance(cells, Row) else row(number, cells, base, taken())
 
     return all_of_them()
 

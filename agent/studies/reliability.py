@@ -7,12 +7,12 @@ level of measurement, and the mean Jensen-Shannon divergence between the forms' 
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 from statistics import fmean, median_low
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,10 @@ from kuleshov.asking.coding.coder import PROBED
 from kuleshov.asking.coding.questions import Wording
 from kuleshov.asking.coding.scheme import Scheme, Variable
 from kuleshov.evidence.influence import divergence
-from kuleshov.inputs.toml_tables import read_text
 from kuleshov.studies.statistics import Code, Level, alpha
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media.names import NamedFiles, split_path
+from kuleshov.tools.tables import parse_number, read_table
 from kuleshov.tools.types import Record
 from kuleshov.types import CodedVariable, Inference
 
@@ -182,40 +182,52 @@ class HumanAgreement(Record):
 HUMAN_COLUMNS = ("media", "variable", "code")
 
 
-def read_human(path: str) -> dict[str, dict[Unit, dict[str, str]]]:
+def read_human(path: str, notes: list[str] | None = None) -> dict[str, dict[Unit, dict[str, str]]]:
     """People's codes by variable and unit, one a coder.
 
-    A CSV with the columns media, variable, code; person ("1", or "1 2" for a pair; empty for
-    the scene) and coder may be there. Media are found by their path, as far as the table gives it.
+    A table (CSV, as programs and spreadsheets write it) with the columns media, variable, code;
+    person ("1", or "1 2" for a pair; empty for the scene) and coder may be there. Media are found
+    by their path, as far as the table gives it.
+
+    Args:
+        notes: is told how the table was read where that had to be guessed.
 
     Raises:
         KuleshovError: it cannot be read, lacks a column, or codes a unit twice; names the line.
     """
-    lines = csv.DictReader(read_text(path, "table of codes").splitlines())
-    missing = [name for name in HUMAN_COLUMNS if name not in (lines.fieldnames or ())]
+    table = read_table(
+        Path(path),
+        prefers=lambda names: set(HUMAN_COLUMNS) <= set(names),
+        short_rows=True,
+        error=KuleshovError,
+    )
+    if notes is not None:
+        notes.extend(table.notes)
+    missing = [name for name in HUMAN_COLUMNS if name not in table.columns]
     if missing:
         raise KuleshovError(
             f"{path} lacks the column {missing[0]!r}: it has media, variable, code."
         )
     found: dict[str, dict[Unit, dict[str, str]]] = {}
-    for row in lines:
-        told = (row["code"] or "").strip()
-        if not told:
+    for row in table.lines:
+        told = row.text("code")
+        if told is None:
             continue
         try:
-            people = tuple(int(n) for n in (row.get("person") or "").split())
+            people = tuple(int(n) for n in (row.text("person") or "").split())
         except ValueError:
             raise KuleshovError(
-                f"{path}, line {lines.line_num}: person must be a number, or two for a pair, got "
-                f"{row['person']!r}."
+                f"{path}, line {row.number}: person must be a number, or two for a pair, got "
+                f"{row.text('person')!r}."
             ) from None
-        unit = ("/".join(split_path(row["media"] or "")), people)
-        coder = row.get("coder") or "coder"
-        codes = found.setdefault((row["variable"] or "").strip(), {}).setdefault(unit, {})
+        media, variable = row.text("media") or "", row.text("variable") or ""
+        unit = ("/".join(split_path(media)), people)
+        coder = row.text("coder") or "coder"
+        codes = found.setdefault(variable, {}).setdefault(unit, {})
         if coder in codes:
             raise KuleshovError(
-                f"{path}, line {lines.line_num}: {coder} has coded {row['variable']} of "
-                f"{row['media']} before; name the coders in a column 'coder'."
+                f"{path}, line {row.number}: {coder} has coded {variable} of {media} before; "
+                "name the coders in a column 'coder'."
             )
         codes[coder] = told
     return found
@@ -284,11 +296,12 @@ def with_people(
 def _as_code(text: str, kind: str) -> Code:
     if kind in ("ordinal", "count"):
         try:
-            return float(text)
+            number = parse_number(text, ",")
         except ValueError:
-            raise KuleshovError(
-                f"the code {text!r} of a variable of type {kind} is no number."
-            ) from None
+            number = None
+        if number is None:
+            raise KuleshovError(f"the code {text!r} of a variable of type {kind} is no number.")
+        return number
     return text.lower() if kind == "text" else text
 
 

@@ -44,6 +44,42 @@ def test_spreadsheets_tables_are_read(tmp_path: Path, data: bytes) -> None:
     assert table.notes == ()
 
 
+def test_one_bad_row_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    long = b"x" * 200_000
+    path.write_bytes(
+        b"\xef\xbb\xbfname;score\nJos\xc3\xa9;1\nJos\xe9;2\na\nb;2;3\n" + long + b";1\nc;3\n"
+    )
+    rows = list(read_table(path, tell_rows=True).lines)
+    assert [row.values.get("name") for row in rows] == ["José", "José", "a", "b", None, "c"]
+    assert [row.strange for row in rows] == [(), (3,), (), (), (), ()]
+    assert [row.problem for row in rows] == [
+        None,
+        None,
+        "1 cells for 2 columns",
+        "3 cells for 2 columns",
+        "field larger than field limit (131072)",
+        None,
+    ]
+
+
+def test_short_rows_are_filled_up_where_that_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,c\n1,2\n1,2,3\n")
+    rows = list(read_table(path, short_rows=True).lines)
+    assert [row.text("c") for row in rows] == [None, "3"]
+    with pytest.raises(TableError, match="row 2: has 2 fields"):
+        list(read_table(path).lines)
+
+
+def test_a_header_that_is_known_goes_before_a_wider_one(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("path;note, or, what\na.jpg;x\n")
+    assert read_table(path).delimiter == ","
+    table = read_table(path, prefers=lambda names: "path" in names)
+    assert (table.delimiter, table.columns) == (";", ("path", "note, or, what"))
+
+
 def test_a_guessed_encoding_is_told(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes("name;score\nJosé;1,5\n".encode("cp1252"))

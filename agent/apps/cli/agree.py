@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kuleshov.apps.cli.options import Commands
-from kuleshov.output.terminal import OK, console
+from kuleshov.output.terminal import OK, console, say
 
 if TYPE_CHECKING:
     from kuleshov.studies.agreement import Agreement
@@ -65,7 +65,10 @@ def _with_people(arguments: argparse.Namespace) -> int:
 
     if arguments.b is not None or not Path(arguments.a).is_file():
         raise KuleshovError("with --codes give one file of records (.jsonl, from code --json).")
-    human = reliability.read_human(arguments.codes)
+    notes: list[str] = []
+    human = reliability.read_human(arguments.codes, notes)
+    for note in notes:
+        say(f"kuleshov: {note}")
     rows = reliability.with_people(agreement.records(Path(arguments.a)), human)
     if arguments.json:
         sys.stdout.write(json.dumps([row.model_dump() for row in rows]) + "\n")

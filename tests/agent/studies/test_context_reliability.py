@@ -141,6 +141,26 @@ def test_the_codes_of_people(agent, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("media;variable;code;person\na.jpg;mood;café;1\na.jpg;mood;bar\n", "cp1252"),
+        (
+            "sep=;\r\nmedia;variable;code;person\r\na.jpg;mood;café;1\r\na.jpg;mood;bar;\r\n",
+            "utf-8",
+        ),
+        ("media\tvariable\tcode\tperson\na.jpg\tmood\tcafé\t1\na.jpg\tmood\tbar\n", "utf-16"),
+    ],
+)
+def test_codes_of_people_are_read_as_spreadsheets_save_them(tmp_path, text, encoding):
+    path = tmp_path / "codes.csv"
+    path.write_bytes(text.encode(encoding))
+    notes: list[str] = []
+    found = reliability.read_human(str(path), notes)
+    assert found == {"mood": {("a.jpg", (1,)): {"coder": "café"}, ("a.jpg", ()): {"coder": "bar"}}}
+    assert bool(notes) == (encoding == "cp1252")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("media,variable\na,b\n", "lacks the column 'code'"),
