@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.home import expand_path, find_home_folder
 from kuleshov.types import SettingsFile
 
 NAME = "kuleshov.toml"
@@ -56,9 +57,12 @@ def read_layers(named: str | os.PathLike[str] | None) -> list[Layer]:
 
 def own_file() -> Path | None:
     """The user's own, in ~/.config/kuleshov (or XDG_CONFIG_HOME); None: there is none."""
-    try:
-        folder = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-    except RuntimeError:  # nobody has a home here, as in some containers
+    chosen, home = os.environ.get("XDG_CONFIG_HOME"), find_home_folder()
+    if chosen:
+        folder = expand_path(chosen)
+    elif home is not None:
+        folder = home / ".config"
+    else:
         return None
     file = folder / "kuleshov" / NAME
     return file if file.is_file() else None

@@ -77,7 +77,7 @@ def digest(work: Work) -> str | None:
         return None if work.source is None else hashlib.sha256(work.source).hexdigest()
     try:
         with open(work.source, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
 

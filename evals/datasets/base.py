@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kuleshov.evals.types import Kind, Published, Sample
 from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.home import expand_path
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.moved import old_names
 
@@ -69,7 +70,7 @@ class Task:
                 f"{self.name} has no split {wanted!r}{nearest(wanted, self.splits)}; it has "
                 f"{', '.join(self.splits)}."
             )
-        folder = Path(root).expanduser()
+        folder = expand_path(root)
         if not folder.exists():
             raise KuleshovError(f"there is no file or folder {folder}.")
         return self.reader(folder, wanted)

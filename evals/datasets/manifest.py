@@ -20,6 +20,7 @@ from kuleshov.evals.types import Kind, Sample, Target
 from kuleshov.inputs import items
 from kuleshov.inputs.items import Work
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.home import expand_path
 from kuleshov.tools.types import plain_label
 
 GROUPS = ("group", "subject", "video")
@@ -39,7 +40,7 @@ def fitted(root: str | Path) -> Task:
     Raises:
         KuleshovError: it is no such table, or no row has an answer.
     """
-    path = _table(Path(root).expanduser())
+    path = _table(expand_path(root))
     for sample in _samples(path, None):
         kind = kind_of(sample.target)
         return replace(TASK, kind=kind, metrics=METRICS[kind], splits=())

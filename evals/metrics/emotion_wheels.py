@@ -22,6 +22,7 @@ from kuleshov.evals.metrics.base import Metric, Names, Numbers
 from kuleshov.evals.text import split
 from kuleshov.evals.types import Answer, Target
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.home import expand_path
 
 WHEELS = 5
 RUNS = 8
@@ -63,7 +64,7 @@ class Wheels:
         Raises:
             KuleshovError: a file is missing or of another version; openpyxl is not installed.
         """
-        root = Path(folder).expanduser()
+        root = expand_path(folder)
         names = [*(f"wheel{n}.xlsx" for n in range(1, WHEELS + 1)), SYNONYMS, FORMS]
         missing = [name for name in names if not (root / name).is_file()]
         if missing:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
 from kuleshov.tools.faces.model_file import sha256
+from kuleshov.tools.home import expand_path, find_home_folder
 from kuleshov.tools.types import EmotionScores, Face
 
 LICENCE = "code and weights Apache-2.0; trained on AffectNet (research use)"
@@ -199,20 +200,23 @@ def _load(file: Path) -> Any:
 def _find(given: str | os.PathLike[str] | None = None) -> Path | None:
     named = given or os.environ.get(VARIABLE)
     if named:
-        path = Path(named).expanduser()
+        path = expand_path(named)
         if not path.is_file():
             whose = "the settings" if given else VARIABLE
             raise ToolError(f"there is no file {path}, which {whose} names for hsemotion.")
         return path
-    own = (Path("~/.hsemotion").expanduser() / f"{model}.onnx" for model in MODELS)
+    home = find_home_folder()
+    own = () if home is None else tuple(home / ".hsemotion" / f"{model}.onnx" for model in MODELS)
     return next((path for path in own if path.is_file()), None)
 
 
 def _command() -> str:
-    path = Path("~/.hsemotion").expanduser() / f"{MODELS[0]}.onnx"
+    home, name = find_home_folder(), f"{MODELS[0]}.onnx"
+    path = Path(name) if home is None else home / ".hsemotion" / name
+    also = "and" if home is None else "or"
     return (
         f"curl -L --create-dirs -o {shlex.quote(str(path))} {URL.format(MODELS[0])}"
-        f"  (or set {VARIABLE} to its path)"
+        f"  ({also} set {VARIABLE} to its path)"
     )
 
 

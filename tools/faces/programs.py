@@ -36,6 +36,7 @@ from kuleshov.tools.faces.base import (
     format_readers,
     register,
 )
+from kuleshov.tools.home import expand_path
 from kuleshov.tools.media import Frame, Media
 from kuleshov.tools.types import Face
 
@@ -83,7 +84,7 @@ class Program:
         named = os.fspath(given) if given else os.environ.get(self.variable)
         if not named or (self.folder and named.startswith(DOCKER)):
             return named or None
-        path = Path(named).expanduser()
+        path = expand_path(named)
         if self.folder and path.is_file():
             path = path.parent
         if not path.exists() or (not self.folder and not os.access(path, os.X_OK)):

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from kuleshov.tools import pocket
 from kuleshov.tools.errors import first_line, nearest
+from kuleshov.tools.home import expand_path
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import MllmError
 from kuleshov.tools.mllm.catalogue import KNOWN, LARGE, NAMED, SMALL
@@ -89,7 +90,7 @@ def find(name: str, ways: Ways = LLAVA) -> Source:
     """
     if name == "pocket":
         return Source(name, "bundled", pocket.folder() / "llava")
-    path = Path(name).expanduser()
+    path = expand_path(name)
     if path.is_dir():
         return Source(name, "folder", path)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
@@ -396,7 +397,18 @@ def _announce(name: str, about: Any, total: int) -> None:
 
 def _must_have_room(name: str, total: int) -> None:
     cache = _cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
+    if str(cache).startswith("~"):  # written out by the Hub's library, if it can be
+        raise MllmError(
+            f"{name} cannot be downloaded, for there is no home folder to keep it in; set HF_HOME "
+            "to a folder."
+        )
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MllmError(
+            f"{name} cannot be kept in {cache} ({error.strerror or error}); set HF_HOME to a "
+            "folder that can be written."
+        ) from None
     free = shutil.disk_usage(cache).free
     if total > free:
         raise MllmError(

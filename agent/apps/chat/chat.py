@@ -21,6 +21,7 @@ from kuleshov.session.compare import compare
 from kuleshov.session.parse import understand
 from kuleshov.session.session import Session
 from kuleshov.tools.errors import KuleshovError, first_line, nearest
+from kuleshov.tools.home import expand_path
 from kuleshov.tools.labels import LabelSet, shipped_label_sets
 from kuleshov.types import Person
 
@@ -285,7 +286,12 @@ class Chat:
                 raise KuleshovError("no examples are shown.")
             self._judge(lambda s, stop: s.change(examples=None, stop=stop))
         elif shots:
-            self._judge(lambda s, stop: s.change(examples=os.path.expanduser(shots), stop=stop))
+            given = os.fspath(expand_path(shots))
+            self._judge(lambda s, stop: s.change(examples=given, stop=stop))
+            known = self._there().agent.crew.examples
+            if known is not None and known.left_out.rows:
+                self.shown.wrapped(f"examples: {view.clean(str(known.left_out))}")
+                self.shown.line()
         else:
             self.shown.wrapped(f"examples: {view.clean(now or 'none')}")
             self.shown.line()
@@ -325,7 +331,7 @@ class Chat:
 
     def _save(self, folder: str) -> None:
         session = self._there()
-        target = Path(folder).expanduser() if folder else _free(Path(self.path).stem + "-chat")
+        target = expand_path(folder) if folder else _free(Path(self.path).stem + "-chat")
         for path in session.save(target):
             self.shown.wrapped(f"written: {view.clean(path)}")
         self.shown.line()
@@ -418,8 +424,8 @@ def _dropped(text: str) -> str | None:
     path = text.strip("'\"").replace("\\ ", " ")
     if "\n" in path or len(path) > 1000 or not os.path.splitext(path)[1]:
         return None
-    with contextlib.suppress(OSError, ValueError):
-        if Path(path).expanduser().is_file():
+    with contextlib.suppress(OSError, ValueError, KuleshovError):
+        if expand_path(path).is_file():
             return path
     return None
 
@@ -434,4 +440,4 @@ def _free(name: str) -> Path:
 
 
 def _whole(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path.strip("'\"")))
+    return os.path.abspath(expand_path(path.strip("'\"")))

@@ -19,6 +19,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.home import expand_path
 
 FOLDER = "KULESHOV_DATA"
 FILE = "conversations.sqlite"
@@ -43,11 +44,23 @@ class Kept:
 
 
 def folder() -> Path:
-    """Where conversations and typed lines are kept: `KULESHOV_DATA`, or the user's data folder."""
+    """Where conversations and typed lines are kept: `KULESHOV_DATA`, or the user's data folder.
+
+    Raises:
+        KuleshovError: the user has none.
+    """
     from platformdirs import user_data_path
 
     chosen = os.environ.get(FOLDER)
-    return Path(chosen).expanduser() if chosen else user_data_path("kuleshov", appauthor=False)
+    if chosen:
+        return expand_path(chosen)
+    try:
+        return user_data_path("kuleshov", appauthor=False)
+    except (RuntimeError, KeyError):  # neither a home nor an entry in the list of users
+        raise KuleshovError(
+            "conversations cannot be kept, for there is no home folder here; choose a folder with "
+            f"{FOLDER}, or use --private."
+        ) from None
 
 
 class Memory:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -46,13 +47,12 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from kuleshov.apps.chat import inline
-    from kuleshov.apps.chat.conversations import Memory
     from kuleshov.tools.errors import KuleshovError
 
     if arguments.resume is not None and (arguments.private or arguments.path):
         other = "--private" if arguments.private else "a path"
         raise KuleshovError(f"--resume goes with neither a path nor --private; got {other}.")
-    memory = None if arguments.private else Memory()
+    memory = None if arguments.private else _opened(resuming=arguments.resume is not None)
     kept = None
     if memory is not None and arguments.resume is not None:
         kept = _chosen(memory, arguments.resume)
@@ -80,6 +80,25 @@ def run(arguments: argparse.Namespace) -> int:
     if sys.stdin.isatty():
         return OK
     return FAILED if chat.failed else OK
+
+
+def _opened(*, resuming: bool) -> Memory | None:
+    """Where the conversation is kept; None, and it is said, where there is no such place.
+
+    Raises:
+        KuleshovError: a place that the user chose, or a conversation to go on with, is not to be
+            had.
+    """
+    from kuleshov.apps.chat.conversations import FOLDER, Memory
+    from kuleshov.tools.errors import KuleshovError
+
+    try:
+        return Memory()
+    except KuleshovError as error:
+        if resuming or os.environ.get(FOLDER):
+            raise
+        say(f"kuleshov: {str(error).rstrip('.')}. This one is private: nothing of it is kept.")
+        return None
 
 
 def _begun(arguments: argparse.Namespace, memory: Memory | None) -> Chat:

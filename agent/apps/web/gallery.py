@@ -10,6 +10,7 @@ from pathlib import Path
 from kuleshov.output import report, view
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.home import expand_path
 from kuleshov.tools.media import CLIP_SUFFIXES, IMAGE_SUFFIXES, demo_files
 
 MOST = 24
@@ -37,7 +38,7 @@ class Gallery:
                 return cls(demo_files.examples())
             except KuleshovError:
                 return cls([])
-        place = Path(folder).expanduser()
+        place = expand_path(folder)
         if not place.is_dir():
             raise KuleshovError(f"there is no folder {folder} (--gallery).")
         found = sorted(

@@ -31,7 +31,7 @@ def credentials(given: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in given:
         lines = [one]
-        path = Path(one).expanduser()
+        path = Path(os.path.expanduser(one))  # what cannot be written out is a user's name
         with contextlib.suppress(OSError):
             if path.is_file():
                 lines = [line for line in path.read_text("utf-8").splitlines() if line.strip()]

@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
 from kuleshov.tools.faces.cpu_threads import side_by_side
+from kuleshov.tools.home import expand_path
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face, Gaze, HeadPose
 
 Version = Literal["v1", "v2"]
@@ -639,7 +640,7 @@ def _installed() -> str | None:
 
 def _resources(given: str | os.PathLike[str] | None = None) -> Path:
     if given or os.environ.get("FEAT_RESOURCES"):
-        return Path(given or os.environ["FEAT_RESOURCES"]).expanduser()
+        return expand_path(given or os.environ["FEAT_RESOURCES"])
     spec = find_spec("feat")
     assert spec is not None
     assert spec.submodule_search_locations
