@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.home import expand_path, find_home_folder
+from kuleshov.tools.structured_text import parse_toml
 from kuleshov.types import SettingsFile
 
 NAME = "kuleshov.toml"
@@ -74,13 +74,10 @@ def _read(path: Path) -> Layer:
     except OSError as error:
         raise KuleshovError(f"the settings file {path} cannot be read: {error.strerror}.") from None
     try:
-        values = tomllib.loads(data.decode("utf-8-sig"))
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise KuleshovError(f"the settings file {path} is not UTF-8 text.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise KuleshovError(f"the settings file {path} is not TOML: {error}.") from None
-    except RecursionError:
-        raise KuleshovError(f"the settings file {path} is nested too deeply.") from None
+    values = parse_toml(text.replace("\r\n", "\n"), f"the settings file {path}")
     return Layer(SettingsFile(path=str(path), sha256=hashlib.sha256(data).hexdigest()), values)
 
 

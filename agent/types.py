@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from kuleshov.tools.errors import KuleshovError, first_line, shortened
 from kuleshov.tools.faces.tracking.types import Track
 from kuleshov.tools.media import Media
 from kuleshov.tools.media.transcript import Cue as TranscriptLine
@@ -382,6 +383,10 @@ class Provenance(Record):
     )
 
 
+class RecordError(KuleshovError, ValueError):
+    """A text that is no record; says in one sentence where it differs."""
+
+
 class Inference(Record):
     """What was read in one picture or clip."""
 
@@ -411,8 +416,18 @@ class Inference(Record):
         return self.model_dump_json(by_alias=True, indent=indent)
 
     @classmethod
-    def from_json(cls, text: str) -> Inference:
-        return cls.model_validate_json(text)
+    def from_json(cls, text: str | bytes) -> Inference:
+        """The record that a line of JSON holds.
+
+        Raises:
+            RecordError: it is not JSON, or not a record of this version.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValueError as error:
+            raise RecordError(
+                f"this is not a record: {shortened(first_line(error), 300)}."
+            ) from None
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

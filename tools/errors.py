@@ -24,3 +24,9 @@ def first_line(error: Exception) -> str:
         where = ".".join(str(part) for part in first["loc"])
         return f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """A text from outside on one line of at most `most` characters, for a sentence."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"

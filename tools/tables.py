@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.errors import KuleshovError, shortened
 
 DELIMITERS = ",;\t"
 
@@ -143,10 +143,13 @@ class Table:
         """Raises `error`, naming what is expected, unless all `columns` are there."""
         missing = [column for column in columns if column not in self.columns]
         if missing:
-            shown = ", ".join(self.columns[:8]) + (", …" if len(self.columns) > 8 else "")
+            shown = ", ".join(shortened(column, 40) for column in self.columns[:8]) + (
+                ", …" if len(self.columns) > 8 else ""
+            )
             raise self.error(
                 f"{self.file}, row {self.header_row}: a result file of {tool} has the columns "
-                f"{', '.join(columns)}; missing: {', '.join(missing)} (found: {shown[:400]})."
+                f"{shortened(', '.join(columns), 400)}; missing: "
+                f"{shortened(', '.join(missing), 400)} (found: {shown[:400]})."
             )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kuleshov.tools.structured_text import parse_json
+
 
 def each_answers(labels: Sequence[str]) -> list[str]:
     """Yes and no for every label, in turn: what is scored where labels do not exclude another."""
@@ -29,7 +31,7 @@ def stated_numbers(answer: str, labels: Sequence[str]) -> list[float]:
 
     Raises ValueError, KeyError or TypeError if one is missing or not a number in 0-100.
     """
-    told = json.loads(answer)
+    told = parse_json(answer)
     numbers = [told[label] for label in labels]
     if any(isinstance(n, bool) or not 0 <= n <= 100 for n in numbers):
         raise ValueError("not in 0-100")

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -25,6 +24,7 @@ import numpy as np
 from pydantic import ConfigDict, Field
 
 from kuleshov.tools.errors import KuleshovError, first_line
+from kuleshov.tools.structured_text import read_toml
 from kuleshov.tools.types import Record
 
 SCHEMA = "kuleshov/observer@1"
@@ -190,12 +190,7 @@ def load_observer(path: str | os.PathLike[str]) -> Observer:
     Raises:
         KuleshovError: it is missing, or not one; one sentence.
     """
-    try:
-        plain = tomllib.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise KuleshovError(f"cannot read the observer {path}: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML
-        raise KuleshovError(f"the observer {path} is not TOML: {first_line(error)}.") from None
+    plain = read_toml(path, "observer")
     try:
         found = Observer.model_validate(plain)
     except ValueError as error:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, Field
 
 from kuleshov.tools.errors import KuleshovError, first_line
 from kuleshov.tools.labels import LabelSet
+from kuleshov.tools.structured_text import read_toml
 from kuleshov.tools.types import Record
 
 TABLES = ("counts", "left_out", "fits", "fused")
@@ -139,13 +138,8 @@ def basis(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 def load(path: str | os.PathLike[str]) -> Calibration:
     """Read a calibration. Raises KuleshovError if it is missing or not one."""
+    plain = read_toml(path, "calibration")
     try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not text"
-        raise KuleshovError(f"cannot read the calibration {path}: {why}.") from None
-    try:
-        plain = tomllib.loads(text)
         for fit in (*plain.get("fits", {}).values(), plain.get("fused", {})):
             for name, value in fit.items():
                 if isinstance(value, list):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from kuleshov.evidence import fusion, generated, grounding, incongruence, influe
 from kuleshov.graph.state import PersonState
 from kuleshov.tools.faces.tracking.types import Track
 from kuleshov.tools.mllm.base import CannotScoreError, Conversation
+from kuleshov.tools.structured_text import parse_json
 from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import (
     Condition,
@@ -449,7 +449,7 @@ class PersonNodes:
         if self.crew.labels.mode != "free":
             return self.crew.labels.names
         try:
-            told = json.loads(state["answer"])["emotions"]
+            told = parse_json(state["answer"])["emotions"]
             words = list(dict.fromkeys(word.strip().lower() for word in told if word.strip()))
         except (ValueError, KeyError, TypeError, AttributeError):
             return None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.structured_text import parse_json
 from kuleshov.tools.tables import decode_lines, read_table
 from kuleshov.tools.types import plain_label
 
@@ -301,7 +302,7 @@ def _first_line(error: Exception) -> str:
 def _class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
     """The names of class columns, as Hugging Face `datasets` keeps them in a Parquet file."""
     try:
-        told = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        told = parse_json((metadata or {})[b"huggingface"])["info"]["features"]
         return {
             column: [str(name) for name in feature["names"]]
             for column, feature in told.items()

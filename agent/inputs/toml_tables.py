@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kuleshov.tools import structured_text
 from kuleshov.tools.errors import KuleshovError
 
-LARGEST = 2_000_000  # bytes of a file; a scheme has a few thousand
 KEY = re.compile(r"""^\s*["']?([A-Za-z0-9_-]+)["']?\s*=""")
 
 
@@ -30,16 +29,7 @@ class Table:
 
 def read_text(path: str | Path, what: str) -> str:
     """The text of a file. Raises KuleshovError if it cannot be read; `what` names its kind."""
-    try:
-        if Path(path).stat().st_size > LARGEST:
-            raise KuleshovError(
-                f"the {what} {path} is larger than {LARGEST // 1_000_000} MB: that is no {what}."
-            )
-        return Path(path).read_text("utf-8")
-    except OSError as error:
-        raise KuleshovError(f"cannot read the {what} {path}: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise KuleshovError(f"the {what} {path} is not text in UTF-8.") from None
+    return structured_text.read_text(path, what, largest=structured_text.LARGEST_TOML)
 
 
 def read(text: str, array: str, where: str) -> tuple[dict[str, Any], list[Table]]:
@@ -53,10 +43,7 @@ def read(text: str, array: str, where: str) -> tuple[dict[str, Any], list[Table]
     Raises:
         KuleshovError: it is not TOML, or `array` is not an array of tables.
     """
-    try:
-        told = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise KuleshovError(f"{where} is not TOML: {error}.") from None
+    told = structured_text.parse_toml(text, where)
     found = told.pop(array, [])
     lines = _lines(text, array)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):

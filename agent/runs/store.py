@@ -12,6 +12,7 @@ import os
 import re
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from filelock import FileLock, Timeout
 
 from kuleshov.runs import fingerprints
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.structured_text import parse_json
+from kuleshov.types import SCHEMA, Inference, RecordError
 
 RUN_SCHEMA = "kuleshov/run@1"
 ANNOTATIONS, FAILURES, RUN = "annotations.jsonl", "failures.jsonl", "run.json"
@@ -29,7 +32,9 @@ ITEMS = "items.jsonl"  # a fingerprint of each item, written before its record
 ASIDE = ".damaged"  # after a file's name: the lines that were taken out of it
 REPLACED = ".replaced"  # the same, of lines whose item has changed
 SYNC_S = 2.0  # a power cut costs at most the work of so many seconds
-UNSYNCED_BYTES = 64 << 20  # more than is written between two syncs: this much is parsed in full
+CHECKED = "checked"  # in run.json: bytes of each file that were whole, and their checksum
+READING = f'{{"schema":"{SCHEMA}"'.encode()
+PARTS = {"media", "people", "evidence", "provenance"}  # what a line has only if it is a reading
 HEAD = re.compile(rb'^\{"schema":"[^"]+","item":\{"id":("(?:[^"\\]|\\.)*")')
 MEET = {
     "new": "insert or ignore into known values (?, 1)",
@@ -53,6 +58,7 @@ class RunDirectory:
         self.done = self.failed = 0
         self.notes: list[str] = []
         self._files: dict[str, _Appender] = {}
+        self._crc: dict[str, int] = {}
         self._index: _Index | None = None
         self._from_records = False
         self._lock: FileLock | None = None
@@ -119,8 +125,12 @@ class RunDirectory:
         else:
             self._forget_passing()
         self._read_lines()
+        self._open_files()
+
+    def _open_files(self) -> None:
+        """Open what is appended to, after its lines were read."""
         for name in (ANNOTATIONS, FAILURES):
-            self._files[name] = _Appender(self.folder / name)
+            self._files[name] = _Appender(self.folder / name, self._crc.get(name, 0))
         _sync_folder(self.folder)
 
     def _read_lines(self) -> None:
@@ -226,15 +236,17 @@ class RunDirectory:
                 if out:
                     self._keep_aside(path, out, REPLACED)
                     self._cut(path, out, at)
-                self._files[name] = _Appender(path)
             except OSError as error:
                 raise unwritable(self.folder, error) from None
-        _sync_folder(self.folder)
         self._read_lines()
+        self._open_files()
 
     def session(self, **facts: Any) -> None:
         """Note in run.json what this session did."""
         self.description["sessions"].append({"ended": now(), **facts})
+        self.description[CHECKED] = {
+            name: {"bytes": file.end, "crc32": file.crc} for name, file in self._files.items()
+        }
         try:
             self._write_description()
         except OSError as error:
@@ -253,6 +265,9 @@ class RunDirectory:
     def _recover(self, name: str, head: re.Pattern[bytes], careful: bool) -> int | None:
         """Index the whole lines of a file and cut off or cut out what is damaged.
 
+        Each line is parsed, but for those that a session has left whole and that have its checksum
+        still: damage anywhere is found, and a long file is opened as fast as it is read.
+
         None, and nothing is cut, where a line is there twice and `careful` is not set.
         """
         path = self.folder / name
@@ -260,18 +275,20 @@ class RunDirectory:
             return 0
         assert self._index is not None
         index, keys = self._index, list[str]()
-        count, good, damaged = 0, 0, []
+        count, good, crc, damaged = 0, 0, 0, []
         named: list[str] = []
         size = path.stat().st_size
+        trusted = self._unchanged(name)
         with path.open("rb", buffering=1 << 20) as file:
             for number, line in enumerate(file, start=1):
-                key = _key(line, head, whole=good > size - UNSYNCED_BYTES)
+                key = _key(line, head, whole=good >= trusted)
                 end = good + len(line)
                 if key is None or (careful and not index.put(key)):
                     damaged.append((good, end))
                     named.append(_name_line(number, line, head))
                 else:
                     count += 1
+                    crc = zlib.crc32(line, crc)
                     if not careful:
                         keys.append(key)
                     if len(keys) == 5000:
@@ -282,6 +299,7 @@ class RunDirectory:
         if not careful and not index.put_all(keys):
             return None
         index.commit()
+        self._crc[name] = crc
         if damaged:
             inner = damaged if self._ends_whole(path, size) else damaged[:-1]
             self._keep_aside(path, inner)
@@ -296,6 +314,18 @@ class RunDirectory:
                     "to be done again"
                 )
         return count
+
+    def _unchanged(self, name: str) -> int:
+        """Bytes from the begin of a file that are as an earlier session left them; 0: not known."""
+        try:
+            known = self.description[CHECKED][name]
+            left, crc = known["bytes"], 0
+            with (self.folder / name).open("rb") as file:
+                while left > 0 and (data := file.read(min(left, 1 << 20))):
+                    crc, left = zlib.crc32(data, crc), left - len(data)
+            return int(known["bytes"]) if left == 0 and crc == known["crc32"] else 0
+        except (KeyError, TypeError):  # written before there were checksums
+            return 0
 
     @staticmethod
     def _ends_whole(path: Path, size: int) -> bool:
@@ -375,9 +405,12 @@ class RunDirectory:
     def _read_description(self) -> dict[str, Any] | None:
         path = self.folder / RUN
         try:
-            found = json.loads(path.read_bytes())
+            found = parse_json(path.read_bytes())
             if not isinstance(found["plan"], dict) or not isinstance(found["sessions"], list):
                 raise TypeError
+            if not all(isinstance(session, dict) for session in found["sessions"]):
+                raise TypeError
+            json.dumps(found, ensure_ascii=False).encode()  # it is written again
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
@@ -402,6 +435,7 @@ class _Appender:
     """A file that only grows by whole lines: what was written of a line that failed is cut off."""
 
     path: Path
+    crc: int = 0  # of all that is in the file
     synced: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -417,6 +451,7 @@ class _Appender:
             os.ftruncate(self.fd, self.end)
             raise
         self.end += len(data)
+        self.crc = zlib.crc32(data, self.crc)
         if time.monotonic() - self.synced > SYNC_S:
             os.fsync(self.fd)
             self.synced = time.monotonic()
@@ -544,6 +579,24 @@ def _plain(told: Mapping[str, Any]) -> str:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
+def _is_readable(line: bytes, head: re.Pattern[bytes]) -> bool:
+    """Whether those who read a run find in a line all that they expect there."""
+    if head is HEAD and line.startswith(READING) and line.endswith(b"}\n"):
+        try:
+            return Inference.from_json(line).item is not None
+        except RecordError:
+            pass
+    if _key(line, head, whole=True) is None:
+        return False
+    import orjson
+
+    found = orjson.loads(line)
+    if head is FAILURE_HEAD:
+        return isinstance(found.get("reason"), str)
+    # other things than readings are kept in such files, too: verdicts, say
+    return not (line.startswith(READING) and PARTS & found.keys())
+
+
 def _copy(old: Any, new: Any, count: int) -> None:
     while count > 0:
         data = old.read(min(count, 1 << 20))
@@ -581,7 +634,7 @@ def lines(folder: str | os.PathLike[str], name: str = ANNOTATIONS) -> Iterator[b
     head = HEAD if name == ANNOTATIONS else FAILURE_HEAD
     with path.open("rb", buffering=1 << 20) as file:
         for line in file:
-            if _key(line, head, whole=True) is not None:
+            if _is_readable(line, head):
                 yield line
 
 
@@ -594,10 +647,17 @@ def damaged(folder: str | os.PathLike[str]) -> list[str]:
             continue
         with path.open("rb", buffering=1 << 20) as file:
             for number, line in enumerate(file, start=1):
+                if _is_readable(line, head):
+                    continue
                 if _key(line, head, whole=True) is None:
                     told.append(
                         f"{path} line {number} is damaged or cut off: left out; the same "
                         "`kuleshov annotate` again repairs it"
+                    )
+                else:
+                    told.append(
+                        f"{path} line {number} is not as this version writes it: left out; take "
+                        "the line out and repeat `kuleshov annotate` to have it done again"
                     )
     return told
 

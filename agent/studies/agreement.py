@@ -18,15 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from kuleshov.evidence import grounding
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces import files
 from kuleshov.tools.faces.files.results import matched
 from kuleshov.tools.media.names import NamedFiles
 from kuleshov.tools.types import ActionUnit, Face, Record
-from kuleshov.types import Inference
+from kuleshov.types import Inference, RecordError
 
 LEAST_PAIRS = 3
 TIME_TOLERANCE_S = 0.021  # half a frame at 24 frames a second
@@ -120,13 +118,13 @@ def read(source: str) -> tuple[str, list[Sighting]]:
 
 def records(path: Path) -> Iterator[Inference]:
     """The inferences of a JSONL file. Raises KuleshovError naming the line."""
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             try:
                 yield Inference.from_json(line)
-            except ValidationError:
+            except RecordError:
                 raise KuleshovError(
                     f"{path}, line {number}: not a record of `kuleshov infer --json` or annotate."
                 ) from None

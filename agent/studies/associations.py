@@ -52,7 +52,7 @@ def read(run: str) -> Iterable[Inference]:
     found = False
     for line in store.lines(run):
         found = True
-        yield Inference.from_json(line.decode())
+        yield Inference.from_json(line)
     if not found:
         raise KuleshovError(f"{run} holds no annotations ({store.ANNOTATIONS}).")
 

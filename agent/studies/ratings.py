@@ -143,8 +143,18 @@ def read_ratings(
         return _of_choices(table, named, labels, path)
     else:
         names = _label_columns(table, labels, named, scale, path)
-    values = table[names].apply(pandas.to_numeric, errors="coerce").to_numpy(float)
+    values = table[names].apply(_numbers).to_numpy(float)
     return _checked(table, names, values, named, scale, path)
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """The cells of a column as numbers, NaN where they are none."""
+    pandas = _pandas()
+    try:
+        return pandas.to_numeric(column, errors="coerce")
+    except (OverflowError, ValueError):  # hundreds of digits: no rating
+        short = column.map(lambda cell: cell if len(str(cell)) <= 30 else None)
+        return pandas.to_numeric(short, errors="coerce")
 
 
 def _column(table: pd.DataFrame, part: str, given: str | None, path: Any) -> str | None:
@@ -185,7 +195,7 @@ def _label_columns(
         )
     names = []
     for name in table.columns.difference(list(named.values()), sort=False):
-        numbers = _pandas().to_numeric(table[name], errors="coerce").dropna()
+        numbers = _numbers(table[name]).dropna()
         whole = len(numbers) and (numbers % 1 == 0).all()
         if whole and numbers.between(*scale).all() and numbers.nunique() > 1:
             names.append(str(name))

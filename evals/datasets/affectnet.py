@@ -14,6 +14,7 @@ from kuleshov.evals.datasets import layout
 from kuleshov.evals.datasets.base import Task
 from kuleshov.evals.types import Published, Sample, Target
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.structured_text import parse_count
 
 CLASSES = (
     "neutral",
@@ -111,7 +112,8 @@ def _number(path: Path) -> float:
 
 
 def _key(text: str) -> tuple[int, str]:
-    return (int(text), "") if text.isdigit() else (1 << 62, text)
+    number = parse_count(text)
+    return (1 << 62, text) if number is None else (number, "")
 
 
 TASK = Task(

@@ -13,6 +13,7 @@ from kuleshov.evals.datasets import layout
 from kuleshov.evals.datasets.base import Task
 from kuleshov.evals.types import Published, Sample, Target
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.structured_text import parse_count
 
 CLASSES = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
 SPLITS = "EmoLabel_DataSplit"
@@ -32,12 +33,13 @@ def read(root: Path, split: str) -> Iterator[Sample]:
         path = root / SPLITS / "test(single-labeled)" / f"set_{fold[-1]}.csv"
         for number, row in enumerate(layout.rows(path, ["video_name", "label"], "DFEW"), 2):
             name, label = row["video_name"], row["label"]
-            if not name.isdigit() or not label.isdigit() or not 1 <= int(label) <= len(CLASSES):
+            clip, place = parse_count(name), parse_count(label)
+            if clip is None or place is None or not 1 <= place <= len(CLASSES):
                 raise KuleshovError(
                     f"{path}, line {number}: expected a clip's number and a class 1-7 but found "
                     f"{name!r}, {label!r}."
                 )
-            found.append((fold, int(name), CLASSES[int(label) - 1]))
+            found.append((fold, clip, CLASSES[place - 1]))
     missing = [f"{n:05d}" for _, n, _ in found if n not in clips]
     layout.complain_of_missing(missing, len(found), "DFEW", f"clips of {split}")
     return (
@@ -56,7 +58,9 @@ def _clips(folder: Path) -> dict[int, tuple[Path, tuple[str, ...]]]:
     """By number: the whole clip where it is there, else the cropped face, and a note on that."""
     whole = layout.clips_below(folder / "original")
     found: dict[int, tuple[Path, tuple[str, ...]]] = {
-        int(stem): (path, ()) for stem, path in whole.items() if stem.isdigit()
+        number: (path, ())
+        for stem, path in whole.items()
+        if (number := parse_count(stem)) is not None
     }
     cropped: list[Path] = []
     for name in FRAMES:
@@ -64,8 +68,9 @@ def _clips(folder: Path) -> dict[int, tuple[Path, tuple[str, ...]]]:
             cropped += sorted(e for e in (folder / name).iterdir() if e.is_dir())
     cropped += layout.clips_below(folder).values()
     for path in cropped:
-        if path.stem.isdigit():
-            found.setdefault(int(path.stem), (path, ("the cropped face, not the whole clip",)))
+        number = parse_count(path.stem)
+        if number is not None:
+            found.setdefault(number, (path, ("the cropped face, not the whole clip",)))
     return found
 
 

@@ -6,7 +6,6 @@ code (github.com/zgsfer/CLIP-CAER); the places of the files against public code 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +14,7 @@ from kuleshov.evals.datasets import layout
 from kuleshov.evals.datasets.base import Task
 from kuleshov.evals.types import Box, Sample, Target
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.structured_text import parse_count, parse_json
 
 CLASSES = ("neutrality", "enjoyment", "confusion", "fatigue", "distraction")
 LAYOUT = """
@@ -32,17 +32,18 @@ def read(root: Path, split: str) -> Iterator[Sample]:
         if not line.strip():
             continue
         parts = line.strip().rsplit(" ", 2)
-        if len(parts) != 3 or not all(part.isdigit() for part in parts[1:]):
+        if len(parts) != 3 or any(parse_count(part) is None for part in parts[1:]):
             raise KuleshovError(
                 f"{path}, line {number}: expected path, number of frames and class but found "
                 f"{line.strip()!r}."
             )
-        if not 1 <= int(parts[2]) <= len(CLASSES):
+        place = parse_count(parts[2])
+        if place is None or not 1 <= place <= len(CLASSES):
             raise KuleshovError(
                 f"{path}, line {number}: the class {parts[2]}; RAER's are 1 (neutrality) to 5 "
                 "(distraction)."
             )
-        found.append((parts[0].replace("\\", "/"), CLASSES[int(parts[2]) - 1]))
+        found.append((parts[0].replace("\\", "/"), CLASSES[place - 1]))
     places = {name: _place(root, name) for name, _ in found}
     missing = [name for name, place in places.items() if place is None]
     layout.complain_of_missing(missing, len(found), "RAER", f"clips of {split}")
@@ -81,7 +82,7 @@ def _boxes(folder: Path) -> dict[str, list[Any]]:
         if not path.is_file():
             continue
         try:
-            table = json.loads(path.read_text("utf-8"))
+            table = parse_json(path.read_bytes())
         except ValueError as error:
             raise KuleshovError(f"{path} is not JSON: {error}.") from None
         if not isinstance(table, dict):

@@ -13,6 +13,7 @@ from kuleshov.evals.datasets import layout
 from kuleshov.evals.datasets.base import Task
 from kuleshov.evals.types import Published, Sample, Target
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.structured_text import parse_count
 
 CLASSES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 LABELS = "EmoLabel/list_patition_label.txt"
@@ -35,12 +36,13 @@ def read(root: Path, split: str) -> Iterator[Sample]:
         if not line.strip():
             continue
         name, _, label = line.strip().rpartition(" ")
-        if not name or not label.isdigit() or not 1 <= int(label) <= len(CLASSES):
+        place = parse_count(label)
+        if not name or place is None or not 1 <= place <= len(CLASSES):
             raise KuleshovError(
                 f"{path}, line {number}: expected a name and a class 1-7 but found {line!r}."
             )
         if name.startswith(f"{split}_"):
-            wanted.append((name, CLASSES[int(label) - 1]))
+            wanted.append((name, CLASSES[place - 1]))
     if not wanted:
         raise KuleshovError(f"{path} lists no picture of {split} (names beginning {split}_).")
     aligned = layout.names_in(base / "Image" / "aligned")
@@ -74,9 +76,9 @@ def _slices(base: Path, name: str) -> dict[str, str]:
         return {}
     numbers = path.read_text("utf-8").split("\n")[5:8]
     return {
-        what: words[int(number)]
+        what: words[place]
         for (what, words), number in zip(ATTRIBUTES, numbers, strict=False)
-        if number.strip().isdigit() and int(number) < len(words)
+        if (place := parse_count(number)) is not None and place < len(words)
     }
 
 

@@ -14,6 +14,7 @@ from kuleshov.evals.datasets.base import Task
 from kuleshov.evals.types import Sample, Target
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media import IMAGE_SUFFIXES
+from kuleshov.tools.structured_text import parse_count
 
 RATINGS = "rating_averaged"
 TRAINED = 0.7
@@ -49,9 +50,9 @@ def read(root: Path, split: str) -> Iterator[Sample]:
 
 def _video(frames: Path, ratings: Path, name: str, split: str) -> Iterator[Sample]:
     numbered = sorted(
-        (int(path.stem), path)
+        (number, path)
         for path in frames.iterdir()
-        if path.stem.isdigit() and path.suffix.lower() in IMAGE_SUFFIXES
+        if (number := parse_count(path.stem)) is not None and path.suffix.lower() in IMAGE_SUFFIXES
     )
     valence, arousal = (_ratings(ratings / f"{name}_{w}.csv") for w in ("valence", "arousal"))
     if not numbered or numbered[-1][0] >= min(len(valence), len(arousal)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from kuleshov.tools.errors import KuleshovError, first_line, nearest
+from kuleshov.tools.structured_text import LARGEST_TOML, parse_toml, read_text
 from kuleshov.tools.types import HumanLabel, Record, _is_no_answer, _plain_word, plain_label
 
 
@@ -122,21 +122,16 @@ class LabelSet(Record):
         if name in shipped:
             text = (files("kuleshov.tools.labels") / f"{name}.toml").read_text("utf-8")
         elif name.endswith(".toml"):
-            try:
-                with open(name, encoding="utf-8") as file:
-                    text = file.read()
-            except OSError as error:
-                raise KuleshovError(
-                    f"cannot read the label set {name}: {error.strerror}."
-                ) from None
+            text = read_text(name, "label set", largest=LARGEST_TOML)
         else:
             raise KuleshovError(
                 f"there is no label set {name!r}{nearest(name, shipped)}; "
                 f"shipped: {', '.join(shipped)}; or give the path of a .toml file."
             )
+        told = parse_toml(text, f"the label set {name}")
         try:
-            return cls.model_validate(tomllib.loads(text))
-        except ValueError as error:  # pydantic's and TOML's errors are both ValueErrors
+            return cls.model_validate(told)
+        except ValueError as error:
             raise KuleshovError(f"the label set {name} is not valid: {first_line(error)}") from None
 
 

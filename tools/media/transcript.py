@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import html
 import itertools
+import math
 import os
 import re
 from collections import Counter
@@ -100,6 +101,9 @@ def read(path: str | os.PathLike[str], notes: list[str] | None = None) -> list[C
     text = _decoded(data, file, notes)
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     found = _parsed(file, text)
+    times = [time for one in found for time in (one.start_s, one.end_s) if time is not None]
+    if not all(map(math.isfinite, times)):
+        raise _unreadable(file, "one of its times is no time")
     cues = [one for one in _unrolled(found) if one.lines]
     kept = []
     early = 0
@@ -294,7 +298,7 @@ def _json(file: Path, text: str) -> list[_Line]:
         told = orjson.loads(text)
         if isinstance(told, dict) and "transcription" in told:
             return [
-                _Line(e["offsets"]["from"] / 1000, e["offsets"]["to"] / 1000, [e["text"]])
+                _Line(e["offsets"]["from"] / 1000, e["offsets"]["to"] / 1000, [_words_of(e)])
                 for e in told["transcription"]
             ]
         if isinstance(told, dict) and "events" in told:
@@ -308,10 +312,23 @@ def _json(file: Path, text: str) -> list[_Line]:
                 if e.get("segs")
             ]
         rows = told["segments"] if isinstance(told, dict) else told
-        return [_Line(_number(e["start"]), _number(e["end"]), [e["text"]], e.get("speaker"))
+        return [_Line(_number(e["start"]), _number(e["end"]), [_words_of(e)], _speaker_of(e))
                 for e in rows]  # fmt: skip
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return _through_pysubs2(file, text)
+
+
+def _words_of(entry: dict[str, object]) -> str:
+    """The words of a recogniser's entry. Raises KeyError or TypeError: it has none."""
+    words = entry["text"]
+    if not isinstance(words, str):
+        raise TypeError("no text")
+    return words
+
+
+def _speaker_of(entry: dict[str, object]) -> str | None:
+    who = entry.get("speaker")
+    return None if who is None else str(who)
 
 
 def _number(value: object) -> float | None:

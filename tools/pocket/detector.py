@@ -13,7 +13,6 @@ reach over the border of the picture.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.ops import nms, roi_align
 
 from kuleshov.tools.pocket.weights import WeightsError, check
+from kuleshov.tools.structured_text import parse_json
 
 NAME = "detector.safetensors"
 WEIGHTS = Path(__file__).with_name(NAME)
@@ -220,6 +220,13 @@ def decode(maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     return torch.cat(boxes, 1), torch.cat(scores, 1)
 
 
+DAMAGE = (
+    SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError,
+    RuntimeError, MemoryError,
+)  # fmt: skip
+"""What a damaged file of weights raises: the library, the words in its header, the net's shapes."""
+
+
 def load(path: Path | None = None) -> Detector:
     """The detector in eval mode on the CPU, float32; the bundled weights unless `path` is given.
 
@@ -236,7 +243,7 @@ def load(path: Path | None = None) -> Detector:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            config = json.loads(metadata["config"])
+            config = parse_json(metadata["config"])
             net = Detector(tuple(config["widths"]), tuple(config["depths"]))
             net.threshold = float(metadata["threshold"])
             net.trained = metadata["trained"]
@@ -247,7 +254,7 @@ def load(path: Path | None = None) -> Detector:
         missing = [name for name in missing if not name.endswith("num_batches_tracked")]
         if missing or extra:
             raise ValueError(f"tensors differ: {(missing + extra)[:3]}")
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except DAMAGE as error:
         raise WeightsError(f"{path} is not a readable pocket face detector: {error!r}.") from None
     net.requires_grad_(False)
     return net.fuse().to(memory_format=torch.channels_last)

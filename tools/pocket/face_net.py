@@ -8,7 +8,6 @@ metadata of its weights file and in `cards/face_net.md`.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +25,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.pocket.weights import WeightsError, check
+from kuleshov.tools.structured_text import parse_json
 
 NAME = "face_net.safetensors"
 WEIGHTS = Path(__file__).with_name(NAME)
@@ -107,8 +107,8 @@ class FaceNetInfo:
     @classmethod
     def parse(cls, metadata: dict[str, str]) -> FaceNetInfo:
         """From a safetensors file's metadata; KeyError or ValueError if it is not one of ours."""
-        columns = [(i, u) for i, u in enumerate(json.loads(metadata["units"])) if u["claimed"]]
-        if tuple(json.loads(metadata["expressions"])) != EXPRESSIONS:
+        columns = [(i, u) for i, u in enumerate(parse_json(metadata["units"])) if u["claimed"]]
+        if tuple(parse_json(metadata["expressions"])) != EXPRESSIONS:
             raise ValueError("other expression classes")
         return cls(
             units=tuple(
@@ -119,7 +119,7 @@ class FaceNetInfo:
             unit_std=tuple(u["std"] for _, u in columns),
             temperature=float(metadata["temperature"]),
             tau=float(metadata["tau"]),
-            log_prior=tuple(json.loads(metadata["log_prior"])),
+            log_prior=tuple(parse_json(metadata["log_prior"])),
             trained=metadata["trained"],
             data_sha256=metadata["data_sha256"],
             licence=metadata["licence"],
@@ -233,6 +233,13 @@ def _folded(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
     return fuse_conv_bn_eval(conv, norm)
 
 
+DAMAGE = (
+    SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError,
+    RuntimeError, MemoryError,
+)  # fmt: skip
+"""What a damaged file of weights raises: the library, the words in its header, the net's shapes."""
+
+
 def load(path: Path | None = None) -> FaceNet:
     """The net in eval mode on the CPU, float32; the bundled weights unless `path` is given.
 
@@ -249,7 +256,7 @@ def load(path: Path | None = None) -> FaceNet:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            config = json.loads(metadata["config"])
+            config = parse_json(metadata["config"])
             net = FaceNet(tuple(config["widths"]), tuple(config["depths"]), config["units"])
             net.info = FaceNetInfo.parse(metadata)
             state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
@@ -258,7 +265,7 @@ def load(path: Path | None = None) -> FaceNet:
         missing = [name for name in missing if not name.endswith("num_batches_tracked")]
         if missing or extra:
             raise ValueError(f"tensors differ: {(missing + extra)[:3]}")
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except DAMAGE as error:
         raise WeightsError(f"{path} is not a readable pocket face net: {error!r}.") from None
     net.requires_grad_(False)
     return net.fuse().to(memory_format=torch.channels_last)

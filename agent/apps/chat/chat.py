@@ -20,9 +20,10 @@ from kuleshov.output import view
 from kuleshov.session.compare import compare
 from kuleshov.session.parse import understand
 from kuleshov.session.session import Session
-from kuleshov.tools.errors import KuleshovError, first_line, nearest
+from kuleshov.tools.errors import KuleshovError, first_line, nearest, shortened
 from kuleshov.tools.home import expand_path
 from kuleshov.tools.labels import LabelSet, shipped_label_sets
+from kuleshov.tools.structured_text import parse_count
 from kuleshov.types import Person
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Chat:
             session = Session(self.agent, kept.path)
             try:
                 with self._stoppable() as stop, self._busy("looking at the picture again"):
-                    session.restore(kept.session, stop=stop)
+                    _restore(session, kept, stop)
             except BaseException:
                 session.close()
                 raise
@@ -245,9 +246,10 @@ class Chat:
             self.shown.wrapped("Of everybody from now on.")
             self.shown.line()
             return
-        if not (number.isascii() and number.isdigit()):
-            raise KuleshovError(f"a person is a number, or all, not {number!r}.")
-        chosen = session.choose(int(number))
+        person = parse_count(number)
+        if person is None:
+            raise KuleshovError(f"a person is a number, or all, not {shortened(number)!r}.")
+        chosen = session.choose(person)
         if chosen is not None:
             self.shown.brief(chosen)
             self.shown.line()
@@ -441,3 +443,16 @@ def _free(name: str) -> Path:
 
 def _whole(path: str) -> str:
     return os.path.abspath(expand_path(path.strip("'\"")))
+
+
+def _restore(session: Session, kept: Kept, stop: threading.Event | None) -> None:
+    """As `Session.restore`. Raises KuleshovError also where what was kept is not whole."""
+    try:
+        session.restore(kept.session, stop=stop)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, KuleshovError):
+            raise
+        raise KuleshovError(
+            f"the conversation {kept.id} cannot be gone on with: it is damaged, or of another "
+            "version."
+        ) from None

@@ -18,8 +18,9 @@ from typing import Any, TypedDict
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 
-from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.errors import KuleshovError, shortened
 from kuleshov.tools.home import expand_path
+from kuleshov.tools.structured_text import parse_count
 
 FOLDER = "KULESHOV_DATA"
 FILE = "conversations.sqlite"
@@ -69,6 +70,7 @@ class Memory:
     def __init__(self, where: Path | None = None) -> None:
         """Raises KuleshovError where the folder cannot be written."""
         self.where = where or folder()
+        self.damaged: list[str] = []
         try:
             self.where.mkdir(parents=True, exist_ok=True, mode=0o700)
             path = self.where / FILE
@@ -77,9 +79,9 @@ class Memory:
             self.saver = SqliteSaver(self._connection)
             self.saver.setup()
         except (OSError, sqlite3.Error) as error:
+            why = shortened(getattr(error, "strerror", None) or str(error))
             raise KuleshovError(
-                f"conversations cannot be kept in {self.where} "
-                f"({getattr(error, 'strerror', None) or error}); choose another folder "
+                f"conversations cannot be kept in {self.where} ({why}); choose another folder "
                 f"with {FOLDER}, or use --private."
             ) from None
         plan = StateGraph(_State)
@@ -109,44 +111,71 @@ class Memory:
                         (id, last),
                     )
         except sqlite3.Error as error:
-            raise KuleshovError(f"this turn was not kept in {self.where}: {error}.") from None
+            raise self._unusable("this turn was not kept", error) from None
 
     def listing(self) -> list[Kept]:
-        """All conversations, the latest first. KuleshovError where the file cannot be read."""
+        """All conversations, the latest first; those that are damaged go to `damaged`.
+
+        Raises:
+            KuleshovError: the file cannot be read.
+        """
+        found, self.damaged = [], []
         try:
-            found = [
-                Kept(point.config["configurable"]["thread_id"], **values)
-                for point in self.saver.list(None)
-                if (values := _values(point.checkpoint["channel_values"])) is not None
-            ]
-        except sqlite3.Error as error:
-            raise KuleshovError(
-                f"the conversations in {self.where} cannot be read: {error}."
-            ) from None
+            with self.saver.cursor(transaction=False) as cursor:
+                rows = cursor.execute("SELECT DISTINCT thread_id FROM checkpoints").fetchall()
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise self._unusable("the conversations cannot be read", error) from None
+        for (name,) in rows:
+            values = self._state_of(name)
+            if values is None:
+                self.damaged.append(shortened(str(name)))
+            else:
+                found.append(Kept(str(name), **values))
         return sorted(found, key=lambda kept: -kept.at)
+
+    def _state_of(self, name: Any) -> dict[str, Any] | None:
+        """The latest state of a conversation; None: it cannot be read."""
+        try:
+            point = self.saver.get_tuple({"configurable": {"thread_id": name, "checkpoint_ns": ""}})
+        except Exception:  # msgpack's, LangGraph's and SQLite's errors: its bytes are damaged
+            return None
+        return None if point is None else _values(point.checkpoint.get("channel_values"))
+
+    def _unusable(self, what: str, error: Exception) -> KuleshovError:
+        return KuleshovError(
+            f"{what}: {self.where / FILE} is locked or damaged ({shortened(str(error))}); where "
+            "nobody else uses it, move it away to begin a new one."
+        )
 
     def find(self, name: str) -> Kept:
         """By its place in `listing` (1 is the latest) or its id. KuleshovError if there is none."""
         found = self.listing()
-        if name.isascii() and name.isdigit() and 1 <= int(name) <= len(found):
-            return found[int(name) - 1]
+        place = parse_count(name)
+        if place is not None and 1 <= place <= len(found):
+            return found[place - 1]
         for kept in found:
             if kept.id == name:
                 return kept
         raise KuleshovError(
-            f"there is no conversation {name!r}: `kuleshov chat --resume` lists them."
+            f"there is no conversation {shortened(name)!r}: `kuleshov chat --resume` lists them."
         )
 
     def forget(self, id: str) -> None:
-        """Delete a conversation."""
-        self.saver.delete_thread(id)
+        """Delete a conversation. Raises KuleshovError where the file cannot be written."""
+        try:
+            self.saver.delete_thread(id)
+        except sqlite3.Error as error:
+            raise self._unusable("the conversation was not deleted", error) from None
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
 
 
-def _values(state: dict[str, Any]) -> dict[str, Any] | None:
+def _values(state: Any) -> dict[str, Any] | None:
     """What a checkpoint says, if it is one of a conversation."""
-    names = ("path", "title", "at", "session")
-    return {name: state[name] for name in names} if all(n in state for n in names) else None
+    kinds = {"path": str, "title": str, "at": (int, float), "session": dict}
+    if not isinstance(state, dict):
+        return None
+    whole = all(isinstance(state.get(name), kind) for name, kind in kinds.items())
+    return {name: state[name] for name in kinds} if whole else None

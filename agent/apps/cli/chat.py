@@ -152,13 +152,15 @@ def _chosen(memory: Memory, name: str) -> Kept | None:
     from kuleshov.output import view
 
     found = memory.listing()
+    if memory.damaged:
+        say(f"kuleshov: damaged, left out: {', '.join(memory.damaged)}.")
     if not found:
         say("kuleshov: no conversation is kept yet.")
         return None
     shown = Shown(console())
     for place, kept in enumerate(found, 1):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.at))
-        asked = [step["asked"] for step in kept.session["steps"][1:]]
+        asked = [step["asked"] for step in kept.session.get("steps", ())[1:]]
         last = f": {view.clean(asked[-1])}" if asked else ""
         turns = "1 turn" if len(asked) == 1 else f"{len(asked)} turns"
         shown.wrapped(f"{place:>3}  {when}  {view.clean(kept.title)}, {turns}{last}", hang=5)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kuleshov.output.terminal import say
+from kuleshov.tools.structured_text import parse_count
 
 if TYPE_CHECKING:
     from kuleshov.agent import Agent
@@ -156,8 +157,8 @@ def words(arguments: argparse.Namespace) -> dict[str, Any]:
     notes: dict[int, str] = {}
     for note in arguments.who:
         number, equals, text = note.partition("=")
-        known = equals and number.strip().isdigit() and int(number) > 0
-        person, told = (int(number), text) if known else (0, note)
+        known = parse_count(number) if equals else None
+        person, told = (known, text) if known else (0, note)
         notes[person] = f"{notes[person]}; {told}" if person in notes else told
     return {"context": arguments.context, "said": arguments.said, "who": notes}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, HTTPException, Query, Request, Response, UploadFile
@@ -19,6 +18,7 @@ from kuleshov.apps.web.visitor import Here, user_of
 from kuleshov.evidence import people
 from kuleshov.output import view
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.structured_text import parse_count, parse_json
 from kuleshov.types import Inference
 
 routes = APIRouter()
@@ -247,9 +247,13 @@ def _notes(text: str) -> dict[int, str]:
     given = _json(text, "who", '{"2": "the bride"}')
     if not isinstance(given, dict) or not all(isinstance(note, str) for note in given.values()):
         raise KuleshovError('who must be JSON like {"2": "the bride"}.')
-    if not all(number.isdecimal() for number in given):
-        raise KuleshovError("who: the names must be numbers of people, or 0 for everybody.")
-    return {int(number): note for number, note in given.items()}
+    notes: dict[int, str] = {}
+    for number, note in given.items():
+        person = parse_count(number)
+        if person is None:
+            raise KuleshovError("who: the names must be numbers of people, or 0 for everybody.")
+        notes[person] = note
+    return notes
 
 
 def _boxes(text: str, most: int) -> tuple[tuple[float, ...], ...]:
@@ -270,6 +274,6 @@ def _boxes(text: str, most: int) -> tuple[tuple[float, ...], ...]:
 
 def _json(text: str, name: str, like: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         raise KuleshovError(f"{name} must be JSON like {like}.") from None

@@ -27,6 +27,7 @@ from kuleshov.output import view
 from kuleshov.session.open_medium import Words
 from kuleshov.session.session import Session
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.structured_text import parse_count
 
 routes = APIRouter(include_in_schema=False)
 ENDED_JOBS = 24  # kept of a visit, for a page that comes back
@@ -119,11 +120,13 @@ def ask(
     person: Annotated[str, Form()] = "",
 ) -> dict[str, Any]:
     """Answer a free question, about one person or about everybody."""
+    wanted = parse_count(person)
+    if wanted is None and person.strip():
+        raise KuleshovError("person: give the number of a person, or nothing for everybody.")
 
     def work(job: Job) -> dict[str, Any]:
         try:
             talk = house.open.use(reading, job.stop)
-            wanted = int(person) if person.isdecimal() else None
             if wanted is not None or len(talk.current.people) > 1:
                 talk.choose(wanted)
             talk.ask(
@@ -270,8 +273,9 @@ async def _chosen(house: House, visit: Visit, form: FormData) -> tuple[Path, str
         )
         return path, view.clean(safe_name(given.filename))
     number = form.get("example")
-    if isinstance(number, str) and number.isdecimal() and int(number) < len(house.gallery.paths):
-        return house.gallery.paths[int(number)], house.gallery.names[int(number)]
+    place = parse_count(number) if isinstance(number, str) else None
+    if place is not None and place < len(house.gallery.paths):
+        return house.gallery.paths[place], house.gallery.names[place]
     raise KuleshovError("choose a picture or a clip first.")
 
 

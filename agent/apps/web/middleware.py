@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kuleshov.apps.web.uploads import too_large
+from kuleshov.tools.structured_text import parse_count
 
 READS = ("GET", "HEAD", "OPTIONS")
 FORM_BYTES = 1 << 20  # of the fields beside the file
@@ -95,7 +96,8 @@ class Guard:
             if origin is None and site not in (None, "same-origin", "none"):
                 return 403, "this request comes from another page, and is refused."
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self.limit + FORM_BYTES:
+        size = parse_count(length)
+        if size is None or size > self.limit + FORM_BYTES:
             return 413, too_large(self.limit)
         return None
 

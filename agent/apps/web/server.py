@@ -16,6 +16,7 @@ from kuleshov.apps.web.app import create_app
 from kuleshov.apps.web.gallery import Gallery
 from kuleshov.apps.web.state import Serving
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.structured_text import read_text
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PATIENCE_S = 3  # for open requests, when the server is to end
@@ -32,9 +33,12 @@ def credentials(given: Sequence[str]) -> dict[str, str]:
     for one in given:
         lines = [one]
         path = Path(os.path.expanduser(one))  # what cannot be written out is a user's name
-        with contextlib.suppress(OSError):
-            if path.is_file():
-                lines = [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+        there = False
+        with contextlib.suppress(OSError, ValueError):  # too long for a name: it is a password
+            there = path.is_file()
+        if there:
+            text = read_text(path, "file of users")
+            lines = [line for line in text.splitlines() if line.strip()]
         for line in lines:
             user, colon, password = line.strip().partition(":")
             if not (user and colon):

@@ -10,6 +10,7 @@ from kuleshov.output import view
 from kuleshov.session.answer import CITED, Answer
 from kuleshov.session.compare import Comparison
 from kuleshov.session.session import Step
+from kuleshov.tools.structured_text import parse_count
 from kuleshov.types import Inference
 
 MOST_LABELS = 8
@@ -85,7 +86,7 @@ def _pieces(text: str, anchors: Mapping[int, str]) -> list[tuple[str, str | None
         for place, told in enumerate(match[1].split(",")):
             if place:
                 pieces.append((", ", None))
-            pieces.append((told.strip(), anchors.get(int(told))))
+            pieces.append((told.strip(), anchors.get(parse_count(told) or 0)))
         pieces.append(("]", None))
         last = match.end()
     return [*pieces, (text[last:], None)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, ValidationError, field_validator
 
 from kuleshov.inputs import toml_tables
-from kuleshov.tools.errors import KuleshovError, first_line
+from kuleshov.tools.errors import KuleshovError, first_line, shortened
 from kuleshov.tools.types import Record
 
 MOST = 40
@@ -36,7 +36,9 @@ def load(path: str) -> tuple[Situation, ...]:
         toml_tables.read_text(path, "file of candidates"), "situation", where
     )
     if told:
-        raise KuleshovError(f"{where}: there is no {next(iter(told))!r}; write [[situation]].")
+        raise KuleshovError(
+            f"{where}: there is no {shortened(next(iter(told)))!r}; write [[situation]]."
+        )
     if len(found) < 2:
         line = found[0].line if found else 1
         raise KuleshovError(f"{where}, line {line}: at least two [[situation]] are needed.")

@@ -7,7 +7,6 @@ tell whether a variable looks at the picture at all.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -21,6 +20,7 @@ from kuleshov.asking.parts import Crew, gap
 from kuleshov.evidence import fusion
 from kuleshov.evidence.influence import divergence
 from kuleshov.tools.media.types import Picture
+from kuleshov.tools.structured_text import parse_json
 from kuleshov.types import CodedVariable, Plain
 
 MOST_PAIRS = 10
@@ -255,7 +255,7 @@ class Coder:
             ),
         )
         try:
-            told = json.loads(answer.text)
+            told = parse_json(answer.text)
             values = {variable.name: told[variable.name] for variable in variables}
         except (ValueError, KeyError, TypeError):
             values = {}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from kuleshov.inputs import toml_tables
-from kuleshov.tools.errors import KuleshovError, first_line, nearest
+from kuleshov.tools.errors import KuleshovError, first_line, nearest, shortened
 from kuleshov.tools.types import Record
 
 Kind = Literal["yes/no", "category", "count", "ordinal", "text"]
@@ -219,10 +219,10 @@ def _plain(error: ValidationError) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
-        return f"there is no {name!r}{nearest(name, list(Variable.model_fields))}"
+        return f"there is no {shortened(name)!r}{nearest(name, list(Variable.model_fields))}"
     got = first.get("input")
     if first["type"] in ("literal_error", "string_pattern_mismatch"):
-        return f"{first_line(error)}, got {got!r}"
+        return f"{first_line(error)}, got {shortened(repr(got))}"
     return first_line(error).rstrip(".")
 
 

@@ -11,7 +11,6 @@ weights for situations and for emotions.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +25,7 @@ from kuleshov.evidence import fusion
 from kuleshov.evidence.collection import collect
 from kuleshov.tools.media.types import Picture
 from kuleshov.tools.mllm.base import Conversation
+from kuleshov.tools.structured_text import parse_json
 from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import Evidence, FaceContexts
 
@@ -169,7 +169,7 @@ class WayBack:
         except Exception as error:
             return {"untold": gate.sentence(error)}
         try:
-            told = json.loads(answer.text)
+            told = parse_json(answer.text)
             found: dict[str, Any] = {}
             for when in ("before", "after"):
                 found[when] = told[when].strip() or None

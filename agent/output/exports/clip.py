@@ -18,7 +18,7 @@ def export(run: Path, out: Path) -> list[str]:
     lines = []
     times: Counter[str] = Counter()
     for line in store.lines(run):
-        inference = Inference.model_validate_json(line)
+        inference = Inference.from_json(line)
         if inference.media.kind == "clip":
             # two clips of a run may have the same name, and two items the same clip
             name = inference.media.sha256[:12]

@@ -18,7 +18,7 @@ def export(run: Path, out: Path) -> list[str]:
     def rows() -> Iterator[FexRow]:
         nonlocal count
         for line in store.lines(run):
-            inference = Inference.model_validate_json(line)
+            inference = Inference.from_json(line)
             name = inference.media.path or (inference.item.id if inference.item else "")
             seen: list[Face | None] = [
                 face

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import glob
 import os
-import tomllib
 from pathlib import Path
 
 from kuleshov.studies.contrast.types import Context
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.structured_text import parse_toml, read_text
 
 LONGEST = 20_000  # characters of a vignette
 
@@ -49,12 +49,7 @@ def read_contexts(path: str) -> list[Context]:
 
 
 def _from_toml(path: Path) -> list[Context]:
-    try:
-        given = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise KuleshovError(f"cannot read the contexts {path}: {error.strerror}.") from None
-    except ValueError as error:  # TOML's and Unicode's
-        raise KuleshovError(f"the contexts {path} are not TOML: {error}.") from None
+    given = parse_toml(read_text(path, "file of contexts"), f"the contexts {path}", "are")
     tables = given.get("contexts")
     if not isinstance(tables, list) or not tables or not all(isinstance(t, dict) for t in tables):
         raise KuleshovError(

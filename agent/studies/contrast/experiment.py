@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from kuleshov.tools import faces as face_tools
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media.types import Picture
+from kuleshov.tools.structured_text import parse_json
 from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import Evidence, FusedScores, Gap
 
@@ -222,7 +222,7 @@ def described(text: str, crew: Crew) -> str:
     if crew.writer.family != "full":
         return text.strip()
     try:
-        return str(json.loads(text)["description"]).strip()
+        return str(parse_json(text)["description"]).strip()
     except (ValueError, KeyError, TypeError):
         raise KuleshovError("the model's description could not be read.") from None
 

@@ -13,7 +13,6 @@ kept as such. Rows of other sensors repeat the last numbers and are left out.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
@@ -22,8 +21,9 @@ from typing import Any
 
 from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.files.results import ResultRow, Results
-from kuleshov.tools.faces.files.table import FileError, Line, read
+from kuleshov.tools.faces.files.table import FileError, Line, find_units, read
 from kuleshov.tools.media import IMAGE_SUFFIXES
+from kuleshov.tools.structured_text import parse_json
 from kuleshov.tools.types import ActionUnit
 
 LICENCE_AFFDEX = "Affdex: commercial (iMotions, Smart Eye)"
@@ -142,7 +142,7 @@ def _top(emotions: Mapping[str, float | None], least: float = 50) -> str | None:
 
 def _from_json(path: Path) -> list[ResultRow]:
     try:
-        told: Any = json.loads(path.read_text("utf-8-sig"))
+        told: Any = parse_json(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise FileError(f"{path} is not JSON: {error}.") from None
     records = told if isinstance(told, list) else [told]
@@ -179,8 +179,7 @@ FACET_EMOTIONS = {
 def facet(path: Path) -> Results:
     """Read a FACET export of iMotions. Raises FileError."""
     table = read(path, is_header=lambda fields: "FrameTime" in fields)
-    found = (re.fullmatch(r"AU(\d+) Evidence", column) for column in table.columns)
-    units = tuple(int(match[1]) for match in found if match)
+    units = tuple(find_units(table, r"AU(\d+) Evidence"))
     table.require("EventSource", "FrameNo", "FrameTime", "AU1 Evidence", tool="FACET (iMotions)")
     rows, used = [], []
     for line in table.lines:

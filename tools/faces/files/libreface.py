@@ -11,12 +11,12 @@ that their sides are not told.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from kuleshov.tools.errors import shortened
 from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.files.results import ResultRow, Results
-from kuleshov.tools.faces.files.table import FileError, Line, Table, read
+from kuleshov.tools.faces.files.table import FileError, Line, Table, find_units, read
 from kuleshov.tools.types import ActionUnit
 
 LICENCE_LIBREFACE = "LibreFace: USC research licence, non-commercial"
@@ -43,7 +43,7 @@ def libreface(path: Path) -> Results:
         if label is not None and label not in EXPRESSIONS:
             raise FileError(
                 f"{path}, row {line.number}: facial_expression must be one of "
-                f"{', '.join(EXPRESSIONS)} but is {label!r}."
+                f"{', '.join(EXPRESSIONS)} but is {shortened(label)!r}."
             )
         rows.append(
             ResultRow(
@@ -121,8 +121,7 @@ def pyafar(path: Path) -> Results:
 
 
 def _units(table: Table, pattern: str) -> set[int]:
-    found = (re.fullmatch(pattern, column) for column in table.columns)
-    return {int(match[1]) for match in found if match}
+    return set(find_units(table, pattern))
 
 
 def _unit(line: Line, unit: int, presence: str, intensity: str) -> ActionUnit:

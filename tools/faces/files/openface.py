@@ -26,7 +26,7 @@ from typing import Any
 
 from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.files.results import ResultRow, Results
-from kuleshov.tools.faces.files.table import FileError, Line, read
+from kuleshov.tools.faces.files.table import FileError, Line, find_units, read
 from kuleshov.tools.tables import parse_number
 from kuleshov.tools.types import ActionUnit, Gaze, HeadPose
 
@@ -38,7 +38,7 @@ def openface(path: Path) -> Results:
     """Read a CSV of OpenFace 2.x. Raises FileError."""
     table = read(path)
     still = "frame" not in table.columns and "face" in table.columns
-    units = sorted({int(c[2:4]) for c in table.columns if re.fullmatch(r"AU\d\d_[rc]", c)})
+    units = sorted(find_units(table, r"AU(\d\d)_[rc]"))
     first = next((c for c in table.columns if re.fullmatch(r"AU\d\d_[rc]", c)), "AU01_r")
     expected = ("face", "confidence") if still else ("frame", "confidence", "success")
     table.require(*expected, first, tool="OpenFace 2")

@@ -9,7 +9,7 @@ from typing import Any
 from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.fex import SCALES
 from kuleshov.tools.faces.files.results import ResultRow, Results
-from kuleshov.tools.faces.files.table import FileError, Line, read
+from kuleshov.tools.faces.files.table import FileError, Line, find_units, read
 from kuleshov.tools.faces.pyfeat.tool import EMOTIONS, LICENCE_V2, from_fex
 from kuleshov.tools.types import ActionUnit
 
@@ -20,9 +20,7 @@ def pyfeat(path: Path) -> Results:
     """Read a Fex CSV. Raises FileError."""
     table = read(path)
     table.require(*BOX, "AU01", "input", tool="Py-Feat")
-    units = tuple(
-        int(column[2:]) for column in table.columns if column[:2] == "AU" and column[2:].isdigit()
-    )
+    units = tuple(find_units(table, r"AU(\d+)"))
     own = "au_scale" in table.columns
     # before 2.1 the angles were degrees, and nothing in a file tells them from radians
     radians = own or "valence" in table.columns

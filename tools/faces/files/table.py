@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from kuleshov.tools.errors import shortened
 from kuleshov.tools.faces.base import ToolError
+from kuleshov.tools.structured_text import parse_count
 from kuleshov.tools.tables import DELIMITERS, Line, Table, read_table
 
 
@@ -23,4 +26,28 @@ def read(
     return read_table(path, delimiters=delimiters, is_header=is_header, error=FileError)
 
 
-__all__ = ["FileError", "Line", "Table", "read"]
+def find_units(table: Table, pattern: str) -> list[int]:
+    """The action units that a table has columns of, in the order of the columns, each once.
+
+    Args:
+        pattern: of a column's whole name, its first group the unit's number.
+
+    Raises:
+        FileError: a column is named after a unit that FACS does not have (1-99).
+    """
+    found: dict[int, None] = {}
+    for column in table.columns:
+        match = re.fullmatch(pattern, column)
+        if match is None:
+            continue
+        unit = parse_count(match[1])
+        if unit is None or not 1 <= unit <= 99:
+            raise FileError(
+                f"{table.file}, row {table.header_row}: the column {shortened(column)!r} names no "
+                "action unit (1-99)."
+            )
+        found[unit] = None
+    return list(found)
+
+
+__all__ = ["FileError", "Line", "Table", "find_units", "read"]

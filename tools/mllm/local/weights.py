@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from pathlib import Path
 from typing import Any
 
+from kuleshov.tools.errors import shortened
 from kuleshov.tools.mllm.base import MllmError
+from kuleshov.tools.structured_text import parse_json
 
 HASHED_WHOLE = 2_000_000_000
 """Weights up to this many bytes are hashed as they are, larger ones by their headers."""
@@ -23,11 +24,11 @@ def files(folder: Path) -> list[Path] | None:
     if not index.is_file():
         return None
     try:
-        named = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        named = sorted(set(parse_json(index.read_bytes())["weight_map"].values()))
+        found = [folder / name for name in named]
+        return found if found and all(path.is_file() for path in found) else None
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
         return None
-    found = [folder / name for name in named]
-    return found if found and all(path.is_file() for path in found) else None
 
 
 def check_complete(folder: Path, name: str) -> None:
@@ -38,6 +39,7 @@ def check_complete(folder: Path, name: str) -> None:
     if found is not None:
         for path in found:
             tensors(path)
+            check_places(path)
         return
     if (folder / "model.safetensors.index.json").is_file():
         raise MllmError(f"{name} lacks some of the weights its index names; download it again.")
@@ -81,14 +83,36 @@ def tensors(path: Path) -> dict[str, Any]:
     """
     raw = header(path)
     try:
-        found = json.loads(raw)
+        found = parse_json(raw)
         found.pop("__metadata__", None)
-        end = max(tensor["data_offsets"][1] for tensor in found.values())
-    except (ValueError, KeyError, TypeError, IndexError):
+        end = max(_end_of(tensor) for tensor in found.values())
+    except (ValueError, LookupError, TypeError, AttributeError):
         raise MllmError(f"the weights file {path} is damaged.") from None
     if path.stat().st_size != 8 + len(raw) + end:
         raise MllmError(f"the weights file {path} is cut off or damaged; get it again.")
     return found
+
+
+def _end_of(tensor: Any) -> int:
+    """Where a tensor of a header ends, in bytes from the first. Raises ValueError and others."""
+    begin, end = tensor["data_offsets"]
+    numbers = [begin, end, *tensor["shape"]]
+    if any(type(number) is not int or number < 0 for number in numbers) or begin > end:
+        raise ValueError("a tensor without a place")
+    return int(end)
+
+
+def check_places(path: Path) -> None:
+    """Raises MllmError if the header of a safetensors file contradicts itself."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):  # types, shapes and places, no values
+            pass
+    except (SafetensorError, OSError, ValueError) as error:
+        raise MllmError(
+            f"the weights file {path} is damaged ({shortened(str(error))}); get it again."
+        ) from None
 
 
 def count_parameters(folder: Path) -> int:
@@ -142,7 +166,7 @@ def licence(folder: Path) -> str | None:
 def config(folder: Path) -> dict[str, Any]:
     """config.json, or nothing if it cannot be read."""
     try:
-        found = json.loads((folder / "config.json").read_text("utf-8"))
+        found = parse_json((folder / "config.json").read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -151,7 +175,8 @@ def config(folder: Path) -> dict[str, Any]:
 def reads_images(folder: Path) -> bool:
     """Whether the config is that of a model that answers in text about pictures."""
     found = config(folder)
-    architecture = str((found.get("architectures") or [""])[0])
+    named = found.get("architectures")
+    architecture = str(named[0]) if isinstance(named, list) and named else ""
     return "vision_config" in found and architecture.endswith("ForConditionalGeneration")
 
 
