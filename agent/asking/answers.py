@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import from_json
+
+from kuleshov.evidence import generated
 from kuleshov.tools.structured_text import parse_json
 
 
@@ -38,6 +40,10 @@ def stated_numbers(answer: str, labels: Sequence[str]) -> list[float]:
     return [n / 100 for n in numbers]
 
 
+LONGEST_PART = 100_000  # characters of an answer that breaks off: longer is no answer
+MOST_CUE = 120
+LIMITS = {"explanation": 500, "before": 160, "after": 160, "interpretation": 400, "conclusion": 200}
+"""Characters of each part of an explanation."""
 SCENE_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -66,6 +72,62 @@ SCENE_SCHEMA: dict[str, Any] = {
 }
 
 
+def read_fields(answer: str) -> tuple[dict[str, Any], bool]:
+    """The fields of an answer in JSON, and whether it came to its end.
+
+    Of an answer that breaks off, what is whole stands; the last text is cut back to whole words.
+
+    Raises:
+        ValueError: it is not JSON from its begin on, or no object.
+    """
+    try:
+        found, whole = parse_json(answer), True
+    except ValueError:
+        if len(answer) > LONGEST_PART:
+            raise
+        found, whole = from_json(answer, allow_partial="trailing-strings"), False
+    if not isinstance(found, dict):
+        raise ValueError("no object")
+    if not whole and found:
+        last = next(reversed(found))
+        if isinstance(found[last], str) and not answer.rstrip().endswith('"'):
+            found[last] = generated.tidy_field(found[last], cut=True)
+        elif isinstance(found[last], list) and not answer.rstrip().endswith("]"):
+            found[last] = _whole_items(found[last], answer)
+        elif isinstance(found[last], (int, float)) and answer.rstrip()[-1:].isdigit():
+            del found[last]  # more of its digits may have been to come
+    return found, whole
+
+
+def _whole_items(items: list[Any], answer: str) -> list[Any]:
+    """Of a list in which an answer breaks off, the items that came to their end."""
+    ended = answer.rstrip().endswith(('"', "}", ","))
+    return items if ended and not (items and isinstance(items[-1], dict)) else items[:-1]
+
+
+def read_scene(answer: str) -> dict[str, Any]:
+    """The fields of a scene as the model told them, words that stand by themselves alone.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    told, _ = read_fields(answer)
+    scene: dict[str, Any] = {}
+    for name, schema in SCENE_SCHEMA["properties"].items():
+        value = told.get(name)
+        if schema["type"] == "string":
+            words = value if isinstance(value, str) else ""
+            scene[name] = generated.tidy_field(words, schema["maxLength"]) or None
+        elif schema["type"] == "boolean":
+            scene[name] = value if isinstance(value, bool) else None
+        else:
+            most = schema["items"]["maxLength"]
+            items = value if isinstance(value, list) else []
+            tidy = (generated.tidy_field(item, most) for item in items if isinstance(item, str))
+            scene[name] = tuple(filter(None, tidy))
+    return {**scene, "description": scene["description"] or ""}
+
+
 @dataclass(frozen=True)
 class Told:
     """An explanation as the model gave it: its cues with the numbers that it saw."""
@@ -76,22 +138,38 @@ class Told:
     consequence: str | None = None
 
 
-def explained(family: str, answer: str) -> Told:
-    """Read the model's explanation. Raises ValueError, KeyError or TypeError if it cannot be."""
+def explained(family: str, answer: str, finished: bool = True) -> Told:
+    """Read the model's explanation; of one that breaks off, what is whole of it.
+
+    Args:
+        finished: False where the answer was cut for length.
+
+    Raises:
+        ValueError, KeyError or TypeError: it cannot be read.
+    """
     if family == "review":  # asked in free words, it cites nothing
-        if not answer.strip():
+        words = answer.strip() if finished else generated.cut_back(answer)
+        if not words:
             raise ValueError("no explanation")
-        return Told(answer.strip(), ())
-    told = json.loads(answer)
+        return Told(words, ())
+    told, whole = read_fields(answer)
     stages = ("interpretation", "conclusion") if family == "full" else ("explanation",)
-    text = " ".join(part for stage in stages if (part := told[stage].strip()))
+
+    def words_of(stage: str) -> str:
+        if stage not in told and not whole:
+            return ""
+        return generated.tidy_field(told[stage], LIMITS[stage])
+
+    text = " ".join(part for stage in stages if (part := words_of(stage)))
     if not text:
         raise ValueError("no explanation")
+    given = told["cues"] if whole else told.get("cues", [])
+    cues = [(cue["evidence"], generated.tidy_field(cue["text"], MOST_CUE)) for cue in given]
     return Told(
         text=text,
-        cues=tuple((cue["evidence"], cue["text"].strip()) for cue in told["cues"]),
-        antecedent=told.get("before", "").strip() or None,
-        consequence=told.get("after", "").strip() or None,
+        cues=tuple((number, words) for number, words in cues if words),
+        antecedent=(words_of("before") or None) if "before" in told else None,
+        consequence=(words_of("after") or None) if "after" in told else None,
     )
 
 
@@ -110,7 +188,7 @@ def judge_schema(family: str, numbers: Sequence[int], free: bool) -> dict[str, A
                 "type": "object",
                 "properties": {
                     "evidence": {"enum": list(numbers)},
-                    "text": {"type": "string", "maxLength": 120},
+                    "text": {"type": "string", "maxLength": MOST_CUE},
                 },
                 "required": ["evidence", "text"],
                 "additionalProperties": False,
@@ -119,11 +197,9 @@ def judge_schema(family: str, numbers: Sequence[int], free: bool) -> dict[str, A
             "maxItems": 4,
         },
     }
-    stages = {"explanation": 500}
-    if family == "full":
-        stages = {"before": 160, "after": 160, "interpretation": 400, "conclusion": 200}
-    for stage, most in stages.items():
-        properties[stage] = {"type": "string", "maxLength": most}
+    full = ("before", "after", "interpretation", "conclusion")
+    for stage in full if family == "full" else ("explanation",):
+        properties[stage] = {"type": "string", "maxLength": LIMITS[stage]}
     if free:
         properties["emotions"] = {
             "type": "array",

@@ -6,7 +6,6 @@ recorded gap, and the reading goes on from what there is.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -30,6 +29,8 @@ from kuleshov.tools.types import Face
 from kuleshov.types import Evidence, Gap, Inference, Plain, Scene, no_face
 
 EVERY_FACE = 10_000  # more than any picture shows
+
+CUT_SCENE = "the description of the scene was cut off for length: what is whole of it stands"
 
 
 class PictureNodes:
@@ -89,37 +90,42 @@ class PictureNodes:
         begun = time.perf_counter()
         try:
             views = self.crew.views(state["key"], state["media"].get("cuts_s", ()))
-            scenes = [self._seen(shown) for _, shown in views]
+            told = [self._seen(shown) for _, shown in views]
+            scenes = [scene for scene, _ in told]
         except Exception as error:
             return {"scene": None, "gaps": [gap("scene", error)]}
         scene = scenes[0]
         if len(scenes) > 1:
             times = [time_s for time_s, _ in views]
-            told = [f"{at:.1f} s: {s.description}" for at, s in zip(times, scenes, strict=True)]
+            words = [f"{at:.1f} s: {s.description}" for at, s in zip(times, scenes, strict=True)]
             logs = [s.mean_logprob for s in scenes if s.mean_logprob is not None]
             scene = Scene(
-                description="; ".join(told),
+                description="; ".join(words),
                 people_present=_any(s.people_present for s in scenes),
                 mean_logprob=sum(logs) / len(logs) if logs else None,
             )
         return {
             "scene": scene.model_dump(mode="json"),
+            "warnings": [] if all(whole for _, whole in told) else [CUT_SCENE],
             "seconds": {"scene": time.perf_counter() - begun},
         }
 
-    def _seen(self, shown: Any) -> Scene:
-        scene = self._described([shown])
+    def _seen(self, shown: Any) -> tuple[Scene, bool]:
+        scene, whole = self._described([shown])
         if scene.people_present is None and self.crew.mllm.info.scores_labels:
             talk = self.crew.writer.probe([shown], "a person")
             try:
                 yes, no = self.crew.score(talk, ["yes", "no"])
             except CannotScoreError:  # a server whose lists do not tell: it stays unknown
-                return scene
+                return scene, whole
             scene = scene.model_copy(update={"people_present": yes > no})
-        return scene
+        return scene, whole
 
-    def _described(self, shown: list[Any]) -> Scene:
-        """The scene of the pictures, in words; the small families say no more than a sentence."""
+    def _described(self, shown: list[Any]) -> tuple[Scene, bool]:
+        """The scene of the pictures in words, and whether its fields came to their end.
+
+        The small families say no more than a sentence, which is always cut for length.
+        """
         writer, most = self.crew.writer, self.crew.settings.max_new_tokens
         short = {"brief": min(60, most), "review": most}.get(writer.family)
         answer = self.crew.ask(
@@ -129,9 +135,14 @@ class PictureNodes:
             most=short,
         )
         try:
-            told = {"description": answer.text.strip()} if short else json.loads(answer.text)
-        except json.JSONDecodeError:
-            raise KuleshovError("the model's description could not be read: unanswered") from None
+            told = (
+                {"description": answer.text.strip()} if short else answers.read_scene(answer.text)
+            )
+        except ValueError:
+            cut = "" if answer.finished else "was cut off for length and "
+            raise KuleshovError(
+                f"the model's description {cut}could not be read: unanswered"
+            ) from None
         if not answer.finished and short:
             told["description"] = generated.to_last_sentence(told["description"])
         if why := generated.why_unanswered(str(told.get("description", ""))):
@@ -139,7 +150,7 @@ class PictureNodes:
         scene = Scene(**told, mean_logprob=answer.mean_logprob)
         if not scene.description.strip():
             raise KuleshovError("the model described nothing")
-        return scene
+        return scene, short is not None or answer.finished
 
     def cover_faces(self, state: State) -> State:
         """The scene once more with every face covered, where a reading of context goes by it."""
@@ -155,7 +166,7 @@ class PictureNodes:
         begun = time.perf_counter()
         shown = [images.image(images.covered(picture[middle], found))]
         try:
-            scene = self._described(shown)
+            scene, _ = self._described(shown)
         except Exception as error:
             return {"covered": None, "gaps": [gap("cover_faces", error)]}
         return {

@@ -75,6 +75,7 @@ class PersonNodes:
             }
         return {
             "answer": answer.text,
+            "finished": answer.finished,
             "shots": state["shots"],
             "seconds": {"judge": time.perf_counter() - begun},
         }
@@ -101,13 +102,25 @@ class PersonNodes:
         by_number = {item.n: item for item in items}
         _, back = writer.numbered(items, self.crew.writer.family)
         try:
-            told = answers.explained(self.crew.writer.family, state["answer"])
-            if generated.why_unanswered(told.text):
-                raise ValueError("no explanation")
+            finished = state.get("finished", True)
+            told = answers.explained(self.crew.writer.family, state["answer"], finished)
+            if why := generated.why_unanswered(told.text):
+                return {
+                    "explanation": None,
+                    "unreadable": True,
+                    "complaints": [],
+                    "why_unread": f"the explanation: {why}",
+                }
             # the same statement twice is one cue
             cited = dict.fromkeys((back[number], words) for number, words in told.cues)
         except (ValueError, KeyError, TypeError):
-            return {"explanation": None, "unreadable": True, "complaints": []}
+            cut = "" if state.get("finished", True) else "was cut off for length and "
+            return {
+                "explanation": None,
+                "unreadable": True,
+                "complaints": [],
+                "why_unread": f"the explanation {cut}could not be read: unanswered",
+            }
         face = self._face(state)
         cues = tuple(grounding.check(words, by_number[n], face) for n, words in cited)
         complaints = [
@@ -155,8 +168,13 @@ class PersonNodes:
         except Exception as error:
             return {"tries": 1, "gaps": [gap("repair", error)]}
         # an answer that reads worse than the first does not replace it
-        text = answer.text if answer.finished or state["unreadable"] else state["answer"]
-        return {"answer": text, "tries": 1, "seconds": {"repair": time.perf_counter() - begun}}
+        took = answer.finished or state["unreadable"]
+        return {
+            "answer": answer.text if took else state["answer"],
+            "finished": answer.finished if took else state.get("finished", True),
+            "tries": 1,
+            "seconds": {"repair": time.perf_counter() - begun},
+        }
 
     def weigh(self, state: PersonState) -> PersonState:
         """The distribution: label likelihoods, corrected by the prior, fused by the strategy."""
@@ -165,10 +183,12 @@ class PersonNodes:
         gaps: list[Plain] = []
         warnings: list[str] = []
         if state["explanation"] is None and not state.get("gaps"):
-            gaps.append(
-                Gap(
-                    step="judge", reason="the explanation could not be read: unanswered"
-                ).model_dump()
+            reason = state.get("why_unread") or "the explanation could not be read: unanswered"
+            gaps.append(Gap(step="judge", reason=reason).model_dump())
+        elif state["explanation"] and not state.get("finished", True):
+            warnings.append(
+                f"person {target['id']}: the explanation was cut off for length: what is whole of "
+                "it stands"
             )
         judgements: dict[str, Judgement] = {}
         if target["expression"] is not None and self.crew.labels.mode != "free":

@@ -70,6 +70,8 @@ class PersonState(TypedDict, total=False):
     several: bool
     shots: list[str]
     answer: str
+    finished: bool
+    why_unread: str | None
     explanation: Plain | None
     complaints: list[str]
     unreadable: bool

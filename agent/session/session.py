@@ -12,6 +12,7 @@ from typing import Any, Literal
 from kuleshov.agent import Agent, Event
 from kuleshov.asking import gate
 from kuleshov.asking.views import Shown
+from kuleshov.evidence import generated
 from kuleshov.output import view
 from kuleshov.session import template_answer
 from kuleshov.session.answer import Answer, checked
@@ -477,8 +478,17 @@ class Session:
                 written = crew.ask(talk, step="answer", on_token=heard)
         except gate.StoppedError as stopped:
             return "".join(parts), False, str(stopped)
-        limit = f"cut off after {crew.settings.max_new_tokens} tokens"
-        return written.text, written.finished, None if written.finished else limit
+        text = written.text
+        notes = []
+        if not written.finished:
+            text = generated.to_last_sentence(text)
+            notes.append(f"cut off after {crew.settings.max_new_tokens} tokens")
+        if generated.repeats(written.text):
+            text = generated.to_first_repeat(text)
+            notes.append("the model repeated itself: what it said anew stands")
+        elif generated.why_unanswered(text):
+            notes.append("the model declined: unanswered")
+        return text, written.finished, "; ".join(notes) or None
 
     def _told(self) -> str:
         """The current reading in words, for the model."""

@@ -15,7 +15,7 @@ from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.media import MediaError
 from kuleshov.tools.mllm import Call, MllmError, ScriptedMllm
-from kuleshov.tools.mllm.base import MllmInfo
+from kuleshov.tools.mllm.base import Generation, MllmInfo
 
 from parts import EKMAN7, NO_FROWN, SMILE, HandFaces, face, scores
 
@@ -252,6 +252,75 @@ def test_a_scene_that_cannot_be_read_is_unanswered():
     inference = agent(script(scene="it is a b")).infer(PICTURE)
     assert inference.scene is None
     assert inference.gaps[0].reason == "the model's description could not be read: unanswered"
+
+
+def test_a_scene_that_breaks_off_keeps_what_is_whole_of_it():
+    told = json.dumps({**SCENE, "setting": ", a be"})
+    cut = told[: told.index("two friends") + 6]
+    inference = agent(script(scene=Generation(cut, 400, None, False, 0.0))).infer(PICTURE)
+    assert inference.scene.description == "Friends on a beach."
+    assert inference.scene.setting == "a be"
+    assert inference.scene.activity == "posing"
+    assert inference.scene.people == "two"
+    assert inference.scene.people_present is None
+    assert inference.scene.objects == ()
+    assert any("scene was cut off for length" in text for text in inference.warnings)
+
+
+def test_a_field_that_reached_its_limit_ends_with_a_whole_sentence():
+    told = (
+        "Two friends stand on a beach at noon and laugh; the taller one holds a striped ball under "
+        "her left arm while a brown dog runs between them. Behind, three sailing boats cross the "
+        "bay, and a child builds a castle with a red bucket. Clouds gather over the cliffs to the "
+        "north, where an old lighthouse rises. Someone has left sandals, a towel, an open book and "
+        "two empty glasses near the water, which is calm, clear and almost green today. "
+    )
+    long = (
+        f"{told}They wear a large, bright, colorful straw hat each, with ribbons of silk in many "
+    )
+    long = f"{long}shades between orange and violet, and sunglasses that hide their eyes from us"[
+        :599
+    ]
+    scene = {**SCENE, "description": f"{long:x<599}衫", "mood_words": [",", "calm"]}
+    found = agent(script(scene=scene)).infer(PICTURE).scene
+    assert found.description == told.strip()
+    assert found.mood_words == ("calm",)
+
+
+def test_an_explanation_that_breaks_off_is_cut_back_and_says_so():
+    told = json.dumps({**GOOD, "conclusion": "She is happy. And the rest of it goes o"})
+    cut = told[: told.index("goes o") + 6]
+    mllm = script(judge=Generation(cut, 400, None, False, 0.0))
+    inference = agent(mllm).infer(PICTURE)
+    (person,) = inference.people
+    assert person.explanation.text.endswith("She is happy.")
+    assert person.explanation.cues
+    assert not person.explanation.repaired
+    assert any("explanation was cut off for length" in text for text in inference.warnings)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("She is happy. " * 30, "the explanation: the model repeated itself: unanswered"),
+        ("I am sorry, but I cannot tell.", "the explanation: the model declined: unanswered"),
+    ],
+)
+def test_the_gap_says_why_there_is_no_explanation(words, reason):
+    told = {**GOOD, "interpretation": words[:390], "conclusion": ""}
+    inference = agent(script(judge=told, repair=told)).infer(PICTURE)
+    assert inference.people[0].explanation is None
+    assert reason in [gap.reason for gap in inference.gaps]
+
+
+def test_an_explanation_that_was_cut_too_early_says_that_it_was_cut():
+    mllm = script(
+        judge=Generation('{"cues": [', 400, None, False, 0.0),
+        repair=Generation('{"cu', 400, None, False, 0.0),
+    )
+    inference = agent(mllm).infer(PICTURE)
+    reason = "the explanation was cut off for length and could not be read: unanswered"
+    assert reason in [gap.reason for gap in inference.gaps]
 
 
 def test_nobody_there_is_a_reading_of_the_scene_alone():

@@ -26,7 +26,7 @@ from kuleshov.apps.web.visitor import Here, Own, OwnReading
 from kuleshov.output import view
 from kuleshov.session.open_medium import Words
 from kuleshov.session.session import Session
-from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.errors import KuleshovError, shortened
 from kuleshov.tools.structured_text import parse_count
 
 routes = APIRouter(include_in_schema=False)
@@ -89,7 +89,7 @@ def labels(
 ) -> dict[str, Any]:
     """Judge again with another label set; a shipped one, because a name must not open a file."""
     if text not in house.agents.labels:
-        raise KuleshovError(f"there is no label set {text!r} on this server.")
+        raise KuleshovError(f"there is no label set {shortened(text)!r} on this server.")
     return _turn(
         house,
         visit,

@@ -16,7 +16,7 @@ from kuleshov.apps.web.job_queue import Job
 from kuleshov.asking import fusion_choice
 from kuleshov.output import view
 from kuleshov.settings import Fusion
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, nearest, shortened
 from kuleshov.tools.labels import LabelSet, shipped_label_sets
 from kuleshov.types import FusedScores, Inference
 
@@ -75,10 +75,13 @@ class Agents:
         labels, fusion = labels or settings.labels, fusion or settings.fusion
         if labels not in self.labels:
             hint = nearest(labels, self.labels)
-            raise KuleshovError(f"there is no label set {labels!r} on this server{hint}.")
+            raise KuleshovError(
+                f"there is no label set {shortened(labels)!r} on this server{hint}."
+            )
         if fusion not in FUSIONS:
             raise KuleshovError(
-                f"there is no fusion strategy {fusion!r}; there are {', '.join(FUSIONS)}."
+                f"there is no fusion strategy {shortened(fusion)!r}; there are "
+                f"{', '.join(FUSIONS)}."
             )
         if (labels, fusion) == (settings.labels, settings.fusion):
             return self.first

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+from kuleshov.asking import answers
 from kuleshov.asking.coding.questions import Asked, Questions, Subject, Wording, listed_schema
 from kuleshov.asking.coding.scheme import Scheme, Variable, by_scope
 from kuleshov.asking.gate import PriorKey
 from kuleshov.asking.images import boxed
 from kuleshov.asking.parts import Crew, gap
-from kuleshov.evidence import fusion
+from kuleshov.evidence import fusion, generated
 from kuleshov.evidence.influence import divergence
 from kuleshov.tools.media.types import Picture
-from kuleshov.tools.structured_text import parse_json
 from kuleshov.types import CodedVariable, Plain
 
 MOST_PAIRS = 10
@@ -255,10 +255,14 @@ class Coder:
             ),
         )
         try:
-            told = parse_json(answer.text)
-            values = {variable.name: told[variable.name] for variable in variables}
-        except (ValueError, KeyError, TypeError):
-            values = {}
+            told, _ = answers.read_fields(answer.text)
+        except ValueError:
+            told = {}
+        values = {name: told[name] for name in (v.name for v in variables) if name in told}
+        for variable in variables:
+            words = values.get(variable.name)
+            if isinstance(words, str) and variable.type == "text":
+                values[variable.name] = generated.tidy_field(words, variable.most or 80) or None
         found = []
         for variable in variables:
             if variable.name not in values:

@@ -21,7 +21,7 @@ from kuleshov.asking.coding.candidates import Situation
 from kuleshov.asking.parts import Crew
 from kuleshov.asking.scoring import Likelihood
 from kuleshov.asking.views import face_alone
-from kuleshov.evidence import fusion
+from kuleshov.evidence import fusion, generated
 from kuleshov.evidence.collection import collect
 from kuleshov.tools.media.types import Picture
 from kuleshov.tools.mllm.base import Conversation
@@ -32,6 +32,7 @@ from kuleshov.types import Evidence, FaceContexts
 ORDERS = 4
 """Rotations of the list of candidates: a small model leans to what stands first or last."""
 NOT_MEASURED = "not measured by this model"
+MOST_WORDS = 160  # characters of what came before, and of what follows
 
 
 class WayBack:
@@ -149,7 +150,7 @@ class WayBack:
             "minItems": 1,
             "maxItems": 4,
         }
-        text = {"type": "string", "minLength": 3, "maxLength": 160}
+        text = {"type": "string", "minLength": 3, "maxLength": MOST_WORDS}
         properties = {
             "before": text,
             "before_evidence": cites,
@@ -172,7 +173,7 @@ class WayBack:
             told = parse_json(answer.text)
             found: dict[str, Any] = {}
             for when in ("before", "after"):
-                found[when] = told[when].strip() or None
+                found[when] = generated.tidy_field(told[when], MOST_WORDS) or None
                 cited = dict.fromkeys(numbers[n] for n in told[f"{when}_evidence"])
                 found[f"{when}_evidence"] = tuple(cited)
             return found

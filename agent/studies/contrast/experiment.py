@@ -26,7 +26,6 @@ from kuleshov.tools import faces as face_tools
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media.types import Picture
-from kuleshov.tools.structured_text import parse_json
 from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import Evidence, FusedScores, Gap
 
@@ -222,8 +221,8 @@ def described(text: str, crew: Crew) -> str:
     if crew.writer.family != "full":
         return text.strip()
     try:
-        return str(parse_json(text)["description"]).strip()
-    except (ValueError, KeyError, TypeError):
+        return str(answers.read_scene(text)["description"])
+    except ValueError:
         raise KuleshovError("the model's description could not be read.") from None
 
 

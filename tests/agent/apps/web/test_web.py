@@ -219,6 +219,63 @@ def test_a_mistake_ends_in_one_sentence(client, server, data, name, fields, stat
     assert client.get("/api/v1/health").status_code == 200
 
 
+ODD_WORDS = [
+    "9" * 5000,
+    "1e999",
+    "-1",
+    "²",
+    "NaN",
+    "null",
+    "[" * 100_000,
+    '{"a":' * 100_000,
+    "[[" + "9" * 5000 + ", 0, 1, 2]]",
+    "[[1e999, 0, 1, 2]]",
+    "[[NaN, NaN, NaN, NaN]]",
+    '{"' + "9" * 5000 + '": "x"}',
+    '{"²": "x"}',
+    '{"-1": "x"}',
+    '{"1": ' + "9" * 5000 + "}",
+    '{"1": {"a": []}}',
+    "\0\x1b[31m\u202e",
+]
+
+
+@pytest.mark.parametrize("field", ["who", "boxes", "labels", "strategy", "influence", "wait"])
+def test_odd_values_of_a_field_are_never_a_fault_of_the_server(client, field):
+    for word in ODD_WORDS:
+        at = {"params": {"wait": word[:2000]}} if field == "wait" else {"data": {field: word}}
+        answer = client.post("/api/v1/infer", files={"file": ("a.png", PICTURE)}, **at)
+        assert 400 <= answer.status_code < 500, (field, word[:40], answer.text[:200])
+        assert set(answer.json()) == {"error"}
+        assert 0 < len(answer.json()["error"]) < 500
+
+
+def test_odd_words_are_words(client):
+    """What is known of the situation may be anything that is text."""
+    for field in ("context", "said"):
+        for word in ("9" * 5000, "[" * 9000, "\0\x1b[31m\u202e", '{"a": 1}'):
+            answer = client.post(
+                "/api/v1/infer", files={"file": ("a.png", PICTURE)}, data={field: word}
+            )
+            assert answer.status_code == 200, answer.text[:200]
+
+
+def test_odd_requests_elsewhere_are_never_a_fault_of_the_server(client):
+    huge = "9" * 5000
+    for method, path in (("GET", f"/api/v1/jobs/{huge}"), ("DELETE", f"/api/v1/jobs/{huge}"),
+                         ("GET", f"/api/v1/jobs/{huge}/record"), ("GET", f"/{huge}")):  # fmt: skip
+        assert client.request(method, path).status_code == 404
+    form = "application/x-www-form-urlencoded"
+    for body, kind in ((b"[" * 100_000, "application/json"), (b"\xff\0", "multipart/form-data"),
+                       (b"file=" + huge.encode(), form)):  # fmt: skip
+        answer = client.post("/api/v1/infer", content=body, headers={"content-type": kind})
+        assert 400 <= answer.status_code < 500, answer.text[:200]
+        assert set(answer.json()) == {"error"}
+    words = {"file": ("a.png", PICTURE), "transcript": ("a.json", b"[" * 100_000)}
+    answer = client.post("/api/v1/infer", files=words)
+    assert 400 <= answer.status_code < 500, answer.text[:200]
+
+
 def test_a_request_without_a_file_is_told_so(client):
     answer = client.post("/api/v1/infer", data={"context": "x"})
     assert answer.status_code == 422
@@ -595,6 +652,18 @@ def test_a_question_is_answered_with_links_to_its_evidence(talking):
     assert "Asked so far" not in client.get(f"/page/readings/{id}").text
     missing = turn(client, id, "ask", text="What do they ask?", person="7")
     assert missing["sentence"] == "there is no person 7 in this reading, only 1."
+
+
+def test_odd_values_on_the_page_are_never_a_fault_of_the_server(talking):
+    client, _, reading = talking
+    for number in ("9" * 5000, "²", "-1", "1e9", ""):
+        answer = client.post("/page/read", data={"example": number})
+        assert answer.status_code == 400, answer.text[:200]
+    for person in ("9" * 5000, "²", "-1", "x"):
+        data = {"text": "Why?", "person": person}
+        answer = client.post(f"/page/readings/{reading}/ask", data=data)
+        assert answer.status_code == 400, answer.text[:200]
+        assert answer.json()["error"].startswith("person: give the number")
 
 
 def test_a_reading_that_was_closed_is_looked_at_again(talking, monkeypatch):
