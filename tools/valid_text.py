@@ -8,6 +8,8 @@ character, so that it is seen that something stood there.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 # XML 1.0, production [2] Char: what it leaves out cannot even be written as a reference. The two
 # noncharacters and lone surrogates have no place in UTF-8 files of the other kinds either.
@@ -49,3 +51,22 @@ def in_csv(text: str) -> tuple[str, bool]:
 def csv_row(cells: list[object]) -> list[object]:
     """The cells of a row: text as `in_csv` gives it, all else as it is."""
     return [in_csv(cell)[0] if isinstance(cell, str) else cell for cell in cells]
+
+
+def csv_cells(cells: Mapping[str, object]) -> dict[str, object]:
+    """A row by column: text as `in_csv` gives it, all else as it is."""
+    return dict(zip(cells, csv_row([*cells.values()]), strict=True))
+
+
+def out_of_csv(text: str) -> str:
+    """The text of a cell as it was before `in_csv`: tables that were written here are joined."""
+    return text[1:] if text.startswith("'") and in_csv(text[1:])[1] else text
+
+
+def in_json(value: Any) -> Any:
+    """A value for JSON that others read: the characters of `in_xml` in every text, names too."""
+    if isinstance(value, str):
+        return in_xml(value)
+    if isinstance(value, dict):
+        return {in_json(name): in_json(item) for name, item in value.items()}
+    return [in_json(item) for item in value] if isinstance(value, (list, tuple)) else value

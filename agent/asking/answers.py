@@ -105,6 +105,11 @@ def _whole_items(items: list[Any], answer: str) -> list[Any]:
     return items if ended and not (items and isinstance(items[-1], dict)) else items[:-1]
 
 
+def why_unread(what: str, finished: bool) -> str:
+    """'the answer could not be read', and that it was cut off where it did not come to its end."""
+    return f"{what} {'' if finished else 'was cut off for length and '}could not be read"
+
+
 def read_scene(answer: str) -> dict[str, Any]:
     """The fields of a scene as the model told them, words that stand by themselves alone.
 

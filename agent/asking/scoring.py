@@ -105,9 +105,8 @@ class Likelihood:
         try:
             numbers = answers.stated_numbers(answer.text, labels)
         except (ValueError, KeyError, TypeError):
-            raise KuleshovError(
-                "the numbers that the model states could not be read: unanswered"
-            ) from None
+            why = answers.why_unread("the numbers that the model states", answer.finished)
+            raise KuleshovError(f"{why}: unanswered") from None
         if mode == "multi":
             return numbers
         if not sum(numbers):

@@ -112,7 +112,9 @@ class PictureNodes:
 
     def _seen(self, shown: Any) -> tuple[Scene, bool]:
         scene, whole = self._described([shown])
-        if scene.people_present is None and self.crew.mllm.info.scores_labels:
+        # the full family is asked for it with the description, and has no question of its own
+        asks = self.crew.writer.family != "full"
+        if asks and scene.people_present is None and self.crew.mllm.info.scores_labels:
             talk = self.crew.writer.probe([shown], "a person")
             try:
                 yes, no = self.crew.score(talk, ["yes", "no"])
@@ -139,10 +141,8 @@ class PictureNodes:
                 {"description": answer.text.strip()} if short else answers.read_scene(answer.text)
             )
         except ValueError:
-            cut = "" if answer.finished else "was cut off for length and "
-            raise KuleshovError(
-                f"the model's description {cut}could not be read: unanswered"
-            ) from None
+            why = answers.why_unread("the model's description", answer.finished)
+            raise KuleshovError(f"{why}: unanswered") from None
         if not answer.finished and short:
             told["description"] = generated.to_last_sentence(told["description"])
         if why := generated.why_unanswered(str(told.get("description", ""))):

@@ -114,12 +114,12 @@ class PersonNodes:
             # the same statement twice is one cue
             cited = dict.fromkeys((back[number], words) for number, words in told.cues)
         except (ValueError, KeyError, TypeError):
-            cut = "" if state.get("finished", True) else "was cut off for length and "
+            why = answers.why_unread("the explanation", state.get("finished", True))
             return {
                 "explanation": None,
                 "unreadable": True,
                 "complaints": [],
-                "why_unread": f"the explanation {cut}could not be read: unanswered",
+                "why_unread": f"{why}: unanswered",
             }
         face = self._face(state)
         cues = tuple(grounding.check(words, by_number[n], face) for n, words in cited)

@@ -17,6 +17,7 @@ from kuleshov.tools.errors import KuleshovError, nearest
 from kuleshov.tools.structured_text import parse_json
 from kuleshov.tools.tables import decode_lines, read_table
 from kuleshov.tools.types import plain_label
+from kuleshov.tools.valid_text import out_of_csv
 
 # names that other tools give to these columns
 PATHS = ("path", "file_name", "filename", "file", "image", "image_path", "filepath", "video")
@@ -122,7 +123,7 @@ def find_file(base: str, name: str) -> str:
     path = os.path.join(base, name)
     if os.path.exists(path):
         return path
-    for spelled in dict.fromkeys((name, name.replace("\\", "/"))):
+    for spelled in dict.fromkeys((name, name.replace("\\", "/"), out_of_csv(name))):
         if os.path.exists(os.path.join(base, spelled)):
             return os.path.join(base, spelled)
         if not spelled.isascii():

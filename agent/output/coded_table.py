@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.valid_text import csv_cells
 from kuleshov.types import CodedVariable, Inference, Person
 
 LONG = (
@@ -64,7 +65,7 @@ def write_long(inferences: Iterable[Inference], file: IO[str]) -> int:
     count = 0
     for inference in inferences:
         for row in long_rows(inference):
-            writer.writerow(row)
+            writer.writerow(csv_cells(row))
             count += 1
     return count
 

@@ -25,6 +25,7 @@ from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media.names import NamedFiles, split_path
 from kuleshov.tools.tables import parse_number, read_table
 from kuleshov.tools.types import Record
+from kuleshov.tools.valid_text import out_of_csv
 from kuleshov.types import CodedVariable, Inference
 
 if TYPE_CHECKING:
@@ -210,8 +211,8 @@ def read_human(path: str, notes: list[str] | None = None) -> dict[str, dict[Unit
         )
     found: dict[str, dict[Unit, dict[str, str]]] = {}
     for row in table.lines:
-        told = row.text("code")
-        if told is None:
+        told = out_of_csv(row.text("code") or "")
+        if not told:
             continue
         try:
             people = tuple(int(n) for n in (row.text("person") or "").split())
@@ -220,7 +221,7 @@ def read_human(path: str, notes: list[str] | None = None) -> dict[str, dict[Unit
                 f"{path}, line {row.number}: person must be a number, or two for a pair, got "
                 f"{row.text('person')!r}."
             ) from None
-        media, variable = row.text("media") or "", row.text("variable") or ""
+        media, variable = out_of_csv(row.text("media") or ""), row.text("variable") or ""
         unit = ("/".join(split_path(media)), people)
         coder = row.text("coder") or "coder"
         codes = found.setdefault(variable, {}).setdefault(unit, {})

@@ -323,6 +323,24 @@ def test_an_explanation_that_was_cut_too_early_says_that_it_was_cut():
     assert reason in [gap.reason for gap in inference.gaps]
 
 
+def test_numbers_that_break_off_are_not_read():
+    from kuleshov.asking import answers
+
+    assert answers.read_fields('{"people": 3, "dogs": 1')[0] == {"people": 3}
+    assert answers.read_fields('{"people": 3, "place": "at the ki')[0] == {
+        "people": 3,
+        "place": "at the",
+    }
+    assert answers.read_fields('{"cues": [{"evidence": 1, "text": "a"}, {"evidence": 2, "te')[
+        0
+    ] == {"cues": [{"evidence": 1, "text": "a"}]}
+    assert answers.read_fields('{"words": ["calm", "qui')[0] == {"words": ["calm"]}
+    assert answers.read_fields('{"words": ["calm", "quiet"')[0] == {"words": ["calm", "quiet"]}
+    for text in ("no json", "[1, 2", "", "[" * 100_000):
+        with pytest.raises(ValueError):  # noqa: PT011
+            answers.read_fields(text)
+
+
 def test_nobody_there_is_a_reading_of_the_scene_alone():
     inference = agent(script(scene={**SCENE, "people_present": False}), HandFaces()).infer(PICTURE)
     assert inference.people == ()

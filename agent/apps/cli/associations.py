@@ -8,6 +8,7 @@ from typing import Any
 
 from kuleshov.apps.cli.options import Commands
 from kuleshov.output.terminal import OK, console, say
+from kuleshov.tools.valid_text import csv_row
 
 SHOWN = 15
 
@@ -58,7 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out or Path(arguments.run) / "associations")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        found.to_csv(out / "associations.csv", index=False)
+        words = found.select_dtypes(exclude="number").columns
+        plain = found.assign(**{name: csv_row([*found[name]]) for name in words})
+        plain.to_csv(out / "associations.csv", index=False)
         if found["estimate"].notna().any():
             associations.heat_map(found, out / "associations.png")
             say(f"heat map: {out / 'associations.png'}")

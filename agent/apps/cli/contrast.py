@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kuleshov.apps.cli.options import Commands, add_choices, load_agent
 from kuleshov.output.terminal import FAILED, OK, say
+from kuleshov.tools.valid_text import csv_row
 
 if TYPE_CHECKING:
     from kuleshov.studies.contrast import Contrast
@@ -78,9 +79,9 @@ def _watch(done: int, total: int) -> None:
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     rows = list(rows)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.writer(file)
+        writer.writerow(csv_row([*rows[0]]))
+        writer.writerows(csv_row([row[name] for name in rows[0]]) for row in rows)
 
 
 def _summary(found: Contrast) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kuleshov.apps.cli.options import Commands
 from kuleshov.output.terminal import OK, console, say
+from kuleshov.tools.valid_text import csv_row
 
 if TYPE_CHECKING:
     from kuleshov.studies.integrate import Integration, Interval
@@ -120,9 +121,9 @@ def _write_table(path: Path, found: Integration) -> None:
     rows = found.table()
     names = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, names)
-        table.writeheader()
-        table.writerows(rows)
+        table = csv.writer(file)
+        table.writerow(csv_row([*names]))
+        table.writerows(csv_row([row.get(name) for name in names]) for row in rows)
 
 
 def _print(found: Integration) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kuleshov.apps.cli.options import Commands, add_choices, load_agent
 from kuleshov.output.terminal import FAILED, OK, say
+from kuleshov.tools.valid_text import csv_cells
 
 if TYPE_CHECKING:
     from kuleshov.studies.match import Match
@@ -75,7 +76,7 @@ def _print(found: Sequence[Match], *, as_json: bool) -> None:
     writer.writeheader()
     for match in found:
         row = match.model_dump()
-        writer.writerow({**row, "box_xyxy": json.dumps(row["box_xyxy"])})
+        writer.writerow(csv_cells({**row, "box_xyxy": json.dumps(row["box_xyxy"])}))
 
 
 def _page(matcher: Any, found: Sequence[Match], cuts: Any) -> str:

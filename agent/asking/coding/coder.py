@@ -266,7 +266,7 @@ class Coder:
         found = []
         for variable in variables:
             if variable.name not in values:
-                reason = "the answer could not be read"
+                reason = answers.why_unread("the answer", answer.finished)
             elif values[variable.name] is None:
                 reason = "the model could not tell"
             elif variable.type == "count" and not _is_count(values[variable.name], variable):

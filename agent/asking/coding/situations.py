@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kuleshov import prompts
-from kuleshov.asking import gate, images, writer
+from kuleshov.asking import answers, gate, images, writer
 from kuleshov.asking.coding.candidates import Situation
 from kuleshov.asking.parts import Crew
 from kuleshov.asking.scoring import Likelihood
@@ -178,4 +178,4 @@ class WayBack:
                 found[f"{when}_evidence"] = tuple(cited)
             return found
         except (ValueError, KeyError, TypeError, AttributeError):
-            return {"untold": "the answer could not be read"}
+            return {"untold": answers.why_unread("the answer", answer.finished)}

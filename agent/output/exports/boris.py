@@ -8,6 +8,7 @@ and its stop, and BORIS pairs them by subject and behaviour.
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from kuleshov.output.exports.spans import Span, laned
 from kuleshov.tools.faces import facs
 from kuleshov.tools.media.sound import has_sound
+from kuleshov.tools.valid_text import in_json
 from kuleshov.types import Inference
 
 FORMAT = "7.0"
@@ -70,12 +72,12 @@ def write(inference: Inference, path: Path) -> None:
         "behaviors_coding_map": [],
         "converters": {},
     }
-    path.write_text(json.dumps(project, ensure_ascii=True, indent=1), "utf-8")
+    path.write_text(json.dumps(in_json(project), ensure_ascii=True, indent=1), "utf-8")
 
 
 def _observation(inference: Inference, events: list[tuple[float, str, str, str]]) -> dict[str, Any]:
     media = inference.media
-    file = str(Path(media.path or "clip").resolve())
+    file = os.path.abspath(media.path or "clip")
     frames = media.frames
     fps = 0.0  # BORIS's own for "not known"
     if len(frames) > 1:

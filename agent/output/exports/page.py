@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from kuleshov.runs import store
+from kuleshov.tools.valid_text import in_json
 from kuleshov.types import CAVEAT
 
 MARK = "@@ITEMS@@"
@@ -52,7 +53,9 @@ def export(run: Path, out: Path) -> list[str]:
         file.write(head)
         for name, make in ((store.ANNOTATIONS, _item), (store.FAILURES, _failure)):
             for line in store.lines(run, name):
-                told = json.dumps(make(orjson.loads(line), run, out.parent), ensure_ascii=False)
+                told = json.dumps(
+                    in_json(make(orjson.loads(line), run, out.parent)), ensure_ascii=False
+                )
                 # what could end the element that holds the data
                 safe = told.replace("<", "\\u003c").replace("\u2028", " ").replace("\u2029", " ")
                 file.write(("," if count else "") + safe + "\n")

@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,35 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "run").mkdir(mode=0o500)
     with pytest.raises(StoreError, match="permission denied"):
         RunDirectory(tmp_path / "run").open(PLAN)
+
+
+def test_damage_is_found_wherever_it_lies_in_a_long_file(tmp_path):
+    """More than 64 MiB: lines whose begin and end are whole, and not what is between."""
+    folder, filling = tmp_path / "run", "y" * (1 << 20)
+    with RunDirectory(folder).open(PLAN) as run:
+        for n in range(70):
+            run.meet(str(n))
+            run.add(f'{{"schema":"x","item":{{"id":"{n}"}},"x":"{filling}"}}')
+        run.session(end="complete")
+    file = folder / "annotations.jsonl"
+    with file.open("r+b") as lines:
+        lines.seek(500_000)
+        lines.write(b'"')  # the first line is JSON no more
+    with RunDirectory(folder).open(PLAN) as run:
+        assert run.done == 69
+        assert run.meet("0") == "new"
+        assert "1 line of annotations.jsonl damaged" in run.notes[0]
+        run.session(end="complete")
+    assert json.loads((folder / "run.json").read_text())["checked"]["annotations.jsonl"] == {
+        "bytes": file.stat().st_size,
+        "crc32": zlib.crc32(file.read_bytes()),
+    }
+
+
+def test_a_failure_without_its_reason_is_left_out(tmp_path):
+    with RunDirectory(tmp_path / "run").open(PLAN) as run:
+        run.fail("a", "it is cut off")
+    file = tmp_path / "run" / "failures.jsonl"
+    file.write_bytes(file.read_bytes() + b'{"key":"b"}\n')
+    assert len(list(store.lines(tmp_path / "run", store.FAILURES))) == 1
+    assert any("failures.jsonl line 2" in text for text in store.damaged(tmp_path / "run"))

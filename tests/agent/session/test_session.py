@@ -271,3 +271,21 @@ def test_unlike_labels_have_no_divergence(read):
     (shift,) = compare(first, read.current, "labels").shifts
     assert shift.js is None
     assert next(row for row in shift.rows if row[0] == "contempt")[1] is None
+
+
+def test_an_answer_that_repeats_itself_is_cut_at_its_first_repeat():
+    loop = "She smiles [2]. The room is bright. " * 30
+
+    session, _ = talker(lambda call: Generation(loop, 400, None, False, 0.0))
+    answer = session.ask("why?")
+    assert answer.text == "She smiles [2]. The room is bright."
+    assert answer.note.startswith("cut off after")
+    assert "the model repeated itself" in answer.note
+
+
+def test_an_answer_that_declines_says_so_and_one_that_is_cut_ends_whole():
+    session, _ = talker(lambda call: "I'm sorry, but I cannot say.")
+    assert session.ask("why?").note == "the model declined: unanswered"
+    session, _ = talker(lambda call: Generation("She smiles. Her ey", 40, None, False, 0.0))
+    answer = session.ask("why?")
+    assert (answer.text, answer.finished) == ("She smiles.", False)

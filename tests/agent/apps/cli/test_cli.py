@@ -13,13 +13,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 from PIL import Image
-from test_agent import script
+from test_agent import GOOD, script
+from test_agent import agent as scripted_agent
 
 from kuleshov import Agent, Settings
 from kuleshov.apps.cli.main import main
 from kuleshov.types import Inference
 
-from parts import NO_FROWN, SMILE, HandFaces, face
+from parts import NO_FROWN, SMILE, HandFaces, face, scores
 
 
 @pytest.fixture
@@ -277,3 +278,20 @@ def test_help_through_a_pipe_that_closes_is_quiet():
     )
     assert done.stdout == "{\n"
     assert done.stderr == ""
+
+
+def test_an_explanation_of_another_feeling_than_the_reading_is_said(
+    feat_data, capsys, monkeypatch, tmp_path
+):
+    told = {**GOOD, "interpretation": "She is full of anger.", "conclusion": "It is anger."}
+    mllm = script(
+        judge=told, repair=told, label=lambda call: [5.0 * (a == "neutral") for a in call.answers]
+    )
+    faces = HandFaces(face(SMILE, NO_FROWN, expression=scores(neutral=0.9)))
+    made = scripted_agent(mllm, faces)
+    monkeypatch.setattr(Agent, "load", staticmethod(lambda *_, **__: made))
+    page = tmp_path / "report.html"
+    assert main(["infer", str(feat_data / "single_face.jpg"), "--report", str(page)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "the explanation speaks of anger; the reading is neutral" in out
+    assert "the explanation speaks of anger; the reading is neutral" in page.read_text("utf-8")

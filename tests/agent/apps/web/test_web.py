@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 from PIL import Image
-from test_agent import script
+from test_agent import GOOD, script
 
 pytest.importorskip("fastapi", reason="the extra web is not installed")
 import httpx
@@ -738,3 +738,13 @@ def test_examples_are_offered_by_number(tmp_path: Path):
         soon(lambda: not server.house.line.busy)
         client.post("/page/end")
         assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["one<b>.png"]
+
+
+def test_the_page_says_that_an_explanation_speaks_of_another_feeling():
+    told = {**GOOD, "interpretation": "She is full of anger.", "conclusion": "It is anger."}
+    made = agent(script(judge=told, repair=told))
+    with running(made) as server, httpx.Client(base_url=server.url, timeout=120) as client:
+        client.get("/")
+        id = done(client, read(client))["result"]["reading"]
+        page = client.get(f"/page/readings/{id}").text
+    assert "the explanation speaks of anger; the reading is happiness" in page

@@ -242,3 +242,40 @@ def test_the_page_in_a_browser(run: Path):
         assert driver.get_log("browser") == []
     finally:
         driver.quit()
+
+
+def test_a_damaged_line_is_named_and_the_rest_is_exported(run: Path, capsys):
+    file = run / "annotations.jsonl"
+    first, second, third = file.read_bytes().splitlines(keepends=True)
+    other = second.replace(b'"people":', b'"peo\xffle":', 1)  # no text in UTF-8
+    bent = third.replace(b'"warnings":', b'"warninqs":', 1)  # JSON, and no record
+    file.write_bytes(first + other + bent)
+    for form in ("csv", "fex", "html", "label-studio"):
+        assert main(["export", str(run), "--to", form]) == 0, form
+        out, err = capsys.readouterr()
+        told = " ".join((out + err).split())
+        assert "annotations.jsonl line 2 is damaged or cut off" in told
+        assert "annotations.jsonl line 3 is not as this version writes it" in told
+        assert "Traceback" not in told
+    exported = {row["item"] for row in read(run / "annotations.csv")}
+    assert len(exported) == 1
+
+
+def test_control_characters_reach_no_xml_of_label_studio():
+    from kuleshov.output.exports.label_studio import interface
+
+    text = interface(["a\x00b", "c\x1b[31m", "d\ud800", "e\ufffe", 'f"<&'])
+    values = [label.get("value") for label in ElementTree.fromstring(text).iter("Label")]
+    assert values == ["a\ufffdb", "c\ufffd[31m", "d\ufffd", "e\ufffd", 'f"<&']
+
+
+def test_the_page_holds_no_control_characters(run: Path, capsys):
+    file = run / "annotations.jsonl"
+    first = json.loads(file.read_bytes().splitlines()[0])
+    first["people"][0]["explanation"]["text"] = "a\x00\x1b[31mb"
+    file.write_text(json.dumps(first) + "\n")
+    assert main(["export", str(run), "--to", "html"]) == 0
+    page = (run / "index.html").read_text("utf-8")
+    assert "a\ufffd\ufffd[31mb" in page
+    assert "\\u0000" not in page
+    assert "\\u001b" not in page

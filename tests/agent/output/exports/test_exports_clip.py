@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
@@ -315,3 +316,35 @@ def test_ctrl_c_keeps_what_was_read(feat_data: Path, tmp_path: Path) -> None:
     assert kept.gaps[0].reason.startswith("stopped by the user at ")
     assert 0 < kept.media.read < 472
     assert kept.people[0].emotions is not None
+
+
+def test_every_line_of_a_long_transcript_reaches_elan(read: Inference, tmp_path: Path) -> None:
+    elan = pytest.importorskip("pympi").Elan
+    lines = [
+        transcript.Cue(start_s=k / 500, end_s=(k + 1) / 500, text=f"line \x00{k}\x1b \ud800")
+        for k in range(800)
+    ]
+    exports.write_all(read.model_copy(update={"transcript": tuple(lines)}), tmp_path / "out")
+    ElementTree.parse(tmp_path / "out" / "talk.eaf")  # as any reader of XML would
+    document = elan.Eaf(str(tmp_path / "out" / "talk.eaf"))
+    said = [
+        text
+        for tier in document.get_tier_names()
+        if tier.startswith("words")
+        for _, _, text in document.get_annotation_data_for_tier(tier)
+    ]
+    assert len(said) == 800
+    assert {f'"line \ufffd{k}\ufffd \ufffd"' for k in range(800)} == set(said)
+    assert "\x00" not in (tmp_path / "out" / "talk.boris").read_text("utf-8")
+
+
+def test_a_name_with_control_characters_is_cleaned_for_boris(
+    read: Inference, tmp_path: Path
+) -> None:
+    from kuleshov.output.exports import boris
+
+    media = read.media.model_copy(update={"path": "talk\x1b\udc80.mp4"})
+    boris.write(read.model_copy(update={"media": media}), tmp_path / "talk.boris")
+    told = json.loads((tmp_path / "talk.boris").read_text("utf-8"))
+    assert told["project_name"] == "talk\ufffd\ufffd"
+    assert "\\udc80" not in (tmp_path / "talk.boris").read_text("utf-8")
