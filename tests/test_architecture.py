@@ -32,7 +32,13 @@ TOGETHER = {"agent/settings_files.py": "agent/settings.py"}
 INSIDE: dict[str, list[set[str]]] = {
     "tools": [
         {"tools/errors.py", "tools/moved.py", "tools/collector.py", "tools/valid_text.py"},
-        {"tools/types.py", "tools/process.py", "tools/tables.py", "tools/home.py"},
+        {
+            "tools/types.py",
+            "tools/process.py",
+            "tools/tables.py",
+            "tools/structured_text.py",
+            "tools/home.py",
+        },
         {"tools/labels", "tools/media", "tools/pocket"},
         {"tools/faces", "tools/mllm"},
         {"tools/speech"},

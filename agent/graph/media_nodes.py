@@ -145,8 +145,8 @@ class PictureNodes:
             raise KuleshovError(f"{why}: unanswered") from None
         if not answer.finished and short:
             told["description"] = generated.to_last_sentence(told["description"])
-        if why := generated.why_unanswered(str(told.get("description", ""))):
-            raise KuleshovError(why.replace("the model", "the model that described the scene"))
+        if reason := generated.why_unanswered(str(told.get("description", ""))):
+            raise KuleshovError(reason.replace("the model", "the model that described the scene"))
         scene = Scene(**told, mean_logprob=answer.mean_logprob)
         if not scene.description.strip():
             raise KuleshovError("the model described nothing")

@@ -246,10 +246,10 @@ class Chat:
             self.shown.wrapped("Of everybody from now on.")
             self.shown.line()
             return
-        person = parse_count(number)
-        if person is None:
+        wanted = parse_count(number)
+        if wanted is None:
             raise KuleshovError(f"a person is a number, or all, not {shortened(number)!r}.")
-        chosen = session.choose(person)
+        chosen = session.choose(wanted)
         if chosen is not None:
             self.shown.brief(chosen)
             self.shown.line()

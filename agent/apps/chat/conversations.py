@@ -174,7 +174,7 @@ class Memory:
 
 def _values(state: Any) -> dict[str, Any] | None:
     """What a checkpoint says, if it is one of a conversation."""
-    kinds = {"path": str, "title": str, "at": (int, float), "session": dict}
+    kinds: dict[str, Any] = {"path": str, "title": str, "at": (int, float), "session": dict}
     if not isinstance(state, dict):
         return None
     whole = all(isinstance(state.get(name), kind) for name, kind in kinds.items())
