@@ -143,7 +143,7 @@ except StoreError as error:
 
 
 def test_a_second_process_is_refused(tmp_path):
-    """A program of its own: what multiprocessing spawns cannot import this file by name under a bare `pytest`."""
+    """A program of its own: under a bare `pytest`, a spawned child cannot import this file."""
     with RunDirectory(tmp_path / "run").open({"input": "x"}):
         told = subprocess.run(
             [sys.executable, "-c", SECOND, str(tmp_path / "run")],
