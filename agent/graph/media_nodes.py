@@ -88,6 +88,7 @@ class PictureNodes:
     def describe_scene(self, state: State) -> State:
         """The situation in words; of a clip, one description of all shots or one a shot."""
         begun = time.perf_counter()
+        notes: list[str] = []
         try:
             views = self.crew.views(state["key"], state["media"].get("cuts_s", ()))
             told = [self._seen(shown) for _, shown in views]

@@ -234,8 +234,8 @@ class EndpointMllm:
             self._room = max(self._room, room + 1)  # kept: the next answer needs it too
         if thoughts:
             _note(thoughts="left out")
-        if schema is not None and FORMS[self._json_way] != "json_schema":
-            text = server_words.only_json(text)
+        if schema is not None:  # some servers take a schema and do not keep to it
+            text = server_words.only_json(text, cut)
         return Generation(
             text=text,
             tokens=_whole((answer.get("usage") or {}).get("completion_tokens")),

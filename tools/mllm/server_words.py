@@ -92,7 +92,12 @@ def has_thoughts(text: str) -> bool:
     return bool(re.search(r"</?(think|thinking|reasoning)>", text, re.I))
 
 
-def only_json(text: str) -> str:
-    """The JSON object of an answer in words: without a code fence and what stands around it."""
-    begin, end = text.find("{"), text.rfind("}")
-    return text[begin : end + 1] if 0 <= begin < end else text
+def only_json(text: str, cut: bool = False) -> str:
+    """The JSON object of an answer in words: without a code fence and what stands around it.
+
+    cut: the answer was cut off; the object goes on to its end.
+    """
+    begin, end = text.find("{"), text.rfind("}") + 1
+    if cut:
+        end = len(text)
+    return text[begin:end] if 0 <= begin < end else text

@@ -15,7 +15,8 @@ Listed = Sequence[tuple[str, float]]
 
 LEAST_MASS = 0.5  # of the probability that has to lie on the labels
 MOST_UNTOLD = 0.05  # of it may lie on tokens that begin several labels
-LEAST_LOG = -20.0  # servers write -9999 for what they do not tell
+LEAST_LOG = -20.0
+UNTOLD = -1000.0  # vLLM and others write -9999, or minus infinity, for what they do not tell
 DEPTH = 3  # tokens that are looked at to tell two labels apart
 WORDS = frozenset(
     """
@@ -29,17 +30,22 @@ WORDS = frozenset(
 
 
 def read_list(listed: object) -> list[tuple[str, float]]:
-    """Tokens and log-probabilities of a server's list; none where one of them is no number."""
+    """Tokens and log-probabilities of a server's list; none where one of them is no number.
+
+    What a server does not tell is left out. One token alone tells nothing of the others: a server
+    that samples greedily may list 0 for what it took, and for the rest a mark.
+    """
     found = []
     try:
         for item in listed:  # type: ignore[attr-defined]
             log = float(item["logprob"])
             if math.isnan(log) or log > 0.01:
                 return []
-            found.append((str(item["token"]), max(min(log, 0.0), LEAST_LOG)))
+            if log > UNTOLD:
+                found.append((str(item["token"]), max(min(log, 0.0), LEAST_LOG)))
     except (KeyError, TypeError, ValueError):
         return []
-    return found
+    return found if len(found) > 1 else []
 
 
 def bare(token: str) -> str:

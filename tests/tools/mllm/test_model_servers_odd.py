@@ -162,6 +162,9 @@ def test_servers_that_list_five_tokens_are_asked_for_five():
         [("\n", -0.01), (" ", -4.8), ("sad", -7.0)],  # the word would come second
         [("s", -0.1), ("happ", -3.0)],  # begins two labels, and nothing follows
         [("happ", float("nan")), ("sad", -1.0)],
+        [("happ", 0.0), ("sad", -9999.0), ("neutral", -9999.0)],  # only what was taken is told
+        [("happ", -0.1), ("sad", float("-inf"))],
+        [("happ", -0.1)],
     ],
 )
 def test_lists_that_do_not_tell_the_labels_are_no_scores(top):
@@ -188,6 +191,54 @@ def test_a_reading_goes_over_to_stated_numbers(tmp_path):
     with ModelServer(top=lambda _: [("The", -0.1), ("A", -3.0)]) as server:
         emotions = agent_of(server).infer(tmp_path / "p.png").people[0].emotions
     assert (emotions.top, emotions.method) == ("fear", "stated")
+
+
+def test_what_a_server_does_not_tell_is_not_listed():
+    top = [("happ", math.log(0.7)), ("sad", math.log(0.2)), ("anger", -9999.0)]
+    with ModelServer(top=lambda _: top) as server:
+        scores = endpoint(server).score(TALK, ["anger", "happiness", "sadness"])
+    assert scores.floored == ("anger",)
+    assert [math.exp(log) for log in scores] == pytest.approx([0.2, 0.7, 0.2])  # at most
+
+
+@pytest.mark.parametrize("most", ["json_schema", "json_object"])
+def test_a_scene_told_in_words_or_cut_off_is_read(most, tmp_path):
+    """Grammars are refused, or taken and not kept to; the answer is prose, or it breaks off."""
+    picture(3, (200, 100)).save(tmp_path / "p.png")
+
+    def script(text, finish):
+        def say(_, body):
+            asked = body.get("response_format", {})
+            if asked.get("type") == "json_schema" and most != "json_schema":
+                return said(400, "failed to parse grammar")
+            scene = "Look at" in str(body) or '"mood_words"' in json.dumps(asked)
+            scene |= "mood_words" in str(body["messages"][-1]["content"])
+            return completion(text, finish) if scene else None
+
+        return say
+
+    for text, finish, description, note in (
+        ("Two friends talk. They laugh.", "stop", "Two friends talk. They laugh.", "free words"),
+        ("Two friends talk. They lau", "length", "Two friends talk.", "free words"),
+        ('{"description": "A beach.", "people": 2, "setting": "by th', "length", "A beach.", "cut"),
+        ('```json\n{"description": "A beach.", "hue": "red"}\n```', "stop", "A beach.", None),
+    ):
+        with ModelServer(script(text, finish)) as server:
+            read = agent_of(server).infer(tmp_path / "p.png")
+        assert read.scene is not None, read.gaps
+        assert read.scene.description == description
+        assert read.scene.people is None
+        notes = [words for words in read.warnings if "the scene" in words]
+        assert [note in words for words in notes] == ([True] if note else []), notes
+
+
+def test_a_refusal_in_words_is_no_scene(tmp_path):
+    picture(3, (200, 100)).save(tmp_path / "p.png")
+    sorry = "I'm sorry, but I can't help with that."
+    with ModelServer(lambda _, body: completion(sorry) if "seed" in body else None) as server:
+        read = agent_of(server).infer(tmp_path / "p.png")
+    assert read.scene is None
+    assert "declined" in next(gap.reason for gap in read.gaps if gap.step == "scene")
 
 
 def test_thoughts_are_kept_out_and_given_room():
