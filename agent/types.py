@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field
 from kuleshov.tools.errors import KuleshovError, first_line, shortened
 from kuleshov.tools.faces.tracking.types import Track
 from kuleshov.tools.media import Media
-from kuleshov.tools.media.transcript import Cue as TranscriptLine
+from kuleshov.tools.media.transcript import TranscriptLine
 from kuleshov.tools.types import EmotionScores, Face, Record, Side
 
 Plain = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Any
 from kuleshov.evidence.influence import COMPUTED, TOGETHER
 from kuleshov.tools.faces import facs
 from kuleshov.tools.media import Media
-from kuleshov.tools.media.transcript import Cue as TranscriptLine
+from kuleshov.tools.media.transcript import TranscriptLine
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face
 from kuleshov.types import (
     Evidence,

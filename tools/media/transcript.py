@@ -33,13 +33,18 @@ TWICE = (
 )
 
 
-class Cue(Record):
+class TranscriptLine(Record):
     """What was said, when and by whom, seconds of the clip; None: the file does not tell."""
 
     start_s: float | None = Field(None, ge=0)
     end_s: float | None = Field(None, ge=0)
     text: str
     speaker: str | None = Field(None, description="who says it, as the file names them")
+
+
+Cue = TranscriptLine
+"""The name of before. The record has a `Cue` of its own: in its schema a class of the same name
+would be told apart by the module it lies in."""
 
 
 CLOCK = r"(?:\d{1,3}:)?\d{1,3}:\d{1,2}(?:[.,]\d{1,6})?"
