@@ -246,6 +246,7 @@ def test_schema_is_a_json_schema_with_stable_names(capsys):
         "scene",
         "covered_scene",
         "coded",
+        "transcript",
         "evidence",
         "people",
         "gaps",
