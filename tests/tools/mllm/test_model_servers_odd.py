@@ -221,13 +221,14 @@ def test_a_scene_told_in_words_or_cut_off_is_read(most, tmp_path):
         ("Two friends talk. They laugh.", "stop", "Two friends talk. They laugh.", "free words"),
         ("Two friends talk. They lau", "length", "Two friends talk.", "free words"),
         ('{"description": "A beach.", "people": 2, "setting": "by th', "length", "A beach.", "cut"),
+        ('{"description": "A beach. Two friends lau', "length", "A beach.", "cut"),
         ('```json\n{"description": "A beach.", "hue": "red"}\n```', "stop", "A beach.", None),
     ):
         with ModelServer(script(text, finish)) as server:
             read = agent_of(server).infer(tmp_path / "p.png")
         assert read.scene is not None, read.gaps
         assert read.scene.description == description
-        assert read.scene.people is None
+        assert (read.scene.people, read.scene.setting) == (None, None)
         notes = [words for words in read.warnings if "the scene" in words]
         assert [note in words for words in notes] == ([True] if note else []), notes
 
