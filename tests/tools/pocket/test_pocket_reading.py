@@ -121,13 +121,17 @@ def test_the_same_picture_gives_the_same_record(agent: Agent, feat_data: Path):
 
 
 def test_path_bytes_image_and_array_are_read_alike(agent: Agent, feat_data: Path):
-    path = feat_data / "single_face.jpg"
-    sources = [path, path.read_bytes(), Image.open(path), np.asarray(Image.open(path))]
-    readings = [agent.infer(source).people for source in sources]
-    assert len(readings[0]) == 1
-    for people in readings[1:]:
-        assert [p.face for p in people] == [p.face for p in readings[0]]
-        assert [p.explanation for p in people] == [p.explanation for p in readings[0]]
+    plain, profiled = feat_data / "45-m7-di-ph.jpg", feat_data / "single_face.jpg"
+    assert ["icc_profile" in Image.open(path).info for path in (plain, profiled)] == [False, True]
+    for path in (plain, profiled):
+        sources = [path, path.read_bytes(), Image.open(path)]
+        if path == plain:  # an array has lost its colour profile
+            sources.append(np.asarray(Image.open(path)))
+        first, *others = [agent.infer(source).people for source in sources]
+        assert len(first) == 1
+        for people in others:
+            assert [p.face for p in people] == [p.face for p in first]
+            assert [p.explanation for p in people] == [p.explanation for p in first]
 
 
 def test_crying_to_laughing_shows_as_a_change(agent: Agent, feat_data: Path):
