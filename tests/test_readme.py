@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -121,5 +122,12 @@ def test_the_settings_block_loads(tmp_path: Path):
 def test_the_install_commands_are_those_that_ci_runs():
     ci = (ROOT / ".ci" / "run").read_text()
     assert 'pip install -e ".[test]" && pytest' in README
-    assert 'pip install -q -e ".[test]"' in ci
-    assert re.search(r"^pytest$", ci, re.M)
+    assert 'pip install -q -e ".[dev]"' in ci  # .[test] and the checkers
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert any(extra.startswith("kuleshov[test,") for extra in extras["dev"])
+    assert re.search(r"^make check$", ci, re.M)
+    make = (ROOT / "Makefile").read_text()
+    assert re.search(r"^check:.*\btest$", make, re.M)
+    assert re.search(r"^test:\n\tpytest$", make, re.M)
