@@ -1,10 +1,10 @@
 """Fusing what the face says with what the context says.
 
-`people` is the observer fitted to people's judgements (`kuleshov.evidence.observer`). `bayes` is cue
-integration (Ong, Zaki & Goodman 2015, Cognition 143, 141-162): p(e | face, context) ∝ p(e | face) ·
-p(e | context) / p(e), the context's share raised to a weight in 0-1; p(e) is the face tool's own
-training prior where it is known, else even. `text` takes the MLLM's reading of face evidence and
-scene together.
+`people` is the observer fitted to people's judgements (`kuleshov.evidence.observer`). `bayes` is
+cue integration (Ong, Zaki & Goodman 2015, Cognition 143, 141-162): p(e | face, context) ∝
+p(e | face) · p(e | context) / p(e), the context's share raised to a weight in 0-1; p(e) is
+the face tool's own training prior where it is known, else even. `text` takes the MLLM's reading of
+face evidence and scene together.
 """
 
 from __future__ import annotations
