@@ -133,6 +133,17 @@ def read_scene(answer: str) -> dict[str, Any]:
     return {**scene, "description": scene["description"] or ""}
 
 
+def read_words(answer: str) -> str:
+    """The whole sentences of an answer in free words; "" where it is none, or began as JSON.
+
+    A server that knows no grammar may let its model answer so.
+    """
+    text = answer.strip()
+    if text.startswith(("{", "[", "```")) or not generated.END.search(text):
+        return ""
+    return generated.to_last_sentence(text)
+
+
 @dataclass(frozen=True)
 class Told:
     """An explanation as the model gave it: its cues with the numbers that it saw."""

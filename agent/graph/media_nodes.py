@@ -30,6 +30,7 @@ from kuleshov.types import Evidence, Gap, Inference, Plain, Scene, no_face
 
 EVERY_FACE = 10_000  # more than any picture shows
 
+SCENE_IN_WORDS = "the scene is told in free words, not in the form that was asked for"
 CUT_SCENE = "the description of the scene was cut off for length: what is whole of it stands"
 
 
@@ -88,7 +89,6 @@ class PictureNodes:
     def describe_scene(self, state: State) -> State:
         """The situation in words; of a clip, one description of all shots or one a shot."""
         begun = time.perf_counter()
-        notes: list[str] = []
         try:
             views = self.crew.views(state["key"], state["media"].get("cuts_s", ()))
             told = [self._seen(shown) for _, shown in views]
@@ -107,12 +107,12 @@ class PictureNodes:
             )
         return {
             "scene": scene.model_dump(mode="json"),
-            "warnings": [] if all(whole for _, whole in told) else [CUT_SCENE],
+            "warnings": list(dict.fromkeys(note for _, note in told if note)),
             "seconds": {"scene": time.perf_counter() - begun},
         }
 
-    def _seen(self, shown: Any) -> tuple[Scene, bool]:
-        scene, whole = self._described([shown])
+    def _seen(self, shown: Any) -> tuple[Scene, str | None]:
+        scene, note = self._described([shown])
         # the full family is asked for it with the description, and has no question of its own
         asks = self.crew.writer.family != "full"
         if asks and scene.people_present is None and self.crew.mllm.info.scores_labels:
@@ -120,12 +120,12 @@ class PictureNodes:
             try:
                 yes, no = self.crew.score(talk, ["yes", "no"])
             except CannotScoreError:  # a server whose lists do not tell: it stays unknown
-                return scene, whole
+                return scene, note
             scene = scene.model_copy(update={"people_present": yes > no})
-        return scene, whole
+        return scene, note
 
-    def _described(self, shown: list[Any]) -> tuple[Scene, bool]:
-        """The scene of the pictures in words, and whether its fields came to their end.
+    def _described(self, shown: list[Any]) -> tuple[Scene, str | None]:
+        """The scene of the pictures in words, and what is to be said of the answer's form.
 
         The small families say no more than a sentence, which is always cut for length.
         """
@@ -137,13 +137,16 @@ class PictureNodes:
             schema=None if short else answers.SCENE_SCHEMA,
             most=short,
         )
+        note = None if short or answer.finished else CUT_SCENE
         try:
             told = (
                 {"description": answer.text.strip()} if short else answers.read_scene(answer.text)
             )
         except ValueError:
+            told, note = {"description": answers.read_words(answer.text)}, SCENE_IN_WORDS
+        if note == SCENE_IN_WORDS and not told["description"]:
             why = answers.why_unread("the model's description", answer.finished)
-            raise KuleshovError(f"{why}: unanswered") from None
+            raise KuleshovError(f"{why}: unanswered")
         if not answer.finished and short:
             told["description"] = generated.to_last_sentence(told["description"])
         if reason := generated.why_unanswered(str(told.get("description", ""))):
@@ -151,7 +154,7 @@ class PictureNodes:
         scene = Scene(**told, mean_logprob=answer.mean_logprob)
         if not scene.description.strip():
             raise KuleshovError("the model described nothing")
-        return scene, short is not None or answer.finished
+        return scene, note
 
     def cover_faces(self, state: State) -> State:
         """The scene once more with every face covered, where a reading of context goes by it."""
