@@ -96,7 +96,7 @@ def asked_from(crew: Crew, scheme: Scheme, state: State, said: Sequence[str]) ->
     return {
         "scheme": scheme.facts,
         "model": [crew.mllm.info.id, crew.mllm.info.revision, crew.writer.family],
-        "settings": [settings.prior_correction, settings.temperature, settings.seed],
+        "settings": [settings.temperature, settings.seed],
         "wordings": {name: list(wording) for name, wording in state.get("wordings", {}).items()},
         "people": [
             [

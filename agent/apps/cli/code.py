@@ -30,12 +30,19 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="ask again in other words and orders: does each variable agree with itself?",
     )
+    code.add_argument(
+        "--batch-calibration",
+        action="store_true",
+        help="divide categories and ordinals by their mean over the pictures given (at least 10, "
+        "among which the answers are spread; Zhou et al. 2024); shown once all are coded",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     from kuleshov.output import card, coded_table
-    from kuleshov.studies import agreement_tables, reliability
+    from kuleshov.studies import agreement_tables, batch_calibration, reliability
     from kuleshov.tools.errors import KuleshovError
+    from kuleshov.types import Inference
 
     paths, failed = expanded(arguments.paths)
     if not paths:
@@ -51,6 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
         terminal = console(stderr=arguments.csv == "-" or arguments.json)
         repeats = reliability.Repeats()
         done = []
+
+        def tell(inference: Inference) -> None:
+            if arguments.json:
+                sys.stdout.write(inference.to_json() + "\n")
+                sys.stdout.flush()
+            elif arguments.csv != "-":
+                card.print_coded(inference, terminal)
+
         for path in paths:
             try:
                 inference = agent.code(path, said=arguments.said)
@@ -61,11 +76,16 @@ def run(arguments: argparse.Namespace) -> int:
                 failed += 1
                 continue
             done.append(inference)
-            if arguments.json:
-                sys.stdout.write(inference.to_json() + "\n")
-                sys.stdout.flush()
-            elif arguments.csv != "-":
-                card.print_coded(inference, terminal)
+            if not arguments.batch_calibration:
+                tell(inference)
+        if arguments.batch_calibration and done:
+            try:
+                done = batch_calibration.calibrate_batch(done)
+            except KuleshovError as error:  # what was coded is told as it is
+                say(f"kuleshov: {error} The answers are told without it.")
+                failed += 1
+            for inference in done:
+                tell(inference)
         if out is not None:
             coded_table.write_long(done, out)
     if arguments.csv and arguments.csv != "-":

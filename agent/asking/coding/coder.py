@@ -1,8 +1,10 @@
 """Coding one picture by a scheme: every closed question by likelihood, counts and texts in JSON.
 
-All closed questions about one picture are packed into a few forwards. The answers to the same
-questions about a blank picture are divided out as the content-free prior (Zhao et al. 2021) and
-tell whether a variable looks at the picture at all.
+All closed questions about one picture are packed into a few forwards. The same questions about a
+blank picture tell whether a variable looks at the picture at all; they correct nothing. A blank
+picture is no neutral null: of it "no", "nobody" and "not at all" are the true answers, and dividing
+by them turns a certain no into a yes. Where a null helps it is the mean over other pictures
+(`kuleshov.studies.batch_calibration`), and never for yes/no.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ LIKE_BLANK = 0.005
 yes/no answers of 50 % and 54 % lie .0012, between 50 % and 58 % .0046."""
 TIE = 1e-6  # between equal answers lie only the last bits of sums
 NOT_MEASURED = "not measured by this model"
+LIKELIHOOD = "likelihood"
 PROBED = "likelihood, as taught"
+SAME = "several answers are equally likely"
 NO_WORDS = "no words were given"
 Known = Mapping[tuple[str, tuple[int, ...]], CodedVariable]
 """Answers by the variable's name and the people that it was asked about."""
@@ -203,38 +207,19 @@ class Coder:
             dict(zip(answers, fusion.softmax(logs), strict=True)) for logs in (raw, blank)
         )
         apart = divergence(seen, unseen)
-        method, probabilities = "likelihood", seen
-        if one.taught:  # its yes and no were balanced in training: there is no prior to remove
-            method = PROBED
-        elif self.crew.settings.prior_correction:
-            method = "likelihood, content-free prior removed"
-            corrected = [value - base for value, base in zip(raw, blank, strict=True)]
-            probabilities = dict(zip(answers, fusion.softmax(corrected), strict=True))
-        ranked = sorted(probabilities.values(), reverse=True)
+        told = {
+            "probabilities": seen,
+            "method": PROBED if one.taught else LIKELIHOOD,
+            "blank_js": apart,
+            "like_blank": apart < LIKE_BLANK,
+        }
+        ranked = sorted(seen.values(), reverse=True)
         if one.variable.type != "ordinal" and len(ranked) > 1 and ranked[0] - ranked[1] < TIE:
-            return self._record(
-                one.variable,
-                subject,
-                unanswered="answers as for a blank picture"
-                if apart < LIKE_BLANK
-                else "several answers are equally likely",
-                probabilities=probabilities,
-                method=method,
-                blank_js=apart,
-                like_blank=apart < LIKE_BLANK,
-            )
-        value: str | float = max(probabilities, key=lambda option: probabilities[option])
+            return self._record(one.variable, subject, unanswered=SAME, **told)
+        value: str | float = max(seen, key=lambda option: seen[option])
         if one.variable.type == "ordinal":
-            value = round(sum(int(step) * p for step, p in probabilities.items()), 4)
-        return self._record(
-            one.variable,
-            subject,
-            value=value,
-            probabilities=probabilities,
-            method=method,
-            blank_js=apart,
-            like_blank=apart < LIKE_BLANK,
-        )
+            value = round(sum(int(step) * p for step, p in seen.items()), 4)
+        return self._record(one.variable, subject, value=value, **told)
 
     def _listed(
         self,

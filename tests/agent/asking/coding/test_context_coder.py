@@ -13,6 +13,7 @@ import tiny_models
 from PIL import Image
 
 from kuleshov import Agent, Settings
+from kuleshov.apps.cli.main import main
 from kuleshov.asking.images import boxed
 from kuleshov.output import coded_table
 from kuleshov.session.open_medium import Words
@@ -117,11 +118,11 @@ def softmax(*logs):
     return [weight / sum(weights) for weight in weights]
 
 
-def test_answers_are_likelihoods_with_the_blank_pictures_divided_out(scheme):
+def test_answers_are_likelihoods_and_the_blank_picture_is_a_control_alone(scheme):
     found = coded(agent(scheme).infer(PICTURE, said="Go away!"))
     place = found["place", ()]
-    assert list(place.probabilities.values()) == pytest.approx(softmax(-1, 2, 0))
-    assert (place.value, place.method) == ("street", "likelihood, content-free prior removed")
+    assert list(place.probabilities.values()) == pytest.approx(softmax(1, 3, 0))
+    assert (place.value, place.method) == ("street", "likelihood")
     p = softmax(0, 1, 1)
     assert found["light", ()].value == pytest.approx(p[0] + 2 * p[1] + 3 * p[2], abs=1e-3)
     assert found["people_count", ()].value == 2
@@ -130,14 +131,81 @@ def test_answers_are_likelihoods_with_the_blank_pictures_divided_out(scheme):
     assert not place.like_blank
     # what it says of a person is what it says of nothing: flagged, with its divergence
     assert found["sitting", (1,)].like_blank
-    # yes and no are equally likely: the first of them is no answer
-    assert found["sitting", (1,)].value is None
-    assert found["sitting", (1,)].unanswered == "several answers are equally likely"
+    # and not corrected by it: of nothing, too, it says yes
+    assert found["sitting", (1,)].value == "yes"
+    assert found["sitting", (1,)].probabilities["yes"] == pytest.approx(softmax(2, 0)[0])
     assert found["sitting", (1,)].blank_js == pytest.approx(0, abs=1e-9)
     assert {people for name, people in found if name == "sitting"} == {(1,), (2,)}
     assert {people for name, people in found if name == "close"} == {(1, 2)}
     raw = agent(scheme, prior_correction=False).code(PICTURE)
     assert list(coded(raw)["place", ()].probabilities.values()) == pytest.approx(softmax(1, 3, 0))
+
+
+@pytest.mark.parametrize("correction", [True, False])
+def test_what_is_unlikely_is_no_however_much_less_likely_it_is_of_a_blank_picture(correction):
+    """A sober model: there with p = .05 on the picture, .002 on a grey one; nobody either way."""
+
+    def sober(call: Call):
+        blank = is_blank(call)
+        if set(call.answers) == {"yes", "no"}:
+            p = 0.002 if blank else 0.05
+            return [math.log(p if answer == "yes" else 1 - p) for answer in call.answers]
+        if "nobody" in call.answers:  # true of a blank picture, and of this one
+            low = -9.0 if blank else -3.0
+            return [0.0 if answer == "nobody" else low for answer in call.answers]
+        return [0.0] * len(call.answers)
+
+    # a tie has no value, also where it is not that of the blank picture
+    found = agent("default", ScriptedMllm((), sober, info=INFO), prior_correction=correction)
+    told = found.code(PICTURE).coded
+    existence = [v for v in told if v.type == "yes/no" and v.probabilities]
+    assert len(existence) >= 19
+    assert {v.value for v in existence} == {"no"}
+    assert {v.value for v in told if "nobody" in (v.probabilities or {})} == {"nobody"}
+    ties = [
+        v for v in told if v.type == "category" and "nobody" not in (v.probabilities or "nobody")
+    ]
+    assert {(v.value, v.unanswered) for v in ties} == {(None, "several answers are equally likely")}
+
+
+def test_several_pictures_are_the_null_of_categories_by_name(scheme, tmp_path, capsys, monkeypatch):
+    """A model that leans to home: ten pictures, of which half are a little more of a street."""
+
+    def leaning(call: Call):
+        if "home" not in call.answers:
+            return scores(call)
+        shown = next(p["image"] for p in call.conversation[0]["content"] if p["type"] == "image")
+        street, sea = (2.0, 0.0) if np.asarray(shown).mean() > 150 else (1.0, -0.5)
+        return [{"home": 3.0, "street": street, "sea": sea}[a] for a in call.answers]
+
+    leaner = agent(scheme, ScriptedMllm(answers, leaning, info=INFO), faces=())
+    monkeypatch.setattr("kuleshov.apps.cli.code.load_agent", lambda *_, **__: leaner)
+    paths = []
+    for k in range(10):
+        paths.append(str(tmp_path / f"{k}.png"))
+        Image.new("RGB", (60, 40), ((200 if k % 2 else 100) + k,) * 3).save(paths[-1])
+    assert main(["code", *paths, "--json", "--batch-calibration"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    places = [next(v for v in record["coded"] if v["name"] == "place") for record in told]
+    assert [p["value"] for p in places] == ["home", "street"] * 5
+    raw = np.array([softmax(3, *((2, 0) if k % 2 else (1, -0.5))) for k in range(10)])
+    right = raw / raw.mean(axis=0)
+    right /= right.sum(axis=1, keepdims=True)
+    assert np.array([list(p["probabilities"].values()) for p in places]) == pytest.approx(right)
+    assert all("mean over 10 pictures" in p["method"] and "Zhou" in p["method"] for p in places)
+    for record, place in zip(told, places, strict=True):
+        (line,) = [e["text"] for e in record["evidence"] if e["n"] == place["evidence"]]
+        assert (
+            line
+            == f"coded: place {place['value']} {100 * max(place['probabilities'].values()):.0f}%"
+        )
+        sitting = next(v for v in record["coded"] if v["name"] == "sitting")
+        assert sitting["method"] == "likelihood"  # existence is never corrected
+    # too few pictures make no mean: said, and what was coded is told
+    assert main(["code", *paths[:3], "--json", "--batch-calibration"]) == 1
+    short = capsys.readouterr()
+    assert "at least 10" in short.err
+    assert len(short.out.splitlines()) == 3
 
 
 def test_each_answer_is_evidence_that_explanations_can_cite(scheme):
@@ -325,7 +393,7 @@ def test_page_and_card_show_what_was_coded_and_what_was_not(scheme, capsys):
     card.print_card(inference, Console(width=100, force_terminal=False))
     told = capsys.readouterr().out
     assert "Context as data: mine" in told
-    assert "street 84%, sea 11%" in told
+    assert "street 84%, home 11%" in told
     assert told.count("place") == 1  # not once more under Evidence
     without = report.report_html([agent(None).infer(PICTURE)], {})
     assert "Context as data" not in without
@@ -384,9 +452,13 @@ def test_a_what_if_does_not_code_again_what_it_does_not_change(coded_once):
 
 def test_what_rests_on_something_else_is_coded_again(coded_once):
     session, mllm = coded_once
-    drain(session.change(prior_correction=False))
+    drain(session.change(prior_correction=False))  # of the labels: no answer is corrected by it
+    assert coding_calls(mllm) == []
+    assert values(session.current) == values(session.readings[0])
+    session.undo()
+    mllm.calls.clear()
+    drain(session.change(seed=session.agent.settings.seed + 1))
     assert len(coding_calls(mllm)) >= 6
-    assert values(session.current) != values(session.readings[0])
     session.undo()
     mllm.calls.clear()
     # other words: the one question that hears them
