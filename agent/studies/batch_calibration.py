@@ -33,8 +33,8 @@ def calibrate_batch(inferences: Sequence[Inference]) -> list[Inference]:
     """The records with their categories and ordinals corrected; the evidence says the same.
 
     Args:
-        inferences: of `Agent.code`, by one model and scheme. A picture counts once in the mean, however many
-            people were asked about in it.
+        inferences: of `Agent.code`, by one model and scheme. A picture counts once in the mean,
+            however many people were asked about in it.
 
     Returns:
         new records in the same order. A variable that was answered for fewer than `LEAST`

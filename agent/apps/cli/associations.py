@@ -30,12 +30,15 @@ def add(commands: Commands) -> None:
     )
     found.add_argument(
         "--group",
-        default="media",
+        default="auto",
         metavar="COLUMN",
-        help="whose repeats belong together: media, or a column of the manifest, e.g. video",
+        help="whose repeats belong together: media, or a column of the manifest, e.g. video; "
+        "default: a column person, subject, participant, video or clip, else media",
     )
     found.add_argument(
-        "--correction", default="fdr_bh", help="fdr_bh (default), fdr_by, holm or bonferroni"
+        "--correction",
+        default="fdr_by",
+        help="fdr_by (default; holds under dependence), fdr_bh, holm or bonferroni",
     )
 
 
@@ -79,8 +82,8 @@ def _print(found: Any, people: int) -> None:
     tested = found[found["p"].notna()]
     sure = tested[tested["p_corrected"] < 0.05]
     terminal.print(
-        f"{people} faces, {len(found)} pairs, {len(tested)} tested, {len(sure)} with corrected "
-        f"p < .05 ({found['correction'].iloc[0]})"
+        f"{people} faces by {found['grouped_by'].iloc[0]}, {len(found)} pairs, {len(tested)} "
+        f"tested, {len(sure)} with corrected p < .05 ({found['correction'].iloc[0]})"
     )
     for reason, count in found["unanswered"].dropna().value_counts().head(5).items():
         terminal.print(f"  not tested, {reason}: {count}")

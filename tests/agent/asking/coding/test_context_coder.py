@@ -178,12 +178,12 @@ def test_several_pictures_are_the_null_of_categories_by_name(scheme, tmp_path, c
         street, sea = (2.0, 0.0) if np.asarray(shown).mean() > 150 else (1.0, -0.5)
         return [{"home": 3.0, "street": street, "sea": sea}[a] for a in call.answers]
 
-    leaner = agent(scheme, ScriptedMllm(answers, leaning, info=INFO), faces=())
+    leaner = agent(scheme, ScriptedMllm(answers, leaning, info=INFO))
     monkeypatch.setattr("kuleshov.apps.cli.code.load_agent", lambda *_, **__: leaner)
     paths = []
     for k in range(10):
         paths.append(str(tmp_path / f"{k}.png"))
-        Image.new("RGB", (60, 40), ((200 if k % 2 else 100) + k,) * 3).save(paths[-1])
+        Image.new("RGB", (200, 100), ((200 if k % 2 else 100) + k,) * 3).save(paths[-1])
     assert main(["code", *paths, "--json", "--batch-calibration"]) == 0
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     places = [next(v for v in record["coded"] if v["name"] == "place") for record in told]
