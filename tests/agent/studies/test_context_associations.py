@@ -139,12 +139,12 @@ def test_repeated_people_in_a_mixed_model(tmp_path):
 @pytest.mark.parametrize(("pictures", "faces", "common"), [(60, 10, 0.5), (100, 5, 0.6)])
 def test_faces_of_one_picture_are_not_counted_as_independent(pictures, faces, common):
     """Without an association about 5 % of the tests find one; of independent faces 28 to 40 %."""
-    random = np.random.default_rng(11)
-    contexts = np.repeat(random.normal(size=(pictures, 10)), faces, axis=0)
+    random = np.random.default_rng(1)
+    contexts = np.repeat(random.normal(size=(pictures, 20)), faces, axis=0)
     shared = np.repeat(random.normal(size=(pictures, 30)), faces, axis=0)
     own = random.normal(size=shared.shape)
     outcomes = np.sqrt(common) * shared + np.sqrt(1 - common) * own
-    columns = [f"context: c{i}" for i in range(10)], [f"AU{i}" for i in range(30)]
+    columns = [f"context: c{i}" for i in range(20)], [f"AU{i}" for i in range(30)]
     data = pandas.DataFrame(np.hstack([contexts, outcomes]), columns=columns[0] + columns[1])
     data["group"] = np.repeat(np.arange(pictures), faces)
     found = associations.associate(data, *columns)
