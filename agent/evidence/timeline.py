@@ -8,6 +8,7 @@ from typing import Any
 from kuleshov.evidence.collection import quoted
 from kuleshov.evidence.moments import segments
 from kuleshov.tools.faces import facs
+from kuleshov.tools.faces.tracking import timelines
 from kuleshov.tools.faces.tracking.types import Track, UnitEvent
 from kuleshov.tools.types import LEVELS
 from kuleshov.types import Evidence
@@ -74,16 +75,31 @@ def collect(track: Track, *, person: int, first: int) -> list[Evidence]:
         count = len({event.onset_s for event in blinks})
         away = sum(stretch.end_s - stretch.start_s for stretch in track.missing)
         seen = max(track.times_s[-1] - track.times_s[0] - away, track.interval_s)
-        items.append({"kind": "blinks", "text": f"blinks: {count} in {seen:.1f} s"})
+        items.append({"kind": "blinks", "text": blinks_text(track, count, seen)})
     if track.speech:
-        stretches = _stretches(track.speech)
-        items.append({"kind": "speech_movement", "text": f"mouth moves as in speech: {stretches}"})
+        text = f"mouth moves as in speech: {_stretches(track.speech)}"
+        if not timelines.sees_all_speech(track):
+            text += (
+                f" (movement above {track.rate / 2:.1f} Hz, the Nyquist limit of "
+                f"{track.rate:.1f} frames a second, is not seen)"
+            )
+        items.append({"kind": "speech_movement", "text": text})
     if track.missing:
         items.append({"kind": "missing", "text": f"face not seen: {_stretches(track.missing)}"})
     return [
         Evidence.model_validate({"n": first + i, "source": source, "person": person, **item})
         for i, item in enumerate(items)
     ]
+
+
+def blinks_text(track: Track, count: int, seen_s: float) -> str:
+    """`blinks: 7 in 24.0 s`, or a least number where some may have fallen between frames."""
+    if timelines.sees_every_blink(track):
+        return f"blinks: {count} in {seen_s:.1f} s"
+    return (
+        f"blinks: at least {count} in {seen_s:.1f} s (at {track.rate:.1f} frames a second some "
+        "fall between frames)"
+    )
 
 
 def before_text(track: Track, time_s: float) -> str | None:

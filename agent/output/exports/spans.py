@@ -10,6 +10,7 @@ from typing import Any
 from kuleshov.evidence.collection import quoted
 from kuleshov.evidence.timeline import called
 from kuleshov.output import view
+from kuleshov.tools.faces.tracking import timelines
 from kuleshov.tools.valid_text import in_xml
 from kuleshov.types import Inference
 
@@ -46,16 +47,21 @@ def spans(inference: Inference) -> Iterator[Span]:
         track = person.track
         if track is None:
             continue
+        blinks = len({event.onset_s for event in track.events if event.kind == "blink"})
         for event in track.events:
             tier = f"AU{event.unit:02d}"
             text = f"{called(event)}, {event.shown or 'shown'}, apex {event.apex_s:.3f} s"
             apex_s: float | None = event.apex_s
             if event.kind != "expression":
                 tier, text, apex_s = event.kind, f"AU{event.unit:02d} {text}", None
+            if event.kind == "blink" and not timelines.sees_every_blink(track):
+                text += f", one of at least {blinks} (some fall between frames)"
             known = {"unit": event.unit, "apex_s": apex_s}
             yield _span(person.id, tier, event.onset_s, event.offset_s, text, **known)
         for stretch in track.speech:
             text = "mouth moves as in speech"
+            if not timelines.sees_all_speech(track):
+                text += f", as seen up to {track.rate / 2:.1f} Hz"
             yield _span(person.id, "speech movement", stretch.start_s, stretch.end_s, text)
         for stretch in track.missing:
             yield _span(person.id, "not seen", stretch.start_s, stretch.end_s, "face not seen")

@@ -67,7 +67,9 @@ def test_a_blink_is_not_an_expression_and_a_held_closure_is_not_a_blink() -> Non
     assert [(e.kind, e.onset_s) for e in made.events] == [("blink", 1.0), ("expression", 3.0)]
     texts = [e.text for e in timeline.collect(made, person=1, first=1)]
     assert texts[0].startswith("AU45 eye closure, longer than a blink: from 3.0 s")
-    assert texts[1] == "blinks: 1 in 5.9 s"
+    assert texts[1] == (
+        "blinks: at least 1 in 5.9 s (at 10.0 frames a second some fall between frames)"
+    )
 
 
 def test_at_a_low_rate_blinks_are_not_told_and_that_is_said() -> None:
@@ -75,6 +77,50 @@ def test_at_a_low_rate_blinks_are_not_told_and_that_is_said() -> None:
     made = analysed(track({45: values}, rate=2))
     assert [e.kind for e in made.events] == ["expression"]
     assert made.untold == ("blinks and speech-like movement cannot be told at 2.0 frames a second",)
+
+
+def blinking(rate: float, seconds: float = 60.0):
+    """Sixty blinks a minute of 0.1 to 0.4 s, closing and opening as a raised cosine."""
+    times = np.arange(0, seconds, 1 / rate)
+    lids = np.zeros(len(times))
+    random = np.random.default_rng(0)
+    begins = np.arange(1, seconds - 1, 1.0) + random.uniform(0, 0.4, int(seconds) - 2)
+    for begin, length in zip(begins, random.uniform(0.1, 0.4, len(begins)), strict=True):
+        phase = (times - begin) / length
+        near = np.abs(phase) < 0.5
+        lids[near] = np.maximum(lids[near], np.cos(np.pi * phase[near]) ** 2)
+    return len(begins), analysed(track({45: list(lids), 25: [0.1] * len(lids)}, rate=rate))
+
+
+@pytest.mark.parametrize("rate", [5, 10, 14, 14.985, 15, 30])
+def test_blinks_are_counted_where_the_frames_allow_else_at_least_so_many(rate: float) -> None:
+    true, made = blinking(rate)
+    found = sum(event.kind == "blink" for event in made.events)
+    (line,) = [e.text for e in timeline.collect(made, person=1, first=1) if e.kind == "blinks"]
+    if rate > 14.5:
+        assert abs(found - true) <= 1
+        assert line.startswith(f"blinks: {found} in ")
+        assert not any("blinks" in text for text in made.untold)
+    else:
+        assert found < true or rate == 14
+        assert line.startswith(f"blinks: at least {found} in ")
+        assert any(
+            f"of blinks a least number is told at {rate:.1f} frames" in t for t in made.untold
+        )
+    nyquist = [text for text in made.untold if "Nyquist" in text]
+    assert len(nyquist) == (rate < 13.7)
+    assert all(f"up to {rate / 2:.1f} openings a second" in text for text in nyquist)
+    # what is not measured needs no note
+    assert analysed(track({12: [0.1] * 60}, rate=rate)).untold == ()
+
+
+def test_speech_seen_at_a_low_rate_names_its_limit() -> None:
+    seconds = np.arange(0, 6, 1 / 5)
+    talk = list(np.clip(0.45 + 0.4 * np.sin(2 * np.pi * 2.2 * seconds + 0.4), 0, 1))
+    made = analysed(track({25: talk}, rate=5))
+    (line,) = [e.text for e in timeline.collect(made, person=1, first=1)]
+    assert line.startswith("mouth moves as in speech: ")
+    assert "movement above 2.5 Hz, the Nyquist limit of 5.0 frames a second, is not seen" in line
 
 
 @pytest.mark.parametrize("rate", [5, 10, 25])

@@ -142,6 +142,11 @@ class Track(Record):
     events: tuple[UnitEvent, ...] = ()
     untold: tuple[str, ...] = Field((), description="what the frame rate is too low to tell")
 
+    @property
+    def rate(self) -> float:
+        """Frames looked at a second."""
+        return 1 / self.interval_s
+
     @model_validator(mode="after")
     def _columns_are_as_long_as_the_track(self) -> Track:
         count = len(self.times_s)
