@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kuleshov.evidence import words
 from kuleshov.evidence.influence import divergence
+from kuleshov.tools.labels import SIGNED as SIGNED  # the threshold that the patterns go by
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import Evidence, Incongruence
@@ -21,7 +23,6 @@ HALF = 0.5  # share of a distribution that must lie on one side
 LEAST_TOP = 2.0
 """A distribution says something where its first label has this many times an even share."""
 SECOND = 0.25  # share of the second label in a mixed reading
-SIGNED = 0.5  # |valence| from which a label counts as pleasant or unpleasant
 
 DAMPING = (14, 15, 17, 23, 24)  # Ekman & Friesen 1982; 15 as in Bian et al. 2024
 DISTRESS = (1, 4)
@@ -51,27 +52,43 @@ class Parted:
     def apart(self) -> float:
         return divergence(self.face_scores.probabilities, self.context_scores.probabilities)
 
+    @property
+    def signs(self) -> dict[str, int | None]:
+        """Label to its side; see `Label.sign`."""
+        return {label.name: label.sign for label in self.labels.labels}
+
     def share(self, scores: EmotionScores, sign: int) -> float:
-        """The share of pleasant (+1) or unpleasant (−1) labels; labels without anchor count not."""
-        valence = {label.name: label.valence for label in self.labels.labels}
-        return sum(
-            p
-            for name, p in scores.probabilities.items()
-            if (value := valence.get(name)) is not None and value * sign >= SIGNED
-        )
+        """The share of labels of one side: pleasant (+1), unpleasant (-1), neither (0).
+
+        Of labels that may hold together it is the probability of the likeliest of them.
+        """
+        found = [p for name, p in scores.probabilities.items() if self.signs.get(name) == sign]
+        if self.labels.mode == "multi":
+            return max(found, default=0.0)
+        return sum(found)
 
     def says(self, scores: EmotionScores) -> bool:
         """Whether a distribution is more than a flat one, in which four unpleasant labels of
         seven would make a share of .57 without anything that is unpleasant."""
         many = len(scores.probabilities)
-        return max(scores.probabilities.values()) >= min(LEAST_TOP / many, (1 + 1 / many) / 2)
+        least = HALF if self.labels.mode == "multi" else min(LEAST_TOP / many, (1 + 1 / many) / 2)
+        return max(scores.probabilities.values()) >= least
 
     def leans(self, scores: EmotionScores, sign: int) -> bool:
         """Whether at least half lies on one side, more than an even distribution has there."""
-        valence = {label.name: label.valence for label in self.labels.labels}
-        on_side = sum((valence.get(k) or 0) * sign >= SIGNED for k in scores.probabilities)
+        if self.labels.mode == "multi":
+            return self.share(scores, sign) >= max(HALF, self.share(scores, -sign) + PARTING)
+        on_side = sum(self.signs.get(name) == sign for name in scores.probabilities)
         base = on_side / len(scores.probabilities)
         return self.share(scores, sign) >= max(HALF, base + (1 - base) / 4)
+
+    def is_calm(self, scores: EmotionScores) -> bool:
+        """Whether what leads is neither pleasant nor unpleasant by its definition (neutral)."""
+        return self.signs.get(scores.top) == 0
+
+    @property
+    def said(self) -> list[Evidence]:
+        return [item for item in self.evidence if item.kind == "transcript"]
 
     def shown(self, unit: int) -> bool | None:
         """Whether a unit is shown; None: not measured, or measured poorly."""
@@ -102,7 +119,8 @@ def candidates(parted: Parted) -> tuple[Incongruence, ...]:
         return tuple(candidate for candidate in found if candidate is not None)
     found = [rule(parted) for rule in (smile, malice, sarcasm, suppressed, mixed)]
     fitting = [candidate for candidate in found if candidate is not None]
-    if not fitting and parted.apart >= PARTING:
+    # a face that is moved while nothing special goes on parts from nothing
+    if not fitting and parted.apart >= PARTING and not parted.is_calm(parted.context_scores):
         fitting.append(
             _candidate(
                 parted,
@@ -157,28 +175,35 @@ def malice(parted: Parted) -> Incongruence | None:
 
 
 def sarcasm(parted: Parted) -> Incongruence | None:
-    """Words that go one way and a face that goes the other."""
-    if not any(item.kind == "transcript" for item in parted.evidence) or parted.apart < PARTING:
+    """Words that say one thing while the face or the situation says the other."""
+    sign = words.find_sign(item.text for item in parted.said)
+    if sign is None:
         return None
-    for sign, word, other in ((1, "pleasant", "unpleasant"), (-1, "unpleasant", "pleasant")):
-        if parted.leans(parted.context_scores, sign) and parted.leans(parted.face_scores, -sign):
-            return _candidate(
-                parted,
-                "sarcasm",
-                f"words are heard in a context that reads as {word} while the face reads as "
-                f"{other} ({parted.face_scores.top})",
-                parted.numbers(4, 9, 10, 12, 14),
-                SARCASM,
-            )
-    return None
+    face, context = (
+        parted.leans(scores, -sign) for scores in (parted.face_scores, parted.context_scores)
+    )
+    if not (face or context):
+        return None
+    against = [f"the face ({parted.face_scores.top})"] if face else []
+    against += [f"the context ({parted.context_scores.top})"] if context else []
+    side = "pleasant" if sign > 0 else "unpleasant"
+    return _candidate(
+        parted,
+        "sarcasm",
+        f"the words are {side} by {words.NAMED}, against {' and '.join(against)}; they may be "
+        "meant as they are said",
+        parted.numbers(4, 9, 10, 12, 14),
+        SARCASM,
+    )
 
 
 def suppressed(parted: Parted) -> Incongruence | None:
     """A still face where the context speaks of a strong feeling."""
-    neutral = parted.face_scores.probabilities.get("neutral")
     stirred = any(parted.leans(parted.context_scores, sign) for sign in (1, -1))
-    stirred = stirred and parted.context_scores.top != "neutral"
-    if neutral is None or neutral < HALF or not stirred or parted.apart < PARTING:
+    stirred = stirred and not parted.is_calm(parted.context_scores)
+    # "no pain" is calm too, and a face of which it is said may smile
+    still = parted.share(parted.face_scores, 0) >= HALF and not parted.shown(12)
+    if not still or not stirred or parted.apart < PARTING:
         return None
     held = parted.which(DAMPING)
     how = f"with {_units(held)}, as when it is held still" if held else "and no unit holds it still"
@@ -209,8 +234,10 @@ def mixed(parted: Parted) -> Incongruence | None:
 
 
 def _pleasant_face_unpleasant_context(parted: Parted) -> bool:
+    """Pleasant by its label, or, where the set has no word for it, by neither side."""
+    has_word = 1 in parted.signs.values()
     return (
-        parted.leans(parted.face_scores, 1)
+        (parted.leans(parted.face_scores, 1) if has_word else parted.is_calm(parted.face_scores))
         and parted.leans(parted.context_scores, -1)
         and parted.apart >= PARTING
     )

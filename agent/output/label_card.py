@@ -36,6 +36,8 @@ class LabelCard(Lines):
             self.field("note", labels.note, 7)
         if labels.anchors:
             self.field("anchors", f"valence, arousal: {labels.anchors}", 7)
+        if labels.sides:
+            self.field("sides", labels.sides, 7)
         if labels.labels:
             self.line()
         column = max((cell_len(view.clean(name)) for name in labels.names), default=0)
@@ -60,4 +62,6 @@ def _meaning(label: Label) -> str:
         parts.append("also: " + ", ".join(view.clean(word) for word in label.synonyms))
     if label.valence is not None and label.arousal is not None:
         parts.append(f"valence {view.signed(label.valence)}, arousal {view.signed(label.arousal)}")
+    if label.side is not None:
+        parts.append(label.side)
     return "; ".join(parts)

@@ -312,9 +312,9 @@ def _mixed(x: Any, y: Any, groups: Any) -> dict[str, Any]:
         return {"unanswered": f"the model could not be fitted: {str(error).splitlines()[0]}"}
     # normal quantiles are too narrow for few groups (Elff et al. 2021, Brit. J. Polit. Sci. 51)
     freedom = max(1, groups.nunique() - 2)
-    slope, error = float(fit.params[1]), float(fit.bse[1])
-    reach = float(t.ppf(0.975, freedom)) * error
-    p = float(2 * t.sf(abs(slope) / error, freedom)) if error > 0 else np.nan
+    slope, spread = float(fit.params[1]), float(fit.bse[1])
+    reach = float(t.ppf(0.975, freedom)) * spread
+    p = float(2 * t.sf(abs(slope) / spread, freedom)) if spread > 0 else np.nan
     values = slope, slope - reach, slope + reach, p
     if not fit.converged or not all(np.isfinite(values)):
         return {"unanswered": "the model did not converge"}

@@ -13,6 +13,9 @@ from kuleshov.tools.errors import KuleshovError, first_line, nearest
 from kuleshov.tools.structured_text import LARGEST_TOML, parse_toml, read_text
 from kuleshov.tools.types import HumanLabel, Record, _is_no_answer, _plain_word, plain_label
 
+Side = Literal["pleasant", "unpleasant", "neutral"]
+SIGNED = 0.5  # |valence| from which a label counts as pleasant or unpleasant
+
 
 class Label(Record):
     """One word of a label set, what else stands for it, what it means, where it is anchored."""
@@ -22,6 +25,24 @@ class Label(Record):
     definition: str = Field("", description="what the word means here; shown to large models")
     valence: float | None = Field(None, ge=-1, le=1)
     arousal: float | None = Field(None, ge=-1, le=1)
+    side: Side | None = Field(
+        None, description="pleasant or not, where a source says so without an anchor"
+    )
+
+    @property
+    def sign(self) -> int | None:
+        """+1 pleasant, -1 unpleasant, 0 neither; None: ambiguous or not known.
+
+        By the anchor where there is one: from half of the scale on it is a side, at its middle
+        neither; in between (surprise) it can be both.
+        """
+        if self.side is not None:
+            return {"pleasant": 1, "unpleasant": -1, "neutral": 0}[self.side]
+        if self.valence is None:
+            return None
+        if abs(self.valence) >= SIGNED:
+            return 1 if self.valence > 0 else -1
+        return 0 if self.valence == 0 else None
 
 
 class LabelSet(Record):
@@ -35,6 +56,7 @@ class LabelSet(Record):
     source: str = Field(description="publication or origin of the labels")
     mode: Literal["single", "multi", "free"] = "single"
     anchors: str | None = Field(None, description="source of the labels' valence and arousal")
+    sides: str | None = Field(None, description="source of the labels' sides")
     note: str | None = Field(None, description="what a user should know before choosing it")
     labels: tuple[Label, ...] = ()
 
