@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from test_agent import INFO, content_free, script
 
-from kuleshov import Agent
+from kuleshov import Agent, Settings
 from kuleshov.evidence import incongruence, words
 from kuleshov.tools.labels import LabelSet, shipped_label_sets
+from kuleshov.tools.mllm import ScriptedMllm
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face
 from kuleshov.types import Evidence
+
+from parts import SMILE as SMILING
+from parts import HandFaces, face
 
 SETS = [name for name in shipped_label_sets() if LabelSet.load(name).mode != "free"]
 
@@ -32,7 +38,7 @@ def units(shown: tuple[int, ...], measured: tuple[int, ...] = (1, 4, 6, 12, 15, 
     )
 
 
-def candidates(name, face, context, shown=(), said=(), several=True):
+def candidates(name, shows, context, shown=(), said=(), several=True):
     labels = LabelSet.load(name)
     items = [Evidence(n=1, source="user", kind="context", text="made by hand")]
     items += [
@@ -41,7 +47,7 @@ def candidates(name, face, context, shown=(), said=(), several=True):
     ]
     parted = incongruence.Parted(
         face=units(shown),
-        face_scores=scores(labels, **face),
+        face_scores=scores(labels, **shows),
         context_scores=scores(labels, **context),
         evidence=items,
         labels=labels,
@@ -106,8 +112,8 @@ def test_the_table_holds_thirty_of_which_ten_are_plain():
 
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_situations(situation):
-    face, context, shown, said, expected = SITUATIONS[situation]
-    found = candidates("ekman-7", face, context, shown, said)
+    shows, context, shown, said, expected = SITUATIONS[situation]
+    found = candidates("ekman-7", shows, context, shown, said)
     assert [one.kind for one in found] == expected
 
 
@@ -160,12 +166,23 @@ def test_words_count_by_what_they_say(lines, sign):
 
 
 @pytest.mark.parametrize(("said", "flagged"), [("Please pass the salt.", False), ("Great!", True)])
-def test_the_record_says_how_the_words_were_read(feat_data, said, flagged):
-    agent = Agent.load(model="pocket", faces="pocket", fusion="bayes")
-    read = agent.infer(feat_data / "single_face.jpg", said=said, context="She has lost the match.")
+def test_the_record_says_how_the_words_were_read(said, flagged):
+    """A smile where the model reads the context as sad."""
+
+    def score(call):
+        if content_free(call):
+            return [0.0] * len(call.answers)
+        return [5.0 * (answer == "sadness") for answer in call.answers]
+
+    glad = face(SMILING, expression=scores(LabelSet.load("ekman-7"), happiness=0.9))
+    mllm = ScriptedMllm(script()._answers, score, info=INFO)
+    agent = Agent(mllm, HandFaces(glad), Settings.load(fusion="bayes"))
+    read = agent.infer(np.full((100, 200, 3), 90, np.uint8), said=said)
     (person,) = read.people
+    assert SMILE in [one.kind for one in person.incongruence]
     found = [one for one in person.incongruence if one.kind == "sarcasm"]
     assert bool(found) == flagged
     for one in found:
-        assert "VADER" in one.pattern
+        assert "the words are pleasant by VADER's English lexicon" in one.pattern
+        assert "against the context (sadness)" in one.pattern
         assert any(read.evidence[n - 1].kind == "transcript" for n in one.evidence)
