@@ -30,7 +30,7 @@ ASKED = {
 
 
 class Figure(Record):
-    """An estimate and its 95 % interval (percentiles of a bootstrap over the items)."""
+    """An estimate and its 95 % interval (percentiles of a bootstrap over items or groups)."""
 
     value: float
     low: float
@@ -47,6 +47,12 @@ class Fit(Record):
     nll_change: Figure = Field(description="after minus before: below 0 is better")
     ece_before: Figure = Field(description="expected calibration error, 0-1")
     ece_after: Figure
+    brier_before: Figure | None = Field(None, description="Brier score, 0-2; None: not computed")
+    brier_after: Figure | None = None
+    classwise_ece_before: Figure | None = Field(
+        None, description="calibration error of every label's probability, 0-1"
+    )
+    classwise_ece_after: Figure | None = None
     at_edge: bool = Field(False, description="the best temperature lies beyond what is searched")
 
 
@@ -71,6 +77,9 @@ class Calibration(Record):
         description="rows of the sample that were left out, by the word that is no label, or why",
     )
     folds: int
+    groups: int | None = Field(
+        None, description="persons or videos, each in one fold whole; None: folds are over items"
+    )
     fits: dict[str, Fit] = Field(description="by how the model was asked")
     fused: Fit | None = Field(
         None, description="the fused reading, before and after; its temperature is that of the fit"

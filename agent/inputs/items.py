@@ -20,6 +20,10 @@ from kuleshov.types import Item
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
+REPEATED = ("person", "subject", "participant", "video", "clip")
+"""Columns of a table that tell whose pictures repeat, the first one that is there counts."""
+
+
 @dataclass(frozen=True)
 class Work:
     """One picture or clip to read.

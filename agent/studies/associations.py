@@ -23,6 +23,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from kuleshov.inputs import items
 from kuleshov.output import coded_table
 from kuleshov.runs import store
 from kuleshov.tools.errors import KuleshovError
@@ -39,8 +40,6 @@ LEAST = 10
 LEAST_GROUPS = 5
 """Groups with both values: with fewer, how much they differ is not known."""
 LEAST_SHARE = 0.001  # below it a share is taken as this, as it has no logarithm at 0: our choice
-REPEATED = ("person", "subject", "participant", "video", "clip")
-"""Columns of the manifest that tell whose faces repeat, in this order."""
 COLUMNS = (
     "context",
     "outcome",
@@ -81,7 +80,7 @@ def frame(
         inferences: with coded context.
         outcomes: face (the face tool's expression), units, reading (the fused distribution).
         group: "media", or a column that the manifest carried along ("video", "person"); "auto":
-            the first of `REPEATED` that every item has, else media.
+            the first of `items.REPEATED` that every item has, else media.
 
     Raises:
         KuleshovError: nothing was coded, nobody has an outcome, or no item has the column.
@@ -124,7 +123,7 @@ def frame(
 def _group_of(inferences: Sequence[Inference]) -> str:
     """The column that tells whose faces repeat; media where no column tells it of every item."""
     extras = [inference.item.extra if inference.item else {} for inference in inferences]
-    for name in REPEATED:
+    for name in items.REPEATED:
         if extras and all(extra.get(name) not in (None, "") for extra in extras):
             return name
     return "media"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from kuleshov.asking import combining
 from kuleshov.evidence import temperatures
 from kuleshov.evidence.temperatures import Calibration, Figure, Fit
 from kuleshov.inputs import items
-from kuleshov.studies.statistics import ece
+from kuleshov.studies.statistics import brier, classwise_ece, ece
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet, mappings
@@ -41,10 +42,14 @@ ASKED = {"both": "explained", "context": "direct", "face": "expression"}
 
 @dataclass(frozen=True)
 class Example:
-    """One picture or clip of the sample and the label that people gave it."""
+    """One picture or clip of the sample and the label that people gave it.
+
+    group: the person or video that it is of, where the sample tells.
+    """
 
     work: Work
     label: str
+    group: str | None = None
 
 
 def read_sample(
@@ -101,9 +106,20 @@ def read_sample(
                 left_out.add(f"whose label has no place in {labels.name}", work.item.id)
         if label is not None:
             found.append(Example(work, label))
+    found = _grouped(found)
     _check_counts(Counter(example.label for example in found), name, left_out)
     _check_files(found, name)
     return found
+
+
+def _grouped(found: Sequence[Example]) -> list[Example]:
+    """With the person or video of each item, by the first column that tells it of every item."""
+    extras = [example.work.item.extra for example in found]
+    for name in items.REPEATED:
+        told = {str(extra.get(name) or "") for extra in extras}
+        if len(told) > 1 and "" not in told:
+            return [replace(e, group=str(e.work.item.extra[name])) for e in found]
+    return list(found)
 
 
 def _check_counts(counts: Counter[str], name: str, left_out: LeftOut) -> None:
@@ -165,32 +181,33 @@ def calibrate(
         )
     if crew.strategy == "face":
         raise KuleshovError("fusion 'face' asks the model for no label: use another --fusion.")
-    people: list[tuple[Person, str]] = []
+    people: list[tuple[Person, Example]] = []
     for done, example in enumerate(sample, start=1):
         inference = agent.infer(
             example.work.source, context=example.work.context, boxes=example.work.boxes
         )
         if inference.people:
-            people.append((max(inference.people, key=_area), example.label))
+            people.append((max(inference.people, key=_area), example))
         if watch:
             watch(done, len(sample))
-    labels = crew.labels
+    labels, seed = crew.labels, agent.settings.seed
     fits: dict[str, Fit] = {}
     fused = None
     for asked in sorted({key for person, _ in people for key in readings(person)}):
         both = [
-            (found[asked], person, label)
-            for person, label in people
+            (found[asked], person, example)
+            for person, example in people
             if asked in (found := readings(person))
         ]
-        _check_answered(Counter(label for *_, label in both), asked)
+        _check_answered(Counter(example.label for *_, example in both), asked)
         given = _table([scores for scores, *_ in both], labels.names)
-        truth = np.array([labels.names.index(label) for *_, label in both])
-        folds = _folds(truth, agent.settings.seed)
+        truth = np.array([labels.names.index(example.label) for *_, example in both])
+        groups = _group_numbers([example.group for *_, example in both])
+        folds = _folds(truth, seed, groups)
         temperature, at_edge = fit(given, truth)
         held_out = _temperatures(given, truth, folds)
         apart = _held_out(given, truth, folds)
-        fits[asked] = _told(temperature, at_edge, given, apart, truth, agent.settings.seed)
+        fits[asked] = _told(temperature, at_edge, given, apart, truth, seed, groups)
         if crew.strategy in combining.COMPUTED and asked == "direct":
             before = _table([person.emotions for _, person, _ in both], labels.names)
             after = _table(
@@ -204,10 +221,12 @@ def calibrate(
                 before[known],
                 after[known],
                 truth[known],
-                agent.settings.seed,
+                seed,
+                groups[known],
             )
     if not fits:
         raise KuleshovError("the model gave no reading of any item of the sample.")
+    groups_of_sample = len({e.group for e in sample if e.group is not None}) or None
     return Calibration(
         **temperatures.basis(crew.provenance),
         labels=labels.name,
@@ -215,7 +234,8 @@ def calibrate(
         fusion=crew.strategy,
         counts=dict(Counter(example.label for example in sample)),
         left_out=_counted(left_out),
-        folds=FOLDS,
+        folds=min(FOLDS, groups_of_sample or FOLDS),
+        groups=groups_of_sample,
         fits=fits,
         fused=fused,
     )
@@ -303,13 +323,38 @@ def fit(given: Probabilities, truth: NDArray[np.intp]) -> tuple[float, bool]:
     return float(math.exp(found.x)), at_edge
 
 
-def _folds(truth: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
-    """The fold of each item; every label is spread evenly over the folds."""
+def _group_numbers(groups: Sequence[str | None]) -> NDArray[np.intp]:
+    """A number for each group; an item without one is a group of its own."""
+    keys = [
+        ("item", str(i)) if group is None else ("group", group) for i, group in enumerate(groups)
+    ]
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    return np.array([number[key] for key in keys], np.intp)
+
+
+def _folds(
+    truth: NDArray[np.intp], seed: int, groups: NDArray[np.intp] | None = None
+) -> NDArray[np.intp]:
+    """The fold of each item; labels are spread evenly, and a group lies in one fold whole.
+
+    With fewer groups than folds each group is a fold of its own. Items that are all of one person
+    are folded as they are: what is found holds for that one.
+    """
     random = np.random.default_rng(seed)
     folds = np.zeros(len(truth), np.intp)
-    for label in np.unique(truth):
-        places = random.permutation(np.flatnonzero(truth == label))
-        folds[places] = np.arange(len(places)) % FOLDS
+    many = len(truth) if groups is None else len(np.unique(groups))
+    if many in (1, len(truth)):
+        for label in np.unique(truth):
+            places = random.permutation(np.flatnonzero(truth == label))
+            folds[places] = np.arange(len(places)) % FOLDS
+        return folds
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    split = StratifiedGroupKFold(min(FOLDS, many), shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a label with fewer items than folds
+        for fold, (_, here) in enumerate(split.split(np.zeros(len(truth)), truth, groups)):
+            folds[here] = fold
     return folds
 
 
@@ -326,7 +371,7 @@ def _temperatures(
 ) -> NDArray[np.float64]:
     """Of each item the temperature that was fitted without its fold, (items,)."""
     found = np.empty(len(given))
-    for fold in range(FOLDS):
+    for fold in np.unique(folds):
         here = folds == fold
         found[here], _ = fit(given[~here], truth[~here])
     return found
@@ -339,10 +384,18 @@ def _told(
     after: Probabilities,
     truth: NDArray[np.intp],
     seed: int,
+    groups: NDArray[np.intp] | None = None,
 ) -> Fit:
-    """The figures with intervals from resampling the items."""
+    """The figures with intervals from resampling the items, or whole groups where they repeat."""
     random = np.random.default_rng(seed)
-    drawn = random.integers(0, len(truth), (RESAMPLES, len(truth)))
+    names, which = np.unique(
+        np.arange(len(truth)) if groups is None else groups, return_inverse=True
+    )
+    members = [np.flatnonzero(which == number) for number in range(len(names))]
+    drawn = [
+        np.concatenate([members[number] for number in some])
+        for some in random.integers(0, len(names), (RESAMPLES, len(names)))
+    ]
 
     def figure(measure: Callable[[NDArray[np.intp]], float]) -> Figure:
         low, high = np.percentile([measure(rows) for rows in drawn], [2.5, 97.5])
@@ -358,5 +411,9 @@ def _told(
         nll_change=figure(lambda rows: float((second - first)[rows].mean())),
         ece_before=figure(lambda rows: ece(before[rows], truth[rows])),
         ece_after=figure(lambda rows: ece(after[rows], truth[rows])),
+        brier_before=figure(lambda rows: brier(before[rows], truth[rows])),
+        brier_after=figure(lambda rows: brier(after[rows], truth[rows])),
+        classwise_ece_before=figure(lambda rows: classwise_ece(before[rows], truth[rows])),
+        classwise_ece_after=figure(lambda rows: classwise_ece(after[rows], truth[rows])),
         at_edge=at_edge,
     )

@@ -122,3 +122,41 @@ def ece(given: NDArray[Any], truth: NDArray[Any], bins: int = 10) -> float:
     """
     found = reliability(given, truth, bins)
     return sum(abs(b.accuracy - b.confidence) * b.n for b in found) / len(truth)
+
+
+def brier(given: NDArray[Any], truth: NDArray[Any]) -> float:
+    """Brier score of all labels, 0-2, lower is better (Brier 1950, Monthly Weather Review 78, 1-3).
+
+    The squared distance of each distribution from the one that is 1 on the item's label, averaged.
+    It is lowest for the true probabilities; ECE alone is also low for the base rates of everything.
+
+    Args:
+        given: (items, labels) probabilities.
+        truth: (items,) index of each item's label.
+    """
+    import numpy as np
+
+    meant = np.eye(given.shape[1])[truth]
+    return float(((given - meant) ** 2).sum(axis=1).mean())
+
+
+def classwise_ece(given: NDArray[Any], truth: NDArray[Any], bins: int = 10) -> float:
+    """Calibration error of every label's probability, not of the first's alone, 0-1.
+
+    For each label, items are grouped by its probability into `bins` of equal width; the mean
+    distance, weighted by size, of its share from its mean probability, averaged over labels (Kull
+    et al. 2019, Beyond temperature scaling, NeurIPS 32).
+
+    Args:
+        given: (items, labels) probabilities.
+        truth: (items,) index of each item's label.
+    """
+    import numpy as np
+
+    errors = []
+    for label in range(given.shape[1]):
+        p, hit = given[:, label], (truth == label).astype(float)
+        group = np.minimum((p * bins).astype(int), bins - 1)
+        gaps = np.abs(np.bincount(group, hit - p, bins))
+        errors.append(float(gaps.sum()) / len(truth))
+    return float(np.mean(errors))

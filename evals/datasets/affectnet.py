@@ -129,6 +129,8 @@ TASK = Task(
         "uar",
         "macro_f1",
         "ece",
+        "brier",
+        "classwise_ece",
         "valence_ccc",
         "arousal_ccc",
         "valence_pcc",

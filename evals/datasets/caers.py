@@ -98,7 +98,7 @@ TASK = Task(
     "ICCV 2019",
     kind="single",
     labels="ekman-7",
-    metrics=("accuracy", "uar", "macro_f1", "ece"),
+    metrics=("accuracy", "uar", "macro_f1", "ece", "brier", "classwise_ece"),
     protocol="Accuracy over the test folder. The data set names no person; with CAERS-Annotation's "
     "test.txt beside it, its face box names the one meant, else the largest face is taken. "
     "Neighbouring stills of one series lie in both parts.",

@@ -216,6 +216,8 @@ TASK = Task(
         "soft_cross_entropy",
         "js_divergence",
         "ece",
+        "brier",
+        "classwise_ece",
     ),
     protocol="48×48 faces. Single votes are left out as outliers; faces whose leading vote is "
     "unknown or not a face are left out. Accuracy counts faces with a majority, more than half "

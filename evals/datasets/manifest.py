@@ -26,8 +26,8 @@ from kuleshov.tools.types import plain_label
 GROUPS = ("group", "subject", "video")
 ANSWERS = ("label", "labels", "valence", "arousal", "text")
 METRICS: dict[Kind, tuple[str, ...]] = {
-    "single": ("accuracy", "uar", "weighted_f1", "macro_f1", "ece"),
-    "votes": ("accuracy", "uar", "soft_cross_entropy", "js_divergence", "ece"),
+    "single": ("accuracy", "uar", "weighted_f1", "macro_f1", "ece", "brier", "classwise_ece"),
+    "votes": ("accuracy", "uar", "soft_cross_entropy", "js_divergence", "ece", "brier"),
     "multi": ("map", "multi_macro_f1"),
     "affect": ("valence_ccc", "arousal_ccc", "valence_pcc", "arousal_pcc"),
     "text": ("clue_overlap", "label_overlap"),

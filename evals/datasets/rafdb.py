@@ -90,7 +90,7 @@ TASK = Task(
     "expression recognition in the wild, CVPR 2017",
     kind="single",
     labels="ekman-7",
-    metrics=("accuracy", "uar", "macro_f1", "ece"),
+    metrics=("accuracy", "uar", "macro_f1", "ece", "brier", "classwise_ece"),
     protocol="Accuracy over the 3,068 faces of the test part, aligned, as papers report it; mean "
     "recall (UAR) beside it, as the authors asked for.",
     splits=("train", "test"),

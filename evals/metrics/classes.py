@@ -92,6 +92,14 @@ def _ece(rows: Numbers, names: Names) -> float:
     return statistics.ece(rows[:, 1:], rows[:, 0].astype(int))
 
 
+def _brier(rows: Numbers, names: Names) -> float:
+    return statistics.brier(rows[:, 1:], rows[:, 0].astype(int))
+
+
+def _classwise_ece(rows: Numbers, names: Names) -> float:
+    return statistics.classwise_ece(rows[:, 1:], rows[:, 0].astype(int))
+
+
 def _ap_positive(rows: Numbers, names: Names) -> float:
     """Area under precision over recall at the thresholds 0, 0.001 … 0.999, by trapezoids.
 
@@ -169,6 +177,25 @@ ECE = Metric(
     has_label,
     _ece_row,
     _ece,
+    best="lower",
+)
+BRIER = Metric(
+    "brier",
+    "Brier score",
+    "squared distance from the label, over all labels, 0 to 2 (Brier 1950)",
+    has_label,
+    _ece_row,
+    _brier,
+    range=(0, 2),
+    best="lower",
+)
+CLASSWISE_ECE = Metric(
+    "classwise_ece",
+    "Class-wise calibration error",
+    "expected calibration error of each label's probability, averaged, ten bins (Kull et al. 2019)",
+    has_label,
+    _ece_row,
+    _classwise_ece,
     best="lower",
 )
 AP_POSITIVE = Metric(

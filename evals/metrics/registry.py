@@ -19,6 +19,8 @@ METRICS: dict[str, Metric] = {
         classes.MACRO_F1,
         classes.ALPHA,
         classes.ECE,
+        classes.BRIER,
+        classes.CLASSWISE_ECE,
         classes.AP_POSITIVE,
         multilabel.MAP,
         multilabel.MULTI_MACRO_F1,

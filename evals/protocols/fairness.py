@@ -14,7 +14,7 @@ from kuleshov.evals.metrics import registry
 from kuleshov.evals.metrics.base import Figure, bootstrap, rows_of
 from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
 from kuleshov.evals.protocols.hallucination import ABSENT, OBJECTS
-from kuleshov.evals.types import Answer
+from kuleshov.evals.types import Answer, Target
 from kuleshov.tools.errors import KuleshovError
 
 DEFAULT = ("face", "context", "people", "text")
@@ -69,7 +69,8 @@ def run(trial: Trial) -> Findings:
                 head=("system", *heads, "widest gap", "p"),
                 rows=tuple(rows),
                 note=f"Slices with fewer than {FEWEST} answered samples have no figure. A gap is "
-                "never below 0, so go by p: how often slices drawn at random lie as far apart.",
+                "never below 0, so go by p: how often slices drawn at random within each "
+                "class lie as far apart.",
             )
         )
     return PROTOCOL.findings(
@@ -94,6 +95,15 @@ def _slices(trial: Trial) -> dict[str, dict[str, list[int]]]:
     }
 
 
+def _class_of(target: Target) -> str:
+    """What people said the sample is: its label, else the most voted, else all that hold."""
+    if target.label is not None:
+        return target.label
+    if target.votes:
+        return max(sorted(target.votes), key=lambda name: (target.votes or {})[name])
+    return ", ".join(sorted(target.labels or ()))
+
+
 def widest(
     trial: Trial, answers: Sequence[Answer | None], slices: Sequence[Sequence[int]]
 ) -> tuple[Figure, float | None]:
@@ -101,7 +111,9 @@ def widest(
 
     And p of a permutation test: the share of random assignments of the samples to the slices
     (of whole groups, where a group lies in one slice) whose gap is as large, the observed one
-    among them (Phipson & Smyth 2010).
+    among them (Phipson & Smyth 2010). Samples change places within their class only: slices that
+    hold other shares of the classes, some of which are harder, would differ without any system
+    treating anybody otherwise.
     """
     metric = registry.find(trial.primary())
     names = trial.found.labels.names
@@ -139,11 +151,19 @@ def widest(
         units.setdefault((own[row] if own else row, slice_), []).append(row)
     members = list(units.values())
     slice_of = np.array([which[some[0]] for some in members])
+    classes = [_class_of(trial.found.targets[places[place]]) for place in rows.places]
+    strata: dict[tuple[str, ...], list[int]] = {}
+    for number, some in enumerate(members):
+        key = tuple(sorted({classes[row] for row in some}))
+        strata.setdefault(key, []).append(number)
     random = np.random.default_rng(trial.seed)
     hits = 0
     for _ in range(trial.resamples):
+        drawn_of = slice_of.copy()
+        for numbers in strata.values():
+            drawn_of[numbers] = random.permutation(slice_of[numbers])
         shuffled = np.empty_like(which)
-        for some, value in zip(members, random.permutation(slice_of), strict=True):
+        for some, value in zip(members, drawn_of, strict=True):
             shuffled[some] = value
         hits += gap(every, shuffled) >= observed - 1e-12
     return found, (hits + 1) / (trial.resamples + 1)

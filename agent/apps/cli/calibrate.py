@@ -104,16 +104,20 @@ def _show(found: Calibration) -> None:
         for label, before, after in (
             ("NLL", fit.nll_before, fit.nll_after),
             ("ECE", fit.ece_before, fit.ece_after),
+            ("ECE by label", fit.classwise_ece_before, fit.classwise_ece_after),
+            ("Brier", fit.brier_before, fit.brier_after),
         ):
             lines.field(label, f"{_interval(before)} to {_interval(after)}", 11, indent=4)
         change = fit.nll_change
         verdict = "better" if change.high < 0 else "worse" if change.low > 0 else "not told apart"
         lines.field("NLL change", f"{_interval(change)}: {verdict}", 11, indent=4)
     lines.line()
+    whole = "" if found.groups is None else f" of {found.groups} persons or videos, none in two"
     lines.wrapped(
-        f"Cross-validated in {found.folds} folds; in brackets the 95 % interval over items. NLL: "
-        "negative log-likelihood, nats; ECE: expected calibration error, 0–1. The temperature "
-        "that is written is fitted on all items.",
+        f"Cross-validated in {found.folds} folds{whole}; in brackets the 95 % interval over "
+        f"{'items' if found.groups is None else 'these'}. NLL: negative log-likelihood, nats; ECE: "
+        "expected calibration error of the first label, and of every label, 0–1; Brier score, 0–2. "
+        "The temperature that is written is fitted on all items.",
         style="dim",
     )
 

@@ -88,6 +88,34 @@ def test_no_item_is_judged_by_a_fit_that_saw_it():
     assert not np.allclose(after[other], before[other])
 
 
+@pytest.mark.parametrize(("people", "folds"), [(12, 5), (3, 3)])
+def test_one_persons_items_lie_in_one_fold(people, folds):
+    given, truth = drawn(2.0, items=120, labels=3)
+    groups = np.arange(120) % people
+    found = calibrate._folds(truth, 0, groups)
+    assert len(np.unique(found)) == folds
+    assert all(len(set(found[groups == one])) == 1 for one in range(people))
+    assert not np.isnan(calibrate._held_out(given, truth, found)).any()
+    # all of one person: as items of their own
+    assert (calibrate._folds(truth, 0, np.zeros(120, int)) == calibrate._folds(truth, 0)).all()
+
+
+def test_intervals_are_wider_where_persons_repeat():
+    """The same ten items forty times are no four hundred."""
+    given, truth = drawn(3.0, items=10)
+    given, truth = np.tile(given, (40, 1)), np.tile(truth, 40)
+    groups = np.arange(400) % 10
+    plain, whole = (calibrate._told(1.0, False, given, given, truth, 0, g) for g in (None, groups))
+    assert plain.nll_before.value == whole.nll_before.value
+
+    def width(found):
+        return found.nll_before.high - found.nll_before.low
+
+    assert width(whole) > 4 * width(plain)
+    assert 0 < plain.brier_before.value <= 2
+    assert 0 <= plain.classwise_ece_before.value <= 1
+
+
 def test_what_is_gained_is_told_with_intervals():
     given, truth = drawn(3.0, items=300)
     temperature, at_edge = calibrate.fit(given, truth)
@@ -159,6 +187,28 @@ def test_a_calibration_is_fitted_written_used_and_recorded(sample, tmp_path):
     assert read.provenance.calibration["fits"]["explained"]["temperature"] == fit.temperature
     assert read.provenance.settings["calibration"] == str(path)
     assert plain.provenance.calibration is None
+
+
+def test_the_persons_of_a_table_are_kept_together_and_that_is_recorded(sample, tmp_path):
+    rows = ["path,label,subject"]
+    for label in ("anger", "Happy"):
+        rows += [f"{sample / label / f'{i}.png'},{label},s{i % 7}" for i in range(20)]
+    table = tmp_path / "sample.csv"
+    table.write_text("\n".join(rows) + "\n")
+    read = calibrate.read_sample(table, EKMAN7)
+    assert {example.group for example in read} == {f"s{i}" for i in range(7)}
+    found = calibrate.calibrate(reader(certain(), fusion="text"), read)
+    assert (found.folds, found.groups) == (5, 7)
+    fit = found.fits["explained"]
+    assert fit.brier_after.value < fit.brier_before.value
+    path = tmp_path / "c.toml"
+    path.write_text(found.to_toml())
+    assert temperatures.load(path) == found
+    assert "classwise_ece_after" in path.read_text()
+    alone = calibrate.calibrate(
+        reader(certain(), fusion="text"), calibrate.read_sample(sample, EKMAN7)
+    )
+    assert alone.groups is None
 
 
 def test_under_bayes_the_context_is_calibrated_and_the_fused_reading_is_judged(sample):

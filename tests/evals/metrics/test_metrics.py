@@ -109,6 +109,24 @@ def test_reliability_by_hand():
     assert value("ece", targets, answers, ("a", "b")) == pytest.approx((0.45 + 0.85 + 0.1) / 3)
 
 
+def test_brier_and_class_wise_calibration_by_hand():
+    rows = [(0.62, 0.25, 0.13), (0.25, 0.62, 0.13)]
+    answers = [Answer(probabilities=dict(zip(ABC, row, strict=True))) for row in rows]
+    targets = [Target(label="a")] * 2
+    # .38² + .25² + .13², and .75² + .62² + .13²
+    assert value("brier", targets, answers) == pytest.approx((0.2238 + 0.9638) / 2)
+    # a: |1 − .62| and |1 − .25|; b: .25 and .62; c: twice .13 in one group
+    expected = ((0.38 + 0.75) + (0.25 + 0.62) + 0.26) / 2 / 3
+    assert value("classwise_ece", targets, answers) == pytest.approx(expected)
+    # who always says the base rates is calibrated, and says nothing: the Brier score tells
+    flat = [Answer(probabilities={"a": 0.5, "b": 0.5})] * 4
+    halves = [Target(label=label) for label in "aabb"]
+    sure = [Answer(probabilities={"a": 1.0 * (t == "a"), "b": 1.0 * (t == "b")}) for t in "aabb"]
+    for metric, of_flat in (("classwise_ece", 0.0), ("brier", 0.5)):
+        assert value(metric, halves, flat, ("a", "b")) == pytest.approx(of_flat)
+        assert value(metric, halves, sure, ("a", "b")) == 0
+
+
 def test_alpha_as_krippendorff_published():
     # Krippendorff (2011), Computing Krippendorff's alpha-reliability, section C: 0.743
     coders = ["123321412...", "1233224125.3", ".3332342251.", "12332441251."]

@@ -138,6 +138,32 @@ def test_the_gap_between_slices_by_hand():
     assert none == 1
 
 
+def test_slices_of_other_classes_do_not_differ_by_that_alone():
+    """Fear is never found and anger always; one slice is mostly fear, the other mostly anger."""
+    fear = [n % 20 < (16 if n < 20 else 4) for n in range(40)]
+    known = [
+        Known(str(n), Target(label="fear" if f else "anger"), "t", None, {"place": "ab"[n >= 20]})
+        for n, f in enumerate(fear)
+    ]
+    trial = Trial(by_hand(known), nobody, resamples=50)
+    slices = list(fairness._slices(trial)["place"].values())
+    said = [Answer(label="anger")] * 40
+    metric_gap, p = fairness.widest(trial, said, slices)
+    assert metric_gap.value == pytest.approx(0.6)
+    assert p == 1
+    # as many of each class in both, and fear is read in one of them alone: that is a difference
+    known = [
+        Known(
+            str(n), Target(label="fear" if n % 2 else "anger"), "t", None, {"place": "ab"[n >= 20]}
+        )
+        for n in range(40)
+    ]
+    trial = Trial(by_hand(known), nobody, resamples=50)
+    told = [Answer(label="fear" if n % 2 and n < 20 else "anger") for n in range(40)]
+    _, clear = fairness.widest(trial, told, list(fairness._slices(trial)["place"].values()))
+    assert clear == pytest.approx(1 / 51)
+
+
 def test_one_more_coder_among_the_people():
     from kuleshov.evals.protocols import votes
 
