@@ -1,7 +1,10 @@
 """Agreement: two toolboxes on the same faces, or units an MLLM names in words and those measured.
 
-Per unit: Pearson's r where both give a number (scales may differ, r does not mind), else Cohen's κ
-over shown or not, and where one side is words also precision, recall and F1 of the words. Only what
+Per unit: Pearson's r where both give a number (scales may differ, r does not mind), and where the
+scale is the same one also ICC(3,1), which minds that one side moves more than the other. Else
+Cohen's κ over shown or not; beside it Gwet's AC1, as κ falls towards 0 for units that are rarely
+shown however well the sides agree. Where one side is words also precision, recall and F1 of the
+words; which unit a word names is fixed before it is known what was shown. Only what
 both sides told counts: a unit that a tool cannot measure, or that the words do not mention, is
 unknown and is left out, never taken as absent. Expressions: a confusion table of the top labels.
 
@@ -17,6 +20,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic import Field
 
 from kuleshov.evidence import grounding
 from kuleshov.tools.errors import KuleshovError
@@ -50,6 +55,10 @@ class UnitAgreement(Record):
     value: float | None
     why: str | None = None
     scales: tuple[str, str]
+    icc: float | None = Field(
+        None, description="ICC(3,1), consistency of single scores; None: other scales, or no value"
+    )
+    ac1: float | None = Field(None, description="Gwet's AC1 over shown or not")
     precision: float | None = None
     recall: float | None = None
     f1: float | None = None
@@ -74,6 +83,7 @@ class Agreement(Record):
     recall: float | None = None
     f1: float | None = None
     kappa: float | None = None
+    ac1: float | None = None
 
 
 # -------------------------------------------------------------------------------------- reading
@@ -166,18 +176,19 @@ def words_and_units(inferences: Iterable[Inference]) -> tuple[list[Sighting], li
 def in_words(texts: Sequence[str], face: Face) -> Face:
     """The units that `texts` name, as presences, on the face that they speak of.
 
-    Of words that several units would bear out ("open mouth": 25, 26 or 27) those that were measured
-    as shown are taken, else the first one measured. Words that contradict themselves tell nothing.
+    Of words that several units would bear out ("open mouth": 25, 26 or 27) the first that was
+    measured is meant, whatever was measured: to take the one that is shown would make words agree
+    that were said at random. Words that contradict themselves tell nothing.
     """
     known = {
-        au.unit: au.is_shown for au in face.whole_units() if au.is_shown is not None and not au.weak
+        au.unit for au in face.whole_units() if au.is_shown is not None and not au.weak
     }
     told: dict[int, set[bool]] = defaultdict(set)
     for text in texts:
         for claim in grounding.claims(text):
             units = [unit for unit in claim.units if unit in known]
             if claim.shown:
-                units = [unit for unit in units if known[unit]] or units[:1]
+                units = units[:1]
             for unit in units:
                 told[unit].add(claim.shown)
     return Face(
@@ -240,6 +251,7 @@ def agree(
         confusion={label: dict(row) for label, row in confusion.items()},
         same_expression=round(same / total, 4) if total else None,
         kappa=_kappa(pooled)[0] if words else None,
+        ac1=ac1(pooled) if words else None,
         **(_retrieval(pooled) if words else {}),
     )
 
@@ -314,11 +326,62 @@ def _unit(unit: int, found: Sequence[tuple[ActionUnit, ActionUnit]], words: bool
         pairs = [pair for pair in (_shown(both) for both in found) if pair is not None]
         value, why = _kappa(pairs)
         extra = _retrieval(pairs) if words else {}
-        return UnitAgreement(n=len(pairs), statistic="kappa", value=value, why=why, **told, **extra)
+        return UnitAgreement(
+            n=len(pairs),
+            statistic="kappa",
+            value=value,
+            why=why,
+            ac1=ac1(pairs),
+            **told,
+            **extra,
+        )
     x = [pair[0].value or 0.0 for pair in found]
     y = [pair[1].value or 0.0 for pair in found]
     value, why = _r(x, y)
-    return UnitAgreement(n=len(found), statistic="r", value=value, why=why, **told)
+    shown = [pair for pair in (_shown(both) for both in found) if pair is not None]
+    return UnitAgreement(
+        n=len(found),
+        statistic="r",
+        value=value,
+        why=why,
+        icc=icc(x, y) if scales[0] == scales[1] and "/" not in scales[0] else None,
+        ac1=ac1(shown),
+        **told,
+    )
+
+
+def icc(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """ICC(3,1): two-way mixed, consistency, single scores (Shrout & Fleiss 1979, Psychol. Bull. 86,
+    420-428). None: fewer than three faces, or none differs from another.
+
+    (BMS - EMS) / (BMS + EMS) for two sides, with the mean squares between faces and of the error.
+    """
+    import numpy as np
+
+    if len(x) < LEAST_PAIRS:
+        return None
+    scores = np.column_stack([x, y])
+    many = len(scores)
+    by_face, by_side = scores.mean(axis=1), scores.mean(axis=0)
+    rest = scores - by_face[:, None] - by_side[None, :] + scores.mean()
+    between = 2 * float(((by_face - scores.mean()) ** 2).sum()) / (many - 1)
+    error = float((rest**2).sum()) / (many - 1)
+    return round((between - error) / (between + error), 4) if between + error > 1e-12 else None
+
+
+def ac1(pairs: Sequence[tuple[bool, bool]]) -> float | None:
+    """Gwet's AC1 of two sides over shown or not (Gwet 2008, Brit. J. Math. Stat. Psychol. 61,
+    29-48). None: fewer than three faces.
+
+    (p_a - p_e) / (1 - p_e), where p_a is the share of equal answers and p_e = 2π(1 - π), π the mean
+    share of "shown" of both sides.
+    """
+    if len(pairs) < LEAST_PAIRS:
+        return None
+    same = sum(one == other for one, other in pairs) / len(pairs)
+    shown = sum(one + other for one, other in pairs) / (2 * len(pairs))
+    chance = 2 * shown * (1 - shown)
+    return round((same - chance) / (1 - chance), 4)
 
 
 def _r(x: Sequence[float], y: Sequence[float]) -> tuple[float | None, str | None]:

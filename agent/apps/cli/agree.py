@@ -14,6 +14,8 @@ from kuleshov.output.terminal import OK, console, say
 if TYPE_CHECKING:
     from kuleshov.studies.agreement import Agreement
 
+NUMBERS = ("n", "value", "ICC", "AC1")
+
 
 def add(commands: Commands) -> None:
     agree = commands.add_parser(
@@ -89,12 +91,22 @@ def _print(result: Agreement) -> None:
     )
     words = result.a == "words"
     units = Table(box=None, pad_edge=False)
-    for column in ("unit", "", "n", "statistic", "value", *(("P", "R", "F1") if words else ())):
-        units.add_column(column, justify="right" if column in ("n", "value") else "left")
+    for column in (
+        "unit",
+        "",
+        "n",
+        "statistic",
+        "value",
+        "ICC",
+        "AC1",
+        *(("P", "R", "F1") if words else ()),
+    ):
+        units.add_column(column, justify="right" if column in NUMBERS else "left")
     for unit in result.units:
         value = f"{unit.value:+.2f}" if unit.value is not None else f"– ({unit.why})"
         row = [f"AU{unit.unit}", facs.name(unit.unit), str(unit.n)]
         row += ["r" if unit.statistic == "r" else "κ", value]
+        row += [_number(unit.icc), _number(unit.ac1)]
         if words:
             row += [_number(unit.precision), _number(unit.recall), _number(unit.f1)]
         units.add_row(*row)
@@ -102,7 +114,7 @@ def _print(result: Agreement) -> None:
     if words:
         out.print(
             f"all units: precision {_number(result.precision)}, recall {_number(result.recall)}, "
-            f"F1 {_number(result.f1)}, κ {_number(result.kappa)}"
+            f"F1 {_number(result.f1)}, κ {_number(result.kappa)}, AC1 {_number(result.ac1)}"
         )
         out.print("With measured units in the prompt this measures copying.")
     if result.confusion:

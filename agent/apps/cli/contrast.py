@@ -90,6 +90,7 @@ def _summary(found: Contrast) -> None:
 
     for gap in found.gaps:
         say(f"kuleshov: {gap.reason}")
+    say(found.unit)
     for context in found.contexts:
         own = [pair.influence.both for pair in found.pairs if pair.context == context.name]
         tops = [scores.top for scores in own if scores is not None]

@@ -21,6 +21,7 @@ from kuleshov.studies.contrast.types import (
     FaceAlone,
     Pair,
     effects,
+    unit_text,
 )
 from kuleshov.tools import faces as face_tools
 from kuleshov.tools import media
@@ -116,6 +117,7 @@ class Experiment:
             effects=tuple(effects(pairs, self.crew.labels.names)),
             gaps=tuple(self.gaps),
             fusion=self.crew.strategy,
+            unit=unit_text(len(alone), len(settings)),
             provenance=provenance,
         )
 

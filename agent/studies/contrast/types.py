@@ -63,6 +63,7 @@ class Contrast(Record):
     effects: tuple[Effect, ...]
     gaps: tuple[Gap, ...] = ()
     fusion: str
+    unit: str = Field("", description="what a figure is of, how many, and what its error is")
     provenance: dict[str, Any] = {}
 
     def rows(self) -> Iterator[dict[str, str | float]]:
@@ -101,7 +102,11 @@ class Contrast(Record):
                 }
 
     def margins(self) -> Iterator[dict[str, str | float]]:
-        """Tidy: per face and per context, means over the other: how far readings were moved."""
+        """Tidy: per face and per context, means over the other: how far readings were moved.
+
+        Each mean of pairs has its standard error (`se_…`), the spread of the pairs over the root of
+        their number: of a context over the faces, of a face over the contexts. Empty with one pair.
+        """
         for kind, names in (
             ("face", [face.name for face in self.faces]),
             ("context", [context.name for context in self.contexts]),
@@ -112,14 +117,18 @@ class Contrast(Record):
                     continue
                 indices = [p.influence.index for p in own if p.influence.index is not None]
                 shifts = [p.influence.shift for p in own if p.influence.shift is not None]
-                moved = float(np.mean([pair.influence.js_face_both or 0.0 for pair in own]))
+                moves = [pair.influence.js_face_both or 0.0 for pair in own]
                 row: dict[str, str | float] = {
                     "kind": kind,
                     "name": name,
                     "pairs": len(own),
+                    "unit": f"pair, over {'contexts' if kind == 'face' else 'faces'}",
                     "mean_shift_log_odds": float(np.mean(shifts)) if shifts else "",
-                    "mean_js_face_both": moved,
+                    "se_shift_log_odds": _standard_error(shifts),
+                    "mean_js_face_both": float(np.mean(moves)),
+                    "se_js_face_both": _standard_error(moves),
                     "mean_influence": float(np.mean(indices)) if indices else "",
+                    "se_influence": _standard_error(indices),
                 }
                 for effect in self.effects:
                     changes = [
@@ -129,7 +138,25 @@ class Contrast(Record):
                         if pair.influence.both and pair.influence.face
                     ]
                     row[f"shift_{effect.label}"] = float(np.mean(changes))
+                    row[f"se_shift_{effect.label}"] = _standard_error(changes)
                 yield row
+
+
+def _standard_error(values: Sequence[float]) -> float | str:
+    """Of a mean; empty for fewer than two values, whose spread is not known."""
+    if len(values) < 2:
+        return ""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def unit_text(faces: int, contexts: int) -> str:
+    """What the figures are of, and what their error terms are."""
+    return (
+        f"unit of analysis: the pair of a face and a context, {faces} × {contexts}, each read "
+        "once; the standard error of a context's mean is over faces, of a face's over contexts. "
+        "With one reading a pair, the interaction holds the error of reading as well, and the "
+        "shares of variance describe these faces and contexts, no others"
+    )
 
 
 def effects(pairs: Sequence[Pair], labels: Sequence[str]) -> list[Effect]:

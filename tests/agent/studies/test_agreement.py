@@ -40,6 +40,48 @@ def test_two_scales_correlate_and_presence_gets_kappa() -> None:
     assert (result.pairs, result.unmatched_a, result.unmatched_b) == (4, 0, 0)
 
 
+def test_rare_units_agree_by_ac1_and_kappa_is_told_beside_it() -> None:
+    # 94 of 100 neither, 3 each alone: κ is about 0 and the sides agree on 94 of 100
+    pairs = [(False, False)] * 94 + [(True, False)] * 3 + [(False, True)] * 3
+    a = [seen(k, ActionUnit(unit=4, presence=one)) for k, (one, _) in enumerate(pairs)]
+    b = [seen(k, ActionUnit(unit=4, presence=two)) for k, (_, two) in enumerate(pairs)]
+    (unit,) = agree(a, b).units
+    chance = 2 * 0.03 * 0.97
+    assert unit.ac1 == pytest.approx((0.94 - chance) / (1 - chance), abs=1e-4)
+    assert unit.value == pytest.approx(-0.0309, abs=1e-3)
+    assert unit.icc is None
+    always = [seen(k, ActionUnit(unit=4, presence=False)) for k in range(5)]
+    (none,) = agree(always, always).units
+    assert (none.value, none.ac1) == (None, 1.0)
+
+
+def test_icc_is_of_one_scale_and_as_shrout_and_fleiss_published() -> None:
+    # six targets, judges 1 and 2 of Shrout & Fleiss (1979), Table 2; by hand from the mean squares
+    x, y = (9, 6, 8, 7, 10, 6), (2, 1, 4, 1, 5, 2)
+    mean = [(p + q) / 2 for p, q in zip(x, y, strict=True)]
+    grand = sum(mean) / 6
+    between = 2 * sum((m - grand) ** 2 for m in mean) / 5
+    gap = (sum(x) - sum(y)) / 6
+    error = sum((p - q - gap) ** 2 for p, q in zip(x, y, strict=True)) / 2 / 5
+    assert agreement.icc(x, y) == pytest.approx((between - error) / (between + error), abs=1e-4)
+    assert agreement.icc((1, 2, 3), (11, 12, 13)) == 1.0  # consistency: the offset does not count
+    assert agreement.icc((1, 2, 3), (2, 4, 6)) == pytest.approx(0.8)  # r would be 1
+    values = (0.1, 0.2, 0.6, 0.9)
+    a = [seen(k, p(12, v), p(4, v)) for k, v in enumerate(values)]
+    b = [seen(k, p(12, v / 2), ActionUnit(unit=4, intensity=v)) for k, v in enumerate(values)]
+    four, twelve = agree(a, b).units
+    assert (twelve.value, twelve.icc) == (1.0, pytest.approx(0.8))
+    assert (four.value, four.icc) == (1.0, None)  # no ICC of two scales
+
+
+def test_which_unit_a_word_names_does_not_rest_on_what_was_shown() -> None:
+    """The words "the mouth is open" of a face with 26 or 25 alone: 25 is meant both times."""
+    for shown in (25, 26):
+        units = [p(unit, 0.9 if unit == shown else 0.1) for unit in (25, 26, 27)]
+        (told,) = in_words(["The mouth is open."], face(*units)).action_units
+        assert told.unit == 25
+
+
 def test_unknown_is_left_out_and_faces_without_a_partner_are_counted() -> None:
     a = [seen(k, p(12, 0.1 * k), p(1, None), p(2, 0.1)) for k in range(5)]
     b = [seen(k, p(12, 0.12 * k), p(1, 0.5), p(2, 0.1 * k)) for k in range(1, 8) if k != 3]
@@ -144,7 +186,10 @@ def test_the_command_compares_two_files(tmp_path: Path, capsys: pytest.CaptureFi
     assert (told["unmatched_a"], told["unmatched_b"]) == (1, 0)
     assert told["units"] == [
         {"unit": 12, "n": 5, "statistic": "r", "value": 1.0, "why": None,
-         "scales": ["probability", "probability"], "precision": None, "recall": None, "f1": None}
+         "scales": ["probability", "probability"],
+         # twice as far from 0 on one side; shown by one side 2 of 5 times, by the other never:
+         # (.6 - .32) / (1 - .32)
+         "icc": 0.8, "ac1": 0.4118, "precision": None, "recall": None, "f1": None}
     ]  # fmt: skip
     assert main(["agree", a, b]) == 0
     out = capsys.readouterr().out

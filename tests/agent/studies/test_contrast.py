@@ -87,7 +87,20 @@ def test_every_face_is_read_under_every_context(faces, vignettes, tmp_path, caps
     page = (out / "contrast.html").read_text("utf-8")
     assert page.count("data:image/jpeg") == 2
     assert "for demonstration" in page
-    assert "coffin: " in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "coffin: " in told.out
+    # what the figures are of, and their error
+    assert "unit of analysis: the pair of a face and a context, 2 × 2, each read once" in told.err
+    assert "Unit of analysis: the pair" in page
+    with (out / "margins.csv").open(encoding="utf-8", newline="") as file:
+        margins = {row["name"]: row for row in csv.DictReader(file)}
+    assert margins["soup"]["unit"] == "pair, over faces"
+    shifts = [
+        float(row["shift"]) for row in rows if (row["context"], row["label"]) == ("soup", "sadness")
+    ]
+    assert float(margins["soup"]["shift_sadness"]) == pytest.approx(sum(shifts) / 2)
+    error = abs(shifts[0] - shifts[1]) / 2  # of two values
+    assert float(margins["soup"]["se_shift_sadness"]) == pytest.approx(error)
 
 
 @pytest.mark.parametrize("fusion", ["text", "people", "bayes"])
