@@ -180,9 +180,7 @@ def in_words(texts: Sequence[str], face: Face) -> Face:
     measured is meant, whatever was measured: to take the one that is shown would make words agree
     that were said at random. Words that contradict themselves tell nothing.
     """
-    known = {
-        au.unit for au in face.whole_units() if au.is_shown is not None and not au.weak
-    }
+    known = {au.unit for au in face.whole_units() if au.is_shown is not None and not au.weak}
     told: dict[int, set[bool]] = defaultdict(set)
     for text in texts:
         for claim in grounding.claims(text):
