@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kuleshov import prompts
 from kuleshov._version import __version__
-from kuleshov.asking import examples, fusion_choice, writer
+from kuleshov.asking import examples, fusion_choice, situation, writer
 from kuleshov.asking.coding.candidates import Situation
 from kuleshov.asking.coding.scheme import Scheme
 from kuleshov.asking.examples import Album, Examples
@@ -38,7 +38,7 @@ from kuleshov.tools.mllm.base import Mllm
 from kuleshov.tools.mllm.endpoint import Limits
 from kuleshov.tools.speech import Recogniser
 from kuleshov.tools.types import EmotionScores
-from kuleshov.types import Inference
+from kuleshov.types import ContextAsked, Inference
 
 if TYPE_CHECKING:
     from kuleshov.runs.local_engine import Progress
@@ -150,6 +150,9 @@ class Agent:
         if like is not None and faces is like.crew.faces:
             album = like.crew.album if mllm is like.crew.mllm else like.crew.album.of_model()
         shots = None
+        asker = writer.Writer(family, mllm.info, labels)
+        reads_words = situation.asks(mllm.info, asker, labels, settings.examples is not None)
+        asked: ContextAsked = situation.ASKED if reads_words else "direct"
         if settings.examples is not None:
             _check_examples(settings, labels, family)
             shots = Examples(settings.examples, settings, labels, faces, mllm, album)
@@ -163,7 +166,8 @@ class Agent:
             observer=weights,
             prior=prior,
             prior_source=prior_source,
-            writer=writer.Writer(family, mllm.info, labels),
+            writer=asker,
+            context_asked=asked,
             scheme=scheme,
             speech=speech,
             temperatures=fitted.temperatures() if fitted else {},
@@ -178,6 +182,7 @@ class Agent:
                 "examples": shots.provenance() if shots else None,
                 "scheme": scheme.facts if scheme else None,
                 "observer": of_weights,
+                "context_asked": asked,
                 "calibration": fitted.model_dump(mode="json", by_alias=True) if fitted else None,
                 "seed": settings.seed,
                 "versions": versions(),

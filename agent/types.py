@@ -343,6 +343,9 @@ class SettingsFile(Record):
     sha256: str
 
 
+ContextAsked = Literal["direct", "situation"]
+
+
 class Provenance(Record):
     """All that is needed to repeat the run."""
 
@@ -372,6 +375,11 @@ class Provenance(Record):
     )
     calibration: dict[str, Any] | None = Field(
         None, description="the fitted temperatures and what they were fitted on"
+    )
+    context_asked: ContextAsked = Field(
+        "direct",
+        description="how the context alone was read: direct, for one of the labels, which are "
+        "listed; situation: by how likely each label makes the situation's words, none listed",
     )
     seed: int = 0
     versions: dict[str, str] = {}

@@ -22,14 +22,18 @@ from kuleshov.tools.media.types import Picture
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, ServerRefusedError
 from kuleshov.tools.mllm.local.packing import Question
 from kuleshov.tools.speech import Recogniser
-from kuleshov.types import Gap, Plain
+from kuleshov.types import ContextAsked, Gap, Plain
 
 MOST_SHOTS = 4  # described one by one
 
 
 @dataclass
 class Crew:
-    """The model, the face tool and the choices; loaded once, shared by all readings."""
+    """The model, the face tool and the choices; loaded once, shared by all readings.
+
+    context_asked: how the context alone is read: "direct", for one of the labels, which are
+    listed, or "situation", see `asking.situation`.
+    """
 
     mllm: Mllm
     faces: FaceTool
@@ -46,6 +50,7 @@ class Crew:
     album: Album = field(default_factory=Album)
     scheme: Scheme | None = None
     speech: Recogniser | None = None
+    context_asked: ContextAsked = "direct"
     temperatures: dict[str, float] = field(default_factory=dict)
     desk: Desk = field(default_factory=Desk)
     priors: Priors = field(default_factory=Priors)

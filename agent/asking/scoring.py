@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from kuleshov.asking import answers, images
+from kuleshov.asking import answers, images, situation
 from kuleshov.asking import writer as asking_writer
 from kuleshov.asking.examples import Example
 from kuleshov.asking.gate import PriorKey
 from kuleshov.asking.parts import Crew
+from kuleshov.asking.views import Shown
 from kuleshov.evidence import fusion
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.mllm.base import Conversation
@@ -62,6 +63,27 @@ class Likelihood:
             probabilities=dict(zip(labels, numbers, strict=True)),
             method=method,
         )
+
+    def context(
+        self, shown: Shown, part: Literal["context", "told", "seen"] = "context"
+    ) -> EmotionScores | None:
+        """p(label | the context alone, or a part of it), asked as fits the model.
+
+        None where there is nothing to go by.
+
+        Raises:
+            KuleshovError: as `scores`.
+        """
+        crew = self.crew
+        if crew.context_asked == situation.ASKED:
+            around = shown.surroundings(part)
+            return None if around is None else situation.read(crew, around)
+        labels = crew.labels.names
+        if part == "context":
+            asked = shown.conversation("context", labels)
+        else:
+            asked = shown.part(part, labels)
+        return self.scores(asked, labels, "direct", shown.shots) if asked else None
 
     def _likely(
         self,

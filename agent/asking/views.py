@@ -17,6 +17,7 @@ from kuleshov.asking import writer as asking_writer
 from kuleshov.asking.examples import Example
 from kuleshov.asking.images import covered, face_alone
 from kuleshov.asking.parts import Crew
+from kuleshov.asking.situation import Surroundings
 from kuleshov.tools.media.types import Picture
 from kuleshov.tools.mllm.base import Conversation
 from kuleshov.tools.types import Face
@@ -89,17 +90,28 @@ class Shown:
 
         What is told goes beside a blank picture. None where there is nothing to go by.
         """
+        around = self.surroundings(part)
+        if around is None:
+            return None
+        writer = self.crew.writer
+        talk = writer.direct(around.whole, around.crop, around.number, around.evidence, labels)
+        return self._after_shots(talk)
+
+    def surroundings(
+        self, part: Literal["context", "told", "seen"] = "context"
+    ) -> Surroundings | None:
+        """What a reading of the context, or of a part of it, goes by; None: there is nothing."""
         items, told = self.items("context"), self.told
-        if part == "seen":
-            items = [item for item in items if item not in told]
-            whole, crop = self.pictures("context")
-        else:
+        if part == "told":
             items, whole, crop = told, images.blank(), None
-        if not items:
+        else:
+            if part == "seen":
+                items = [item for item in items if item not in told]
+            whole, crop = self.pictures("context")
+        if not items and (part != "context" or self.crew.writer.family != "full"):
             return None
         local, _ = asking_writer.numbered(items)
-        number = self.number if crop is not None else None
-        return self._after_shots(self.crew.writer.direct(whole, crop, number, local, labels))
+        return Surroundings(whole, crop, self.number if crop is not None else None, local)
 
     def expression(self, labels: Sequence[str]) -> Conversation | None:
         """The model as a facial-expression tool: the face alone and no evidence."""

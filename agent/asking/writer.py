@@ -124,6 +124,20 @@ class Writer:
             self._asked("direct"), whole, crop, number, evidence, **self._about(labels)
         )
 
+    def seen(
+        self, whole: Any, crop: Any | None, number: int | None, told: str | None
+    ) -> Conversation:
+        """Asks what most people would see in the person; no label is listed.
+
+        Args:
+            told: what is known of the situation in words; None: nothing, the picture is all.
+        """
+        return self._evidence("seen", whole, crop, number, (), told=told)
+
+    def situation(self, picture: Any, label: str) -> Conversation:
+        """Asks for a situation in which most people would see the label in a person."""
+        return [user(picture, prompts.render(self.family, "situation", label=label))]
+
     def shots(self, examples: Sequence[Example], labels: Sequence[str]) -> Conversation:
         """The examples as turns that were had: what was seen, and the label that people gave.
 

@@ -24,6 +24,7 @@ SCHEMA = "kuleshov/calibration@1"
 ASKED = {
     "explained": "the model's reading of face and context together",
     "direct": "the model's reading of the context alone",
+    "situation": "the model's reading of the context alone, no label listed",
     "expression": "the model's reading of the face alone",
 }
 """How the model was asked, each with a temperature of its own."""
@@ -68,6 +69,7 @@ class Calibration(Record):
     examples: str | None = Field(None, description="the few-shot examples and their choice")
     scheme: str | None = Field(None, description="the coding scheme, whose codes are evidence")
     prior_correction: bool
+    context_asked: str = Field("direct", description="how the context alone was read")
     labels: str
     names: tuple[str, ...]
     fusion: str
@@ -142,6 +144,7 @@ def basis(provenance: Mapping[str, Any]) -> dict[str, Any]:
         and f"{shots['sha256'][:16]}, {settings['shots']} {settings['shot_selection']}",
         "scheme": scheme and f"{scheme['name']}, {scheme['sha256'][:16]}",
         "prior_correction": settings["prior_correction"],
+        "context_asked": provenance.get("context_asked", "direct"),
     }
 
 

@@ -380,7 +380,9 @@ class PersonNodes:
             if self.crew.writer.stated:
                 raise
             # the method of the reading then says "stated"
-            crew = dataclasses.replace(self.crew, writer=self.crew.writer.for_numbers())
+            crew = dataclasses.replace(
+                self.crew, writer=self.crew.writer.for_numbers(), context_asked="direct"
+            )
             return read(PersonNodes(crew))
 
     def _scored(self, state: PersonState, name: Reading) -> EmotionScores | None:
@@ -388,8 +390,8 @@ class PersonNodes:
 
         `both` scores the labels after the explanation, `direct` from the same without one, `face`
         from the face cut out and its evidence, `context` from scene and words with every face
-        covered, `told` and `seen` from a part of that, `mllm` from the face cut out without
-        evidence.
+        covered (see `Likelihood.context`), `told` and `seen` from a part of that, `mllm` from the
+        face cut out without evidence.
         """
         shown = Shown(self.crew, state)
         labels = self.crew.labels.names
@@ -408,10 +410,9 @@ class PersonNodes:
             return (
                 self.likelihood.scores(asked, labels, "expression", shown.shots) if asked else None
             )
-        if name in ("told", "seen"):
-            asked = shown.part(name, labels)
-        else:
-            asked = shown.conversation("both" if name == "direct" else name, labels)  # type: ignore[arg-type]
+        if name in ("context", "told", "seen"):
+            return self.likelihood.context(shown, name)  # type: ignore[arg-type]
+        asked = shown.conversation("both" if name == "direct" else name, labels)  # type: ignore[arg-type]
         return self.likelihood.scores(asked, labels, "direct", shown.shots) if asked else None
 
     def fuse(

@@ -36,8 +36,8 @@ FEWEST = 5  # items of a label: as many as there are folds
 FOLDS = 5
 RESAMPLES = 1000
 COLDEST, HOTTEST = 0.05, 50.0  # temperatures that are searched
-ASKED = {"both": "explained", "context": "direct", "face": "expression"}
-"""How the model was asked for its reading under a condition."""
+ASKED = {"both": "explained", "face": "expression"}
+"""How the model was asked for its reading under a condition; for the context the crew knows."""
 
 
 @dataclass(frozen=True)
@@ -193,11 +193,12 @@ def calibrate(
     labels, seed = crew.labels, agent.settings.seed
     fits: dict[str, Fit] = {}
     fused = None
-    for asked in sorted({key for person, _ in people for key in readings(person)}):
+    context = crew.context_asked
+    for asked in sorted({key for person, _ in people for key in readings(person, context)}):
         both = [
             (found[asked], person, example)
             for person, example in people
-            if asked in (found := readings(person))
+            if asked in (found := readings(person, context))
         ]
         _check_answered(Counter(example.label for *_, example in both), asked)
         given = _table([scores for scores, *_ in both], labels.names)
@@ -208,7 +209,7 @@ def calibrate(
         held_out = _temperatures(given, truth, folds)
         apart = _held_out(given, truth, folds)
         fits[asked] = _told(temperature, at_edge, given, apart, truth, seed, groups)
-        if crew.strategy in combining.COMPUTED and asked == "direct":
+        if crew.strategy in combining.COMPUTED and asked == context:
             before = _table([person.emotions for _, person, _ in both], labels.names)
             after = _table(
                 [_fused(crew, person, t) for (_, person, _), t in zip(both, held_out, strict=True)],
@@ -250,10 +251,10 @@ def _area(person: Person) -> float:
     return person.face.area if person.face else 0.0
 
 
-def readings(person: Person) -> dict[str, EmotionScores]:
-    """The model's own readings of a person, by how it was asked."""
+def readings(person: Person, context_asked: str) -> dict[str, EmotionScores]:
+    """The model's own readings of a person, by how it was asked; `context_asked`: of a crew."""
     return {
-        ASKED[judgement.condition]: judgement.emotions
+        ASKED.get(judgement.condition, context_asked): judgement.emotions
         for judgement in person.judgements
         if judgement.emotions and judgement.source == "mllm" and judgement.part is None
     }

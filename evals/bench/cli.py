@@ -1,4 +1,5 @@
-"""Benchmarks: `kuleshov bench NAME`. Speed is shown as ratios within one run, on the same work.
+"""Benchmarks: `kuleshov bench NAME`. Speed is shown as ratios within one run, on the same work;
+`context-reading` tells how often a model's reading of a situation is that of people.
 
 Each benchmark is a function that yields figures; with ``--json`` the answer is one object
 ``{"bench", "figures": {name: number}, "settings", "machine"}``.
@@ -19,14 +20,22 @@ from kuleshov.evals.bench.timing import Result, median_seconds
 from kuleshov.tools.errors import KuleshovError, nearest
 
 
-def main(name: str, *, as_json: bool = False) -> int:
-    """Run one benchmark and print it. Raises KuleshovError for an unknown name."""
+def main(name: str, *, as_json: bool = False, **options: str) -> int:
+    """Run one benchmark and print it; `options`: of `context-reading` alone.
+
+    Raises:
+        KuleshovError: an unknown name, or options that a benchmark does not take.
+    """
     if name not in BENCHES:
         raise KuleshovError(
             f"there is no benchmark {name!r}{nearest(name, list(BENCHES))}; "
             f"known: {', '.join(BENCHES)}."
         )
-    result = BENCHES[name]()
+    if options and name != "context-reading":
+        raise KuleshovError(
+            f"bench {name} takes no --{next(iter(options))}; bench context-reading does."
+        )
+    result = BENCHES[name](**options)
     if as_json:
         sys.stdout.write(
             json.dumps(
@@ -143,7 +152,14 @@ def clips() -> Result:
     return clip_speed.measure()
 
 
-BENCHES: dict[str, Callable[[], Result]] = {
+def context_reading(**options: Any) -> Result:
+    """How well a model reads situations in words, against the label that people would name."""
+    from kuleshov.evals.bench import situation_readings
+
+    return situation_readings.measure(**options)
+
+
+BENCHES: dict[str, Callable[..., Result]] = {
     "start": start,
     "agent": agent,
     "annotate": annotate,
@@ -151,4 +167,5 @@ BENCHES: dict[str, Callable[[], Result]] = {
     "reasoning": reasoning,
     "faces": faces,
     "clips": clips,
+    "context-reading": context_reading,
 }

@@ -85,6 +85,7 @@ class MllmInfo(Record):
     # each a forward of its own ("plain"); None: elsewhere
     scored_in: Literal["tree", "continued", "plain"] | None = None
     scores_labels: bool = True
+    scores_texts: bool = False  # `score` takes any text, such as the words of a situation
     scores_by: str = "likelihood"  # what `score` rests on; "top log-probabilities" of an endpoint
     taught_labels: tuple[str, ...] | None = None  # None: open vocabulary
     taught_examples: bool = True  # False: was never shown few-shot examples in training

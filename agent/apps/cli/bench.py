@@ -1,4 +1,4 @@
-"""`kuleshov bench NAME`: speed as ratios within one run."""
+"""`kuleshov bench NAME`: speed as ratios within one run; how well a context alone is read."""
 
 from __future__ import annotations
 
@@ -6,12 +6,35 @@ import argparse
 
 from kuleshov.apps.cli.options import Commands, registered
 
+READING = ("model", "table", "split", "question", "prompts", "labels", "device")
+
 
 def add(commands: Commands) -> None:
-    bench = commands.add_parser("bench", help="measure speed as ratios within one run")
-    bench.add_argument("name", help="start, agent, annotate, context, reasoning or faces")
+    bench = commands.add_parser("bench", help="measure speed as ratios, or readings")
+    bench.add_argument(
+        "name", help="start, agent, annotate, context, reasoning, faces, clips or context-reading"
+    )
     bench.add_argument("--json", action="store_true")
+    reading = bench.add_argument_group("of context-reading")
+    reading.add_argument("--model", help="as for `infer`; pocket if not given")
+    reading.add_argument(
+        "--table",
+        metavar="FILE",
+        help="situations: isear.tsv, event2mind_dev.tsv.gz, or columns label and situation; "
+        "the shipped ones if not given",
+    )
+    reading.add_argument("--split", choices=("tune", "held", "all"), help="of the table (held)")
+    reading.add_argument(
+        "--question",
+        choices=("own", "situation", "direct"),
+        help="own: as the model is asked in a reading (default); direct: the labels listed; "
+        "situation: none listed",
+    )
+    reading.add_argument("--prompts", choices=("auto", "brief", "full", "review"))
+    reading.add_argument("--labels", help="what the table is labelled with (ekman-7)")
+    reading.add_argument("--device", help="as for `infer`")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return int(registered("bench")(arguments.name, as_json=arguments.json))
+    given = {name: value for name in READING if (value := getattr(arguments, name)) is not None}
+    return int(registered("bench")(arguments.name, as_json=arguments.json, **given))

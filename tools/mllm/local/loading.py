@@ -119,6 +119,7 @@ def load_folder(
         "many_images": takes_many_images(config, name),
         "video": config.model_type in VIDEO and _takes_video(processor),
         "thinking": thinking,
+        "scores_texts": True,
         "context_tokens": getattr(text, "max_position_embeddings", None),
     }
     described |= {key: value for key, value in facts.items() if value is not None}
