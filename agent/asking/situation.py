@@ -8,17 +8,20 @@ So nothing is listed. Two questions are asked, and their log-likelihoods are add
   Noisy Channel Language Model Prompting for Few-Shot Text Classification, ACL. From each label
   its mean over a few reference situations is taken away, which holds nothing but the label's own
   pull. The picture is blank there: words are weighed here, the picture by the other question.
-- the label itself, as the answer to what most people would see in this person. All forms of a
-  label count alike (angry and anger, lower case and capital): the mean over its forms of the
-  log-likelihood less that of the same question without content (Zhao et al. 2021).
+- the label itself, as the answer to what most people would see in this person: the likelihoods of
+  all its forms (angry and anger, lower case and capital) summed, and again its mean over the
+  reference situations taken away.
 
-Where nobody told anything of the situation, the second question is asked alone. Which wording is
+Where nobody told anything of the situation, the second question is asked alone, and the same
+question with blank pictures and "N/A" is its prior (Zhao et al. 2021). Which wording is
 used, and the temperatures, were chosen with `kuleshov bench context-reading` on the situations that
 are marked "tune" there; its figures are of those that are marked "held".
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,13 +34,14 @@ from kuleshov.asking import writer as asking_writer
 from kuleshov.asking.gate import PriorKey
 from kuleshov.asking.parts import Crew
 from kuleshov.evidence import fusion
+from kuleshov.evidence.collection import quoted
 from kuleshov.tools.labels import Label, LabelSet
 from kuleshov.tools.mllm.base import MllmInfo
 from kuleshov.tools.types import EmotionScores
 from kuleshov.types import Evidence
 
 ASKED: Literal["situation"] = "situation"
-TEMPERATURE = 3.0  # with words; fitted on the bench's "tune" half
+TEMPERATURE = 1.25  # with words; fitted on the bench's "tune" half
 TEMPERATURE_ALONE = 1.0  # of the plain question alone
 LONG = 20  # words; a longer text counts as one of this length, or it would drown all else
 
@@ -85,6 +89,11 @@ class Surroundings:
             return self.words
         return " ".join(map(_plain_words, self.evidence)) or None
 
+    def of(self, words: str) -> Surroundings:
+        """The same pictures with other words told."""
+        told = Evidence(n=1, source="user", kind="context", text=f"context: {quoted(words)}")
+        return dataclasses.replace(self, evidence=[told])
+
     def without_content(self) -> Surroundings:
         """The same pictures blank and the same person; words are `CONTENT_FREE`."""
         told = asking_writer.content_free() if self.told is not None else []
@@ -98,63 +107,80 @@ def read(crew: Crew, seen: Surroundings) -> EmotionScores:
     Raises:
         StoppedError: after a stop. MllmError: as the model.
     """
-    labels = crew.labels.labels
     corrected = crew.settings.prior_correction
     words = seen.words
-    logs = _labels_of(crew, seen)
-    method = "likelihood of the labels' forms"
-    if corrected:
-        method += ", content-free prior removed"
-    if words is not None:
-        explained = _words_of(crew, words)
-        logs = [one + other for one, other in zip(logs, explained, strict=True)]
-        least = f" less that of {len(_references())} reference situations" if corrected else ""
-        method = f"likelihood of the situation's words (noisy channel){least}, and {method}"
+    if words is None:
+        logs, method = _labels_of(crew, seen), "likelihood of the labels' forms"
+        if corrected:
+            prior = _prior(crew, seen)
+            logs = [value - base for value, base in zip(logs, prior, strict=True)]
+            method += ", content-free prior removed"
+    else:
+        share = min(1.0, LONG / len(words.split()))
+        method = "likelihood of the situation's words (noisy channel) and of the labels' forms"
+        told = [scores[0] for scores in _explained(crew, [words])]
+        logs = _labels_of(crew, seen)
+        if corrected:
+            channel, plain = _null(crew, seen)
+            told = [value - base for value, base in zip(told, channel, strict=True)]
+            logs = [value - base for value, base in zip(logs, plain, strict=True)]
+            method += f", their means over {len(_references())} reference situations removed"
+        logs = [share * one + other for one, other in zip(told, logs, strict=True)]
     temperature = TEMPERATURE if words is not None else TEMPERATURE_ALONE
     temperature *= crew.temperatures.get(ASKED, 1.0)
+    chances = fusion.softmax(logs, temperature)
     return EmotionScores(
         labels=crew.labels.name,
         mode="single",
-        probabilities=dict(
-            zip((label.name for label in labels), fusion.softmax(logs, temperature), strict=True)
-        ),
+        probabilities=dict(zip(crew.labels.names, chances, strict=True)),
         method=f"{method}, temperature {temperature:.3g}",
     )
 
 
-def _words_of(crew: Crew, words: str) -> list[float]:
-    """log p(words | label) less its mean over the reference situations, nats, by label."""
-    labels = crew.labels.names
+def _explained(crew: Crew, texts: Sequence[str]) -> list[list[float]]:
+    """log p(text | label) in nats: for each label, of each text."""
     blank = images.blank()
-    talks = [crew.writer.situation(blank, label) for label in labels]
-    logs = [scores[0] for scores in crew.score_many([(talk, [words]) for talk in talks])]
-    if crew.settings.prior_correction:
-        references = _references()
-
-        def ask(_: Sequence[PriorKey]) -> list[list[float]]:
-            scored = crew.score_many([(talk, references) for talk in talks])
-            return [[sum(scores) / len(scores) for scores in scored]]
-
-        null = crew.priors.find([PriorKey(ASKED, labels)], ask)[0]
-        logs = [value - base for value, base in zip(logs, null, strict=True)]
-    share = min(1.0, LONG / len(words.split()))
-    return [value * share for value in logs]
+    return crew.score_many(
+        [(crew.writer.situation(blank, label), texts) for label in crew.labels.names]
+    )
 
 
 def _labels_of(crew: Crew, seen: Surroundings) -> list[float]:
-    """Mean over a label's forms of their log-likelihood less the prior's, nats, by label."""
+    """log of the sum over a label's forms of their likelihoods, nats, by label."""
     forms = [forms_of(label) for label in crew.labels.labels]
-    answers = tuple(form for several in forms for form in several)
-    logs = crew.score(_question(crew, seen), answers)
-    if crew.settings.prior_correction:
-        nothing = _question(crew, seen.without_content())
-        key = PriorKey(f"{ASKED}: {_skeleton(nothing)}", answers)
-        prior = crew.priors.find([key], lambda _: [crew.score(nothing, answers)])[0]
-        logs = [value - base for value, base in zip(logs, prior, strict=True)]
-    found, left = [], iter(logs)
-    for several in forms:
-        found.append(sum(next(left) for _ in several) / len(several))
-    return found
+    logs = iter(crew.score(_question(crew, seen), [form for several in forms for form in several]))
+    return [_log_sum([next(logs) for _ in several]) for several in forms]
+
+
+def _prior(crew: Crew, seen: Surroundings) -> list[float]:
+    """`_labels_of` for the same question without content; computed once."""
+    nothing = seen.without_content()
+    key = PriorKey(f"{ASKED}: {_skeleton(crew, nothing)}", crew.labels.names)
+    return crew.priors.find([key], lambda _: [_labels_of(crew, nothing)])[0]
+
+
+def _null(crew: Crew, seen: Surroundings) -> tuple[list[float], list[float]]:
+    """Means over the reference situations: of `_explained` and of `_labels_of`; computed once."""
+    references, names = _references(), crew.labels.names
+    blank = seen.without_content()
+
+    def explained(_: Sequence[PriorKey]) -> list[list[float]]:
+        return [[sum(scores) / len(scores) for scores in _explained(crew, references)]]
+
+    def labelled(_: Sequence[PriorKey]) -> list[list[float]]:
+        scored = [_labels_of(crew, blank.of(reference)) for reference in references]
+        return [[sum(scores) / len(scores) for scores in zip(*scored, strict=True)]]
+
+    skeleton = f"{ASKED}, references: {_skeleton(crew, blank)}"
+    return (
+        crew.priors.find([PriorKey(f"{ASKED}, words", names)], explained)[0],
+        crew.priors.find([PriorKey(skeleton, names)], labelled)[0],
+    )
+
+
+def _log_sum(logs: Sequence[float]) -> float:
+    most = max(logs)
+    return most + math.log(sum(math.exp(value - most) for value in logs))
 
 
 def forms_of(label: Label) -> list[str]:
@@ -171,9 +197,9 @@ def _question(crew: Crew, seen: Surroundings) -> asking_writer.Conversation:
     return crew.writer.seen(seen.whole, seen.crop, seen.number, seen.told)
 
 
-def _skeleton(talk: asking_writer.Conversation) -> str:
+def _skeleton(crew: Crew, nothing: Surroundings) -> str:
     """What tells one question without content from another: its texts, and how many pictures."""
-    parts = talk[-1]["content"]
+    parts = _question(crew, nothing)[-1]["content"]
     return "\n".join(
         part.get("text") or f"{part['type']} {len(part.get('video', ''))}" for part in parts
     )
