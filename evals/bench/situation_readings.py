@@ -20,8 +20,8 @@ from kuleshov.asking import images, situation
 from kuleshov.asking.parts import Crew
 from kuleshov.asking.scoring import Likelihood
 from kuleshov.asking.situation import Surroundings
+from kuleshov.evals.bench.situations import TableSituation, read_situations
 from kuleshov.evals.bench.timing import Result
-from kuleshov.evals.situations import TableSituation, read_situations
 from kuleshov.evidence import collection
 from kuleshov.studies.statistics import ece
 from kuleshov.tools.errors import KuleshovError
@@ -100,8 +100,16 @@ def measure(
     metered = MeteredMllm(agent.crew.mllm)
     crew = dataclasses.replace(agent.crew, mllm=cast(Mllm, metered))
     asked = crew.context_asked
-    if question == "situation" and not crew.mllm.info.scores_texts:
-        raise KuleshovError(f"{model} scores no texts: it cannot be asked for the situation.")
+    if crew.labels.mode != "single":
+        raise KuleshovError(f"context-reading needs labels that exclude one another: {labels}.")
+    if crew.writer.stated:
+        raise KuleshovError(f"{model} scores no labels: there is nothing to hold against people.")
+    if question == "situation" and not (
+        crew.mllm.info.scores_texts and crew.writer.family in ("brief", "full")
+    ):
+        raise KuleshovError(
+            f"{model} with the prompts {crew.writer.family} cannot be asked for the situation."
+        )
     if question in ("situation", "direct"):
         asked = question  # type: ignore[assignment]
     begun = time.perf_counter()

@@ -12,7 +12,7 @@ import pytest
 from kuleshov.apps.cli.main import main
 from kuleshov.asking import situation
 from kuleshov.evals.bench import situation_readings
-from kuleshov.evals.situations import TableSituation, read_situations
+from kuleshov.evals.bench.situations import TableSituation, read_situations
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet
 
@@ -80,9 +80,9 @@ def test_a_table_of_one_s_own_and_its_mistakes(tmp_path: Path):
             read_situations(str(table), LABELS)
     with pytest.raises(KuleshovError, match="cannot read the situations"):
         read_situations(str(tmp_path / "none.tsv"), LABELS)
+    broken = tmp_path / "broken.tsv.gz"
+    broken.write_bytes(b"no gzip")
     with pytest.raises(KuleshovError, match="cannot read the situations"):
-        broken = tmp_path / "broken.tsv.gz"
-        broken.write_bytes(b"no gzip")
         read_situations(str(broken), LABELS)
 
 
@@ -116,4 +116,6 @@ def test_options_of_another_bench_and_a_question_that_does_not_suit(capsys):
     assert main(["bench", "start", "--model", "pocket"]) == 2
     assert "bench start takes no --model" in capsys.readouterr().err
     assert main(["bench", "context-reading", "--question", "situation", "--prompts", "review"]) == 2
-    assert "no prompt 'situation'" in capsys.readouterr().err
+    assert "with the prompts review cannot be asked for the sit" in capsys.readouterr().err
+    assert main(["bench", "context-reading", "--labels", "free"]) == 2
+    assert "cannot choose its own" in capsys.readouterr().err
