@@ -110,7 +110,7 @@ class Shown:
             whole, crop = self.pictures("context")
         if not items and (part != "context" or self.crew.writer.family != "full"):
             return None
-        local, _ = asking_writer.numbered(items)
+        local, _ = asking_writer.numbered(items, self.crew.writer.family)
         return Surroundings(whole, crop, self.number if crop is not None else None, local)
 
     def expression(self, labels: Sequence[str]) -> Conversation | None:

@@ -411,7 +411,7 @@ class PersonNodes:
                 self.likelihood.scores(asked, labels, "expression", shown.shots) if asked else None
             )
         if name in ("context", "told", "seen"):
-            return self.likelihood.context(shown, name)  # type: ignore[arg-type]
+            return self.likelihood.context(shown, name)
         asked = shown.conversation("both" if name == "direct" else name, labels)  # type: ignore[arg-type]
         return self.likelihood.scores(asked, labels, "direct", shown.shots) if asked else None
 
