@@ -85,6 +85,7 @@ WORDS: dict[str, tuple[int, ...]] = {
     r"(?:looks?|looking|gaz(?:es?|ing))(?: turned)? up(?:ward)?|upturned (?:eyes|gaze)": (63,),
 }
 # What the labels of a toolbox's expression are called besides their names.
+OF_FACE = r"(?:face|faces|expression|features|eyes|brows?|mouth)\b"
 FEELINGS: dict[str, str] = {
     "anger": r"anger|angry|furious",
     "disgust": r"disgust(?:ed)?",
@@ -229,12 +230,17 @@ def feelings(text: str) -> set[str]:
     return named_labels(text, FEELINGS)
 
 
-def named_labels(text: str, words: Mapping[str, str]) -> set[str]:
-    """The labels whose words, a regular expression each, `text` says and does not deny."""
+def named_labels(text: str, words: Mapping[str, str], *, of_faces: bool = True) -> set[str]:
+    """The labels whose words, a regular expression each, `text` says and does not deny.
+
+    of_faces: count "a calm face", too; else "the calm face fits anger" names anger alone: how a
+    face looks is a cue, not what it comes to.
+    """
+    left_out = "" if of_faces else rf"(?!\s+{OF_FACE})"
     spans = {
         match.span(): label
         for label, pattern in words.items()
-        for match in re.finditer(rf"\b(?:{pattern})\b", text, re.I)
+        for match in re.finditer(rf"\b(?:{pattern})\b{left_out}", text, re.I)
     }
     return {
         label for span, label in spans.items() if not negation.is_denied(text, span, list(spans))

@@ -260,7 +260,7 @@ class PersonNodes:
             if label.name in grounding.FEELINGS:
                 known.append(grounding.FEELINGS[label.name])
             words[label.name] = "|".join(known)
-        named = grounding.named_labels(told["text"], words)
+        named = grounding.named_labels(told["text"], words, of_faces=False)
         if not named or fused.top in named:
             return []
         return [

@@ -281,10 +281,13 @@ def test_help_through_a_pipe_that_closes_is_quiet():
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    "words", ["She is full of anger.", "The funeral, the calm face and the tight lids fit anger."]
+)
 def test_an_explanation_of_another_feeling_than_the_reading_is_said(
-    feat_data, capsys, monkeypatch, tmp_path
+    feat_data, capsys, monkeypatch, tmp_path, words
 ):
-    told = {**GOOD, "interpretation": "She is full of anger.", "conclusion": "It is anger."}
+    told = {**GOOD, "interpretation": words, "conclusion": "It is anger."}
     mllm = script(
         judge=told, repair=told, label=lambda call: [5.0 * (a == "neutral") for a in call.answers]
     )
