@@ -181,6 +181,7 @@ settings.seed 0
 settings.temperature 0.0
 label_set.name ekman-7
 label_set.source Ekman (1992), and neutral
+context_asked direct
 seed 0
 versions.python 3.11.9
 versions.torch 2.8.0

@@ -358,7 +358,7 @@ def test_a_bad_sample_ends_with_one_sentence_and_nothing_written(
     ("text", "sentence"),
     [
         (None, "cannot read the calibration"),
-        ("x = ", "is not a calibration as `kuleshov calibrate` writes it: Invalid value"),
+        ("x = ", "is not TOML: Invalid value"),
         ('schema = "kuleshov/calibration@1"', "is not a calibration.*: model: Field required"),
     ],
 )
