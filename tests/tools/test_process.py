@@ -17,7 +17,8 @@ def ran(program: str, tmp_path: Path, photo: Path) -> dict[str, str]:
     file = tmp_path / "program.py"
     file.write_text(program)
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])
+    tests = Path(__file__).resolve().parents[1]
+    environment["PYTHONPATH"] = os.pathsep.join([str(tests), str(tests / "agent")])
     done = subprocess.run(
         [sys.executable, str(file), str(photo), str(tmp_path)],
         capture_output=True,

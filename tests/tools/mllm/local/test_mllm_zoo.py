@@ -297,7 +297,7 @@ def test_a_reading_rests_on_the_model_and_the_record_says_how(
     assert read.provenance.mllm["scored_in"] == "continued"
     (person,) = read.people
     assert person.emotions is not None
-    assert person.emotions.fusion == "bayes"
+    assert person.emotions.fusion == "people"
     assert not [gap for gap in read.gaps if "failed" in gap.reason or gap.step == "weigh"]
 
 
