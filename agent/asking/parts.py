@@ -148,11 +148,6 @@ class Crew:
                 found.append((begin, self.whole(key, within[len(within) // 2])))
         return found[:MOST_SHOTS]
 
-    def middle_picture(self, key: str) -> Picture:
-        """The picture; of a clip the middle one of its sampled frames."""
-        pictures = self.desk.pictures(key)
-        return pictures[len(pictures) // 2]
-
 
 def gap(step: str, error: Exception) -> Plain:
     """The gap that a failure leaves; what is not a tool's own sentence is named by its type.

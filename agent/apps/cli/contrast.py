@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kuleshov.apps.cli.options import Commands, add_choices, load_agent
+from kuleshov.apps.cli.options import Commands, add_choices, load_agent, make_folder
 from kuleshov.output.terminal import FAILED, OK, say
 from kuleshov.tools.valid_text import csv_row
 
@@ -51,11 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     contexts = read_contexts(arguments.contexts)
     faces = pictures(arguments.pictures)
-    out = Path(arguments.out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise KuleshovError(f"cannot write to the folder {out}: {error.strerror}.") from None
+    out = make_folder(arguments.out)
     experiment = Experiment(load_agent(arguments))
     found = experiment.run(faces, contexts, _watch if sys.stderr.isatty() else None)
     try:

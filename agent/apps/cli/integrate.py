@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kuleshov.apps.cli.options import Commands
+from kuleshov.apps.cli.options import Commands, make_folder
 from kuleshov.output.terminal import OK, console, say
 from kuleshov.tools.valid_text import csv_row
 
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"--column {given}: give PART=NAME, with {', '.join(COLUMNS)} as PART."
             )
         columns[part] = name
-    out = _folder(arguments.out) if arguments.out else None
+    out = make_folder(arguments.out) if arguments.out else None
     labels = [name.strip() for name in (arguments.labels or "").split(",") if name.strip()]
     ratings = read_ratings(
         arguments.ratings, labels=labels, scale=_scale(arguments.scale), columns=columns
@@ -79,9 +79,12 @@ def run(arguments: argparse.Namespace) -> int:
     if out is not None:
         from kuleshov.studies.integration_plot import plot_integration
 
-        _write_table(out / "integration.csv", found)
-        (out / "integration.json").write_text(found.model_dump_json(indent=1), "utf-8")
-        (out / "observer.toml").write_text(found.observer.to_toml(), "utf-8")
+        try:
+            _write_table(out / "integration.csv", found)
+            (out / "integration.json").write_text(found.model_dump_json(indent=1), "utf-8")
+            (out / "observer.toml").write_text(found.observer.to_toml(), "utf-8")
+        except OSError as error:
+            raise KuleshovError(f"cannot write to the folder {out}: {error.strerror}.") from None
         plot_integration(found, ratings, out / "integration.png")
     if arguments.json:
         sys.stdout.write(found.model_dump_json() + "\n")
@@ -90,16 +93,6 @@ def run(arguments: argparse.Namespace) -> int:
     if out is not None:
         say(f"written: {out}; use the observer with --observer {out / 'observer.toml'}")
     return OK
-
-
-def _folder(path: str) -> Path:
-    from kuleshov.tools.errors import KuleshovError
-
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise KuleshovError(f"cannot write to the folder {path}: {error.strerror}.") from None
-    return Path(path)
 
 
 def _scale(text: str | None) -> tuple[float, float] | None:

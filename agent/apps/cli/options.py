@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kuleshov.output.terminal import say
@@ -177,6 +178,18 @@ def expanded(patterns: Sequence[str]) -> tuple[list[str], int]:
             say(f"kuleshov: {error}")
             failed += 1
     return paths, failed
+
+
+def make_folder(path: str) -> Path:
+    """The folder for results, made if need be. Raises KuleshovError where it cannot be."""
+    from kuleshov.tools.errors import KuleshovError
+
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KuleshovError(f"cannot write to the folder {folder}: {error.strerror}.") from None
+    return folder
 
 
 def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:

@@ -217,3 +217,16 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
     ):
         assert main.main(["integrate", *arguments]) == 2
         assert says in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_written_are_one_sentence(tmp_path, capsys):
+    table, out = tmp_path / "ratings.csv", tmp_path / "out"
+    people(table, raters=2, faces=2, contexts=2)
+    call = ["integrate", str(table), "--labels", ",".join(LABELS), "--scale", "0-100"]
+    out.write_text("a file")
+    assert main.main([*call, "--out", str(out)]) == 2
+    assert f"cannot write to the folder {out}" in capsys.readouterr().err
+    out.unlink()
+    (out / "integration.csv").mkdir(parents=True)  # a folder in the place of the table
+    assert main.main([*call, "--out", str(out)]) == 2
+    assert f"cannot write to the folder {out}" in capsys.readouterr().err
