@@ -399,6 +399,8 @@
       if (!restarted && el("banner").dataset.kind !== "restarted") banner("");
       for (const job of told.jobs) {
         if (jobs.has(job.job) || !ENDS.includes(job.state)) show(job);
+        // the answer to what was sent may still be on its way, and tell of the job as it was then
+        else if (!seen.has(job.job)) early.set(job.job, () => happened[job.state](job));
       }
       const known = new Set(told.jobs.map((job) => job.job));
       for (const job of jobs.values()) {

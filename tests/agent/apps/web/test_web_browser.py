@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,18 @@ def server(feat_data: Path, clip: Path) -> Iterator[Running]:
 
 def until(browser: Any, script: str, seconds: float = 120) -> Any:
     """What the script returns as soon as it returns something."""
+    from selenium.common.exceptions import TimeoutException
     from selenium.webdriver.support.ui import WebDriverWait
 
-    return WebDriverWait(browser, seconds, 0.05).until(
-        lambda b: b.execute_script(f"return {script}"), f"never: {script}"
-    )
+    try:
+        return WebDriverWait(browser, seconds, 0.05).until(
+            lambda b: b.execute_script(f"return {script}")
+        )
+    except TimeoutException:
+        shown = browser.execute_script("return document.body.innerText.slice(0, 2000)")
+        raise AssertionError(
+            f"never: {script}\nthe page: {shown}\nits log: {browser.get_log('browser')}"
+        ) from None
 
 
 def visit(browser: Any, server: Running, width: int = 1280, scheme: str = "light") -> None:
@@ -331,6 +339,48 @@ def test_a_picture_without_a_face_is_a_reading_of_its_scene(browser, tmp_path):
         wait_for_reading(browser)
         assert "no face was found" in text(browser, ".result .care")
         assert "Friends on a beach." in text(browser, ".scene .description")
+
+
+HOLD = """
+const real = window.EventSource, fetched = window.fetch;
+window.EventSource = class {
+  constructor(path) { this.heard = []; window.connect = () => this.begin(path); }
+  addEventListener(kind, act) { this.heard.push([kind, act]); }
+  begin(path) {
+    const source = new real(path);
+    for (const [kind, act] of this.heard) source.addEventListener(kind, act);
+    source.addEventListener("state", () => { window.told = true; });
+  }
+  close() {}
+};
+window.fetch = async (path, ...more) => {
+  const answer = await fetched(path, ...more);
+  if (path === "/page/read") await new Promise((go) => { window.release = go; });
+  return answer;
+};
+"""
+
+
+def test_a_reading_that_ends_before_the_page_listens_is_shown(browser, tmp_path):
+    agent = Agent(script(), HandFaces(face(SMILE, NO_FROWN)), Settings.load(None))
+    path = tmp_path / "sea.png"
+    Image.new("RGB", (200, 100), (90, 90, 90)).save(path)
+    held = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": HOLD})
+    try:
+        with running(agent) as server:
+            visit(browser, server)
+            upload(browser, path)
+            until(browser, "!!window.release")
+            deadline = time.monotonic() + 60
+            while server.house.line.busy and time.monotonic() < deadline:
+                time.sleep(0.02)
+            browser.execute_script("window.connect()")
+            until(browser, "window.told")
+            browser.execute_script("window.release()")
+            wait_for_reading(browser)
+            assert browser.find_elements("css selector", ".job") == []
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", held)
 
 
 def test_an_answer_without_end_is_stopped_and_others_have_waited_their_turn(browser, tmp_path):
