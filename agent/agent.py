@@ -7,7 +7,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -365,13 +365,14 @@ class Agent:
         """
         wanted = ["updates", "custom", *(["values"] if state is not None else [])]
         run = ReadingRun(stop)
-        with _untraced(), process.at_work():
-            events = graph.stream(
-                start,
-                self._config(run, progress, streaming=True),
-                stream_mode=wanted,
-                subgraphs=True,
-            )
+        events = graph.stream(
+            start,
+            self._config(run, progress, streaming=True),
+            stream_mode=wanted,
+            subgraphs=True,
+        )
+        # closed, also where an error ends the reading: a thread of LangGraph's waits until then
+        with _untraced(), process.at_work(), closing(events):
             for space, mode, data in events:
                 if mode == "values":
                     if state is not None and not space:

@@ -240,6 +240,16 @@ def test_a_model_that_fails_at_every_call_is_an_error(read: Callable[[Agent], An
         read(agent(broken(RuntimeError("out of luck\nand more")), scheme="default"))
 
 
+def test_a_reading_that_ends_in_an_error_leaves_no_thread_behind() -> None:
+    """While somebody holds the error: a thread that waits would keep the program from ending."""
+    before = set(threading.enumerate())
+    with pytest.raises(MllmError) as held:
+        list(agent(broken(MllmError(FAILS))).stream(PICTURE))
+    assert held.value
+    left = set(threading.enumerate()) - before
+    assert [thread.name for thread in left if thread.name.startswith("ThreadPool")] == []
+
+
 def test_the_face_alone_needs_no_model() -> None:
     read = agent(broken(MllmError(FAILS)), fusion="face").infer(PICTURE)
     assert read.people[0].emotions.fusion == "face"
