@@ -13,6 +13,7 @@ from typing import Any
 from kuleshov.agent import Agent
 from kuleshov.apps.web.app import create_app
 from kuleshov.apps.web.gallery import Gallery
+from kuleshov.apps.web.server import configure
 from kuleshov.apps.web.state import House, Serving
 
 
@@ -32,9 +33,7 @@ class Running:
 def running(agent: Agent, gallery: Sequence[Path] = (), **serving: Any) -> Iterator[Running]:
     uvicorn = __import__("pytest").importorskip("uvicorn", reason="uvicorn is not installed")
     app = create_app(agent, Gallery(gallery), Serving(**serving))
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1)
-    )
+    server = uvicorn.Server(configure(app, log_level="error", timeout_graceful_shutdown=1))
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen(1024)

@@ -35,6 +35,12 @@ def add(commands: Commands) -> None:
         metavar="NAME",
         help="another name that this server is reached by; may be repeated",
     )
+    serve.add_argument(
+        "--behind-proxy",
+        metavar="ADDRESS",
+        help="everybody comes through the reverse proxy at this address, whose X-Forwarded-For "
+        "tells from where; limits for one address are counted by that",
+    )
     serve.add_argument("--certificate", metavar="FILE.pem", help="serve HTTPS, with --key")
     serve.add_argument("--key", metavar="FILE.pem", help="the certificate's key")
     serve.add_argument(
@@ -96,6 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
         if path and not Path(path).is_file():
             raise KuleshovError(f"there is no file {path}.")
     host = arguments.host or ("0.0.0.0" if arguments.share else "127.0.0.1")
+    if arguments.behind_proxy is not None:
+        server.check_address(arguments.behind_proxy)
     users = server.credentials(arguments.auth)
     outside = not server.is_loopback(host)
     if outside and not users:
@@ -125,6 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
             shared=outside,
             max_pixels=max(1, int(arguments.max_megapixels * 1e6)),
             longest_s=arguments.job_minutes * 60,
+            proxy=arguments.behind_proxy,
         )
         server.serve(
             agent,

@@ -14,7 +14,7 @@ from kuleshov._version import __version__
 from kuleshov.apps.web.job_queue import Job
 from kuleshov.apps.web.readings import FUSIONS, Wish
 from kuleshov.apps.web.uploads import safe_name
-from kuleshov.apps.web.visitor import Here, user_of
+from kuleshov.apps.web.visitor import Here, owner_of, user_of
 from kuleshov.evidence import people
 from kuleshov.output import view
 from kuleshov.tools.errors import KuleshovError
@@ -133,7 +133,7 @@ async def infer(
             loop.call_soon_threadsafe(over.set)
 
         job = house.jobs.join(
-            _owner(request, user),
+            owner_of(request),
             user,
             folder,
             path,
@@ -210,11 +210,6 @@ def docs(request: Request, house: Here) -> str:
         base=str(request.base_url).rstrip("/"),
         password=bool(house.serving.credentials),
     )
-
-
-def _owner(request: Request, user: str | None) -> str:
-    """Whose turn it is: a user's, else that of the machine that asks."""
-    return f"api:{user or ''}:{request.client.host if request.client else ''}"
 
 
 def _job(id: str, request: Request, house: Any) -> Job:

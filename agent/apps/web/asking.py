@@ -230,7 +230,7 @@ def _job(
     def watch(job: Job, kind: str, data: dict[str, Any]) -> None:
         house.visits.watch(visit, job, kind, data)
 
-    return Job(visit.id, kind, title, work, watch, about=reading.id if reading else None)
+    return Job(visit.owner, kind, title, work, watch, about=reading.id if reading else None)
 
 
 def _join(house: House, visit: Visit, job: Job) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kuleshov.apps.web.job_queue import Job, Line
+from kuleshov.apps.web.job_queue import BusyError, Job, Line
 from kuleshov.apps.web.open_readings import Reading
 from kuleshov.apps.web.uploads import Folders
 
 COOKIE = "kuleshov"
 GRACE_S = 120.0  # from the last page that closed to the end of its visit
-MOST = 1000
+MOST, MOST_OF_ONE = 1000, 64  # visits at once, of all and of one address
 MOST_READINGS = 16  # of one visit; the oldest goes when one more comes
 MOST_EVENTS = 2000  # for a page that does not fetch them; then words are left out
 
@@ -31,6 +31,7 @@ class Visit:
 
     id: str
     user: str | None
+    owner: str  # whose turn it is in the line: a user's, else that of an address
     readings: dict[str, Reading] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     pages: set[asyncio.Queue[Event]] = field(default_factory=set)
@@ -63,9 +64,22 @@ class Visits:
             return None
         return visit
 
-    def begin(self, user: str | None) -> Visit:
-        visit = Visit(secrets.token_urlsafe(32), user)
+    def begin(self, user: str | None, owner: str) -> Visit:
+        """A new visit.
+
+        Raises:
+            BusyError: so many of this owner are open and looked at that there is no room.
+        """
+        visit = Visit(secrets.token_urlsafe(32), user, owner)
         with self._lock:
+            own = [other for other in self._all.values() if other.owner == owner]
+            if len(own) >= MOST_OF_ONE:
+                idle = [other for other in own if not other.works and not other.pages]
+                if not idle:
+                    raise BusyError(
+                        f"{len(own)} pages are open from your address; close one of them."
+                    )
+                self.end(min(idle, key=lambda other: other.seen))
             if len(self._all) >= MOST:
                 idle = [s for s in self._all.values() if not s.works and not s.pages]
                 for old in sorted(idle, key=lambda s: s.seen)[: MOST // 10]:

@@ -22,7 +22,7 @@ State = Literal["waiting", "running", "done", "failed", "stopped"]
 Work = Callable[["Job"], Any]
 Watcher = Callable[["Job", str, dict[str, Any]], None]
 
-MOST_OF_ONE = 16  # jobs of one owner that may wait
+MOST_OF_ONE = 16  # jobs of one owner, a user or an address, that may wait
 MOST = 256  # jobs that may wait at all
 MOST_TOLD = 400  # events kept for a page that comes back
 PASSING = ("token", "progress", "place")  # events that mean nothing later

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import hmac
 import ipaddress
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kuleshov.apps.web.connections import Arrivals, Body, address_of
+from kuleshov.apps.web.passwords import Passwords
 from kuleshov.apps.web.uploads import too_large
 from kuleshov.tools.structured_text import parse_count
 
 READS = ("GET", "HEAD", "OPTIONS")
 FORM_BYTES = 1 << 20  # of the fields beside the file
-WRONG_PASSWORD_S = 1.0  # makes guessing slow
+ARRIVING = 32  # times the largest upload: what all requests together may send
 
 # style attributes carry the lengths of bars; a style sheet or script comes from here or not at all
 POLICY = (
@@ -56,7 +56,9 @@ class Guard:
         limit: int,
     ) -> None:
         """Bind the rules: names allowed in `Host`, user to password (none: open), bytes a file."""
-        self.app, self.hosts, self.credentials, self.limit = app, hosts, dict(credentials), limit
+        self.app, self.hosts, self.limit = app, hosts, limit
+        self.passwords = Passwords(credentials)
+        self.arrivals = Arrivals(limit + FORM_BYTES, ARRIVING * limit, too_large(limit))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -73,17 +75,23 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope, headers)
-        if refusal is None and self.credentials:
-            user = self._user(headers.get("authorization"))
+        if refusal is None and self.passwords:
+            user = self._user(headers.get("authorization"), address_of(scope))
+            if isinstance(user, float):
+                told = f"too many wrong passwords: wait {math.ceil(user)} s before the next."
+                await _refuse(dressed, 429, told, math.ceil(user))
+                return
             if user is None:
-                if "authorization" in headers:
-                    await asyncio.sleep(WRONG_PASSWORD_S)
                 refusal = 401, "a user name and password are needed (--auth)."
             scope.setdefault("state", {})["user"] = user
         if refusal is not None:
             await _refuse(dressed, *refusal)
             return
-        await self.app(scope, self._counted(receive), dressed)
+        body = Body(self.arrivals, address_of(scope), receive)
+        try:
+            await self.app(scope, body.receive, dressed)
+        finally:
+            body.release()
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
@@ -114,8 +122,9 @@ class Guard:
             return False
         return True
 
-    def _user(self, told: str | None) -> str | None:
-        """The user of a Basic authorization with the right password, else None."""
+    def _user(self, told: str | None, address: str) -> str | float | None:
+        """The user of a Basic authorization with the right password; the seconds that somebody
+        has to wait who gave wrong ones; else None."""
         kind, _, code = (told or "").partition(" ")
         if kind.lower() != "basic":
             return None
@@ -123,26 +132,13 @@ class Guard:
             user, _, password = base64.b64decode(code, validate=True).decode().partition(":")
         except ValueError:  # not base64, not UTF-8
             return None
-        right = self.credentials.get(user)
-        same = hmac.compare_digest((right or "").encode(), password.encode())
-        return user if same and right is not None else None
-
-    def _counted(self, receive: Receive) -> Receive:
-        """Reads no more than an upload may have, whatever its header says."""
-        read = 0
-
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self.limit + FORM_BYTES:
-                raise HTTPException(413, too_large(self.limit))
-            return message
-
-        return counted
+        wait_s = self.passwords.wait_s(user, address)
+        if wait_s > 0:
+            return wait_s
+        return user if self.passwords.check(user, password, address) else None
 
 
-async def _refuse(send: Send, status: int, sentence: str) -> None:
+async def _refuse(send: Send, status: int, sentence: str, again_s: int = 0) -> None:
     body = json.dumps({"error": sentence}).encode()
     headers: list[tuple[bytes, bytes]] = [
         (b"content-type", b"application/json"),
@@ -150,6 +146,8 @@ async def _refuse(send: Send, status: int, sentence: str) -> None:
     ]
     if status == 401:
         headers.append((b"www-authenticate", b'Basic realm="Kuleshov", charset="UTF-8"'))
+    if again_s:
+        headers.append((b"retry-after", str(again_s).encode()))
     if status == 413:  # what is still being sent is not read
         headers.append((b"connection", b"close"))
     start: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": headers}

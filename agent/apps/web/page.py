@@ -18,7 +18,15 @@ from kuleshov.apps.web.open_readings import Reading
 from kuleshov.apps.web.state import House
 from kuleshov.apps.web.uploads import safe_name
 from kuleshov.apps.web.views import turns
-from kuleshov.apps.web.visitor import GONE, Here, Own, OwnReading, user_of, visit_of_cookie
+from kuleshov.apps.web.visitor import (
+    GONE,
+    Here,
+    Own,
+    OwnReading,
+    owner_of,
+    user_of,
+    visit_of_cookie,
+)
 from kuleshov.output import report, view
 from kuleshov.tools import media
 from kuleshov.types import CAVEAT
@@ -47,7 +55,7 @@ def page(request: Request, house: Here) -> Response:
         )
     )
     if visit is None:
-        _give_cookie(request, answer, house.visits.begin(user_of(request)))
+        _give_cookie(request, answer, house.visits.begin(user_of(request), owner_of(request)))
     return answer
 
 
@@ -56,7 +64,7 @@ def begin(request: Request, house: Here) -> Response:
     """A new visit for a page whose own is gone, for one after a restart of the server."""
     answer = JSONResponse({"start": house.start})
     if visit_of_cookie(request, house) is None:
-        _give_cookie(request, answer, house.visits.begin(user_of(request)))
+        _give_cookie(request, answer, house.visits.begin(user_of(request), owner_of(request)))
     return answer
 
 

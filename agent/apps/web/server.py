@@ -63,6 +63,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def check_address(text: str) -> None:
+    """Raises:
+    KuleshovError: it is no address of a machine, in numbers.
+    """
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise KuleshovError(
+            f"--behind-proxy takes an address in numbers, such as 127.0.0.1, not {text!r}."
+        ) from None
+
+
 def names(host: str, allowed: Sequence[str] = ()) -> frozenset[str]:
     """What the server may be called in `Host`; addresses in numbers may always be used."""
     found = {*LOOPBACK, *(name.lower() for name in allowed)}
@@ -105,6 +117,27 @@ def address(sock: socket.socket, host: str) -> str:
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{sock.getsockname()[1]}"
 
 
+def configure(app: Any, **more: Any) -> Any:
+    """How uvicorn runs the application of `create_app`; `more`: choices of `uvicorn.Config`."""
+    import uvicorn
+
+    from kuleshov.apps.web.connections import MOST_CONNECTIONS, BoundedConnection
+
+    proxy = app.state.house.serving.proxy
+    choices: dict[str, Any] = {
+        "log_level": "warning",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": proxy is not None,
+        "forwarded_allow_ips": proxy or "",
+        "http": BoundedConnection,
+        "ws": "none",
+        "limit_concurrency": MOST_CONNECTIONS,
+        "timeout_graceful_shutdown": PATIENCE_S,
+    }
+    return uvicorn.Config(app, **choices | more)
+
+
 def serve(
     agent: Agent,
     gallery: Gallery,
@@ -132,16 +165,7 @@ def serve(
             house.visits.close()  # pages that listen let go
             super().handle_exit(sig, frame)
 
-    certificate: dict[str, Any] = dict(tls or {})
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=PATIENCE_S,
-        **certificate,
-    )
+    config = configure(app, **dict(tls or {}))
     with _temporary_files_in(house.folders.root):
         try:
             Server(config).run([sock])

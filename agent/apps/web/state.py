@@ -35,6 +35,7 @@ class Serving:
     max_pixels: int = 25_000_000  # of a picture or a clip's frame
     max_people: int = 20  # read in one request, found or named by boxes
     longest_s: float = LONGEST_S  # of one reading
+    proxy: str | None = None  # address of the reverse proxy that everybody comes through
 
 
 class House:

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Request
 
 from kuleshov.apps.web.browser_sessions import COOKIE, Visit
+from kuleshov.apps.web.connections import address_of
 from kuleshov.apps.web.open_readings import Reading
 from kuleshov.apps.web.state import House
 
@@ -24,6 +25,12 @@ Here = Annotated[House, Depends(house_of)]
 def user_of(request: Request) -> str | None:
     """Who gave the right password; None where none is asked for."""
     return getattr(request.state, "user", None)
+
+
+def owner_of(request: Request) -> str:
+    """Whose turn it is in the line: a user's, else that of the machine that asks."""
+    user = user_of(request)
+    return f"user {user}" if user is not None else f"address {address_of(request.scope)}"
 
 
 def visit_of_cookie(request: Request, house: House) -> Visit | None:
