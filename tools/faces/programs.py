@@ -38,6 +38,7 @@ from kuleshov.tools.faces.base import (
 )
 from kuleshov.tools.home import expand_path
 from kuleshov.tools.media import Frame, Media
+from kuleshov.tools.scratch import scratch_folder
 from kuleshov.tools.types import Face
 
 TIMEOUT_S = 600.0
@@ -188,8 +189,8 @@ class ProgramFaces:
         if media.kind == "clip" and self.program.clips and path is not None and path.is_file():
             with self._lock:
                 if self._last is None or self._last[0] != media.sha256:
-                    with tempfile.TemporaryDirectory(prefix="kuleshov-") as folder:
-                        self._last = media.sha256, self._run(path, Path(folder), True)
+                    with scratch_folder("faces") as folder:
+                        self._last = media.sha256, self._run(path, folder, True)
                 results = self._last[1]
             try:
                 return results.observe_media(images, media, frames)
@@ -204,11 +205,11 @@ class ProgramFaces:
             )
         from PIL import Image
 
-        with tempfile.TemporaryDirectory(prefix="kuleshov-") as folder:
+        with scratch_folder("faces") as folder:
             # a name of our own: a path with blanks or quotes is a trap for other programs
-            source = Path(folder) / "picture.png"
+            source = folder / "picture.png"
             Image.fromarray(image).save(source)
-            results = self._run(source, Path(folder), False)
+            results = self._run(source, folder, False)
         media = Media(
             path="picture.png",
             sha256="",

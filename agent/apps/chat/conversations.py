@@ -24,6 +24,7 @@ from kuleshov.tools.structured_text import parse_count
 
 FOLDER = "KULESHOV_DATA"
 FILE = "conversations.sqlite"
+HISTORY = "lines"  # typed in a terminal
 
 
 class _State(TypedDict, total=False):
@@ -62,6 +63,16 @@ def folder() -> Path:
             "conversations cannot be kept, for there is no home folder here; choose a folder with "
             f"{FOLDER}, or use --private."
         ) from None
+
+
+def kept_files() -> list[Path]:
+    """All files of conversations and typed lines that there are; none where there is no folder."""
+    try:
+        where = folder()
+    except KuleshovError:
+        return []
+    names = (FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", HISTORY)
+    return [where / name for name in names if (where / name).is_file()]
 
 
 class Memory:

@@ -26,6 +26,7 @@ COMMANDS = (
     "serve",
     "models",
     "doctor",
+    "forget",
     "graph",
     "schema",
     "eval",

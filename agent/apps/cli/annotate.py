@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from kuleshov.inputs import items
     from kuleshov.output import exports
     from kuleshov.runs import progress, summary
+    from kuleshov.tools import scratch
 
     items.read(arguments.input)  # a mistake in its name is told before models are loaded
     agent = load_agent(arguments)
@@ -74,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say("kuleshov: interrupted; what is done is safe, the same call again goes on from there.")
         sys.stderr.flush()
+        scratch.remove_own()
         os._exit(130)  # items in hand would be waited for at a normal exit
     told = list(ended.notes)
     if kind != "quiet" and ended.skipped and not ended.done + ended.failed + ended.changed.items:

@@ -124,8 +124,9 @@ def _lines(chat: Chat, memory: Memory | None) -> Iterator[str]:
     """Typed in a terminal, or piped: then each line is shown as it is taken."""
     if sys.stdin.isatty() and sys.stdout.isatty():
         from kuleshov.apps.chat import prompt
+        from kuleshov.apps.chat.conversations import HISTORY
 
-        yield from prompt.lines(chat, memory.where / "lines" if memory else None)
+        yield from prompt.lines(chat, memory.where / HISTORY if memory else None)
         return
     from kuleshov.output import view
 

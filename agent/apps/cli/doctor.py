@@ -27,4 +27,21 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps([row.model_dump(mode="json") for row in rows], indent=2) + "\n")
     else:
         status_tables.print_doctor(rows, console())
+        _tell_kept()
     return OK
+
+
+def _tell_kept() -> None:
+    """Where chats lie, and that nothing else is kept unasked."""
+    from kuleshov.apps.chat import conversations
+
+    kept = conversations.kept_files()
+    lie = "No chats are kept"
+    if kept:
+        size = sum(path.stat().st_size for path in kept)
+        lie = f"Chats and typed lines are kept in {kept[0].parent} ({size / 1e6:.1f} MB)"
+    console().print(
+        f"{lie}; `kuleshov forget` deletes them, and what killed runs left in the folder for "
+        "temporary files. Records and reports are written only where a command is told to.",
+        markup=False,
+    )

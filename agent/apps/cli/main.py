@@ -11,7 +11,9 @@ import atexit
 import gc
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 from kuleshov._version import __version__
@@ -22,6 +24,9 @@ SPINS = "10000"
 """Rounds that a thread of torch (GNU OpenMP) waits awake for the others, in the order of 0.1 ms.
 With its own 300,000 on two cores of which another program uses one, the demo's clip
 takes 105 s instead of 17; on two idle cores both take 5 s."""
+
+
+_terminated = False  # by SIGTERM, which is told from Ctrl-C by the exit code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)  # at the end the collector would look through all there is, twice
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is loaded, which is later
+    _end_on_sigterm()
     try:
         arguments = parser().parse_args(argv)
         arguments.argv = list(sys.argv[1:] if argv is None else argv)
@@ -55,7 +61,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK
     except KeyboardInterrupt as stop:
         say(f"kuleshov: {str(stop) or 'interrupted.'}")
-        return 130
+        return 143 if _terminated else 130
+
+
+def _end_on_sigterm() -> None:
+    """As Ctrl-C does: what is under way is put in order, and temporary files are removed."""
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    ):
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, frame: object) -> None:
+    global _terminated
+    _terminated = True
+    signal.default_int_handler(number, None)
 
 
 def _run(arguments: argparse.Namespace) -> int:

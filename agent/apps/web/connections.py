@@ -26,8 +26,8 @@ class BoundedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        own = self.client[0] if self.client else None
-        of_one = sum(bool(other.client) and other.client[0] == own for other in self.connections)
+        own = _address(self)
+        of_one = sum(_address(other) == own for other in self.connections)
         if of_one > MOST_OF_ONE or len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
             return
@@ -56,6 +56,12 @@ class BoundedConnection(H11Protocol):
         if self._clock is not None:
             self._clock.cancel()
             self._clock = None
+
+
+def _address(connection: Any) -> str | None:
+    """Of a connection of any protocol; None where there is none, as at a local socket."""
+    client = getattr(connection, "client", None)
+    return client[0] if client else None
 
 
 class Arrivals:

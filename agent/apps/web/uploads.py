@@ -6,7 +6,6 @@ a killed server left behind is removed by the next one.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -16,12 +15,9 @@ import unicodedata
 from pathlib import Path
 from typing import IO
 
-from filelock import FileLock, Timeout
-
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.scratch import ScratchFolder, remove_left_behind
 
-PREFIX = "kuleshov-serve-"
-LOCK = ".lock"
 CHUNK = 1 << 20
 LONGEST_NAME = 120
 
@@ -35,10 +31,9 @@ class Folders:
 
     def __init__(self, limit: int, most: int) -> None:
         self.limit, self.most = limit, most
-        _remove_left_behind()
-        self.root = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self._lock = FileLock(self.root / LOCK)
-        self._lock.acquire(timeout=0)
+        remove_left_behind()
+        self._scratch = ScratchFolder("serve")
+        self.root = self._scratch.path
         self._room = threading.Lock()
         self._held: dict[Path, int] = {}
 
@@ -58,7 +53,7 @@ class Folders:
         with self._room:
             self._held[own] = 0
         try:
-            with path.open("xb") as file:
+            with open(path, "xb", opener=_open_private) as file:
                 while chunk := source.read(CHUNK):
                     self._count(own, len(chunk))
                     file.write(chunk)
@@ -90,8 +85,7 @@ class Folders:
             raise ValueError(f"{folder} is not within {self.root}")
 
     def close(self) -> None:
-        self._lock.release()
-        self.remove(self.root)
+        self._scratch.remove()
 
 
 def safe_name(name: str | None) -> str:
@@ -108,21 +102,13 @@ def safe_name(name: str | None) -> str:
     return kept or "upload"
 
 
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def too_large(limit: int) -> str:
     """The sentence for an upload above `limit` bytes."""
     return (
         f"the file is larger than {limit / 1e6:g} MB, which is the most this server takes "
         "(--max-upload-mb)."
     )
-
-
-def _remove_left_behind() -> None:
-    """Folders of servers that were killed: theirs is no longer locked."""
-    for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
-        with contextlib.suppress(OSError, Timeout):
-            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-                continue
-            if not (folder / LOCK).exists():  # another server is just making it
-                continue
-            with FileLock(folder / LOCK).acquire(timeout=0):
-                shutil.rmtree(folder, ignore_errors=True)

@@ -343,6 +343,7 @@ def test_uploads_lie_in_their_folder_with_a_limit_for_all(tmp_path, monkeypatch)
     own = store.new()
     kept = [store.save(io.BytesIO(b"x" * 10), "../../a.png", own) for _ in range(2)]
     assert kept[0] != kept[1]
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
     assert all(own in path.parents and path.name == "a.png" for path in kept)
     with pytest.raises(TooLargeError, match="larger than"):
         store.save(io.BytesIO(b"x" * 11), "b.png", own)
