@@ -6,9 +6,12 @@ lost node had in hand; an item that comes twice for that is written once.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pickle
+import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,6 +22,7 @@ from kuleshov.runs.store import RunDirectory
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.mllm.base import ServerRefusedError
 from kuleshov.tools.mllm.local.batching import batched
+from kuleshov.tools.scratch import scratch_folder
 
 CHUNK = 16  # items that an actor is handed at once
 WAVE = 20_000  # items that are named to Ray at once
@@ -73,15 +77,59 @@ def run_on_ray(
         import ray.data
     except ImportError:
         raise KuleshovError("--engine ray needs Ray: run `pip install 'kuleshov[ray]'`.") from None
-    if not ray.is_initialized():
-        ray.init(
-            address=os.environ.get("RAY_ADDRESS"),
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            include_dashboard=False,
-        )
+    with _started(ray):
+        _read_all(ray, load, run, found, progress, context, workers, batch, gpu, watch)
+
+
+@contextlib.contextmanager
+def _started(ray: Any) -> Iterator[None]:
+    """Ray as it runs already, the cluster that `RAY_ADDRESS` names, or one of this process.
+
+    One of this process is reached from this machine alone, keeps its files in a scratch folder,
+    and ends with the run.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    choices: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    with contextlib.ExitStack() as stack:
+        address = os.environ.get("RAY_ADDRESS")
+        if address is None:
+            folder = stack.enter_context(scratch_folder("ray"))
+            choices |= {"_temp_dir": str(folder), "include_dashboard": False}
+            if sys.platform == "linux":  # elsewhere Ray keeps to the loopback address by itself
+                # it would take 127.0.0.1 for the machine's address in the network
+                choices["_node_ip_address"] = "127.0.0.2"
+            # Its dashboard's process asks the addresses where clouds tell of a machine, and reports
+            # to Ray's makers, even where both are switched off. It is not begun on a taken port.
+            taken = stack.enter_context(socket.socket())
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            choices |= {"dashboard_host": "127.0.0.1", "dashboard_port": taken.getsockname()[1]}
+            choices["logging_level"] = logging.CRITICAL  # Ray would tell of the port
+        else:
+            choices["address"] = address
+        ray.init(**choices)
+        stack.callback(ray.shutdown)
+        yield
+
+
+def _read_all(
+    ray: Any,
+    load: Callable[[], Any],
+    run: RunDirectory,
+    found: Iterable[Work],
+    progress: Progress,
+    context: Sequence[str],
+    workers: int | None,
+    batch: int | None,
+    gpu: bool,
+    watch: Watcher | None,
+) -> None:
     quiet = ray.data.DataContext.get_current()
     quiet.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     left = to_do(run, found, progress)
     nodes = [node for node in ray.nodes() if node["Alive"]]
     held = ray.cluster_resources()
