@@ -32,8 +32,9 @@ class Running:
 @contextlib.contextmanager
 def running(agent: Agent, gallery: Sequence[Path] = (), **serving: Any) -> Iterator[Running]:
     uvicorn = __import__("pytest").importorskip("uvicorn", reason="uvicorn is not installed")
-    app = create_app(agent, Gallery(gallery), Serving(**serving))
-    server = uvicorn.Server(configure(app, log_level="error", timeout_graceful_shutdown=1))
+    how = Serving(**serving)
+    app = create_app(agent, Gallery(gallery), how)
+    server = uvicorn.Server(configure(app, how, log_level="error", timeout_graceful_shutdown=1))
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen(1024)

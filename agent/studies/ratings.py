@@ -1,8 +1,8 @@
 """People's judgements of faces, contexts and both together, from a table.
 
 Two forms are read. Wide: a row a judgement, a column of ratings a label. Long: a row a judgement
-and label, with the columns `label` and `rating`. A column `choice` holds one label a judgement
-instead of ratings.
+and label, with the columns `label` and `rating`; `lowest` and `highest` may declare the scale. A
+column `choice` holds one label a judgement instead of ratings.
 """
 
 from __future__ import annotations
@@ -138,6 +138,7 @@ def read_ratings(
     named = {part: name for part, name in found.items() if name is not None}
     table = table.dropna(how="all")
     if {"label", "rating"} <= set(table.columns):
+        scale = scale or _declared(table, path)
         table, names = _from_long(table, named, path)
     elif "choice" in table.columns:
         return _of_choices(table, named, labels, path)
@@ -218,6 +219,16 @@ def _from_long(
         )
     wide = table.pivot(index=keys, columns="label", values="rating").reset_index()
     return wide, [str(name) for name in wide.columns if name not in keys]
+
+
+def _declared(table: pd.DataFrame, path: Any) -> tuple[float, float] | None:
+    """The ends of the scale that the table itself names."""
+    if not {"lowest", "highest"} <= set(table.columns):
+        return None
+    ends = table[["lowest", "highest"]].apply(_numbers).dropna().drop_duplicates()
+    if len(ends) != 1:
+        raise KuleshovError(f"{path} declares {len(ends)} scales in lowest and highest, not one.")
+    return float(ends.iloc[0, 0]), float(ends.iloc[0, 1])
 
 
 def _of_choices(

