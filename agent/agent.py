@@ -186,7 +186,7 @@ class Agent:
                 "calibration": fitted.model_dump(mode="json", by_alias=True) if fitted else None,
                 "seed": settings.seed,
                 "versions": versions(),
-                # from Provenance on None where nobody asked
+                # Provenance leaves the field out (None) where no speech recognition was asked for
                 **({"speech": speech.info.model_dump(mode="json")} if speech else {}),
             },
             examples=shots,

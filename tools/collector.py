@@ -14,10 +14,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """No collection within; afterwards it is on if it was on before.
+    """No garbage collection inside the block; afterwards it is on again if it was on before.
 
-    What was made within counts as old then, without having been looked through: the next
-    collections, which are of what is young, would take as long as those that were saved.
+    Objects made inside are then moved to the oldest generation. Otherwise the next collection of
+    young objects would have to look through all of them, and nothing would be saved.
     """
     on = gc.isenabled()
     gc.disable()

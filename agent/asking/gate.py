@@ -213,9 +213,10 @@ class PriorKey:
 
 
 class Priors:
-    """Log-likelihoods of the answers to questions without content; each is asked once in a life.
+    """Log-likelihoods of the answers to questions without content; each is asked only once.
 
-    No lock is held while the model is asked: who waits for another's question still sees a stop.
+    No lock is held while the model is asked: a thread that waits for another's answer still
+    notices a stop.
     """
 
     def __init__(self) -> None:

@@ -306,7 +306,7 @@ class PersonNodes:
         rule computes from the first two stands beside the third.
         """
         if self.crew.labels.mode != "single":
-            return Influence(unanswered="influence needs a set of labels that exclude another")
+            return Influence(unanswered="influence needs labels that exclude one another")
         known = judgements["context"].emotions if "context" in judgements else None
         face = context = both = computed = None
         try:

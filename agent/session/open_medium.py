@@ -49,10 +49,10 @@ class Looked:
 
 
 class Held:
-    """Its pixels lie on the agent's desk until `close`.
+    """An opened picture or clip: its pixels stay in the agent's memory until `close`.
 
-    It keeps the pixels alone. What was seen of them comes with each reading, and whoever holds
-    the reading holds that too: a reading that does not stand leaves nothing behind.
+    It holds pixels only. Faces and scene are returned with each reading and belong to that
+    reading: one that fails or is undone leaves nothing behind here.
     """
 
     def __init__(self, agent: Agent, source: Any) -> None:

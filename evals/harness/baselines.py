@@ -193,7 +193,7 @@ def clip(
 
 
 class _Due:
-    """An item and how its answer is had."""
+    """An item, and the function that answers it."""
 
     def __init__(self, key: str, answer: Callable[[], Answer]) -> None:
         self.key, self.answer = key, answer

@@ -38,7 +38,7 @@ class Known:
 
 
 def drawn(samples: Iterable[Sample], limit: int | None, seed: int) -> list[Sample]:
-    """All samples, or `limit` of them in the data set's order, each label with its share.
+    """All samples, or `limit` of them in the data set's order, in proportion to labels.
 
     A label's share is rounded by the largest remainder; who is drawn is decided by `seed`.
     Samples without one label (no majority, several labels, a text) are a stratum of their own.

@@ -1,11 +1,11 @@
 """Pictures read side by side on a CPU: threads on few cores each, instead of one on all.
 
-Torch divides one operation among its threads, which wait for one another at its end. Small
-convolutions lose much by that, portions of pictures that are read beside each other little
-(`kuleshov bench clips`). Torch lets other Python threads run while it computes.
+Torch divides each operation among its threads, and they wait for one another at its end. For small
+convolutions that waiting costs much. It costs little when each thread works on its own portion of
+the pictures (`kuleshov bench clips`). Torch releases Python's lock while it computes.
 
 How many threads an operation uses is a setting of the Python thread that starts it (OpenMP's
-nthreads-var); `torch.set_num_threads` sets it there, and also for threads that are begun later.
+nthreads-var); `torch.set_num_threads` sets it there, and also for threads that start later.
 """
 
 from __future__ import annotations

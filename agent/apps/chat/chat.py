@@ -205,7 +205,7 @@ class Chat:
             raise KeyboardInterrupt
         moved = session.steps[-1].comparison
         if moved is not None:
-            if session.person is not None:  # of whom else nobody asked
+            if session.person is not None:  # the user asked about this person only
                 own = tuple(s for s in moved.shifts if s.person == session.person.id)
                 moved = moved.model_copy(update={"shifts": own})
             self.shown.comparison(moved)

@@ -2,8 +2,8 @@
 
 Protocols: kitty graphics (https://sw.kovidgoyal.net/kitty/graphics-protocol/) and iTerm2 inline
 images (https://iterm2.com/documentation-images.html), which carry a PNG in base64, and sixel (DEC
-STD 070), which carries columns of six dots. Which terminal it is says its environment; it is never
-asked, and inside tmux or screen nothing is drawn.
+STD 070), which carries columns of six dots. The terminal is recognised by its environment
+variables, never by a query; inside tmux or screen nothing is drawn.
 """
 
 from __future__ import annotations

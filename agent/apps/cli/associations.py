@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
         "--outcomes",
         default="face,units",
         metavar="LIST",
-        help="of face, units, reading (which has seen the context); default face,units",
+        help="any of face, units, reading; a reading already uses the context; default face,units",
     )
     found.add_argument(
         "--mixed", action="store_true", help="a mixed model with random intercepts for the groups"

@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     evaluation.add_argument("--out", metavar="FOLDER", help="default: eval-TASK")
     evaluation.add_argument("--split", help="default: the task's own")
     evaluation.add_argument(
-        "--limit", type=int, metavar="N", help="N samples, each label with its share (--seed)"
+        "--limit", type=int, metavar="N", help="N samples, in proportion to the labels (--seed)"
     )
     evaluation.add_argument(
         "--strategy",

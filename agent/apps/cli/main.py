@@ -21,12 +21,12 @@ from kuleshov.apps.cli import COMMANDS
 from kuleshov.output.terminal import OK, USAGE, say
 
 SPINS = "10000"
-"""Rounds that a thread of torch (GNU OpenMP) waits awake for the others, in the order of 0.1 ms.
-With its own 300,000 on two cores of which another program uses one, the demo's clip
-takes 105 s instead of 17; on two idle cores both take 5 s."""
+"""How often an idle OpenMP thread of torch checks for work before it sleeps: about 0.1 ms in all.
+With OpenMP's default of 300,000 on two cores, one of them used by another program, the demo's
+clip takes 105 s instead of 17; on two idle cores both take 5 s."""
 
 
-_terminated = False  # by SIGTERM, which is told from Ctrl-C by the exit code
+_terminated = False  # by SIGTERM: its exit code is 143, that of Ctrl-C 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,7 +45,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    atexit.register(gc.freeze)  # at the end the collector would look through all there is, twice
+    # else Python looks for garbage among all objects at exit, twice
+    atexit.register(gc.freeze)
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is loaded, which is later
     _end_on_sigterm()

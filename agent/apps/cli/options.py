@@ -165,7 +165,7 @@ def words(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def expanded(patterns: Sequence[str]) -> tuple[list[str], int]:
-    """The files that paths and globs name, and how many of them name none, which is said."""
+    """The files that paths and globs name, and how many name no file; that number is printed."""
     from kuleshov.tools import media
     from kuleshov.tools.errors import KuleshovError
 

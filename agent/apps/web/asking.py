@@ -78,7 +78,7 @@ def context(
         house,
         visit,
         reading,
-        _title("It is so", text),
+        _title("Context", text),
         lambda talk, job: talk.add_context(text, stop=job.stop),
     )
 

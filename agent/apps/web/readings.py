@@ -124,7 +124,7 @@ def follow(events: Iterable[Event], job: Job) -> Inference:
         found = event.inference or found
         _tell(event, job)
     if found is None:
-        raise KuleshovError("the reading came to no end.")
+        raise KuleshovError("the reading ended without a result.")
     return found
 
 

@@ -190,7 +190,7 @@ class Coder:
         ]
 
     def _blank(self, asked: Sequence[Asked]) -> list[list[float]]:
-        """Log-likelihoods of the same questions about a blank picture; asked once in a life."""
+        """Log-likelihoods of the same questions about a blank picture; asked once per agent."""
         keys = [PriorKey(f"code: {one.key}", one.variable.answers) for one in asked]
         by_key = dict(zip(keys, asked, strict=True))
 

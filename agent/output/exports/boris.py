@@ -29,7 +29,7 @@ ABOUT = (
 
 
 def write(inference: Inference, path: Path) -> None:
-    """Write the project: person N is a subject, what is of nobody has no focal subject.
+    """Write the project: a person is a subject, what concerns nobody alone has none.
 
     Spans are state events, with their text as comment of the start; a unit's apex is a point event.
     """

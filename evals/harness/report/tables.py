@@ -130,8 +130,8 @@ def drawn(facts: dict[str, Any]) -> str:
     if facts["samples"] == facts["of"]:
         return f"{facts['split']}: all {facts['samples']} samples.{told}"
     return (
-        f"{facts['split']}: {facts['samples']} of {facts['of']} samples, each label with its share "
-        f"(seed {facts['seed']}).{told}"
+        f"{facts['split']}: {facts['samples']} of {facts['of']} samples, drawn in proportion "
+        f"to the labels (seed {facts['seed']}).{told}"
     )
 
 

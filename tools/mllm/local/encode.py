@@ -1,4 +1,4 @@
-"""From a conversation to what the model eats: clean text, pictures, token ids, who is where."""
+"""From a conversation to the model's input: clean text, pictures, token ids, image positions."""
 
 from __future__ import annotations
 

@@ -238,7 +238,7 @@ def _where(model: Any, device: str) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars and no chatter of transformers; errors are raised as ever."""
+    """No progress bars and log lines of transformers; errors are still raised."""
     from transformers.utils import logging as chatter
 
     level, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
