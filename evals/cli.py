@@ -53,7 +53,7 @@ def main(arguments: argparse.Namespace, load_agent: Callable[..., Any]) -> int:
     for name in _names(arguments.metrics) or ():
         metrics.find(name, arguments.wheels)
     shots = _shots(arguments)
-    wanted = systems.named(arguments.strategy) if arguments.strategy else ()
+    wanted = systems.named(arguments.systems) if arguments.systems else ()
     task = tasks.find(arguments.task, arguments.data)
     found = evaluate.begin(
         task,

@@ -13,7 +13,7 @@ from kuleshov.tools.structured_text import parse_json
 
 
 def each_answers(labels: Sequence[str]) -> list[str]:
-    """Yes and no for every label, in turn: what is scored where labels do not exclude one another."""
+    """Yes and no for each label in turn: scored where labels do not exclude one another."""
     return [f"{label}: {word}" for label in labels for word in ("yes", "no")]
 
 

@@ -40,7 +40,7 @@ def run(
         limit: so many samples, each label with its share, drawn by `seed`.
 
     Raises:
-        KuleshovError: the data, a strategy, or what is in `out` already; one sentence.
+        KuleshovError: the data, a system, or what is in `out` already; one sentence.
     """
     found = evaluate.begin(
         registry.find(task, os.fspath(data)),

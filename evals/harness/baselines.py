@@ -124,7 +124,7 @@ class ClipModel:
             raise KuleshovError(
                 f"the baseline clip needs {name}, which is not on this machine, and the Hub cannot "
                 f"be reached ({reason}): with a network run `kuleshov models pull {name}`, or give "
-                "a local folder (--clip FOLDER), or leave clip out of --strategy."
+                "a local folder (--clip FOLDER), or leave clip out of --systems."
             )
         folder = str(hub.fetch(source).folder)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)

@@ -261,7 +261,7 @@ def run_systems(
     """Run what is not done yet for the systems wanted, and read their answers.
 
     Args:
-        load: called once if a strategy of the agent is among them.
+        load: called once if a fusion of the agent is among them.
         clip: id or folder of the model of the baseline clip.
         watch: given a run's name, a context manager that yields a watcher of its progress.
         lenient: leave out what these parts cannot do, instead of raising.

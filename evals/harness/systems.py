@@ -1,6 +1,6 @@
 """Which systems can be evaluated, which runs serve them, and what each answered in a record.
 
-A strategy of the agent is a system. One run may serve several: under `people` and `bayes` every
+A fusion of the agent is a system. One run may serve several: under `people` and `bayes` every
 record also holds the face tool's reading, the context's and the one after the explanation, which
 are those of `face`, `context` and `text`. An answer that rests on another source than the system's
 own, because its own was missing, is no answer of that system: unanswered.

@@ -80,11 +80,11 @@ class Trial:
         return self._agent
 
     def system(self, default: str = "text") -> str:
-        """The one strategy that is studied. Raises KuleshovError for several."""
+        """The one system that is studied. Raises KuleshovError for several."""
         named = [name for name in self.wanted if name in systems.STRATEGIES]
         if len(named) > 1:
             raise KuleshovError(
-                f"this protocol studies one strategy; give one to --strategy, e.g. {named[0]}."
+                f"this protocol studies one system; give one to --systems, e.g. {named[0]}."
             )
         return named[0] if named else default
 

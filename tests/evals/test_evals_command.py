@@ -132,14 +132,14 @@ def test_a_second_call_reads_nothing_again(done: tuple[Path, int], data: Path, c
     [
         (["--limit", "3"], "holds another evaluation: samples is 3, was 6; limit is 3, was null"),
         (["--max-people", "3"], "was begun with other settings: settings.max_people is 3, was 20"),
-        (["--strategy", "facial"], "no system 'facial' (did you mean face?)"),
+        (["--systems", "facial"], "no system 'facial' (did you mean face?)"),
         (["--shots", "2"], "--shots needs --examples"),
         (["--shots", "1,99"], "--shots must be numbers up to 64"),
         (["--shots", "1,2"], "several numbers of --shots need --protocol shots"),
         (["--protocol", "unit"], "no protocol 'unit' (did you mean units?)"),
         (["--metrics", "acuracy"], "no metric 'acuracy' (did you mean accuracy?)"),
         (["--inspect", "log.txt"], "a log of inspect_ai ends in .json"),
-        (["--strategy", "clip"], "the baseline clip needs openai/clip-vit-large-patch14"),
+        (["--systems", "clip"], "the baseline clip needs openai/clip-vit-large-patch14"),
     ],
 )
 def test_a_mistake_is_told_in_one_sentence(

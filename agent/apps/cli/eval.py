@@ -11,7 +11,7 @@ def add(commands: Commands) -> None:
     evaluation = commands.add_parser(
         "eval",
         help="evaluate on a labelled data set, with baselines, intervals and a report",
-        description="Evaluates strategies of the agent and baselines on a labelled data set. The "
+        description="Evaluates the agent's fusions and baselines on a labelled data set. The "
         "same call again goes on where it stopped. Without TASK: the tasks there are.",
     )
     evaluation.add_argument("task", metavar="TASK", nargs="?", help="e.g. ferplus, or manifest")
@@ -22,11 +22,13 @@ def add(commands: Commands) -> None:
         "--limit", type=int, metavar="N", help="N samples, in proportion to the labels (--seed)"
     )
     evaluation.add_argument(
-        "--strategy",
+        "--systems",
         metavar="LIST",
         help="face, context, people, bayes, text, mllm, clip, majority, chance, divided by commas; "
         "default: what the parts can do, but not mllm and clip",
     )
+    # the name of 0.1.0
+    evaluation.add_argument("--strategy", dest="systems", help=argparse.SUPPRESS)
     evaluation.add_argument(
         "--protocol", metavar="NAME", help="an experiment on top; see `kuleshov eval --list`"
     )

@@ -90,8 +90,11 @@ async def infer(
     labels: Annotated[
         str | None, Form(description="a shipped label set; none: as the server was started")
     ] = None,
+    fusion: Annotated[
+        str | None, Form(description=f"{', '.join(FUSIONS)}; none: as started")
+    ] = None,
     strategy: Annotated[
-        str | None, Form(description=f"fusion: {', '.join(FUSIONS)}; none: as started")
+        str | None, Form(description="the name of `fusion` in 0.1.0", deprecated=True)
     ] = None,
     influence: Annotated[
         bool, Form(description="also face alone, context alone, and the index")
@@ -115,7 +118,7 @@ async def infer(
             who=_notes(who),
             boxes=_boxes(boxes, house.serving.max_people),
             labels=labels or None,
-            fusion=strategy or None,
+            fusion=fusion or strategy or None,
             influence=influence or None,
         )
         house.agents.find(wish.labels, wish.fusion)  # a mistake is told before anything waits

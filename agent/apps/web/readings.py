@@ -38,7 +38,7 @@ class Wish:
 
 
 class Agents:
-    """The same model and face tool under other label sets and strategies."""
+    """The same model and face tool under other label sets and fusions."""
 
     def __init__(self, agent: Agent) -> None:
         self.first = agent
@@ -66,7 +66,7 @@ class Agents:
         return found
 
     def find(self, labels: str | None, fusion: str | None) -> Agent:
-        """The agent for these labels and this strategy; None: as the server was started.
+        """The agent for these labels and this fusion; None: as the server was started.
 
         Raises:
             KuleshovError: unknown, or beyond this model and face tool.
@@ -80,8 +80,7 @@ class Agents:
             )
         if fusion not in FUSIONS:
             raise KuleshovError(
-                f"there is no fusion strategy {shortened(fusion)!r}; there are "
-                f"{', '.join(FUSIONS)}."
+                f"there is no fusion {shortened(fusion)!r}; there are {', '.join(FUSIONS)}."
             )
         if (labels, fusion) == (settings.labels, settings.fusion):
             return self.first

@@ -112,10 +112,10 @@ def test_a_picture_posted_comes_back_as_the_record(client, server):
     assert server.uploads == []
 
 
-def test_labels_strategy_boxes_and_influence_are_as_asked(client):
-    record = post(
-        client, labels="ekman-6", strategy="text", boxes="[[10, 10, 60, 70]]", influence="true"
-    ).json()
+@pytest.mark.parametrize("field", ["fusion", "strategy"])  # the second is that of 0.1.0
+def test_labels_fusion_boxes_and_influence_are_as_asked(client, field):
+    asked = {"labels": "ekman-6", field: "text", "boxes": "[[10, 10, 60, 70]]"}
+    record = post(client, **asked, influence="true").json()
     (person,) = record["people"]
     assert person["emotions"]["labels"] == "ekman-6"
     assert person["emotions"]["fusion"] == "text"
@@ -199,7 +199,7 @@ def test_health_says_what_reads_and_its_limits(client):
         (bytes(3 * LIMIT + 10**6), "a.png", {}, 413, "the file is larger than 0.3 MB"),
         (PICTURE, "a.png", {"labels": "ekman-77"}, 400, "there is no label set 'ekman-77' on"),
         (PICTURE, "a.png", {"labels": "/etc/passwd.toml"}, 400, "there is no label set"),
-        (PICTURE, "a.png", {"strategy": "magic"}, 400, "there is no fusion strategy 'magic'"),
+        (PICTURE, "a.png", {"fusion": "magic"}, 400, "there is no fusion 'magic'"),
         (PICTURE, "a.png", {"boxes": "[[1, 2]]"}, 400, "box"),
         (PICTURE, "a.png", {"boxes": "nine"}, 400, "boxes must be JSON like"),
         (PICTURE, "a.png", {"boxes": "[" * 50_000}, 400, "boxes must be JSON like"),
@@ -240,7 +240,9 @@ ODD_WORDS = [
 ]
 
 
-@pytest.mark.parametrize("field", ["who", "boxes", "labels", "strategy", "influence", "wait"])
+@pytest.mark.parametrize(
+    "field", ["who", "boxes", "labels", "fusion", "strategy", "influence", "wait"]
+)
 def test_odd_values_of_a_field_are_never_a_fault_of_the_server(client, field):
     for word in ODD_WORDS:
         at = {"params": {"wait": word[:2000]}} if field == "wait" else {"data": {field: word}}
