@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from kuleshov.tools.media import colour
+from kuleshov.tools.media.orientation import UPRIGHT, find_orientation, turn_pixels, turn_size
 from kuleshov.tools.media.types import Frame, MediaError, Rgb, check_pixels
 
 # Only these may read a clip: others (HLS, concat) are lists that would open further addresses
@@ -55,6 +56,7 @@ class Clip:
         self.frames: list[Frame] = []
         self.duration_s: float | None = None
         self.full_size: tuple[int, int] | None = None
+        self.orientation: int | None = None  # EXIF's code; None: stored as it is shown
         self._times = array("q")
         self._keys = array("q")
         self._counts = False
@@ -206,7 +208,9 @@ class Clip:
             self._size = (video.width, video.height) if video.width else None
             for _, frame in self._stream(container, video, self._times[0]):
                 self._size = (frame.width, frame.height)
-                self.full_size = full_size(frame)
+                code = find_orientation(frame)
+                self.full_size = turn_size((frame.width, frame.height), code)
+                self.orientation = None if code == UPRIGHT else code
                 primaries, transfer = self._colour_of(frame)
                 if colour.needs_conversion(primaries, transfer):
                     self.notes.append(colour.note_of(primaries, transfer))
@@ -229,7 +233,7 @@ class Clip:
         stored = self._size or (frame.width, frame.height)
         width, height = _reading_size(stored[0], stored[1], aspect)
         if (frame.width, frame.height) == stored:
-            return _turned(self._pixels(frame, width, height), frame)
+            return turn_pixels(self._pixels(frame, width, height), find_orientation(frame))
         note = f"the size of the frames changes midway: they are fitted into {width}×{height}"
         if note not in self.notes:
             self.notes.append(note)
@@ -242,7 +246,7 @@ class Clip:
         canvas = np.zeros((height, width, 3), np.uint8)
         x, y = (width - inner[0]) // 2, (height - inner[1]) // 2
         canvas[y : y + inner[1], x : x + inner[0]] = self._pixels(frame, *inner)
-        return _turned(canvas, frame)
+        return turn_pixels(canvas, find_orientation(frame))
 
     def _pixels(self, frame: Any, width: int, height: int) -> Rgb:
         primaries, transfer = self._colour_of(frame)
@@ -475,29 +479,3 @@ def _reading_size(width: int, height: int, aspect: float) -> tuple[int, int]:
         width = max(1, round(width * aspect))
     scale = min(1.0, LONGEST_SIDE / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _turned(rgb: Rgb, frame: Any) -> Rgb:
-    """Turned and mirrored as the file says."""
-    side = frame.side_data.get("DISPLAYMATRIX")
-    if side is not None:
-        # FFmpeg's libavutil/display.h: x' = a·x + c·y, y' = b·x + d·y, rows (a b u) (c d v)
-        a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(side), np.int32)[:5])
-        if abs(b) > abs(a):  # by a quarter
-            rgb = rgb.transpose(1, 0, 2)
-            a, d = c, b
-        if a < 0:
-            rgb = rgb[:, ::-1]
-        if d < 0:
-            rgb = rgb[::-1]
-    return np.ascontiguousarray(rgb)
-
-
-def full_size(frame: Any) -> tuple[int, int]:
-    """(width, height) in the file's own pixels, turned as `picture` turns, not scaled."""
-    side = frame.side_data.get("DISPLAYMATRIX")
-    if side is not None:
-        a, b = (int(value) for value in np.frombuffer(bytes(side), np.int32)[:2])
-        if abs(b) > abs(a):
-            return frame.height, frame.width
-    return frame.width, frame.height

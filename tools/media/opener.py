@@ -269,11 +269,18 @@ def _open_file(
             frames=tuple(clip.frames),
             frame_count=clip.frame_count,
             full_size=clip.full_size,
+            orientation=clip.orientation,
         )
         return Opened(media, images)
-    rgb, notes = pictures.from_file(file, form, name, max_pixels)
+    rgb, notes, orientation = pictures.from_file(file, form, name, max_pixels)
     media = Media(
-        path=path, sha256=digest, kind="image", size=_size(rgb), format=form, notes=tuple(notes)
+        path=path,
+        sha256=digest,
+        kind="image",
+        size=_size(rgb),
+        format=form,
+        notes=tuple(notes),
+        orientation=orientation,
     )
     return Opened(media, [rgb])
 

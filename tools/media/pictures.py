@@ -30,8 +30,13 @@ _READERS = {
 }
 
 
-def from_file(file: IO[bytes], form: str, name: str, max_pixels: int) -> tuple[Rgb, list[str]]:
-    """An upright RGB array of a file of a known format. Raises MediaError."""
+def from_file(
+    file: IO[bytes], form: str, name: str, max_pixels: int
+) -> tuple[Rgb, list[str], int | None]:
+    """An upright RGB array of a file of a known format, notes, and by what code it was turned.
+
+    Raises MediaError.
+    """
     module, reader = _READERS[form]
     head = file.read(1 << 16)
     file.seek(0)
@@ -41,18 +46,42 @@ def from_file(file: IO[bytes], form: str, name: str, max_pixels: int) -> tuple[R
         raise damaged(name) from None
     with picture:
         check_pixels(name, picture.width, picture.height, max_pixels)
-        if form == "PNG" and head[24:26] == b"\x10\x02":  # 16 bit, RGB: Pillow keeps 8 of them
-            deep = _deep(file, picture, name, _significant_bits(head), _colour_codes(head))
-            if deep is not None:
-                return deep
-            file.seek(0)
-        if form == "TIFF" and _bits_per_value(picture) > 8 and picture.mode == "RGB":
-            deep = _deep(file, picture, name, _tiff_bits(picture), None)
-            if deep is not None:
-                return deep
-            file.seek(0)
-        rgb, notes = from_pil(picture, name, max_pixels, depth=_significant_bits(head))
-        return _by_codes(rgb, notes, _colour_codes(head), picture)
+        # Pillow turns a TIFF as it loads it; a PNG tells only after its pixels
+        before = _orientation(picture) if form == "TIFF" else None
+        rgb, notes = _converted(file, picture, form, name, max_pixels, head)
+        return rgb, notes, before or _orientation(picture)
+
+
+def _orientation(picture: PIL.Image.Image) -> int | None:
+    """EXIF's code where the pixels are stored otherwise than upright."""
+    try:
+        code = picture.getexif().get(274)
+    except Exception:  # `from_pil` says that it cannot be read
+        return None
+    return code if code in range(2, 9) else None
+
+
+def _converted(
+    file: IO[bytes],
+    picture: PIL.Image.Image,
+    form: str,
+    name: str,
+    max_pixels: int,
+    head: bytes,
+) -> tuple[Rgb, list[str]]:
+    """By all bits of a deep file, by its colour codes, else as Pillow reads it."""
+    if form == "PNG" and head[24:26] == b"\x10\x02":  # 16 bit, RGB: Pillow keeps 8 of them
+        deep = _deep(file, picture, name, _significant_bits(head), _colour_codes(head))
+        if deep is not None:
+            return deep
+        file.seek(0)
+    if form == "TIFF" and _bits_per_value(picture) > 8 and picture.mode == "RGB":
+        deep = _deep(file, picture, name, _tiff_bits(picture), None)
+        if deep is not None:
+            return deep
+        file.seek(0)
+    rgb, notes = from_pil(picture, name, max_pixels, depth=_significant_bits(head))
+    return _by_codes(rgb, notes, _colour_codes(head), picture)
 
 
 def from_pil(

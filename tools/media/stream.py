@@ -71,6 +71,7 @@ class ClipStream:
             cuts_s=tuple(self.cuts_s),
             frame_count=self.clip.frame_count,
             full_size=self.clip.full_size,
+            orientation=self.clip.orientation,
         )
 
     def samples(

@@ -85,6 +85,13 @@ class Media(Record):
         description="clips: (width, height) in the file's own pixels, turned upright; boxes of the "
         "record are in pixels of `size`",
     )
+    orientation: int | None = Field(
+        None,
+        ge=1,
+        le=8,
+        description="how the file says that its pixels are turned to stand upright, EXIF's code; "
+        "None: they are stored upright",
+    )
 
     @property
     def full_scale(self) -> tuple[float, float]:

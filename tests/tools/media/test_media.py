@@ -91,6 +91,7 @@ def test_formats(tmp_path: Path, suffix: str, form: str, exact: bool) -> None:
         "cuts_s": (),
         "frame_count": None,
         "full_size": None,
+        "orientation": None,
     }
     import hashlib
 

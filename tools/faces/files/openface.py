@@ -27,6 +27,7 @@ from typing import Any
 from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.files.results import ResultRow, Results
 from kuleshov.tools.faces.files.table import FileError, Line, find_units, read
+from kuleshov.tools.faces.files.turned import find_down
 from kuleshov.tools.tables import parse_number
 from kuleshov.tools.types import ActionUnit, Gaze, HeadPose
 
@@ -53,6 +54,7 @@ def openface(path: Path) -> Results:
             raise FileError(f"{path}, row {line.number}: success must be 0 or 1 but is empty.")
         measured = [_unit(line, unit) for unit in units]
         score = line.value("confidence", 0, 1)
+        box = _box(line)
         rows.append(
             ResultRow(
                 row=line.number,
@@ -60,7 +62,8 @@ def openface(path: Path) -> Results:
                 time_s=line.value("timestamp"),
                 person=person or "",
                 found=still or success == 1,
-                box=_box(line),
+                box=box,
+                down=find_down(line, box),
                 face={
                     "score": None if score is None else round(score, 4),
                     "action_units": tuple(unit for unit in measured if unit is not None),

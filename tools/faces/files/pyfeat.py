@@ -10,6 +10,7 @@ from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.fex import SCALES
 from kuleshov.tools.faces.files.results import ResultRow, Results
 from kuleshov.tools.faces.files.table import FileError, Line, find_units, read
+from kuleshov.tools.faces.files.turned import find_down
 from kuleshov.tools.faces.pyfeat.tool import EMOTIONS, LICENCE_V2, from_fex
 from kuleshov.tools.types import ActionUnit
 
@@ -54,6 +55,8 @@ def pyfeat(path: Path) -> Results:
                 person=str(counted[place]),
                 found=face is not None,
                 box=face.xyxy if face else None,
+                picture=_picture(line),
+                down=find_down(line, face.xyxy if face else None),
                 face={}
                 if face is None
                 else {
@@ -86,8 +89,16 @@ def pyfeat(path: Path) -> Results:
             licence=LICENCE_V2,
         ),
         tuple(rows),
+        upright=own,
         notes=table.notes,
     )
+
+
+def _picture(line: Line) -> tuple[int, int] | None:
+    """(width, height) of the frame, in files since Py-Feat 0.6."""
+    sides = [line.value(name) for name in ("FrameWidth", "FrameHeight")]
+    width, height = (0 if side is None else round(side) for side in sides)
+    return (width, height) if width > 0 and height > 0 else None
 
 
 def _unit(line: Line, unit: int, scale: str, own: bool) -> ActionUnit:

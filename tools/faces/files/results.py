@@ -18,8 +18,16 @@ from numpy.typing import NDArray
 from kuleshov.tools.errors import KuleshovError, first_line
 from kuleshov.tools.faces.base import FaceToolInfo, Observation, ToolError
 from kuleshov.tools.faces.files.table import FileError
+from kuleshov.tools.faces.files.turned import (
+    LEAST_INSIDE,
+    Measured,
+    Placing,
+    find_placing,
+    share_inside,
+)
 from kuleshov.tools.media import Frame, Media
 from kuleshov.tools.media.names import NamedFiles
+from kuleshov.tools.media.orientation import UPRIGHT
 from kuleshov.tools.types import Face
 
 NO_BOX = "the file gives no box: the whole picture stands for it"
@@ -28,7 +36,6 @@ LENGTH_TOLERANCE = 0.02  # of the clip's length, by which a file may differ
 LENGTH_TOLERANCE_S = 0.5
 RATE_TOLERANCE = 0.03  # by which a table's frame rate may differ: 29.97 written as 30
 SAME_PLACE = 0.8  # overlap from which two rows of a frame are one face, found twice
-LEAST_INSIDE = 0.8  # of a box; landmarks of a face at the edge reach a little beyond it
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,8 @@ class ResultRow:
     box: tuple[float, float, float, float] | None = None
     face: dict[str, Any] = field(default_factory=dict)
     label: str | None = None
+    picture: tuple[int, int] | None = None
+    down: tuple[float, float] | None = None
     session_s: float | None = None
 
 
@@ -60,8 +69,9 @@ class Results:
     """A whole file.
 
     key: what matches a row to a frame of a clip. every_frame: the tool writes a row for each
-    frame, with or without a face, so that a shorter file is of another clip. notes: how the file
-    was read where that had to be guessed.
+    frame, with or without a face, so that a shorter file is of another clip. upright: its boxes
+    are certainly of the picture as it is shown. notes: how the file was read where that had to be
+    guessed.
     """
 
     path: Path
@@ -69,6 +79,7 @@ class Results:
     rows: tuple[ResultRow, ...]
     key: Literal["frame", "time_s"] = "frame"
     every_frame: bool = False
+    upright: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -104,6 +115,7 @@ class FileFaces:
         self._lock = threading.Lock()
         self._owners: dict[str, tuple[str, str]] = {}
         self._courses: dict[str, _Course] = {}
+        self._placings: dict[str, Placing] = {}
         self._by_media: dict[str, list[ResultRow]] = {}
         for row in rows:
             self._by_media.setdefault(row.media or "", []).append(row)
@@ -153,9 +165,12 @@ class FileFaces:
                     "picture: give the file of that picture."
                 )
             found = [row for row in rows if row.found]
+            gaps += self._told_placing(rows, media, images[0])
             seen, outside = self._placed(found, images[0], media)
             return Observation([seen], (*gaps, *self._told_outside(outside, len(found))))
         course = self._course(rows, media, frames)
+        if images:
+            gaps += self._told_placing(rows, media, images[0])
         outside = count = 0
         faces: list[list[Face]] = []
         missing: list[Frame] = []
@@ -335,24 +350,53 @@ class FileFaces:
         height, width = image.shape[:2]
         full_width, full_height = media.full_size or (width, height)
         scale = (width / full_width, height / full_height) * 2
+        placing = self._placings.get(media.sha256, Placing())
         found, outside = [], 0
         for row in rows:
+            row = replace(row, face=placing.forget_angles(row.face))
             if row.box is None:
                 found.append(self.face(row, width, height))
                 continue
-            box = row.box
+            box = placing.place(row.box, (full_width, full_height))
             if scale != (1.0,) * 4:
-                x0, y0, x1, y1 = (
-                    round(side * by, 1) for side, by in zip(row.box, scale, strict=True)
-                )
+                x0, y0, x1, y1 = (round(side * by, 1) for side, by in zip(box, scale, strict=True))
                 box = (x0, y0, x1, y1)
-            inside = _inside(box, width, height)
+            inside = share_inside(box, width, height)
             outside += inside < LEAST_INSIDE
             if inside > 0:
                 found.append(self.face(replace(row, box=box), width, height))
             else:
                 found.append(self.face(replace(row, box=None), width, height, OUTSIDE))
         return found, outside
+
+    def _told_placing(
+        self, rows: Sequence[ResultRow], media: Media, image: NDArray[np.uint8]
+    ) -> tuple[str, ...]:
+        """Settle once a medium how its boxes lie in what is shown; what has to be said of it.
+
+        Raises FileError where nothing tells whether they are of the stored or the shown picture.
+        """
+        with self._lock:
+            placing = self._placings.get(media.sha256)
+        if placing is None:
+            height, width = image.shape[:2]
+            placing = (
+                Placing()
+                if self.results.upright
+                else find_placing(
+                    [
+                        Measured(row.box, row.picture, row.down)
+                        for row in rows
+                        if row.found and row.box is not None
+                    ],
+                    media.full_size or (width, height),
+                    media.orientation or UPRIGHT,
+                    lambda why: FileError(f"{self.results.path}: {_name(media)} {why}."),
+                )
+            )
+            with self._lock:
+                self._placings[media.sha256] = placing
+        return (f"{self.results.path.name} {placing.note}",) if placing.note else ()
 
     def _told_outside(self, outside: int, count: int) -> tuple[str, ...]:
         if not outside:
@@ -486,15 +530,6 @@ def _own_rate(rows: Sequence[ResultRow]) -> float | None:
         return None
     (first, begin), (last, end) = min(told), max(told)
     return (last - first) / (end - begin) if last > first and end > begin else None
-
-
-def _inside(box: Sequence[float], width: int, height: int) -> float:
-    """Share of a box that lies within a picture; 0 also where its middle lies outside."""
-    x0, y0, x1, y1 = box
-    if not (0 <= (x0 + x1) / 2 <= width and 0 <= (y0 + y1) / 2 <= height):
-        return 0.0
-    wide, high = min(x1, width) - max(x0, 0), min(y1, height) - max(y0, 0)
-    return wide * high / max(1e-9, (x1 - x0) * (y1 - y0))
 
 
 def _one_only(name: str, why: str) -> str:
