@@ -19,15 +19,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from kuleshov.runs import fingerprints
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.locks import Held, HeldError, soft_path, take_lock
 from kuleshov.tools.structured_text import parse_json
 from kuleshov.types import SCHEMA, Inference, RecordError
 
 RUN_SCHEMA = "kuleshov/run@1"
 ANNOTATIONS, FAILURES, RUN = "annotations.jsonl", "failures.jsonl", "run.json"
+LOCK = ".lock"
 ITEMS = "items.jsonl"  # a fingerprint of each item, written before its record
 ASIDE = ".damaged"  # after a file's name: the lines that were taken out of it
 REPLACED = ".replaced"  # the same, of lines whose item has changed
@@ -61,7 +61,7 @@ class RunDirectory:
         self._crc: dict[str, int] = {}
         self._index: _Index | None = None
         self._from_records = False
-        self._lock: FileLock | None = None
+        self._lock: Held | None = None
         self.description: dict[str, Any] = {}
 
     # ------------------------------------------------------------------------ open and close
@@ -91,21 +91,28 @@ class RunDirectory:
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; give --out a folder.")
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
+            self._lock = take_lock(self.folder / LOCK)
+        except HeldError as error:
             raise StoreError(
                 f"another process is writing to {self.folder}; wait until it is done, or give "
                 "another folder to --out."
+                + (
+                    f" If none is (it was killed on another machine), remove {error.soft}."
+                    if error.soft
+                    else ""
+                )
             ) from None
-        self._lock = lock
+        if self._lock.soft is not None:
+            self.notes.append(
+                f"the file system of {self.folder} has no locks: {self._lock.soft.name} keeps "
+                "other processes out while this one writes"
+            )
         plan = json.loads(json.dumps(plan))
         found = self._read_description()
         if found is None:
-            foreign = [
-                name for name in os.listdir(self.folder) if name not in (".lock", f".{RUN}.part")
-            ]
+            own = (LOCK, soft_path(Path(LOCK)).name, f".{RUN}.part")
+            foreign = [name for name in os.listdir(self.folder) if name not in own]
             if foreign:
                 raise StoreError(
                     f"{self.folder} holds {sorted(foreign)[0]} and no {RUN}: it is not a run "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import resource
@@ -11,7 +13,9 @@ import zlib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from kuleshov.apps.cli.main import main
 from kuleshov.runs import store
 from kuleshov.runs.store import RunDirectory, StoreError
 
@@ -224,3 +228,27 @@ def test_a_failure_without_its_reason_is_left_out(tmp_path):
     file.write_bytes(file.read_bytes() + b'{"key":"b"}\n')
     assert len(list(store.lines(tmp_path / "run", store.FAILURES))) == 1
     assert any("failures.jsonl line 2" in text for text in store.damaged(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("code", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def test_network_drives_without_locks(tmp_path, monkeypatch, capsys, code):
+    def flock(fd, operation):
+        raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    (tmp_path / "set").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "set" / "a.png")
+    run = tmp_path / "run"
+    call = ["annotate", str(tmp_path / "set"), "--out", str(run), "--model", "pocket"]
+    for _ in range(2):  # the second call goes on with it
+        assert main([*call, "--faces", "pocket"]) == 0
+    assert "has no locks: .lock-soft keeps other processes out" in capsys.readouterr().err
+    told = store.read_description(run)["sessions"][0]
+    assert any("has no locks" in note for note in told["notes"])
+    with (
+        RunDirectory(run).open(store.read_description(run)["plan"]),
+        pytest.raises(StoreError) as no,
+    ):
+        RunDirectory(run).open(PLAN)
+    assert f"remove {run / '.lock-soft'}" in str(no.value)
+    assert not (run / ".lock-soft").exists()
