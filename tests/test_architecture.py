@@ -36,6 +36,7 @@ INSIDE: dict[str, list[set[str]]] = {
             "tools/types.py",
             "tools/process.py",
             "tools/locks.py",
+            "tools/stopping.py",
             "tools/tables.py",
             "tools/structured_text.py",
             "tools/home.py",

@@ -1,7 +1,7 @@
 """The gate: every call of the agent to its model passes here, and nowhere else.
 
-So one rule holds for all of them: after a stop no call is made, an answer that is being written
-is cut off at its next word, its words go to whoever listens, what it costs is counted for its
+So one rule holds for all of them: after a stop no call is made, one that is being answered is left
+at its next word or layer, its words go to whoever listens, what it costs is counted for its
 reading, and it is known whether the model answered at all.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,18 +21,13 @@ from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.mllm import usage
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError
 from kuleshov.tools.mllm.local import packing
+from kuleshov.tools.stopping import STOPPED, StoppedError, heeding
 
-STOPPED = "stopped by the user"
+__all__ = ["STOPPED", "StoppedError"]
+
 LOOK_S = 0.1  # between looks at the stop while another thread asks for the same prior
 
 log = logging.getLogger("kuleshov")
-
-
-class StoppedError(KuleshovError):
-    """The user has asked to stop; raised before a call to the model, or between its words."""
-
-    def __init__(self) -> None:
-        super().__init__(STOPPED)
 
 
 @dataclass
@@ -93,6 +88,12 @@ def check_stop() -> None:
     """Raises StoppedError once the user has asked to stop: it becomes the gap of the step."""
     if stopped():
         raise StoppedError
+
+
+def heeding_stop() -> AbstractContextManager[None]:
+    """What is computed within, such as faces, is left soon after a stop: StoppedError."""
+    run = current_run()
+    return heeding(run.stop if run is not None else None)
 
 
 # ------------------------------------------------------------------------------- the calls
@@ -169,7 +170,7 @@ def _call(run: ReadingRun | None) -> Iterator[None]:
     if run.stopped:
         raise StoppedError
     try:
-        with usage.metered(run.usage):
+        with usage.metered(run.usage), heeding(run.stop):
             yield
     except Exception as error:
         if run.stopped:  # whatever broke in the model when it was cut off

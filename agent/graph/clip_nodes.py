@@ -64,12 +64,13 @@ class ClipNodes:
             fresh = _first_of_each(batch, known=found_in)
             if fresh and not broken:
                 try:
-                    seen = observe(
-                        self.crew.faces,
-                        [sample.image for sample in fresh],
-                        stream.media(),
-                        [sample.frame for sample in fresh],
-                    )
+                    with gate.heeding_stop():
+                        seen = observe(
+                            self.crew.faces,
+                            [sample.image for sample in fresh],
+                            stream.media(),
+                            [sample.frame for sample in fresh],
+                        )
                     found_in |= {
                         sample.frame.index: faces
                         for sample, faces in zip(fresh, seen.faces, strict=True)
@@ -77,6 +78,10 @@ class ClipNodes:
                     reasons |= dict.fromkeys(seen.gaps)
                 except FileError:  # of another clip: what the user gave is wrong
                     raise
+                except gate.StoppedError:  # nothing is known of these frames
+                    if not keys.kept:
+                        keys.add(batch[0], [])  # a picture to show, nobody looked for in it
+                    batch = []
                 except Exception as error:
                     broken = True
                     gaps.append(gap("faces", error))
@@ -86,9 +91,10 @@ class ClipNodes:
                     found, sample.image, sample.frame.index, sample.frame.time_s, sample.cut
                 )
                 keys.add(sample, found)
-            last = batch[-1].frame
-            found_in = {last.index: found_in[last.index]} if last.index in found_in else {}
-            read_s = last.time_s
+            if batch:
+                last = batch[-1].frame
+                found_in = {last.index: found_in[last.index]} if last.index in found_in else {}
+                read_s = last.time_s
             if options.get("progress"):
                 options["progress"]("faces", read_s, stream.duration_s)
             if gate.stopped():

@@ -75,7 +75,8 @@ class PictureNodes:
         pictures = self.crew.desk.pictures(state["key"])
         try:
             gate.check_stop()
-            seen = observe(self.crew.faces, pictures, Media.model_validate(state["media"]))
+            with gate.heeding_stop():
+                seen = observe(self.crew.faces, pictures, Media.model_validate(state["media"]))
         except FileError:  # of another picture: what the user gave is wrong
             raise
         except Exception as error:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from kuleshov.tools.stopping import carried
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -45,7 +47,8 @@ def side_by_side(work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> 
         return work(items)
     ends = [len(items) * k // many for k in range(many + 1)]
     portions = [items[begin:end] for begin, end in itertools.pairwise(ends)]
-    doing = [_pool(many, threads // many).submit(work, portion) for portion in portions]
+    pool = _pool(many, threads // many)
+    doing = [pool.submit(carried(work), portion) for portion in portions]
     try:
         return [result for done in doing for result in done.result()]
     finally:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kuleshov.tools import stopping
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
 from kuleshov.tools.faces.model_file import sha256
@@ -117,9 +118,12 @@ class HSEmotion:
         rows: list[NDArray[Any]] = []
         try:
             for begin in range(0, len(cuts), self._at_once):
+                stopping.check()
                 some = cuts[begin : begin + self._at_once]
                 with self._lock:
                     rows += list(self._net.predict_multi_emotions(some, logits=False)[1])
+        except stopping.StoppedError:
+            raise
         except Exception as error:
             raise ToolError(
                 f"HSEmotion failed: {type(error).__name__}: {first_line(error)}."

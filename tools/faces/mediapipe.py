@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kuleshov.tools import stopping
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces import crop, facs
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
@@ -156,6 +157,7 @@ class MediaPipe:
         """Landmarks (478, 2), 0-1 of the picture, blendshapes and head pose of each face."""
         import mediapipe
 
+        stopping.check()
         picture = mediapipe.Image(
             image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image)
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kuleshov.tools import pocket
+from kuleshov.tools import pocket, stopping
 from kuleshov.tools.faces.base import FaceToolInfo, ToolStatus, register
 from kuleshov.tools.faces.cpu_threads import side_by_side
 from kuleshov.tools.pocket import weights
@@ -81,10 +81,11 @@ class PocketFaces:
         self, images: Sequence[NDArray[np.uint8]]
     ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Boxes and scores of the faces of each picture."""
-        return [
-            self._detector.detect(self.detector, image, threshold=self.threshold)
-            for image in images
-        ]
+        found = []
+        for image in images:
+            stopping.check()
+            found.append(self._detector.detect(self.detector, image, threshold=self.threshold))
+        return found
 
     def measure(
         self, images: Sequence[NDArray[np.uint8]], faces: Sequence[Sequence[Face]]

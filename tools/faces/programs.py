@@ -17,6 +17,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from kuleshov.tools import stopping
 from kuleshov.tools.faces import files
 from kuleshov.tools.faces.base import (
     FaceToolInfo,
@@ -233,6 +235,7 @@ def run(arguments: Sequence[str], timeout_s: float, name: str) -> tuple[int, str
     """Run a program to its end; returns its exit code and its last lines, on one line.
 
     Raises:
+        StoppedError: the user asked to stop: it is ended, too.
         ToolError: it cannot be started, or took longer than `timeout_s` seconds: it is ended, with
             everything that it started.
     """
@@ -250,7 +253,7 @@ def run(arguments: Sequence[str], timeout_s: float, name: str) -> tuple[int, str
                 f"{name} cannot be started: {arguments[0]}: {error.strerror}."
             ) from None
         try:
-            code = process.wait(timeout_s)
+            code = _wait(process, timeout_s)
         except subprocess.TimeoutExpired:
             raise ToolError(
                 f"{name} took longer than {timeout_s:g} s (setting tool_timeout_s) and was ended; "
@@ -261,6 +264,18 @@ def run(arguments: Sequence[str], timeout_s: float, name: str) -> tuple[int, str
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         return code, _last(said)
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> int:
+    """Its exit code. Raises TimeoutExpired, or StoppedError once the user asks to stop."""
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            return process.wait(min(stopping.LOOK_S, max(0.0, until - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= until:
+                raise
+            stopping.check()
 
 
 def _last(said: IO[bytes]) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kuleshov.tools import stopping
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
 from kuleshov.tools.faces.model_file import ModelFile, sha256
@@ -74,7 +75,11 @@ class Yunet:
 
     def observe(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """Faces of each picture, largest score first; see `FaceTool.observe`."""
-        return [self._faces(image) for image in images]
+        found = []
+        for image in images:
+            stopping.check()
+            found.append(self._faces(image))
+        return found
 
     def _faces(self, image: NDArray[np.uint8]) -> list[Face]:
         import cv2

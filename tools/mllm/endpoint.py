@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urldefrag, urlsplit
 
+from kuleshov.tools import stopping
 from kuleshov.tools.mllm import completions, server_words, top_logprobs, usage
 from kuleshov.tools.mllm.base import (
     CannotScoreError,
@@ -130,7 +131,7 @@ class EndpointMllm:
         *,
         allow_remote: bool = False,
         limits: Limits | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = stopping.pause,
     ) -> None:
         """Connect, and ask the server which models it has.
 
@@ -139,7 +140,7 @@ class EndpointMllm:
                 one, the only model that it offers.
             allow_remote: it may be another machine.
             limits: see `Limits`.
-            sleep: how pauses are made.
+            sleep: how pauses are made; a stop ends them.
 
         Raises:
             EndpointError: no answer, no such model, or several and none named.
@@ -502,7 +503,9 @@ class EndpointMllm:
             with self._gate:
                 self._await_turn()
                 try:
-                    status, told, headers = self._exchange(verb, path, body, on_token)
+                    status, told, headers = stopping.run_apart(
+                        partial(self._exchange, verb, path, body, on_token)
+                    )
                     if status == 200:
                         return told, tries - 1
                     why = self._refusal(status, told)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from kuleshov.tools import stopping
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.media.sound import RATE, Samples
 from kuleshov.tools.media.transcript import Cue
@@ -43,6 +44,7 @@ class Whisper:
 
     def __init__(self, model: Any, processor: Any, info: SpeechInfo) -> None:
         self.model, self.processor, self.info = model, processor, info
+        stopping.watch_layers(model)
         extractor, settings = processor.feature_extractor, model.generation_config
         self._size = int(extractor.chunk_length * RATE)
         self._tick_s = extractor.chunk_length / model.config.max_source_positions
@@ -137,7 +139,12 @@ class Whisper:
                 heard.quiet.append((round(begin_s, 3), round(begin_s + pause_s, 3)))
                 windows.move(round(pause_s * RATE))
                 continue
-            step_s = self._window(samples, begin_s, heard)
+            try:
+                with stopping.heeding(stop):
+                    step_s = self._window(samples, begin_s, heard)
+            except stopping.StoppedError:  # in mid-window: nothing of it is known
+                heard.stopped = True
+                break
             windows.move(min(len(samples), round(step_s * RATE)))
             heard.until_s = round(start_s + windows.at / RATE, 3)
             if progress is not None:

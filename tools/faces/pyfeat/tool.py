@@ -42,6 +42,8 @@ from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
 from kuleshov.tools.faces.cpu_threads import side_by_side
 from kuleshov.tools.home import expand_path
+from kuleshov.tools.stopping import StoppedError
+from kuleshov.tools.stopping import check as check_stop
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face, Gaze, HeadPose
 
 Version = Literal["v1", "v2"]
@@ -271,6 +273,8 @@ class PyFeat:
             raise ToolError(
                 f"Py-Feat ran out of memory on {self.device}; use a smaller picture or device=cpu."
             ) from None
+        except StoppedError:
+            raise
         except Exception as error:
             raise ToolError(
                 f"Py-Feat failed: {type(error).__name__}: {first_line(error)}."
@@ -297,6 +301,7 @@ class PyFeat:
                 }
                 queue.append((place, some, scale))
         while queue:
+            check_stop()
             batch, count = [queue.pop(0)], 0
             count = len(batch[0][1]["scores"])
             while queue and count + len(queue[0][1]["scores"]) <= FACES_AT_ONCE:
@@ -336,6 +341,7 @@ class PyFeat:
             run = list(same)
             at_once = max(1, budget // max(1, height * width))
             for begin in range(0, len(run), at_once):
+                check_stop()
                 some = run[begin : begin + at_once]
                 pixels = torch.from_numpy(np.stack([image for _, image in some]))
                 pixels = pixels.permute(0, 3, 1, 2).to(self.device)

@@ -11,10 +11,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Any
 
+from kuleshov.tools import stopping
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, MllmInfo
@@ -42,8 +43,14 @@ class Request:
     schema: dict[str, Any] | None = None
     most: int = 0
     last_try: bool = False  # memory was short with a batch of one
+    stop: threading.Event | None = field(default_factory=stopping.current_stop)
     begun: float = field(default_factory=time.perf_counter)
     future: Future[Any] = field(default_factory=Future)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.stop is not None and self.stop.is_set()
 
     @property
     def held(self) -> int:
@@ -185,17 +192,17 @@ class BatchedMllm:
             self._waiting.append(request)
             self._wake.notify_all()
         with at_work():
-            return request.future.result()
+            return _result(request.future)
 
     def _alone(self, call: Callable[[], Any]) -> Any:
         self._check_thread()
         future: Future[Any] = Future()
         with self._wake:
             self._check_open()
-            self._calls.append((call, future))
+            self._calls.append((stopping.carried(call), future))
             self._wake.notify_all()
         with at_work():
-            return future.result()
+            return _result(future)
 
     def _check_open(self) -> None:
         if not self._open:
@@ -227,6 +234,7 @@ class BatchedMllm:
 
     def _choose(self) -> Request | None:
         """The next to read: what shares most with what has been read, scores before answers."""
+        self._waiting = [request for request in self._waiting if not request.dropped]
         full = len(self._rows) >= self.batch
         able = [r for r in self._waiting if r.answers is not None or not full]
         if not able:
@@ -276,7 +284,8 @@ class BatchedMllm:
     ) -> None:
         """Do the work; short of memory, make room and put the request back, or fail it."""
         try:
-            done = work()
+            with stopping.heeding(request.stop):
+                done = work()
         except BaseException as error:
             if hardware.is_out_of_memory(error) and self._make_room(request):
                 with self._wake:
@@ -290,6 +299,11 @@ class BatchedMllm:
         """One token for every row."""
         import torch
 
+        for place in reversed(range(len(self._rows))):
+            if self._rows[place].request.dropped:
+                self._leave(place)
+        if not self._rows:
+            return
         try:
             tokens = [row.next for row in self._rows]
             logits = step(self.inner.model, self.inner.text_config, self._cache, tokens)
@@ -311,10 +325,14 @@ class BatchedMllm:
             row.logs.append(float(logs[place, token]))
             row.next = token
             if token in self.inner.ends or len(row.written) >= row.request.most:
-                self._cache.leave(place)
-                self._rows[place] = self._rows[-1]
-                self._rows.pop()
+                self._leave(place)
                 row.request.future.set_result(self._generation(row))
+
+    def _leave(self, place: int) -> None:
+        """The row's answer is at its end; the last row takes its place."""
+        self._cache.leave(place)
+        self._rows[place] = self._rows[-1]
+        self._rows.pop()
 
     def _generation(self, row: Row) -> Generation:
         import torch
@@ -386,6 +404,13 @@ class BatchedMllm:
         self._waiting.clear()
         self._calls.clear()
         self._drop_rows()
+
+
+def _result(future: Future[Any]) -> Any:
+    """What the model's thread found. Raises StoppedError as soon as the user asks to stop."""
+    if stopping.current_stop() is not None:
+        stopping.wait_for(lambda seconds: bool(wait([future], seconds).done))
+    return future.result()
 
 
 def _answer(future: Future[Any], call: Callable[[], Any]) -> None:

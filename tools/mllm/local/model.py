@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kuleshov.tools import stopping
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import Conversation, Generation, MllmError, MllmInfo
@@ -72,6 +73,7 @@ class TransformersMllm:
         self.text_config = text
         self.continues = info.scored_in == "continued"
         self.lock = threading.RLock()
+        stopping.watch_layers(model)
         self._born = generation()
         self._grammars: Grammars | None = None
         self._answers: dict[str, list[int]] = {}
@@ -197,6 +199,7 @@ class TransformersMllm:
 
         found = []
         for image in images:
+            stopping.check()
             picture = rgb(image)
             with self.lock, loading.quiet(), self._telling("prepare what it is shown"):
                 inputs = dict(self.processor.image_processor(picture, return_tensors="pt"))
@@ -351,6 +354,8 @@ class TransformersMllm:
             try:
                 with self._telling("compute"):
                     yield
+            except stopping.StoppedError:
+                raise  # what is kept was read to its end
             except BaseException:
                 if self.prefixes is not None:
                     self.prefixes.clear()  # they may be what made the memory short
