@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from kuleshov.asking import gate
+from kuleshov.asking import gate, reading_room
 from kuleshov.asking.coding.candidates import Situation
 from kuleshov.asking.coding.coder import Coder, Known
+from kuleshov.asking.coding.questions import Questions, Subject
 from kuleshov.asking.coding.scheme import Scheme, by_scope
 from kuleshov.asking.coding.situations import WayBack
 from kuleshov.asking.parts import Crew, plain
@@ -31,6 +32,7 @@ class ContextNodes:
             return {}
         begun = time.perf_counter()
         said = [*state.get("said", []), *(cue["text"] for cue in state.get("words", []))]
+        said, untold = self._that_fit(crew.scheme, state, said)
         asked = asked_from(crew, crew.scheme, state, said)
         done = Coder(crew, crew.scheme).code(
             crew.whole(state["key"]),
@@ -47,9 +49,29 @@ class ContextNodes:
             "coded_from": {**asked, "failed": sorted(failed)},
             "evidence": [*state["evidence"], *plain(lines)],
             "gaps": done.gaps,
-            "warnings": done.warnings,  # added to those there are
+            "warnings": [*done.warnings, *untold],  # added to those there are
             "seconds": {"code_context": time.perf_counter() - begun},
         }
+
+    def _that_fit(
+        self, scheme: Scheme, state: State, said: list[str]
+    ) -> tuple[list[str], list[str]]:
+        """As many lines of what was said as the model reads beside a question, and what is said."""
+        crew = self.crew
+        hearing = [variable for variable in scheme.variables if variable.hears]
+        if not said or not hearing or crew.mllm.info.taught_probes is not None:
+            return said, []
+        subject = Subject((), [crew.whole(state["key"])])
+        talk = Questions(crew.writer, probes=False).listed(hearing, subject, [], {})
+        chosen = reading_room.choose_lines(crew, talk, [quoted(line) for line in said])
+        if len(chosen) == len(said):
+            return said, []
+        named = reading_room.name_lines(chosen, [(k + 1, k + 1) for k in range(len(said))])
+        what = f"lines {named} were shown" if chosen else "none was shown"
+        return [said[k] for k in chosen], [
+            f"{crew.mllm.info.id} reads at most {crew.mllm.info.context_tokens:,} tokens: of the "
+            f"{len(said)} lines that were said, {what} with the scheme's questions"
+        ]
 
     def name_people(self, state: State) -> State:
         """Whoever was found, not judged."""

@@ -12,8 +12,9 @@ from typing import Any
 
 from langgraph.types import Send
 
-from kuleshov.asking import answers, combining, gate, images
+from kuleshov.asking import answers, combining, gate, images, reading_room
 from kuleshov.asking.parts import Crew, gap, plain
+from kuleshov.asking.views import Shown
 from kuleshov.evidence import collection, generated, people, timeline
 from kuleshov.graph import clip_nodes, speech_node
 from kuleshov.graph.state import State
@@ -263,8 +264,39 @@ class PictureNodes:
         said = plain(transcript.condensed(cues))
         source = "speech" if state.get("heard") else "transcript"
         items += timeline.words(said, first=len(items) + 1, source=source)
-        warnings += speech_node.told(self.crew, state)
+        items, untold = self._that_fit(items, found, state, len(cues))
+        warnings += [*speech_node.told(self.crew, state), *untold]
         return {"targets": found, "evidence": plain(items), "warnings": warnings}
+
+    def _that_fit(
+        self, items: list[Evidence], targets: Sequence[Plain], state: State, cues: int
+    ) -> tuple[list[Evidence], list[str]]:
+        """The evidence with as many lines of what was said as the model reads, and what is said."""
+        rest, lines = reading_room.without_lines(items)
+        if not lines or not targets:
+            return items, []
+        crew = self.crew
+        shown = Shown(crew, {**state, "target": targets[0], "evidence": plain(rest)})
+        coded = len(crew.scheme.variables) if crew.scheme else 0
+        texts = [item.text for item in lines]
+        chosen = reading_room.choose_lines(
+            crew, reading_room.judge_room(crew, shown), texts, coded=coded
+        )
+        if len(chosen) == len(lines):
+            return items, []
+        # lines without times that were given one by one come first, then those of the clip
+        given = len(lines) - transcript.count_joined(cues)
+        spans = [(k + 1, k + 1) for k in range(given)]
+        spans += [(first + given, last + given) for first, last in transcript.joined_spans(cues)]
+        left = {id(item) for k, item in enumerate(lines) if k not in set(chosen)}
+        kept = [item for item in items if id(item) not in left]
+        kept = [item.model_copy(update={"n": n}) for n, item in enumerate(kept, start=1)]
+        named = reading_room.name_lines(chosen, spans)
+        what = f"lines {named} were shown to it" if chosen else "none was shown to it"
+        return kept, [
+            f"{crew.mllm.info.id} reads at most {crew.mllm.info.context_tokens:,} tokens, too few "
+            f"for the {spans[-1][1]} lines that were said: {what}"
+        ]
 
     def to_people(self, state: State) -> list[Send] | str:
         """Each person to a judgement of their own; nobody: straight to the end."""

@@ -470,10 +470,9 @@ def _head(text: str) -> tuple[str, str, bool] | None:
 
 def condensed(cues: list[Cue], most: int = MOST_LINES) -> list[Cue]:
     """For the prompt: neighbours joined into at most `most`; what is long is cut with an …"""
-    size = max(1, -(-len(cues) // most))
     joined = []
-    for begin in range(0, len(cues), size):
-        some = cues[begin : begin + size]
+    for first, last in joined_spans(len(cues), most):
+        some = cues[first - 1 : last]
         who = {cue.speaker for cue in some}
         text = " ".join(
             cue.text if len(who) == 1 or not cue.speaker else f"{cue.speaker}: {cue.text}"
@@ -490,6 +489,16 @@ def condensed(cues: list[Cue], most: int = MOST_LINES) -> list[Cue]:
             )
         )
     return joined
+
+
+def joined_spans(count: int, most: int = MOST_LINES) -> list[tuple[int, int]]:
+    """First and last line, from 1, of each line that `condensed` makes of `count` lines."""
+    size = max(1, -(-count // most))
+    return [(begin + 1, min(begin + size, count)) for begin in range(0, count, size)]
+
+
+def count_joined(count: int, most: int = MOST_LINES) -> int:
+    return len(joined_spans(count, most))
 
 
 def within(cues: list[Cue], end_s: float) -> tuple[list[Cue], int]:

@@ -118,7 +118,8 @@ class Mllm(Protocol):
     """A local LLaVA, another image-text-to-text model, an endpoint, or a scripted fake.
 
     One that can answer many questions about a picture at once also has `score_many`; ask through
-    `packing.score_many`, which does without where it must.
+    `packing.score_many`, which does without where it must. One that knows how long a conversation
+    is also has `count_tokens(conversation)`, never fewer than `info.context_tokens` counts.
     """
 
     info: MllmInfo

@@ -47,6 +47,9 @@ TOP = 20  # most alternatives that OpenAI's interface lists
 SECRETS = ("KULESHOV_API_KEY", "OPENAI_API_KEY")
 TIMEOUTS = 3  # tries of a request that is not answered in time; the same work is done each time
 WHOLE = 10  # times the time limit that an answer may take which keeps coming
+BYTES_A_TOKEN = 3  # of text: English has about four, and Chinese three bytes in a letter
+PICTURE_TOKENS = 1500  # of a picture of a megapixel: Qwen-VL makes one token of 28×28 pixels
+TURN_TOKENS = 8
 MOST_BYTES = 8 << 20  # of an answer
 ROOM = (0, 2048, 8192)  # tokens for thoughts, beside those of the answer
 FORMS = ("json_schema", "json_object", "words")
@@ -162,7 +165,8 @@ class EndpointMllm:
             limits=httpx.Limits(max_connections=self.limits.concurrency),
         )
         self.http, self._born = self._connect(), generation()
-        self.batch = min(self.limits.concurrency, self._slots() or self.limits.concurrency)
+        slots, self._context = self._slots()
+        self.batch = min(self.limits.concurrency, slots or self.limits.concurrency)
         self._gate = threading.BoundedSemaphore(self.batch)
         self._lock = threading.Lock()
         self._not_before = 0.0
@@ -171,6 +175,7 @@ class EndpointMllm:
         self._without: set[str] = set()
         self._thinks, self._switched_off = False, False
         self.name = name or self._only_model()
+        self._context = self._context or self._model_length()
         scores = self._try_out()
         caveat = f"read by a model server at {host}: what it runs cannot be checked here"
         if self._switched_off:
@@ -187,6 +192,7 @@ class EndpointMllm:
             many_images=True,
             scores_labels=scores,
             scores_by="top log-probabilities",
+            context_tokens=self._context,
             caveat=caveat,
         )
 
@@ -362,17 +368,46 @@ class EndpointMllm:
             )
         return names[0]
 
-    def _slots(self) -> int | None:
-        """How many requests llama.cpp answers at once; None where the server does not tell."""
+    def count_tokens(self, conversation: Conversation) -> int:
+        """An upper estimate: the server's tokenizer is not known. See `Mllm`."""
+        total = 0
+        for turn in conversation:
+            content = turn["content"]
+            parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            for part in parts:
+                text = part["type"] == "text"
+                size = -(-len(part["text"].encode()) // BYTES_A_TOKEN) if text else PICTURE_TOKENS
+                total += size + TURN_TOKENS
+        return total
+
+    def _model_length(self) -> int | None:
+        """Tokens that the model reads, as vLLM and SGLang tell; None where nothing is told."""
+        import httpx
+
+        try:
+            told = self.http.get(f"{self.base}/models", timeout=min(5.0, self.limits.timeout_s))
+            models = [model for model in told.json()["data"] if model["id"] == self.name]
+            length = models[0]["max_model_len"]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, IndexError):
+            return None
+        return length if isinstance(length, int) and length >= 1 else None
+
+    def _slots(self) -> tuple[int | None, int | None]:
+        """How many requests llama.cpp answers at once, and how many tokens it reads in each.
+
+        None where the server does not tell.
+        """
         import httpx
 
         root = self.base.removesuffix("/v1")
         try:
             told = self.http.get(f"{root}/props", timeout=min(5.0, self.limits.timeout_s)).json()
             slots = told["total_slots"]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return None
-        return slots if isinstance(slots, int) and slots >= 1 else None
+            length = told.get("default_generation_settings", {}).get("n_ctx")
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+            return None, None
+        slots, length = (n if isinstance(n, int) and n >= 1 else None for n in (slots, length))
+        return slots, length
 
     def _ask(
         self,

@@ -152,6 +152,10 @@ class BatchedMllm:
         most = min(max_new_tokens, self.inner._room(encoded))
         return self._ask(Request(encoded, pieces(encoded), schema=schema, most=most))
 
+    def count_tokens(self, conversation: Conversation) -> int:
+        """See `TransformersMllm.count_tokens`."""
+        return self.inner.count_tokens(conversation)
+
     def features(self, images: Sequence[Any]) -> Any:
         """What the model's own vision makes of pictures; see `TransformersMllm.features`."""
         return self._alone(lambda: self.inner.features(images))

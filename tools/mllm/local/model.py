@@ -252,6 +252,10 @@ class TransformersMllm:
             return [self.score(conversation, answers) for conversation, answers in questions]
         return packing.packed_scores(self, questions)
 
+    def count_tokens(self, conversation: Conversation) -> int:
+        """Tokens of a conversation, pictures included, as `info.context_tokens` counts them."""
+        return len(self._encode(conversation).ids)
+
     def answer_ids(self, answers: Sequence[str]) -> list[list[int]]:
         """Tokens of each answer as the next turn, its end token last; kept for the next time."""
         with self.lock:
