@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 import io
-import struct
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kuleshov.tools.media import colour
+from kuleshov.tools.media import colour, isobmff
 from kuleshov.tools.media.types import MediaError, Rgb, check_pixels, damaged
 
 if TYPE_CHECKING:
@@ -70,8 +69,11 @@ def _converted(
     head: bytes,
 ) -> tuple[Rgb, list[str]]:
     """By all bits of a deep file, by its colour codes, else as Pillow reads it."""
+    codes = _colour_codes(head)
+    if form == "PNG" and codes is not None:
+        picture.info.pop("icc_profile", None)  # codes go before it
     if form == "PNG" and head[24:26] == b"\x10\x02":  # 16 bit, RGB: Pillow keeps 8 of them
-        deep = _deep(file, picture, name, _significant_bits(head), _colour_codes(head))
+        deep = _deep(file, picture, name, _significant_bits(head), codes)
         if deep is not None:
             return deep
         file.seek(0)
@@ -80,17 +82,32 @@ def _converted(
         if deep is not None:
             return deep
         file.seek(0)
-    rgb, notes = from_pil(picture, name, max_pixels, depth=_significant_bits(head))
-    return _by_codes(rgb, notes, _colour_codes(head), picture)
+    return from_pil(picture, name, max_pixels, depth=_significant_bits(head), codes=codes)
 
 
 def from_pil(
-    picture: PIL.Image.Image, name: str, max_pixels: int, *, depth: int | None = None
+    picture: PIL.Image.Image,
+    name: str,
+    max_pixels: int,
+    *,
+    depth: int | None = None,
+    codes: tuple[int, int] | None = None,
 ) -> tuple[Rgb, list[str]]:
     """An upright RGB array and what was changed on the way.
 
-    depth: significant bits of a value, where the file tells.
+    depth: significant bits of a value, codes: of its colours (see `_colour_codes`), where the file
+    tells.
     """
+    rgb, notes = _from_pil(picture, name, max_pixels, depth)
+    return _by_codes(rgb, notes, codes, picture)
+
+
+def _from_pil(
+    picture: PIL.Image.Image,
+    name: str,
+    max_pixels: int,
+    depth: int | None,
+) -> tuple[Rgb, list[str]]:
     from PIL import ImageOps
 
     check_pixels(name, *picture.size, max_pixels)
@@ -193,10 +210,8 @@ def _changes_nothing(transform: Any) -> bool:
 
 def _colour_codes(head: bytes) -> tuple[int, int] | None:
     """Colour primaries and transfer (ITU-T H.273) of HEIC and AVIF (`colr`) and PNG (`cICP`)."""
-    at = head.find(b"colrnclx")
-    if head[4:8] == b"ftyp" and at > 0 and len(head) >= at + 12:
-        primaries, transfer = struct.unpack(">2H", head[at + 8 : at + 12])
-        return primaries, transfer
+    if head[4:8] == b"ftyp":
+        return isobmff.find_colour_codes(head)
     at = head.find(b"cICP")
     if head.startswith(b"\x89PNG") and at > 0 and len(head) >= at + 6:
         return head[at + 4], head[at + 5]
@@ -206,12 +221,67 @@ def _colour_codes(head: bytes) -> tuple[int, int] | None:
 def _by_codes(
     rgb: Rgb, notes: list[str], codes: tuple[int, int] | None, picture: PIL.Image.Image
 ) -> tuple[Rgb, list[str]]:
-    """The picture by its colour codes, where it has no profile that has been used."""
-    if codes is None or not colour.needs_conversion(*codes):
-        return rgb, notes
+    """The picture by its colour codes, or by what else tells its colours without a profile.
+
+    Of a PNG the codes go before a profile, and that before gamma and chromaticities (PNG, third
+    edition, 13.16); elsewhere a profile, which has been used, goes before all.
+    """
     if picture.info.get("icc_profile"):
         return rgb, notes
-    return colour.to_srgb(rgb.astype(np.uint16) * 257, *codes), [*notes, colour.note_of(*codes)]
+    told: tuple[colour.Primaries, colour.Transfer] | None = codes
+    if told is None:
+        told = _png_colours(picture) if picture.format == "PNG" else None
+        try:
+            space = _exif_space(picture)
+        except Exception:  # `from_pil` says that it cannot be read
+            space = None
+        if space == colour.ADOBE_RGB:
+            told = space, colour.ADOBE_GAMMA
+        elif space is not None:
+            notes = [*notes, space]
+    if told is None or not colour.needs_conversion(*told):
+        return rgb, notes
+    return colour.to_srgb(rgb.astype(np.uint16) * 257, *told), [*notes, colour.note_of(*told)]
+
+
+def _png_colours(picture: PIL.Image.Image) -> tuple[colour.Primaries, colour.Transfer] | None:
+    """By the chunks gAMA and cHRM, where nothing says sRGB; None: nothing is told."""
+    info = picture.info
+    gamma, told = info.get("gamma"), info.get("chromaticity")
+    if "srgb" in info or (not gamma and not told):
+        return None
+    primaries: colour.Primaries = 1
+    if told and all(side > 0 for side in told):
+        white, *rest = zip(told[::2], told[1::2], strict=True)
+        own = (*rest, white)
+        if any(
+            abs(a - b) > 0.005
+            for one, other in zip(own, colour.SRGB_PRIMARIES, strict=True)
+            for a, b in zip(one, other, strict=True)
+        ):
+            primaries = own
+    # 0.45455 is how sRGB is written in such a chunk
+    if not gamma or gamma <= 0 or abs(gamma - 0.45455) < 0.01:
+        return primaries, 13
+    return primaries, 1 / gamma
+
+
+def _exif_space(picture: PIL.Image.Image) -> str | None:
+    """Adobe RGB, or the sentence that it is another one than sRGB; None: nothing is told.
+
+    A camera set to Adobe RGB writes "uncalibrated" and the interoperability index R03 (DCF 2.0).
+    """
+    from PIL import ExifTags
+
+    exif = picture.getexif()
+    space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
+    index = exif.get_ifd(ExifTags.IFD.Interop).get(1)
+    index = index.decode("ascii", "replace") if isinstance(index, bytes) else index
+    if space == 2 or (isinstance(index, str) and index.strip("\0 ") == "R03"):
+        return colour.ADOBE_RGB
+    if space == 65535:
+        return "its EXIF data says that its colours are not sRGB, and not what they are: as stored"
+    return None
 
 
 def _significant_bits(head: bytes) -> int | None:
@@ -314,17 +384,21 @@ def from_array(values: NDArray[Any], max_pixels: int) -> tuple[Rgb, list[str]]:
 def _to_bytes(values: NDArray[Any], name: str, depth: int | None = None) -> tuple[Rgb, str]:
     """Values of another dtype as uint8, and the note that says so. Raises MediaError.
 
-    Cameras store 10 and 12 bits in 16. They are told by `depth`, the significant bits that the
-    file names, or by the largest value: a picture of 16 bits that stays below a sixteenth of its
-    range would be black.
+    Cameras store 10, 12 and 14 bits in 16. They are told by `depth`, the significant bits that the
+    file names, or by the largest value: a picture of 16 bits that stays below a quarter of its
+    range would be black or nearly so. One whose values are all multiples of 257 was made of 8 bits
+    and is dark.
     """
     kind, dtype = values.dtype.kind, values.dtype.name
     low, high = float(values.min()), float(values.max())  # NaN fails every comparison below
     if kind == "b":
         return values.astype(np.uint8) * np.uint8(255), "scaled from bool"
-    if kind == "u" and values.dtype.itemsize == 2 and 0 < high < 4096:
+    deep = kind == "u" and values.dtype.itemsize == 2
+    if deep and high >= 257 and not (values % 257).any():
+        return (values // 257).astype(np.uint8), "scaled from 16 bit"
+    if deep and 0 < high < 16384:
         if depth is None or high >= 1 << depth:
-            depth = 8 if high < 256 else 10 if high < 1024 else 12
+            depth = next(bits for bits in (8, 10, 12, 14) if high < 1 << bits)
         if depth == 8:
             return values.astype(np.uint8), f"8 bit in 16: the largest value is {high:g}"
         most = (1 << depth) - 1

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import av
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from kuleshov import Agent, Settings
 from kuleshov.inputs import items
 from kuleshov.tools import faces
 from kuleshov.tools.errors import KuleshovError
-from kuleshov.tools.media import MediaError, colour, open_clip, open_media
+from kuleshov.tools.media import MediaError, colour, isobmff, open_clip, open_media
 from kuleshov.tools.media.sound import open_sound
 from kuleshov.tools.mllm import ScriptedMllm
 
@@ -322,7 +324,7 @@ def _swapped() -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
-@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
 @pytest.mark.parametrize("grey_only", [False, True])
 def test_ten_and_twelve_bits_in_sixteen_are_not_black(
     suffix: str, bits: int, grey_only: bool
@@ -337,6 +339,106 @@ def test_ten_and_twelve_bits_in_sixteen_are_not_black(
     assert np.abs(difference).max() <= 1
     if bits < 16:
         assert opened.media.notes == (f"{bits} bit in 16: the largest value is {2**bits - 1}",)
+
+
+def test_a_dark_picture_of_eight_bits_in_sixteen_stays_dark() -> None:
+    import cv2
+
+    values = np.tile(np.arange(12).astype(np.uint16) * 257, (4, 1))
+    opened = open_media(cv2.imencode(".png", values)[1].tobytes())
+    assert opened.images[0][0, :, 0].tolist() == list(range(12))
+
+
+# Adobe RGB (1998) to BT.709 in linear light, of the published matrices of both (D65)
+ADOBE_TO_709 = np.array([[1.39836, -0.39836, 0.0], [0.0, 1.0, 0.0], [0.0, -0.04293, 1.04293]])
+
+
+def of_camera(
+    path: Path, value: tuple[int, ...], space: int, index: str | None, **more: Any
+) -> Any:
+    """Opened: a grey or coloured photo whose EXIF data tell a colour space."""
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] = space
+    if index is not None:
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {1: index}
+    Image.fromarray(np.full((16, 16, 3), value, np.uint8)).save(
+        path, exif=exif, quality=100, **more
+    )
+    return open_media(path)
+
+
+def test_a_camera_set_to_adobe_rgb_is_told_by_its_exif(tmp_path: Path) -> None:
+    path = tmp_path / "_DSC1.jpg"
+    opened = of_camera(path, (70, 170, 80), 65535, "R03")
+    assert opened.media.notes == ("colours converted from Adobe RGB (1998) to sRGB",)
+    light = (ADOBE_TO_709 @ (np.array([70, 170, 80]) / 255) ** (563 / 256)).clip(0, 1)
+    told = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    assert np.abs(opened.images[0][8, 8] - 255 * told).max() <= 4
+    grey = of_camera(path, (128, 128, 128), 65535, "R03").images[0][8, 8]
+    assert (np.ptp(grey.astype(int)) <= 2, abs(int(grey[1]) - 128) <= 3) == (True, True)
+    unknown = of_camera(path, (9, 9, 9), 65535, None)
+    assert any("are not sRGB, and not what they are" in note for note in unknown.media.notes)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for space, index, more in ((65535, "R03", {"icc_profile": srgb}), (1, "R98", {})):
+        assert of_camera(path, (9, 9, 9), space, index, **more).media.notes == ()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data))
+
+
+GAMMA_1 = (b"gAMA", struct.pack(">I", 100000))
+BT2020 = (b"cHRM", struct.pack(">8I", 31270, 32900, 70800, 29200, 17000, 79700, 13100, 4600))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "value", "note"),
+    [
+        ([GAMMA_1], 188, "gamma of 1 to sRGB"),
+        ([(b"gAMA", struct.pack(">I", 45455))], 128, None),
+        ([GAMMA_1, (b"sRGB", b"\0")], 128, None),
+        ([(b"cICP", bytes([1, 8, 0, 1]))], 188, "linear light"),
+        ([(b"cICP", bytes([1, 13, 0, 1])), GAMMA_1], 128, None),
+        ([BT2020], 128, "own primaries"),
+    ],
+)
+def test_the_colour_chunks_of_a_png(
+    chunks: list[tuple[bytes, bytes]], value: int, note: str | None
+) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.full((8, 8, 3), 128, np.uint8)).save(file, "PNG")
+    data = file.getvalue()
+    more = b"".join(chunk(kind, told) for kind, told in chunks)
+    opened = open_media(data[:33] + more + data[33:])  # behind IHDR
+    assert np.abs(opened.images[0].astype(int) - value).max() <= 1
+    assert [bool(note) and note in said for said in opened.media.notes] == [True] * bool(note)
+
+
+def test_the_base_of_a_phones_photo_with_a_gain_map(tmp_path: Path) -> None:
+    gain = Image.new("L", (64, 32), 255)
+    base = Image.fromarray(PATCHES)
+    base.save(tmp_path / "ultra.jpg", "MPO", save_all=True, append_images=[gain], quality=95)
+    opened = open_media(tmp_path / "ultra.jpg")
+    assert np.abs(opened.images[0][32, 32].astype(int) - PATCHES[32, 32]).max() < 12
+
+
+def test_colours_of_the_main_picture_and_not_of_its_hdr_companion(tmp_path: Path) -> None:
+    Image.fromarray(PATCHES).save(tmp_path / "a.avif", quality=95)
+    data = (tmp_path / "a.avif").read_bytes()
+    # a colour property of PQ that no item has, before the main picture's own
+    other = struct.pack(">I", 19) + b"colrnclx" + struct.pack(">3HB", 9, 16, 9, 128)
+    at = data.index(b"ipco") + 4
+    grown = bytearray(data[:at] + other + data[at:])
+    for around in (b"meta", b"iprp", b"ipco"):
+        place = grown.index(around) - 4
+        struct.pack_into(">I", grown, place, struct.unpack_from(">I", grown, place)[0] + 19)
+    entry = grown.index(b"ipma") + 12
+    for _ in range(struct.unpack_from(">I", grown, entry - 4)[0]):
+        for k in range(many := grown[entry + 2]):
+            grown[entry + 3 + k] += 1  # all others moved up by one
+        entry += 3 + many
+    for head in (data, bytes(grown)):
+        assert isobmff.find_colour_codes(head) == (1, 13)
 
 
 # ------------------------------------------------------------------------- folders and patterns
