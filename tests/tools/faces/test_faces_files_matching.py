@@ -225,6 +225,51 @@ def test_a_clip_that_is_neither_stimulus_nor_session(tmp_path) -> None:
         observe(tool, [BLACK], clip(100, path="o.mp4"), [Frame(index=0, time_s=0)])
 
 
+@pytest.mark.parametrize("between", ["", "other"])
+def test_a_stimulus_that_was_shown_twice(tmp_path, between) -> None:
+    shown = ["twice"] * 20 + [between] * 20 + ["twice"] * 20 + ["once"] * 20
+    rows = [f"{k * 100},{name},1.5,{k},0" for k, name in enumerate(shown)]
+    head = "Timestamp,SourceStimuliName,Brow Furrow,Smile,Blink"
+    (tmp_path / "t.csv").write_text("\n".join([head, *rows]) + "\n")
+    tool = files.load("affdex", tmp_path / "t.csv")
+    for lasts in (20, 60):  # also where both would fit into the clip
+        with pytest.raises(FileError, match=r"shown 2 times \(from row 2, row 42 at 4.0 s\)"):
+            observe(tool, [BLACK], clip(lasts, path="twice.mp4"), [Frame(index=5, time_s=0.5)])
+    (found,) = observe(
+        tool, [BLACK], clip(20, path="once.mp4"), [Frame(index=5, time_s=0.5)]
+    ).faces[0]
+    assert found.unit(12).activation == 0.65
+
+
+def test_rows_of_other_sensors_do_not_part_a_showing(tmp_path) -> None:
+    rows = [
+        row
+        for k in range(20)
+        for row in (f"{k * 100},a,1.5,{k},0", f"{k * 100 + 50},,,,")  # heart rate, say
+    ]
+    head = "Timestamp,SourceStimuliName,Brow Furrow,Smile,Blink"
+    (tmp_path / "t.csv").write_text("\n".join([head, *rows]) + "\n")
+    tool = files.load("affdex", tmp_path / "t.csv")
+    seen = observe(tool, [BLACK], clip(20, path="a.mp4"), [Frame(index=15, time_s=1.5)])
+    assert seen.faces[0][0].unit(12).activation == 0.15
+
+
+@pytest.mark.parametrize(
+    ("most", "scale", "said"), [(100, 1, None), (1, 1, "read as such"), (0.4, 100, "as of 100")]
+)
+def test_scores_of_one_and_of_a_hundred(tmp_path, most, scale, said) -> None:
+    rows = [f"{k * 100},{0.2 * most},{most * k / 39},{-most},{0.9 * most}" for k in range(40)]
+    head = "Timestamp,Brow Furrow,Smile,Valence,Joy"
+    (tmp_path / "t.csv").write_text("\n".join([head, *rows]) + "\n")
+    tool = files.load("affdex", tmp_path / "t.csv")
+    (found,) = observe(tool, [BLACK], clip(), [Frame(index=39, time_s=3.9)]).faces[0]
+    expected = (most if scale == 100 else most / max(most, 1)) / scale
+    assert found.unit(12).activation == pytest.approx(expected)
+    assert found.valence == pytest.approx(-expected)
+    assert any("happiness" in note for note in found.notes) == (scale == 1)
+    assert (said or "read as") in (tool.info.caveat or "read as")
+
+
 # ------------------------------------------------------------------------------ no number
 
 

@@ -42,13 +42,15 @@ AFFDEX_EMOTIONS = {
 }  # fmt: skip
 # iMotions' customary threshold is 50 of 100; 25 and 75 are Kuleshov's own steps around it
 STEPS = (0.25, 0.5, 0.75)
+ALWAYS_HIGH = ("Attention", "Engagement")  # scores of Affdex that are no action units
+HIGH = 0.5  # of 1; a calm face may well have no score above half of a hundredth
 
 
 def affdex(path: Path) -> Results:
     """Read an iMotions export of Affdex (CSV), or Affectiva's JSON. Raises FileError."""
     notes: tuple[str, ...] = ()
     if path.suffix.lower() == ".json":
-        rows = _from_json(path)
+        rows, notes = _from_json(path)
     else:
         table = read(path, is_header=_is_affdex)
         table.require("Timestamp", "Brow Furrow", tool="Affdex (iMotions)")
@@ -57,10 +59,10 @@ def affdex(path: Path) -> Results:
         every = list(table.lines)
         lines = [line for line in every if any(line.text(name) for name in names)]
         flags = _flags(lines, names)
-        rows = list(
-            _in_stimulus_time([_affdex_row(line, names, flags) for line in lines], lines, every)
-        )
-        notes = table.notes
+        most, said = _find_scale(lines, [name for name in names if name not in flags], path)
+        made = [_affdex_row(line, names, flags, most) for line in lines]
+        rows = list(_in_stimulus_time(made, lines, every))
+        notes = (*table.notes, *said)
     return Results(
         path,
         FaceToolInfo(
@@ -95,18 +97,41 @@ def _is_affdex(fields: Sequence[str]) -> bool:
     return "Brow Furrow" in fields or "Timestamp" in fields
 
 
+def _find_scale(
+    lines: Sequence[Line], names: Sequence[str], path: Path
+) -> tuple[float, tuple[str, ...]]:
+    """The largest value that a score can have, 100 or 1, and what is to be said of it.
+
+    Affdex scores 0-100; some export 0-1. Where all of a file lie within 0-1, it is the latter if
+    one is high, or if columns that are high for any face that is seen (Neutral, Attention) are.
+    """
+    told = (*names, *AFFDEX_EMOTIONS, *ALWAYS_HIGH)
+    values = [v for line in lines for name in told if (v := line.value(name)) is not None]
+    if not values or max(values) > 1 or all(value in (0, 1) for value in values):
+        return 100.0, ()
+    if max(values) >= HIGH:
+        return 1.0, (f"{path.name}: all scores lie within 0-1: read as such, and not as of 100",)
+    return 100.0, (
+        f"{path.name}: all scores lie below {HIGH:g}: read as of 100, as Affdex writes them; if "
+        "they are of 1, multiply them by 100",
+    )
+
+
 def _affdex_row(
-    line: Line, names: Mapping[str, int], flags: Container[str] = frozenset()
+    line: Line,
+    names: Mapping[str, int],
+    flags: Container[str] = frozenset(),
+    most: float = 100,
 ) -> ResultRow:
     time = line.value("Timestamp")
     if time is None:
         raise FileError(f"{line.file}, row {line.number}: Timestamp is empty.")
     emotions = {
-        label: line.value(name, 0, 100)
+        label: line.value(name, 0, most)
         for name, label in AFFDEX_EMOTIONS.items()
         if name in line.values
     }
-    valence = line.value("Valence", -100, 100)
+    valence = line.value("Valence", -most, most)
     return ResultRow(
         row=line.number,
         time_s=time / 1000,
@@ -114,12 +139,12 @@ def _affdex_row(
             "action_units": tuple(
                 _flagged(unit, line.value(name, 0, 1))
                 if name in flags
-                else _scored(unit, line.value(name, 0, 100))
+                else _scored(unit, line.value(name, 0, most), most)
                 for name, unit in names.items()
             ),
-            "valence": None if valence is None else round(valence / 100, 4),
+            "valence": None if valence is None else round(valence / most, 4),
         },
-        label=_top(emotions),
+        label=_top(emotions, least=most / 2),
     )
 
 
@@ -127,10 +152,10 @@ def _flagged(unit: int, flag: float | None) -> ActionUnit:
     return ActionUnit(unit=unit, presence=None if flag is None else flag >= 0.5)
 
 
-def _scored(unit: int, score: float | None) -> ActionUnit:
+def _scored(unit: int, score: float | None, most: float) -> ActionUnit:
     if score is None:
         return ActionUnit(unit=unit)
-    return ActionUnit(unit=unit, activation=round(score / 100, 6), thresholds=STEPS)
+    return ActionUnit(unit=unit, activation=round(score / most, 6), thresholds=STEPS)
 
 
 def _top(emotions: Mapping[str, float | None], least: float = 50) -> str | None:
@@ -140,13 +165,13 @@ def _top(emotions: Mapping[str, float | None], least: float = 50) -> str | None:
     return top if top is not None and known[top] >= least else None
 
 
-def _from_json(path: Path) -> list[ResultRow]:
+def _from_json(path: Path) -> tuple[list[ResultRow], tuple[str, ...]]:
     try:
         told: Any = parse_json(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise FileError(f"{path} is not JSON: {error}.") from None
     records = told if isinstance(told, list) else [told]
-    rows = []
+    found: list[tuple[Line, dict[str, int]]] = []
     for number, record in enumerate(records, 1):
         if not isinstance(record, dict) or "browFurrow" not in record:
             raise FileError(
@@ -154,12 +179,17 @@ def _from_json(path: Path) -> list[ResultRow]:
             )
         values = {_spaced(key): str(value) for key, value in record.items()}
         line = Line(number, {"Timestamp": "0", **values}, str(path))
-        names = {name: unit for name, unit in AFFDEX_UNITS.items() if name in values}
+        found.append((line, {name: u for name, u in AFFDEX_UNITS.items() if name in values}))
+    units = list(dict.fromkeys(name for _, names in found for name in names))
+    most, notes = _find_scale([line for line, _ in found], units, path)
+    rows = []
+    for line, names in found:
         file = line.text("File Name")
         still = file is not None and file.lower().endswith(IMAGE_SUFFIXES)
         seconds = None if still else line.value("Timestamp")
-        rows.append(replace(_affdex_row(line, names), media=file, time_s=seconds))
-    return rows
+        made = _affdex_row(line, names, most=most)
+        rows.append(replace(made, media=file, time_s=seconds))
+    return rows, notes
 
 
 def _spaced(key: str) -> str:
@@ -226,6 +256,7 @@ def facet(path: Path) -> Results:
     )
 
 
+PAUSE_S = 1.0  # with rows of no stimulus alone: it was away from the screen
 STIMULUS = ("SourceStimuliName", "StimulusName")
 
 
@@ -236,9 +267,41 @@ def _stimulus(line: Line) -> str | None:
 def _by_stimulus(rows: Sequence[ResultRow], lines: Sequence[Line]) -> tuple[ResultRow, ...]:
     """Where a file holds several stimuli, each with its own frames and times, rows are theirs."""
     names = [_stimulus(line) for line in lines]
+    times = [line.value("Timestamp") for line in lines]
+    shown = _exposures(names, [None if time is None else time / 1000 for time in times], lines)
+    numbered = [replace(row, exposure=number) for row, (number, _) in zip(rows, shown, strict=True)]
     if len(set(names)) < 2:
-        return tuple(rows)
-    return tuple(replace(row, media=name) for row, name in zip(rows, names, strict=True))
+        return tuple(numbered)
+    return tuple(replace(row, media=name) for row, name in zip(numbered, names, strict=True))
+
+
+def _exposures(
+    names: Sequence[str | None], times: Sequence[float | None], lines: Sequence[Line]
+) -> list[tuple[int, float]]:
+    """Of each row, which showing of its stimulus it is of, from 1, and when that began, seconds.
+
+    A stimulus is shown anew after another one, after rows of none, or where iMotions says that it
+    starts.
+    """
+    found: list[tuple[int, float]] = []
+    count: dict[str | None, int] = {}
+    begun: dict[str | None, float] = {}
+    last: dict[str | None, float] = {}
+    before: str | None = None
+    started = away = False
+    for name, time, line in zip(names, times, lines, strict=True):
+        if name is not None and time is not None:
+            starts = (line.text("SlideEvent") or "").lower() in ("startslide", "startmedia")
+            since = time - last.get(name, time)
+            again = name != before or (away and since > PAUSE_S)
+            if again or (starts and not started and since > 0):
+                count[name], begun[name] = count.get(name, 0) + 1, time
+            started, away = starts, False
+            before, last[name] = name, time
+        elif name is None:  # between two showings, or a row of another sensor
+            away = True
+        found.append((count.get(name, 1), begun.get(name, 0.0)))
+    return found
 
 
 def _in_stimulus_time(
@@ -246,27 +309,28 @@ def _in_stimulus_time(
 ) -> tuple[ResultRow, ...]:
     """Rows of named stimuli, their times from the first row of the stimulus, of any sensor.
 
-    `Timestamp` runs through the session, which is kept as `session_s`. A stimulus shown again later
-    is one more stimulus with times of its own: which one a clip shows cannot be told, so the times
-    run on from the first and end behind the clip, which is refused there.
+    `Timestamp` runs through the session, which is kept as `session_s`. A stimulus that is shown
+    again later has times of its own each time: which one a clip is of cannot be told.
     """
-    onsets: dict[str, float] = {}
-    for line in every:
-        name, time = _stimulus(line), line.value("Timestamp")
-        if name is not None and time is not None:
-            onsets[name] = min(time / 1000, onsets.get(name, time / 1000))
-    if not onsets:
+    names = [_stimulus(line) for line in every]
+    if not any(names):
         return tuple(rows)
+    told = [line.value("Timestamp") for line in every]
+    times = [None if time is None else time / 1000 for time in told]
+    shown = dict(zip((line.number for line in every), _exposures(names, times, every), strict=True))
     placed = []
     for row, line in zip(rows, lines, strict=True):
-        name = _stimulus(line)
-        since = None if name is None or row.time_s is None else row.time_s - onsets[name]
+        name, (number, onset_s) = _stimulus(line), shown[line.number]
+        since = row.time_s
+        if name is not None and since is not None:
+            since -= onset_s
         placed.append(
             replace(
                 row,
                 media=name or "between stimuli",
                 time_s=None if since is None else round(since, 6),
                 session_s=row.time_s,
+                exposure=number,
             )
         )
     return tuple(placed)

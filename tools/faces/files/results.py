@@ -46,8 +46,10 @@ class ResultRow:
     frame: from 0. time_s: seconds. person: the tool's number of the face within the frame.
     found: False: the tool looked and saw no face. box: xyxy in pixels of the file that was
     measured, or None. face: further fields of the `Face`. label: the one expression it names, if
-    it gives no distribution. session_s: seconds from the start of the whole recording, where
-    `time_s` counts from the start of the stimulus `media`.
+    it gives no distribution. picture: (width, height) of the picture that was measured, where the
+    row tells it. down: see `Measured`. session_s: seconds from the start of the whole recording,
+    where `time_s` counts from the start of the stimulus `media`. exposure: which showing of the
+    stimulus it is of, from 1.
     """
 
     row: int
@@ -62,6 +64,7 @@ class ResultRow:
     picture: tuple[int, int] | None = None
     down: tuple[float, float] | None = None
     session_s: float | None = None
+    exposure: int = 1
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,7 @@ class FileFaces:
         if set(self._by_media) <= {""}:
             self._claim("", media, _one_only(name, "another one was read before"))
             rows = self._by_media.get("", [])
+            self._check_exposures(rows, media)
             return rows, () if rows else (f"{name} has no rows",)
         names = [told for told in self._by_media if told]
         try:
@@ -244,6 +248,7 @@ class FileFaces:
                 f"{name} names {told}, and two files may be meant by that: give the table paths "
                 "that tell them apart",
             )
+            self._check_exposures(self._by_media[told], media)
             return self._by_media[told], ()
         some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
         session = [row for row in self.results.rows if row.session_s is not None]
@@ -262,6 +267,22 @@ class FileFaces:
             sha, owner = self._owners.setdefault(told, (media.sha256, _name(media)))
         if sha != media.sha256:
             raise FileError(f"{refusal} ({owner} and {_name(media)}).")
+
+    def _check_exposures(self, rows: Sequence[ResultRow], media: Media) -> None:
+        """Raises FileError where the rows are of several showings of the stimulus."""
+        first: dict[int, ResultRow] = {}
+        for row in rows:
+            first.setdefault(row.exposure, row)
+        if len(first) > 1:
+            begins = ", ".join(
+                f"row {row.row}" + (f" at {row.session_s:.1f} s" if row.session_s else "")
+                for row in list(first.values())[:4]
+            )
+            raise FileError(
+                f"{self.results.path} was written while {_name(media)} was shown {len(first)} "
+                f"times (from {begins}), and nothing tells which of them is meant: give a table "
+                "with the rows of one of them."
+            )
 
     def _check_session(self, rows: Sequence[ResultRow], media: Media, some: str) -> None:
         """A recording that is no stimulus of the file must be as long as the session."""
@@ -477,7 +498,7 @@ def without_repeats(results: Results) -> tuple[list[ResultRow], list[int]]:
     repeated: set[int] = set()
     for row in results.rows:
         when = row.frame if row.frame is not None else row.time_s
-        here = groups.setdefault((row.media, when), [])
+        here = groups.setdefault((row.media, row.exposure, when), [])
         for other in list(here):
             both = row.found and other.found and row.box and other.box
             if both and overlap(row.box or (), other.box or ()) >= SAME_PLACE:
