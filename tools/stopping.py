@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import Any
@@ -23,13 +23,17 @@ _asked: ContextVar[threading.Event | None] = ContextVar("kuleshov_stop", default
 
 
 class StoppedError(KuleshovError):
-    """The user has asked to stop; raised before or while something is computed."""
+    """The user has asked to stop; raised before or while something is computed.
 
-    def __init__(self) -> None:
+    done: results for the first of what was given, where they are whole.
+    """
+
+    def __init__(self, done: Sequence[Any] = ()) -> None:
         super().__init__(STOPPED)
+        self.done = list(done)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), ()
+        return type(self), (self.done,)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.labels.left_out import NO_LABEL, LeftOut
+from kuleshov.tools.media import PassedOver
 from kuleshov.tools.media.types import Picture
 from kuleshov.tools.mllm.base import Mllm
 from kuleshov.tools.types import Face
@@ -115,7 +116,12 @@ class Example:
         return self.labelled.id
 
 
-def read(path: str, labels: LabelSet, left_out: LeftOut | None = None) -> list[Labelled]:
+def read(
+    path: str,
+    labels: LabelSet,
+    left_out: LeftOut | None = None,
+    passed: PassedOver | None = None,
+) -> list[Labelled]:
     """The examples of a folder with one folder per label, or of a manifest.
 
     A manifest (CSV, TSV, JSONL, Parquet) has columns `path` and `label` (a label, or a JSON
@@ -124,6 +130,7 @@ def read(path: str, labels: LabelSet, left_out: LeftOut | None = None) -> list[L
 
     Args:
         left_out: is told the rows that have no label of the set: they are left out.
+        passed: counts files of a folder that are no pictures or clips.
 
     Raises:
         KuleshovError: nothing there, no label, a single class, a row that cannot be used.
@@ -132,7 +139,7 @@ def read(path: str, labels: LabelSet, left_out: LeftOut | None = None) -> list[L
 
     left_out = LeftOut(labels.name, labels.names) if left_out is None else left_out
     found: list[Labelled] = []
-    for work in items.read(path):
+    for work in items.read(path, passed):
         if work.problem is not None:
             raise KuleshovError(f"examples {path}: {work.problem}")
         given = work.item.label
@@ -229,7 +236,8 @@ class Examples:
                 "fixed or nearest-features."
             )
         self.left_out = LeftOut(labels.name, labels.names)
-        written = read(path, labels, self.left_out)
+        self.passed = PassedOver()
+        written = read(path, labels, self.left_out, self.passed)
         self.all = [self._opened(example) for example in written]
         self.by_id = {example.id: example for example in self.all}
         self.path = path
@@ -250,6 +258,7 @@ class Examples:
                 for label in sorted({example.labelled.label for example in self.all})
             },
             **({"left_out": self.left_out.to_dict()} if self.left_out.rows else {}),
+            **({"passed_over": self.passed.to_dict()} if self.passed.kinds else {}),
         }
 
     def choose(self, face: Face | None, picture: Picture | None) -> list[Example]:

@@ -78,10 +78,15 @@ class ClipNodes:
                     reasons |= dict.fromkeys(seen.gaps)
                 except FileError:  # of another clip: what the user gave is wrong
                     raise
-                except gate.StoppedError:  # nothing is known of these frames
-                    if not keys.kept:
+                except gate.StoppedError as stopped:  # of the other frames nothing is known
+                    found_in |= {
+                        sample.frame.index: faces
+                        for sample, faces in zip(fresh, stopped.done, strict=False)
+                    }
+                    seen_until = itertools.takewhile(lambda s: s.frame.index in found_in, batch)
+                    if not (read := list(seen_until)) and not keys.kept:
                         keys.add(batch[0], [])  # a picture to show, nobody looked for in it
-                    batch = []
+                    batch = read
                 except Exception as error:
                     broken = True
                     gaps.append(gap("faces", error))

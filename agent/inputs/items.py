@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import glob
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kuleshov.inputs import manifest, shards
 from kuleshov.tools.errors import KuleshovError
-from kuleshov.tools.media import why_passed_over
+from kuleshov.tools.media import PassedOver, why_passed_over
 from kuleshov.types import Item
 
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -45,35 +44,6 @@ class Work:
     row: int | None = None
     problem: str | None = None
     notes: tuple[str, ...] = field(default=())
-
-
-@dataclass
-class PassedOver:
-    """Files of a folder or a pattern that are no pictures or clips: counted by what they are.
-
-    examples: the first name of each kind.
-    """
-
-    kinds: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
-
-    def add(self, name: str, kind: str) -> None:
-        self.kinds[kind] += 1
-        self.examples.setdefault(kind, _text(name))
-
-    def to_dict(self) -> dict[str, dict[str, Any]]:
-        return {
-            kind: {"files": count, "first": self.examples[kind]}
-            for kind, count in self.kinds.most_common()
-        }
-
-    def __str__(self) -> str:
-        told = ", ".join(
-            f"{count:,} × {kind or 'text'} ({self.examples[kind]})"
-            for kind, count in self.kinds.most_common(8)
-        )
-        more = len(self.kinds) - 8
-        return told + (f" and {more} other kinds" if more > 0 else "")
 
 
 def read(

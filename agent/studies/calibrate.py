@@ -57,6 +57,7 @@ def read_sample(
     labels: LabelSet,
     mapped_from: str | None = None,
     left_out: LeftOut | None = None,
+    passed: media.PassedOver | None = None,
 ) -> list[Example]:
     """The sample, checked as a whole before anything is loaded.
 
@@ -68,6 +69,7 @@ def read_sample(
             over by the published table.
         left_out: is told the rows that have no label, several, or one that the set does not know:
             they are left out.
+        passed: counts files of a folder that are no pictures or clips.
 
     Raises:
         KuleshovError: the set does not exclude its labels one another, a file cannot be read, no
@@ -85,7 +87,7 @@ def read_sample(
     theirs = LabelSet.load(mapped_from) if mapped_from else labels
     left_out = LeftOut("", ()) if left_out is None else left_out
     left_out.labels, left_out.names = theirs.name, theirs.names
-    for work in items.read(name):
+    for work in items.read(name, passed):
         if work.problem:
             raise KuleshovError(work.problem)
         told = os.path.dirname(work.key).split("/")[0] if folders else work.item.label

@@ -81,6 +81,7 @@ class Matcher:
                 f"{mllm.info.id} cannot compare several pictures; use --by units or features."
             )
         self.problems: list[str] = []
+        self.passed: dict[str, media.PassedOver] = {}  # by the folder or pattern
         self.shots = [seen[0] for seen in self.faces(shots, largest=True)]
         if not self.shots:
             raise KuleshovError(f"none of the pictures of {shots} shows a face that can be read.")
@@ -88,7 +89,8 @@ class Matcher:
 
     def faces(self, source: str, *, largest: bool = False) -> Iterator[list[Seen]]:
         """The faces of each picture of a folder, glob or manifest; what fails is noted."""
-        for work in items.read(source):
+        passed = self.passed.setdefault(source, media.PassedOver())
+        for work in items.read(source, passed):
             try:
                 if work.problem is not None or not isinstance(work.source, str):
                     raise KuleshovError(work.problem or f"{work.key} is no file of its own.")

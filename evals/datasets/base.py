@@ -31,6 +31,7 @@ class Task:
         unit: what one sample is: picture, person, clip or frame.
         layout: the folder as published, shown in error messages.
         mean_of_folds: the figure is the mean over the samples' splits, each counted by itself.
+        unanswered: ids of a split's rows that nobody has answered, where there may be such.
         from_memory: what of the layout or protocol could not be checked against a copy or code.
     """
 
@@ -50,6 +51,7 @@ class Task:
     published: tuple[Published, ...] = ()
     mean_of_folds: bool = False
     from_memory: str = ""
+    unanswered: Callable[[Path, str], list[str]] | None = field(default=None, repr=False)
 
     @property
     def label_set(self) -> LabelSet | None:

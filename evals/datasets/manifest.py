@@ -69,6 +69,14 @@ def read(root: Path, split: str) -> Iterator[Sample]:
     return iter(found)
 
 
+def unanswered(root: Path, split: str) -> list[str]:
+    """Ids of the rows of a split that no answer of people stands in."""
+    found: list[str] = []
+    for _ in _samples(_table(root), None if split == "all" else split, found):
+        pass
+    return found
+
+
 def _table(root: Path) -> Path:
     if root.is_dir():
         tables = sorted(p for p in root.iterdir() if p.name.lower().endswith(items.MANIFESTS))
@@ -83,7 +91,8 @@ def _table(root: Path) -> Path:
     return root
 
 
-def _samples(path: Path, split: str | None) -> Iterator[Sample]:
+def _samples(path: Path, split: str | None, lacking: list[str] | None = None) -> Iterator[Sample]:
+    """The rows of a split with an answer of people; `lacking` gets the ids of those without."""
     seen: dict[str, int | None] = {}
     unanswered = True
     for work in items.read(path):
@@ -97,6 +106,9 @@ def _samples(path: Path, split: str | None) -> Iterator[Sample]:
         seen[work.key] = work.row
         sample = _sample(path, work)
         unanswered = unanswered and sample is None
+        its_split = str(work.item.extra.get("split") or "all")
+        if sample is None and lacking is not None and split in (None, its_split):
+            lacking.append(work.key)
         if sample is not None and split in (None, sample.split):
             yield sample
     if unanswered:
@@ -187,4 +199,5 @@ TASK = Task(
     split="all",
     layout="a table with path, and label, labels, valence, arousal or text",
     reader=read,
+    unanswered=unanswered,
 )

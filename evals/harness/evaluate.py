@@ -21,6 +21,7 @@ from kuleshov.runs import store
 from kuleshov.runs.local_engine import Watcher
 from kuleshov.runs.store import differences
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.home import expand_path
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.labels.left_out import NO_LABEL, LeftOut
 from kuleshov.tools.types import HumanLabel
@@ -107,8 +108,11 @@ def begin(
     """
     chosen = _labels(task, labels)
     task = _fitted(task, chosen)
-    every = list(task.read(data, split))
     left_out = LeftOut(chosen.name, chosen.names)
+    every = list(task.read(data, split))
+    if task.unanswered is not None:
+        for key in task.unanswered(expand_path(data), split or task.split):
+            left_out.add(NO_LABEL, key)
     if task.labels is None and chosen.mode != "free":
         named = (_named(sample, chosen, left_out) for sample in every)
         every = [sample for sample in named if sample is not None]
@@ -211,7 +215,8 @@ def _keep(out: Path, facts: dict[str, Any]) -> None:
         except ValueError:
             raise KuleshovError(f"{path} cannot be read; give another folder to --out.") from None
         # the same samples may lie elsewhere, or be named in another way
-        told = differences({**before, "data": None}, {**facts, "data": None})
+        aside = {"data": None, "left_out": None}
+        told = differences({**before, **aside}, {**facts, **aside})
         if told:
             raise KuleshovError(
                 f"{out} holds another evaluation: {'; '.join(told)}. "

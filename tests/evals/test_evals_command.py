@@ -62,6 +62,7 @@ def test_rows_with_a_word_that_is_no_label_are_left_out_and_told(data: Path, tmp
     for word in ("happines", "unknown"):
         text.append(",".join([photo[0], word, *photo[2:]]))
     columns = text[0].split(",")
+    text.append(",".join([photo[0], "", *photo[2:]]))
     text = ["id," + text[0], *(f"row{n},{line}" for n, line in enumerate(text[1:]))]
     table = data.parent / "words.csv"
     table.write_text("\n".join(text) + "\n")
@@ -73,8 +74,9 @@ def test_rows_with_a_word_that_is_no_label_are_left_out_and_told(data: Path, tmp
     assert "labelled 'happines' (did you mean happiness?), which is no label of ekman-7" in said
     assert "without a label" in said
     facts = json.loads((out / "eval.json").read_text())
-    assert facts["samples"] == len(text) - 3
-    assert (facts["left_out"]["rows"], facts["left_out"]["words"]) == (2, {"happines": 1})
+    assert facts["samples"] == len(text) - 4
+    assert (facts["left_out"]["rows"], facts["left_out"]["words"]) == (3, {"happines": 1})
+    assert facts["left_out"]["others"] == {"without a label": 2}
     assert "Left out: 1 row" in (out / "table.md").read_text()
     head, first = text[:2]
     table.write_text("\n".join([head, first.replace(f",{first.split(',')[2]},", ",zzz,")]) + "\n")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media import Frame, Media
+from kuleshov.tools.stopping import StoppedError
 from kuleshov.tools.types import Face, Record
 
 
@@ -127,20 +128,27 @@ def observe(
 
     Raises:
         ToolError: the tool failed.
+        StoppedError: the user has asked to stop; its `done` are faces of the first images.
     """
     frames = media.frames if frames is None else frames
-    if isinstance(tool, MediaFaceTool):
-        seen = tool.observe_media(images, media, frames)
-    else:
-        seen = Observation(tool.observe(images))
+    try:
+        if isinstance(tool, MediaFaceTool):
+            seen = tool.observe_media(images, media, frames)
+        else:
+            seen = Observation(tool.observe(images))
+    except StoppedError as stopped:
+        raise StoppedError(_dated(stopped.done, frames[: len(stopped.done)])) from stopped
     seen = Observation(seen.faces, (*seen.gaps, *_unmeasured(tool.info, seen.faces)))
     if media.kind != "clip":
         return seen
-    dated = [
+    return Observation(_dated(seen.faces, frames), seen.gaps)
+
+
+def _dated(faces: Sequence[Sequence[Face]], frames: Sequence[Frame]) -> list[list[Face]]:
+    return [
         [face.model_copy(update={"time_s": at.time_s, "frame": at.index}) for face in found]
-        for found, at in zip(seen.faces, frames, strict=True)
+        for found, at in zip(faces, frames, strict=bool(frames))
     ]
-    return Observation(dated, seen.gaps)
 
 
 def _unmeasured(info: FaceToolInfo, faces: Sequence[Sequence[Face]]) -> list[str]:

@@ -7,7 +7,8 @@ rest stays pocket's (the action units). Who measured what stands in `FaceToolInf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from kuleshov.tools.faces.base import (
     observe,
 )
 from kuleshov.tools.media import Frame, Media
+from kuleshov.tools.stopping import StoppedError
 from kuleshov.tools.types import Face
 
 
@@ -44,14 +46,16 @@ class CombinedFaces:
 
     def observe(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """As `FaceTool.observe`: what the finder found, with what the others measured."""
-        return self._measured(images, self.finder.observe(images), None, ()).faces
+        with _whole():
+            return self._measured(images, self.finder.observe(images), None, ()).faces
 
     def observe_media(
         self, images: Sequence[NDArray[np.uint8]], media: Media, frames: Sequence[Frame]
     ) -> Observation:
         """As `MediaFaceTool.observe_media`; result files among the tools are looked up by it."""
-        seen = observe(self.finder, images, media, frames)
-        measured = self._measured(images, seen.faces, media, frames)
+        with _whole():
+            seen = observe(self.finder, images, media, frames)
+            measured = self._measured(images, seen.faces, media, frames)
         return Observation(measured.faces, (*seen.gaps, *measured.gaps))
 
     def _measured(
@@ -78,6 +82,15 @@ class CombinedFaces:
         return Observation(
             [[face.model_copy(update=named) for face in here] for here in faces], tuple(gaps)
         )
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """After a stop there is nothing of what one of the tools alone has seen."""
+    try:
+        yield
+    except StoppedError:
+        raise StoppedError from None
 
 
 def _with(face: Face, own: Face, info: FaceToolInfo) -> Face:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -66,7 +67,9 @@ class PocketFaces:
 
         Pictures are searched side by side; all faces of all pictures are read in one batch.
         """
-        found = side_by_side(self._found, images)
+        looked = side_by_side(self._found, images)
+        found = [one for one in itertools.takewhile(lambda one: one is not None, looked) if one]
+        seen, images = len(images), images[: len(found)]
         answers = self._read(images, [boxes for boxes, _ in found])
         faces: list[list[Face]] = []
         for image, (boxes, scores) in zip(images, found, strict=True):
@@ -75,17 +78,20 @@ class PocketFaces:
                 for box, score in zip(boxes, scores, strict=True)
             ]
             faces.append(sorted(here, key=lambda face: -(face.score or 0)))
+        if len(faces) < seen:
+            raise stopping.StoppedError(faces)
         return faces
 
     def _found(
         self, images: Sequence[NDArray[np.uint8]]
-    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Boxes and scores of the faces of each picture."""
-        found = []
-        for image in images:
-            stopping.check()
-            found.append(self._detector.detect(self.detector, image, threshold=self.threshold))
-        return found
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]] | None]:
+        """Boxes and scores of the faces of each picture; None: stopped before it was looked at."""
+        return [
+            None
+            if stopping.is_asked()
+            else self._detector.detect(self.detector, image, threshold=self.threshold)
+            for image in images
+        ]
 
     def measure(
         self, images: Sequence[NDArray[np.uint8]], faces: Sequence[Sequence[Face]]

@@ -77,7 +77,8 @@ class Yunet:
         """Faces of each picture, largest score first; see `FaceTool.observe`."""
         found = []
         for image in images:
-            stopping.check()
+            if stopping.is_asked():
+                raise stopping.StoppedError(found)
             found.append(self._faces(image))
         return found
 

@@ -8,6 +8,7 @@ Whatever cannot be read ends in a ``MediaError``, one sentence that names the fi
 from __future__ import annotations
 
 from kuleshov.tools.media.opener import expand, open_clip, open_media, pictures_of, why_passed_over
+from kuleshov.tools.media.passed_over import PassedOver
 from kuleshov.tools.media.stream import ClipStream, Sample, Sampling
 from kuleshov.tools.media.types import (
     CLIP_SUFFIXES,
@@ -33,6 +34,7 @@ __all__ = [
     "MediaChangedError",
     "MediaError",
     "Opened",
+    "PassedOver",
     "Rgb",
     "Sample",
     "Sampling",

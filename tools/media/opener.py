@@ -15,6 +15,7 @@ import numpy as np
 
 from kuleshov.tools.media import pictures
 from kuleshov.tools.media.clips import Clip
+from kuleshov.tools.media.passed_over import PassedOver
 from kuleshov.tools.media.sniff import sniff
 from kuleshov.tools.media.stream import ClipStream
 from kuleshov.tools.media.types import (
@@ -146,8 +147,10 @@ def pictures_of(source: Any, media: Media, *, max_pixels: int = MAX_PIXELS) -> l
         stream.close()
 
 
-def expand(paths: Sequence[str]) -> list[str]:
+def expand(paths: Sequence[str], passed: PassedOver | None = None) -> list[str]:
     """Files that paths and glob patterns (`*`, `?`, `[…]`, `**`) name, each once.
+
+    passed: counts what a pattern matches that is no picture or clip.
 
     A path stays as it is; a pattern yields the pictures and clips it matches, sorted.
 
@@ -160,11 +163,14 @@ def expand(paths: Sequence[str]) -> list[str]:
             _check_path(path)
             found[path] = None
             continue
-        matches = sorted(
-            match
-            for match in glob.glob(path, recursive=True)
-            if os.path.isfile(match) and why_passed_over(match) is None
-        )
+        matches = []
+        for match in sorted(glob.glob(path, recursive=True)):
+            if os.path.isfile(match):
+                why = why_passed_over(match)
+                if why is None:
+                    matches.append(match)
+                elif passed is not None:
+                    passed.add(match, why)
         if not matches:
             raise MediaError(f"no picture or clip matches {path}.")
         found.update(dict.fromkeys(matches))

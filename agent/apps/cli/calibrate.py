@@ -7,7 +7,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from kuleshov.apps.cli.options import CHOICES, Commands, add_choices, load_agent
+from kuleshov.apps.cli.options import (
+    CHOICES,
+    Commands,
+    add_choices,
+    load_agent,
+    tell_passed_over,
+)
 from kuleshov.output.terminal import OK, console, say
 
 if TYPE_CHECKING:
@@ -46,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     from kuleshov.tools.errors import KuleshovError
     from kuleshov.tools.labels import LabelSet
     from kuleshov.tools.labels.left_out import LeftOut
+    from kuleshov.tools.media import PassedOver
 
     folder = os.path.dirname(os.path.abspath(arguments.out))
     if not os.path.isdir(folder) or os.path.isdir(arguments.out):
@@ -56,7 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise KuleshovError("a calibration is fitted on readings without one: leave it out.")
     labels = LabelSet.load(chosen.labels)
     left_out = LeftOut(labels.name, labels.names)
-    sample = calibrate.read_sample(arguments.sample, labels, arguments.mapped_from, left_out)
+    passed = PassedOver()
+    sample = calibrate.read_sample(
+        arguments.sample, labels, arguments.mapped_from, left_out, passed
+    )
+    tell_passed_over(arguments.sample, passed)
     if left_out.rows:
         say(f"kuleshov: {arguments.sample}: {left_out}.")
     agent = load_agent(arguments)

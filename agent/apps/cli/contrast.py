@@ -9,7 +9,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kuleshov.apps.cli.options import Commands, add_choices, load_agent, make_folder
+from kuleshov.apps.cli.options import (
+    Commands,
+    add_choices,
+    load_agent,
+    make_folder,
+    tell_passed_over,
+)
 from kuleshov.output.terminal import FAILED, OK, say
 from kuleshov.tools.valid_text import csv_row
 
@@ -48,9 +54,13 @@ def run(arguments: argparse.Namespace) -> int:
     from kuleshov.studies.contrast.contexts import pictures
     from kuleshov.studies.contrast.page import write_contrast
     from kuleshov.tools.errors import KuleshovError
+    from kuleshov.tools.media import PassedOver
 
-    contexts = read_contexts(arguments.contexts)
-    faces = pictures(arguments.pictures)
+    passed = {name: PassedOver() for name in (arguments.contexts, arguments.pictures)}
+    contexts = read_contexts(arguments.contexts, passed[arguments.contexts])
+    faces = pictures(arguments.pictures, passed[arguments.pictures])
+    for name, others in passed.items():
+        tell_passed_over(name, others)
     out = make_folder(arguments.out)
     experiment = Experiment(load_agent(arguments))
     found = experiment.run(faces, contexts, _watch if sys.stderr.isatty() else None)

@@ -185,7 +185,11 @@ def _export(
     if not _video(arguments):
         from kuleshov.output.exports import clip
 
-        for written in clip.write_all(inference, target, name):
+        files = clip.write_all(inference, target, name)
+        own = files[0].name.removesuffix(clip.ENDINGS[0])
+        if name is not None and own != name:
+            say(f"{name}.* in {target} is of another clip and stays; this one is {own}.*")
+        for written in files:
             say(f"written: {written}")
     elif stop.is_set():
         say(f"not written: {target}, because the reading was stopped")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kuleshov.apps.cli.options import Commands, add_choices, load_agent
+from kuleshov.apps.cli.options import Commands, add_choices, load_agent, tell_passed_over
 from kuleshov.output.terminal import FAILED, OK, say
 from kuleshov.tools.valid_text import csv_cells
 
@@ -53,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         output_files.check_path(arguments.report)
     matcher = match.Matcher(load_agent(arguments), arguments.like, arguments.by)
     found, cuts = matcher.rank(arguments.folder)
+    for source, passed in matcher.passed.items():
+        tell_passed_over(source, passed)
     for problem in matcher.problems:
         say(f"kuleshov: {problem}")
     if not found:

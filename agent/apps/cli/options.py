@@ -12,6 +12,7 @@ from kuleshov.tools.structured_text import parse_count
 
 if TYPE_CHECKING:
     from kuleshov.agent import Agent
+    from kuleshov.tools.media import PassedOver
 
 Commands = Any  # argparse has no public name for what add_subparsers returns
 
@@ -172,12 +173,20 @@ def expanded(patterns: Sequence[str]) -> tuple[list[str], int]:
     paths: list[str] = []
     failed = 0
     for pattern in patterns:
+        passed = media.PassedOver()
         try:
-            paths += media.expand([pattern])
+            paths += media.expand([pattern], passed)
         except KuleshovError as error:
             say(f"kuleshov: {error}")
             failed += 1
+        tell_passed_over(pattern, passed)
     return paths, failed
+
+
+def tell_passed_over(source: str, passed: PassedOver) -> None:
+    """Say what a folder or a pattern holds that is no picture or clip, if it does."""
+    if passed.kinds:
+        say(f"kuleshov: {source}: passed over, no picture or clip: {passed}.")
 
 
 def make_folder(path: str) -> Path:
@@ -210,6 +219,8 @@ def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
             "command starts again."
         ) from None
     shots = agent.crew.examples
+    if shots is not None:
+        tell_passed_over(f"examples {shots.path}", shots.passed)
     if shots is not None and shots.left_out.rows:
         say(f"kuleshov: examples {shots.path}: {shots.left_out}.")
     return agent

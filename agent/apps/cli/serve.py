@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kuleshov.apps.cli.options import Commands, add_choices, load_agent
+from kuleshov.apps.cli.options import Commands, add_choices, load_agent, tell_passed_over
 from kuleshov.output.terminal import OK, say
 
 PORT = 8686
@@ -97,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     from kuleshov.apps.web import server
     from kuleshov.apps.web.gallery import Gallery
     from kuleshov.apps.web.state import Serving
+    from kuleshov.tools.media import PassedOver
 
     for name in ("max_upload_mb", "idle_minutes", "max_megapixels", "job_minutes"):
         if not getattr(arguments, name) > 0:
@@ -118,7 +119,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"at {host} other machines could reach this server and upload and see faces: give "
             "--auth USER:PASSWORD, or leave out --host and --share."
         )
-    gallery = Gallery.of(arguments.gallery)
+    passed = PassedOver()
+    gallery = Gallery.of(arguments.gallery, passed)
+    tell_passed_over(arguments.gallery or "gallery", passed)
     sock = server.bind(host, arguments.port)
     try:
         if outside:

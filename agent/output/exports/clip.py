@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -63,11 +64,26 @@ def name_apart(paths: Sequence[str]) -> list[str]:
     return given
 
 
+ENDINGS = (".fex.csv", ".events.csv", ".moments.csv", ".eaf", ".boris", ".vtt")
+
+
+def _free_name(folder: Path, name: str, sha256: str) -> str:
+    """The name, or with a number the first one that no other clip's files have."""
+    numbered = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(
+        free
+        for free in numbered
+        if not any((folder / f"{free}{ending}").exists() for ending in ENDINGS)
+        or eaf.is_of(folder / f"{free}.eaf", sha256)
+    )
+
+
 def write_all(inference: Inference, folder: Path, name: str | None = None) -> list[Path]:
     """Every format of one clip into a folder; returns the files.
 
     Args:
-        name: of the files, without ending; None: the clip's.
+        name: of the files, without ending; None: the clip's. Where files of that name are of
+            another clip, they stay, and a number is added.
 
     Raises:
         KuleshovError: it is no clip, or the folder cannot be written.
@@ -77,9 +93,9 @@ def write_all(inference: Inference, folder: Path, name: str | None = None) -> li
     try:
         folder.mkdir(parents=True, exist_ok=True)
         name = name or Path(inference.media.path or "clip").stem
-        frames, events = folder / f"{name}.fex.csv", folder / f"{name}.events.csv"
-        moments, elan = folder / f"{name}.moments.csv", folder / f"{name}.eaf"
-        project, vtt = folder / f"{name}.boris", folder / f"{name}.vtt"
+        name = _free_name(folder, name, inference.media.sha256)
+        files = [folder / f"{name}{ending}" for ending in ENDINGS]
+        frames, events, moments, elan, project, vtt = files
         clip_tables.write_frames(inference, frames)
         clip_tables.write_events(inference, events)
         clip_tables.write_moments(inference, moments)
@@ -88,4 +104,4 @@ def write_all(inference: Inference, folder: Path, name: str | None = None) -> li
         webvtt.write(inference, vtt)
     except OSError as error:
         raise KuleshovError(f"cannot write to {folder}: {error.strerror or error}.") from None
-    return [frames, events, moments, elan, project, vtt]
+    return files

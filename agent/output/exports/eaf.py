@@ -8,6 +8,16 @@ from kuleshov.output.exports.spans import laned
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.types import Inference
 
+CLIP = "kuleshov:sha256"  # of the clip that a file is of
+
+
+def is_of(path: Path, sha256: str) -> bool:
+    """Whether an ELAN file was written of this clip."""
+    try:
+        return sha256.encode() in path.read_bytes()
+    except OSError:
+        return False
+
 
 def write(inference: Inference, path: Path) -> None:
     """Write the clip's spans; spans of one tier that overlap go to further tiers ("… (2)").
@@ -23,6 +33,7 @@ def write(inference: Inference, path: Path) -> None:
         ) from None
     document = Elan.Eaf(author="kuleshov")
     document.remove_tier("default")
+    document.add_property(CLIP, inference.media.sha256)
     if inference.media.path:
         document.add_linked_file(
             Path(inference.media.path).resolve().as_uri(), mimetype="video/mp4"

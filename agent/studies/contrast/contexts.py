@@ -14,21 +14,26 @@ from kuleshov.tools.structured_text import parse_toml, read_text
 LONGEST = 20_000  # characters of a vignette
 
 
-def pictures(folder: str) -> list[str]:
-    """The pictures in a folder, by name. Raises KuleshovError where there is none."""
-    found = [
-        path
-        for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*")))
-        if os.path.isfile(path)
-        and not path.lower().endswith(media.CLIP_SUFFIXES)
-        and media.why_passed_over(path) is None
-    ]
+def pictures(folder: str, passed: media.PassedOver | None = None) -> list[str]:
+    """The pictures in a folder, by name; `passed` counts what else lies there.
+
+    Raises KuleshovError where there is none.
+    """
+    found = []
+    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*"))):
+        if os.path.isfile(path):
+            clip = path.lower().endswith(media.CLIP_SUFFIXES)
+            why = "a clip" if clip else media.why_passed_over(path)
+            if why is None:
+                found.append(path)
+            elif passed is not None:
+                passed.add(path, why)
     if not found:
         raise KuleshovError(f"the folder {folder} holds no picture.")
     return found
 
 
-def read_contexts(path: str) -> list[Context]:
+def read_contexts(path: str, passed: media.PassedOver | None = None) -> list[Context]:
     """Contexts from a TOML file of `[[contexts]]` (name, and text or picture), or a folder.
 
     Of a folder every picture is a context, by the name of its file.
@@ -38,7 +43,7 @@ def read_contexts(path: str) -> list[Context]:
     """
     where = Path(path)
     if where.is_dir():
-        found = [Context(name=Path(name).stem, picture=name) for name in pictures(path)]
+        found = [Context(name=Path(name).stem, picture=name) for name in pictures(path, passed)]
     else:
         found = _from_toml(where)
     names = [context.name for context in found]

@@ -96,16 +96,23 @@ def test_examples_without_a_label_of_the_set_are_left_out_and_told(
     shutil.copytree(shots, tmp_path / "shots")
     for name in ("angst", "unknown"):
         shutil.copytree(shots / "anger", tmp_path / "shots" / name)
+    (tmp_path / "shots" / "notes.txt").write_text("x")
     made = agent(scripted(), pocket_faces, tmp_path / "shots")
     assert made.crew.examples is not None
     assert len(made.crew.examples.all) == 3
+    passed = made.crew.provenance["examples"]["passed_over"]
+    assert passed == {".txt": {"files": 1, "first": "notes.txt"}}
     told = made.crew.provenance["examples"]
     assert (told["count"], told["left_out"]["rows"]) == (3, 2)
     assert told["left_out"]["words"] == {"angst": 1}
     assert "left_out" not in agent(scripted(), pocket_faces, shots).crew.provenance["examples"]
     photo = str(next((shots / "anger").iterdir()))
-    main(["infer", photo, "--examples", str(tmp_path / "shots"), "--json", *POCKET])
+    pattern = str(tmp_path / "shots" / "*")
+    shutil.copy(photo, tmp_path / "shots" / "a.jpg")
+    main(["infer", pattern, "--examples", str(tmp_path / "shots"), "--json", *POCKET])
     said = capsys.readouterr().err
+    assert f"{pattern}: passed over, no picture or clip: 1 × .txt" in said
+    assert f"examples {tmp_path / 'shots'}: passed over, no picture or clip: 1 × .txt" in said
     assert "left out: 1 row (angst/" in said
     assert "labelled 'angst' (did you mean anger?), which is no label of ekman-7" in said
     for label in FILES:

@@ -305,6 +305,11 @@ def test_rows_without_a_label_of_the_set_are_left_out_named_and_counted(
     )
     assert "anger/6.png) without a label" in said
     assert "Happy/3.png) with several labels where one is needed" in said
+    (sample / "anger" / "notes.txt").write_text("x")
+    assert main(["calibrate", str(sample), "--out", str(out), *POCKET]) == 0
+    said = capsys.readouterr().err
+    assert "passed over, no picture or clip: 1 × .txt (anger/notes.txt)" in said
+    assert main(["calibrate", str(file), "--out", str(out), *POCKET]) == 0
     found = temperatures.load(out)
     assert sum(found.counts.values()) == 36
     assert found.left_out == {

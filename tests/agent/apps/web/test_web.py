@@ -714,8 +714,15 @@ def test_examples_are_offered_by_number(tmp_path: Path):
     (tmp_path / "one<b>.png").write_bytes(PICTURE)
     from kuleshov.apps.web.gallery import Gallery
     from kuleshov.tools.errors import KuleshovError
+    from kuleshov.tools.media import PassedOver
 
-    assert Gallery.of(str(tmp_path)).names == ["one<b>.png"]
+    (tmp_path / "two").write_bytes(PICTURE)  # no ending: it is a picture all the same
+    (tmp_path / "notes.txt").write_text("x")
+    passed = PassedOver()
+    assert Gallery.of(str(tmp_path), passed).names == ["one<b>.png", "two"]
+    assert str(passed) == "1 × .txt (notes.txt)"
+    for name in ("two", "notes.txt"):
+        (tmp_path / name).unlink()
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(KuleshovError, match="holds no picture or clip"):

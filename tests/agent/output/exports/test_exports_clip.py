@@ -259,6 +259,27 @@ def test_clips_of_one_name_are_written_apart(tmp_path, monkeypatch, capsys) -> N
         assert f"{name}/talk.mp4" in told
 
 
+def test_a_later_call_does_not_write_over_another_clips_files(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    pytest.importorskip("pysubs2")
+    still = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    for number, name in enumerate(("glad/talk.mp4", "sad/talk.mp4"), 2):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_clip(tmp_path / name, [np.roll(still, k, 1) for k in range(number)])
+    out = tmp_path / "out"
+    call = ["infer", "talk.mp4", "--export", str(out), "--model", "pocket", "--faces", "pocket"]
+    for folder in ("glad", "sad", "glad"):  # the third is the first again: its files are renewed
+        monkeypatch.chdir(tmp_path / folder)
+        assert main(call) == 0
+    said = capsys.readouterr().err
+    assert said.count("talk.* in") == 1
+    assert f"talk.* in {out} is of another clip and stays; this one is talk-2.*" in said
+    assert sorted(path.name for path in out.glob("*.eaf")) == ["talk-2.eaf", "talk.eaf"]
+    assert "glad/talk.mp4" in (out / "talk.eaf").read_text("utf-8")
+    assert "sad/talk.mp4" in (out / "talk-2.eaf").read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     ("paths", "names"),
     [
