@@ -83,10 +83,10 @@ class ClipNodes:
                         sample.frame.index: faces
                         for sample, faces in zip(fresh, stopped.done, strict=False)
                     }
-                    seen_until = itertools.takewhile(lambda s: s.frame.index in found_in, batch)
-                    if not (read := list(seen_until)) and not keys.kept:
-                        keys.add(batch[0], [])  # a picture to show, nobody looked for in it
-                    batch = read
+                    unseen = (k for k, s in enumerate(batch) if s.frame.index not in found_in)
+                    batch, whole = batch[: next(unseen, len(batch))], batch
+                    if not batch and not keys.kept:
+                        keys.add(whole[0], [])  # a picture to show, nobody looked for in it
                 except Exception as error:
                     broken = True
                     gaps.append(gap("faces", error))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import orjson
 
-from kuleshov.inputs import items, shards
+from kuleshov.inputs import items
 from kuleshov.runs import local_engine as local
 from kuleshov.runs import ray_engine
 from kuleshov.runs.fingerprints import Changes
@@ -47,6 +47,8 @@ def annotate(
             raise KuleshovError(f"{name} must be at least 1 but is {value}.")
     passed = items.PassedOver()
     # what is wrong with the data set is said before a run is begun
+    if hasattr(agent.crew.faces, "check_inputs") and isinstance(source, Iterator):
+        source = list(source)  # looked through before it is read
     found = items.read(source, passed)
     _check_faces(agent, source)
     progress = Progress(total=items.count(source))
@@ -133,13 +135,13 @@ def _check_faces(agent: Reader, source: Any) -> None:
     faces = agent.crew.faces
     if not hasattr(faces, "check_inputs"):
         return
-    if isinstance(source, (str, os.PathLike)):
-        if os.fspath(source).lower().endswith(shards.SUFFIXES):
-            return  # its members have no paths: they are told apart as they are read
-    elif not isinstance(source, Sequence):
-        return
-    names = [work.source for work in items.read(source)]
-    check_inputs(faces, [name for name in names if isinstance(name, str)])
+    names, members = [], 0
+    for work in items.read(source):
+        if isinstance(work.source, str):
+            names.append(work.source)
+        elif work.source is not None and (members := members + 1) > 1:
+            break  # two tell as much as all of a shard
+    check_inputs(faces, names, members)
 
 
 def _moved_from(source: Any, out: str | os.PathLike[str], plan: Mapping[str, Any]) -> str | None:

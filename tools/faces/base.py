@@ -162,11 +162,14 @@ def _unmeasured(info: FaceToolInfo, faces: Sequence[Sequence[Face]]) -> list[str
     return [f"{info.name}: {blank} of {len(found)} faces could not be measured"] if blank else []
 
 
-def check_inputs(tool: FaceTool, paths: Sequence[str]) -> None:
-    """Before the first is read: whether the tool can tell these files apart. Raises ToolError."""
+def check_inputs(tool: FaceTool, paths: Sequence[str], members: int = 0) -> None:
+    """Before the first is read: whether the tool can tell these files apart. Raises ToolError.
+
+    members: how many come without a path.
+    """
     check = getattr(tool, "check_inputs", None)
     if check is not None:
-        check(paths)
+        check(paths, members)
 
 
 class ToolError(KuleshovError):

@@ -39,10 +39,10 @@ class CombinedFaces:
         self.info = _merged(name, infos)
         self.forks = all(getattr(tool, "forks", True) for tool in (finder, *self.measures))
 
-    def check_inputs(self, paths: Sequence[str]) -> None:
+    def check_inputs(self, paths: Sequence[str], members: int = 0) -> None:
         """Whether the result files among the tools can tell these apart. Raises ToolError."""
         for tool in (self.finder, *self.measures):
-            check_inputs(tool, paths)
+            check_inputs(tool, paths, members)
 
     def observe(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """As `FaceTool.observe`: what the finder found, with what the others measured."""

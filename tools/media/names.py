@@ -70,6 +70,17 @@ class NamedFiles:
         return best[0]
 
 
+def lies_elsewhere(name: str, path: str) -> bool:
+    """Whether a table's name gives a folder, and the file `path` lies in one of another name."""
+    told, own = split_path(name), split_path(os.path.abspath(path))
+    return len(told) > 1 and len(own) > 1 and told[-2] != own[-2]
+
+
+def count_shared(name: str, path: str) -> int:
+    """How many parts of a table's name and of a path are the same, from their ends."""
+    return _shared_end(split_path(name), split_path(os.path.abspath(path)))
+
+
 def _shared_end(a: tuple[str, ...], b: tuple[str, ...]) -> int:
     count = 0
     for one, other in zip(reversed(a), reversed(b), strict=False):

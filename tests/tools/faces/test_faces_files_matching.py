@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,49 @@ def test_pictures_of_one_name_in_two_folders(tmp_path) -> None:
         assert found.unit(12).probability == p
     with pytest.raises(FileError, match=r"names happy/a.jpg, sad/a.jpg, and nothing tells"):
         observe(tool, [BLACK], still("/elsewhere/a.jpg", "e"))
+
+
+def test_a_name_is_not_taken_for_a_file_of_another_folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_fex([FexRow("happy/a.jpg", face())], tmp_path / "t.csv")
+    paths = ["happy/a.jpg", "sad/a.jpg"]
+    for order in (paths, paths[::-1]):  # both are given: the one that is named has the rows
+        tool = files.load("pyfeat", tmp_path / "t.csv")
+        check_inputs(tool, order)
+        seen = {path: observe(tool, [BLACK], still(path, path)) for path in order}
+        assert [len(seen[path].faces[0]) for path in paths] == [1, 0]
+        assert "no row for a.jpg" in seen["sad/a.jpg"].gaps[0]
+    tool = files.load("pyfeat", tmp_path / "t.csv")
+    moved = observe(tool, [BLACK], still("elsewhere/a.jpg", "a"))  # told, as it may be wrong
+    assert len(moved.faces[0]) == 1
+    assert "taken for elsewhere/a.jpg, which lies in another folder" in moved.gaps[0]
+    for folder in ("happy", "sad"):  # the named file is there, and it is not this one
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jpg").write_bytes(folder.encode())
+    tool = files.load("pyfeat", tmp_path / "t.csv")
+    assert observe(tool, [BLACK], still("sad/a.jpg", "b")).faces == [[]]
+    assert len(observe(tool, [BLACK], still("happy/a.jpg", "c")).faces[0]) == 1
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("count", [1, 2])
+def test_members_of_a_shard_have_no_path(tmp_path, feat_data, capsys, named, count) -> None:
+    table = tmp_path / "t.csv"
+    if named:
+        write_fex([FexRow("p0.jpg", face())], table)
+    else:
+        table.write_text(f"{HEAD}\n1,0,0,0.9,1,3.0\n")
+    with tarfile.open(tmp_path / "set.tar", "w") as tar:
+        for k in range(count):
+            tar.add(feat_data / "single_face.jpg", f"p{k}.jpg")
+    faces = f"{'pyfeat' if named else 'openface'}:{table}"
+    out = str(tmp_path / "run")
+    call = ["annotate", str(tmp_path / "set.tar"), "--out", out, "--model", "pocket"]
+    refused = named or count > 1
+    assert main([*call, "--faces", faces, "--progress", "quiet"]) == (2 if refused else 0)
+    said = capsys.readouterr().err
+    assert ("has no path to find its rows by" in said) == named
+    assert ("names no files" in said) == (not named and count > 1)
 
 
 def test_a_bare_name_is_not_two_pictures(tmp_path) -> None:

@@ -26,7 +26,7 @@ from kuleshov.tools.faces.files.turned import (
     share_inside,
 )
 from kuleshov.tools.media import Frame, Media
-from kuleshov.tools.media.names import NamedFiles
+from kuleshov.tools.media.names import NamedFiles, count_shared, lies_elsewhere
 from kuleshov.tools.media.orientation import UPRIGHT
 from kuleshov.tools.types import Face
 
@@ -118,31 +118,47 @@ class FileFaces:
         self._lock = threading.Lock()
         self._owners: dict[str, tuple[str, str]] = {}
         self._courses: dict[str, _Course] = {}
+        self._settled: dict[str, str] = {}  # which file a name stands for, by `check_inputs`
         self._placings: dict[str, Placing] = {}
         self._by_media: dict[str, list[ResultRow]] = {}
         for row in rows:
             self._by_media.setdefault(row.media or "", []).append(row)
         self._names = NamedFiles(name for name in self._by_media if name)
 
-    def check_inputs(self, paths: Sequence[str]) -> None:
-        """Whether one file can tell of all these, in any order. Raises FileError."""
+    def check_inputs(self, paths: Sequence[str], members: int = 0) -> None:
+        """Whether one file can tell of all these, in any order. Raises FileError.
+
+        Args:
+            members: how many pictures or clips come without a path, as those of a shard do.
+        """
         files = list(dict.fromkeys(os.path.abspath(path) for path in paths))
         name = self.results.path.name
         if set(self._by_media) <= {""}:
-            if len(files) > 1:
-                raise FileError(_one_only(name, f"{len(files)} were given") + ".")
+            if len(files) + members > 1:
+                many = "several" if members else str(len(files))
+                raise FileError(_one_only(name, f"{many} were given") + ".")
             return
-        owners: dict[str, str] = {}
+        if members:
+            raise FileError(
+                f"{name} names files, and what lies in a shard or a data set has no path to find "
+                "its rows by: unpack it into a folder."
+            )
+        claims: dict[str, list[str]] = {}
         for path in files:
             try:
                 told = self._names.find(path)
             except KuleshovError:
                 continue  # refused when it is read: the others have rows of their own
-            if told and owners.setdefault(told, path) != path:
+            if told:
+                claims.setdefault(told, []).append(path)
+        for told, owners in claims.items():
+            owners.sort(key=lambda path: -count_shared(told, path))
+            if len(owners) > 1 and len({count_shared(told, path) for path in owners[:2]}) == 1:
                 raise FileError(
-                    f"{name} names {told}, and nothing tells whether that is {owners[told]} or "
-                    f"{path}: give the table paths that tell them apart."
+                    f"{name} names {told}, and nothing tells whether that is {owners[0]} or "
+                    f"{owners[1]}: give the table paths that tell them apart."
                 )
+            self._settled[told] = owners[0]
 
     def observe(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """Cannot be done from pixels alone. Raises ToolError; `observe_media` knows the file."""
@@ -241,6 +257,15 @@ class FileFaces:
             told = self._names.find(media.path) if media.path else None
         except KuleshovError as error:
             raise FileError(f"{self.results.path} {error}.") from None
+        moved: tuple[str, ...] = ()
+        if told is not None and media.path and lies_elsewhere(told, media.path):
+            if self._is_another(told, media.path):
+                told = None
+            else:
+                moved = (
+                    f"{name} names {told}: its rows were taken for {media.path}, which lies in "
+                    "another folder",
+                )
         if told is not None:
             self._claim(
                 told,
@@ -249,7 +274,7 @@ class FileFaces:
                 "that tell them apart",
             )
             self._check_exposures(self._by_media[told], media)
-            return self._by_media[told], ()
+            return self._by_media[told], moved
         some = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
         session = [row for row in self.results.rows if row.session_s is not None]
         if session and media.kind == "clip":
@@ -260,6 +285,19 @@ class FileFaces:
                 "as those of the whole session",
             )
         return [], (f"{name} has no row for {_name(media)} (it names {some})",)
+
+    def _is_another(self, told: str, path: str) -> bool:
+        """Whether a name of the table is that of another file, which is there or was given."""
+        settled = self._settled.get(told)
+        if settled is not None and settled != os.path.abspath(path):
+            return True
+        for named in (Path(told), self.results.path.parent / told):
+            try:
+                if named.is_file() and not named.samefile(path):
+                    return True
+            except OSError:  # a name that cannot be one here
+                continue
+        return False
 
     def _claim(self, told: str, media: Media, refusal: str) -> None:
         """The rows of one name are one medium's. Raises FileError for a second one."""
