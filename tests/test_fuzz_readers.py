@@ -12,11 +12,13 @@ import json
 import random
 import re
 import shutil
+import struct
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -110,13 +112,14 @@ def _examples(path: Path) -> None:
     examples.read(str(path), LabelSet.load("ekman-7"))
 
 
-def _results(tool: str) -> Callable[[Path], None]:
+def _results(tool: str, turned: int | None = None) -> Callable[[Path], None]:
     def read(path: Path) -> None:
         from kuleshov.tools.faces import files
         from kuleshov.tools.media import Frame, Media
 
         media = Media(
             sha256="a" * 64, path="photo.jpg", kind="image", size=(1600, 1200), format="JPEG",
+            orientation=turned,
             frames=(Frame(index=0, time_s=0.0),),
         )  # fmt: skip
         faces = files.load(tool, path)
@@ -289,6 +292,13 @@ OPENFACE3 = (
     'confidence\n0.0,0,"[[10.0, 20.0, 110.0, 140.0, 0.99]]","[[1, 2]]",1,0.1,0.2,'
     '"[[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]]",0,0.99\n'
 )
+IMOTIONS = "Timestamp,SourceStimuliName,SlideEvent,Brow Furrow,Smile,Joy,Blink\n" + (
+    "0,photo.jpg,StartMedia,0.5,0.9,0.8,0\n100,,,0.1,0.1,0.1,1\n"
+)
+TURNED = (
+    "frame,FaceRectX,FaceRectY,FaceRectWidth,FaceRectHeight,FaceScore,AU01,AU12,happiness,input,"
+    "FrameHeight,FrameWidth\n0,10,10,50,60,0.99,0.5,0.25,0.9,photo.jpg,1600,1200\n"
+)
 SETTINGS = 'model = "pocket"\nlabels = "ekman-7"\nrate = 5.0\nseed = 3\n[paths]\nopenface = "é"\n'
 LABELS = (
     'name = "mine"\nsource = "me"\n[[labels]]\nname = "joy"\nvalence = 0.8\nsynonyms = ["glad"]\n'
@@ -347,6 +357,12 @@ TASKS = [
 ]  # fmt: skip
 
 
+def _landmarks() -> str:
+    names = [f"{axis}_{k}" for axis in "xy" for k in range(68)]
+    numbers = [*range(10, 78), *range(20, 88)]
+    return f"face,confidence,{','.join(names)},AU12_r\n0,0.9,{','.join(map(str, numbers))},2.5\n"
+
+
 def _annotations() -> bytes:
     """Two lines of a run."""
     record = json.loads(single().to_json())
@@ -364,6 +380,43 @@ def _picture(form: str, **options: Any) -> bytes:
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, form, **options)
     return out.getvalue()
+
+
+def _heic() -> bytes:
+    import pillow_heif
+
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(out, quality=50)
+    return out.getvalue()
+
+
+def _exif() -> Any:
+    """Turned, and in Adobe RGB."""
+    exif = Image.Exif()
+    exif[274] = 6
+    exif.get_ifd(0x8769)[0xA001] = 65535
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
+    return exif
+
+
+def _coloured_png() -> bytes:
+    data = _picture("PNG")
+    for kind, told in (
+        (b"gAMA", struct.pack(">I", 100000)),
+        (b"cHRM", struct.pack(">8I", 31270, 32900, 70800, 29200, 17000, 79700, 13100, 4600)),
+        (b"cICP", bytes([9, 16, 0, 1])),
+    ):
+        made = struct.pack(">I", len(told)) + kind + told + struct.pack(">I", crc32(kind + told))
+        data = data[:33] + made + data[33:]
+    return data
+
+
+def _deep(suffix: str) -> bytes:
+    import cv2
+
+    pixels = np.random.default_rng(0).integers(0, 1 << 14, (24, 32, 3), dtype=np.uint16)
+    return bytes(cv2.imencode(f".{suffix}", pixels)[1])
 
 
 def _tar() -> bytes:
@@ -485,13 +538,15 @@ def kinds(folder: Path) -> list[Kind]:
     for form, suffix in (("JPEG", "jpg"), ("PNG", "png"), ("GIF", "gif"), ("WEBP", "webp"),
                          ("TIFF", "tif"), ("BMP", "bmp")):  # fmt: skip
         found.append(Kind(form, f"a.{suffix}", _picture(form), _media, text=False, share=3))
-    for form, suffix in (("HEIF", "heic"), ("AVIF", "avif")):
-        try:
-            from kuleshov.tools.media import pictures  # noqa: F401  (registers what is there)
-
-            found.append(Kind(form, f"a.{suffix}", _picture(form), _media, text=False, share=3))
-        except (KeyError, OSError):
-            pass
+    for name, suffix, data in (
+        ("HEIC", "heic", _heic()),
+        ("AVIF", "avif", _picture("AVIF")),
+        ("photo with EXIF", "jpg", _picture("JPEG", exif=_exif())),
+        ("PNG with colours", "png", _coloured_png()),
+        ("16 bit TIFF", "tif", _deep("tiff")),
+        ("16 bit PNG", "png", _deep("png")),
+    ):
+        found.append(Kind(name, f"a.{suffix}", data, _media, text=False, share=3))
     tables = {
         "openface": OPENFACE.encode(),
         "openface3": OPENFACE3.encode(),
@@ -505,6 +560,9 @@ def kinds(folder: Path) -> list[Kind]:
         "pyfeat": b"frame,FaceRectX,FaceRectY,FaceRectWidth,FaceRectHeight,FaceScore,AU01,AU12,"
         b"happiness,input\n0,10,10,50,60,0.99,0.5,0.25,0.9,photo.jpg\n",
     }
+    found.append(Kind("iMotions", "r.csv", IMOTIONS.encode(), _results("affdex"), share=4))
+    found.append(Kind("turned", "r.csv", TURNED.encode(), _results("pyfeat", 6), share=4))
+    found.append(Kind("landmarks", "r.csv", _landmarks().encode(), _results("openface"), share=4))
     for tool in READERS:
         suffix = "json" if tool == "affdex" else "csv"
         found.append(Kind(tool, f"r.{suffix}", tables[tool], _results(tool), share=4))
