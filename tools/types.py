@@ -7,6 +7,7 @@ measure is never 0 and never "neutral".
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import unicodedata
@@ -361,7 +362,7 @@ class Face(Record):
 _NONE = (
     "|-|--|?|-1|-1.0|n/a|na|n.a.|#n/a|nan|null|nil|none|unknown|unlabelled|unlabeled|unsure"
     "|uncertain|missing|undefined|not sure|don't know|dont know|cannot tell|can't tell|no answer"
-    "|no label"
+    "|no label|n.a|i don't know|do not know|i do not know|no idea"
 )
 NO_ANSWER = frozenset(_NONE.split("|"))
 """Words with which tables and annotators say that there is no answer; a set's own labels win."""
@@ -431,11 +432,20 @@ def _label_json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise KuleshovError(f"its label begins with {text[0]} and is not JSON") from None
+        pass
+    try:  # ['happy', 'sad']: a list in a cell, as pandas writes it
+        told = ast.literal_eval(text) if len(text) < 10_000 else None
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        told = None
+    if isinstance(told, (list, dict)):
+        return told
+    raise KuleshovError(f"its label begins with {text[0]} and is not JSON") from None
 
 
 def _plain_word(word: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", word).lower().replace("_", " ").split())
+    """As words are compared: one spelling of Unicode, no case, no marks around it."""
+    plain = unicodedata.normalize("NFC", word).lower().replace("_", " ").replace("\u2019", "'")
+    return " ".join(plain.split()).strip(" .!,:\"'\u201c\u201d\u2018`*")
 
 
 def _is_no_answer(word: str) -> bool:

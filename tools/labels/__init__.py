@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -111,6 +112,8 @@ class LabelSet(Record):
             name = self._name_of(told)
             if name is not None:
                 return HumanLabel(name=name)
+            if self.mode != "free" and (parts := self._words_of(told)):
+                return self.read_label(parts)
             return HumanLabel() if _is_no_answer(told) else HumanLabel(unknown=(told,))
         votes: dict[str, float] = {}
         unknown = []
@@ -130,6 +133,12 @@ class LabelSet(Record):
         most = sorted(held.values())
         top = max(held, key=held.__getitem__) if most[-1] > most[-2] else None
         return HumanLabel(name=top, votes=votes)
+
+    def _words_of(self, told: str) -> list[str]:
+        """The words of a list such as "happy; sad", where each is a label or no answer."""
+        parts = [part for part in re.split(r"[;|,/\n]", told) if part.strip()]
+        known = all(self.find(part) or _is_no_answer(part) for part in parts)
+        return parts if len(parts) > 1 and known and any(map(self.find, parts)) else []
 
     def _name_of(self, word: str) -> str | None:
         if self.mode != "free":

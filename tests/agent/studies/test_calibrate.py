@@ -293,6 +293,9 @@ def test_rows_without_a_label_of_the_set_are_left_out_named_and_counted(
         "anger/4.png": "",
         "anger/6.png": "unknown",
         "Happy/3.png": '"[""happy"", ""sad""]"',
+        "Happy/4.png": "['happy']",  # as pandas writes a list
+        "Happy/5.png": "\u201cHappy.\u201d",
+        "anger/7.png": "angry; don\u2019t know",
     }
     file, out = table(tmp_path, sample, **rows), tmp_path / "c.toml"
     monkeypatch.setattr(

@@ -71,6 +71,23 @@ def test_a_word_finds_its_label_by_synonym_whatever_its_case():
     assert labels.find("neutral") is None
 
 
+@pytest.mark.parametrize(
+    ("given", "name", "votes"),
+    [
+        ("['Happy']", "happiness", None),
+        ("{'anger': 2, 'fear': 1}", "anger", {"anger": 2, "fear": 1}),
+        ("happy; sad", None, {"happiness": 1, "sadness": 1}),
+        ("happy, not sure", "happiness", None),
+        ("\u201cHappy!\u201d", "happiness", None),
+        ("I don\u2019t know.", None, None),
+    ],
+)
+def test_peoples_spellings_of_labels(given, name, votes):
+    told = LabelSet.load("ekman-7").read_label(given)
+    assert (told.name, told.votes, told.unknown) == (name, votes, ())
+    assert LabelSet.load("ekman-7").read_label("happy; grumpy").unknown == ("happy; grumpy",)
+
+
 def test_independent_probabilities_need_not_sum_to_one_and_a_distribution_must():
     both = {"joy": 0.9, "fear": 0.8}
     scores = EmotionScores(labels="x", mode="multi", probabilities=both, method="m")
