@@ -8,6 +8,7 @@ and the lines that rolling captions show again. What is said or done in brackets
 
 from __future__ import annotations
 
+import csv
 import html
 import itertools
 import math
@@ -17,11 +18,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 from pydantic import Field
 
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.media import transcript_text
 from kuleshov.tools.types import Record
 
 MOST_LINES, LINE_LENGTH = 40, 400  # of the prompt alone; the record holds every line
@@ -72,6 +75,7 @@ SPEAKER = re.compile(
     r"([A-ZÀ-Þ][\w.'’-]*(?: [A-ZÀ-Þ][\w.'’-]*){0,3}):(?=\s))\s*(.+)$",
     re.S,
 )
+SURE = ("srt", "ass", "ssa", "vtt", "ttml", "sami")  # forms that their own marks tell
 WEBVTT_BLOCKS = re.compile(r"^(?:NOTE|STYLE|REGION)(?:\s|$)|^Region:")
 
 
@@ -105,7 +109,7 @@ def read(path: str | os.PathLike[str], notes: list[str] | None = None) -> list[C
     notes = [] if notes is None else notes
     text = _decoded(data, file, notes)
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
-    found = _parsed(file, text)
+    found = _parsed(file, text, notes)
     times = [time for one in found for time in (one.start_s, one.end_s) if time is not None]
     if not all(map(math.isfinite, times)):
         raise _unreadable(file, "one of its times is no time")
@@ -162,7 +166,7 @@ def _decoded(data: bytes, file: Path, notes: list[str]) -> str:
 # ---------------------------------------------------------------------------------- formats
 
 
-def _parsed(file: Path, text: str) -> list[_Line]:
+def _parsed(file: Path, text: str, notes: list[str]) -> list[_Line]:
     kind = file.suffix.lower()
     lines = text.split("\n")
     if text.lstrip().startswith("WEBVTT") or kind == ".vtt":
@@ -182,6 +186,9 @@ def _parsed(file: Path, text: str) -> list[_Line]:
     if kind == ".lrc":
         return _lyrics(lines)
     if kind in (".txt", "", ".text", ".md"):
+        headed = transcript_text.read_headed(lines, notes)
+        if headed:
+            return [_Line(one.start_s, one.end_s, one.lines, one.speaker) for one in headed]
         return _timed_text(lines) or [_Line(None, None, [line]) for line in lines if line.strip()]
     return _through_pysubs2(file, text)
 
@@ -316,11 +323,49 @@ def _json(file: Path, text: str) -> list[_Line]:
                 for e in told["events"]
                 if e.get("segs")
             ]
+        if isinstance(told, dict) and isinstance(told.get("results"), dict):
+            return _of_words(told["results"])  # Amazon Transcribe
+        if isinstance(told, dict) and "utterances" in told:  # AssemblyAI: milliseconds
+            return [
+                _Line(e["start"] / 1000, e["end"] / 1000, [_words_of(e)], _speaker_of(e))
+                for e in told["utterances"]
+            ]
         rows = told["segments"] if isinstance(told, dict) else told
         return [_Line(_number(e["start"]), _number(e["end"]), [_words_of(e)], _speaker_of(e))
                 for e in rows]  # fmt: skip
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
+        pass
+    try:
         return _through_pysubs2(file, text)
+    except KuleshovError:
+        raise _unreadable(file, "its JSON is of no speech recogniser that is known") from None
+
+
+def _of_words(results: dict[str, Any]) -> list[_Line]:
+    """Amazon Transcribe's and Deepgram's results: utterances, or sentences of single words."""
+    if "utterances" in results or "channels" in results:
+        return [
+            _Line(_number(e["start"]), _number(e["end"]), [str(e["transcript"])], _speaker_of(e))
+            for e in results["utterances"]
+        ]
+    found: list[_Line] = []
+    ended = True
+    for item in results["items"]:
+        word = str(item["alternatives"][0]["content"])
+        if item["type"] == "punctuation":
+            if found:
+                found[-1].lines[0] += word
+            ended = ended or word in ".?!"
+            continue
+        start, end = float(item["start_time"]), float(item["end_time"])
+        who = item.get("speaker_label")
+        if ended or found[-1].speaker != who:
+            found.append(_Line(start, end, [word], who))
+        else:
+            found[-1].lines[0] += f" {word}"
+            found[-1].end_s = end
+        ended = False
+    return found
 
 
 def _words_of(entry: dict[str, object]) -> str:
@@ -342,12 +387,15 @@ def _number(value: object) -> float | None:
 
 def _tsv(file: Path, lines: list[str]) -> list[_Line]:
     """Whisper's table: begin and end in milliseconds, and the words."""
-    rows = [line.split("\t") for line in lines if line.strip()]
+    if file.suffix.lower() == ".csv":  # whisper.cpp's
+        rows = [row for row in csv.reader(lines, skipinitialspace=True) if any(row)]
+    else:
+        rows = [line.split("\t") for line in lines if line.strip()]
     try:
         if [cell.strip().lower() for cell in rows[0][:3]] != ["start", "end", "text"]:
             raise ValueError
         return [_Line(float(r[0]) / 1000, float(r[1]) / 1000, ["\t".join(r[2:])]) for r in rows[1:]]
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, csv.Error):
         raise _unreadable(file, "its columns are not start, end, text") from None
 
 
@@ -361,8 +409,14 @@ def _through_pysubs2(file: Path, text: str) -> list[_Line]:
     try:
         kind = pysubs2.formats.FILE_EXTENSION_TO_FORMAT_IDENTIFIER.get(file.suffix.lower())
         subtitles = pysubs2.SSAFile.from_string(text, format_=kind)
+    except pysubs2.exceptions.UnknownFPSError:
+        raise _unreadable(
+            file, "its times are numbers of frames, and it does not tell their rate"
+        ) from None
     except Exception as error:
         raise _unreadable(file, type(error).__name__) from None
+    if kind is None and subtitles.format not in SURE:
+        raise _unreadable(file, "its form is not known by its ending or its begin")
     substation = subtitles.format in ("ass", "ssa")
     found = []
     for event in subtitles.events:

@@ -154,3 +154,74 @@ def test_encodings(tmp_path: Path, codec: str) -> None:
     (read,) = transcript.read(tmp_path / "a.srt", notes)
     assert read.text == "Café ist zu"
     assert bool(notes) == (codec == "cp1252")
+
+
+A, B = ("Hello there.", "Hi.")
+EXPORTS: dict[str, tuple[str, list[tuple[float | None, float | None, str | None, str]]]] = {
+    "premiere.txt": (
+        "00;00;01;05 - 00;00;03;10\nSpeaker 1\nHello there.\n\n"
+        "00;00;04;00 - 00;00;06;00\nUnknown\nHi.\n",
+        [(1, 4, "Speaker 1", A), (4, 6, None, B)],
+    ),
+    "otter.txt": (
+        "Anna Smith  0:01  \nHello there.\n\nBob  0:04  \nHi.\n\nTranscribed by https://otter.ai\n",
+        [(1, 4, "Anna Smith", A), (4, None, "Bob", B)],
+    ),
+    "rev.txt": (
+        "Speaker 1 (00:01):\nHello there.\n\nSpeaker 2 (00:04):\nHi.\n",
+        [(1, 4, "Speaker 1", A), (4, None, "Speaker 2", B)],
+    ),
+    "meet.txt": (
+        "Weekly - Transcript\nAttendees\nAnna, Bob\n00:00:00\n\nAnna: Hello there.\nBob: Hi.\n"
+        "00:05:00\nAnna: Bye.\n",
+        [(0, 300, "Anna", A), (0, 300, "Bob", B), (300, None, "Anna", "Bye.")],
+    ),
+    "elan.txt": (
+        "anna\t00:00:01.000\t1.0\t00:00:03.000\t3.0\t00:00:02.000\t2.0\tHello there.\n"
+        "default\t00:00:04.000\t4.0\t00:00:05.000\t5.0\t00:00:01.000\t1.0\tHi.\n",
+        [(1, 3, "anna", A), (4, 5, None, B)],
+    ),
+    "chat.txt": (
+        "[02.05.24, 10:01:05] Anna: Hello there.\n[02.05.24, 10:01:09] Bob: Hi.\n",
+        [(None, None, "Anna", A), (None, None, "Bob", B)],
+    ),
+    "table.csv": ('start,end,text\n1000,3000," Hello there."\n', [(1, 3, None, A)]),
+    "aws.json": (
+        '{"results": {"items": [{"type": "pronunciation", "start_time": "1.0", "end_time": "1.4", '
+        '"alternatives": [{"content": "Hello"}]}, {"type": "pronunciation", "start_time": "1.4", '
+        '"end_time": "3", "alternatives": [{"content": "there"}]}, {"type": "punctuation", '
+        '"alternatives": [{"content": "."}]}]}}',
+        [(1, 3, None, A)],
+    ),
+    "assembly.json": (
+        '{"utterances": [{"speaker": "A", "start": 1000, "end": 3000, "text": "Hello there."}]}',
+        [(1, 3, "A", A)],
+    ),
+    # what only looks so stays prose: a name and a time of day end its line
+    "prose.txt": ("We met Anna at 10:30\nand Bob, 11:15\nthen we left.\n", []),
+}
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_exports_of_editors_and_meeting_tools(tmp_path: Path, name: str) -> None:
+    text, expected = EXPORTS[name]
+    (tmp_path / name).write_text(text, "utf-8")
+    cues = transcript.read(tmp_path / name)
+    if not expected:
+        assert [cue.text for cue in cues] == text.strip().split("\n")
+        return
+    assert [(c.start_s, c.end_s, c.speaker, c.text) for c in cues] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.stl", "00:00:01:00 , 00:00:03:00 , Hello there\n", "not known by its ending"),
+        ("a.sub", "{25}{75}Hello\n", "numbers of frames"),
+        ("a.json", '{"results": {"x": 1}}', "no speech recogniser"),
+    ],
+)
+def test_transcripts_of_forms_that_are_not_read(tmp_path, name, text, says) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(KuleshovError, match=says):
+        transcript.read(tmp_path / name)
