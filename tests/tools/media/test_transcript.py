@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media import transcript
 
 YOUTUBE = """WEBVTT
