@@ -225,6 +225,24 @@ def test_boxes_are_scaled_to_what_is_read_and_back_in_exports(tmp_path, capsys) 
     assert line.split(",")[3:7] == ["1500.0", "600.0", "300.0", "300.0"]
 
 
+def test_frames_that_count_from_nought(tmp_path) -> None:
+    rows = [f"{k},0,{k / 10:.4f},0.9,1,{5 * k / 40:.3f}" for k in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join([HEAD, *rows]) + "\n")
+    tool = files.load("openface", tmp_path / "t.csv")
+    for index, intensity in ((0, 0), (20, 2.5), (39, 4.875)):
+        seen = observe(tool, [BLACK], clip(), [Frame(index=index, time_s=index / 10)])
+        assert seen.faces[0][0].unit(12).intensity == pytest.approx(intensity)
+
+
+def test_boxes_that_are_shares_of_the_picture(tmp_path) -> None:
+    head = "input,frame,FaceRectX,FaceRectY,FaceRectWidth,FaceRectHeight,FaceScore,AU01,AU12"
+    (tmp_path / "t.csv").write_text(f"{head}\na.jpg,0,0.1,0.2,0.3,0.5,0.9,0.1,0.9\n")
+    tool = files.load("pyfeat", tmp_path / "t.csv")
+    seen = observe(tool, [BLACK], still("a.jpg"))
+    assert seen.faces[0][0].xyxy == pytest.approx((20, 20, 80, 70))
+    assert "shares of the picture" in seen.gaps[0]
+
+
 def test_a_box_outside_the_picture_is_told(tmp_path) -> None:
     rows = [FexRow("a.jpg", face(box=box)) for box in ((10, 10, 60, 70), (300, 10, 360, 70))]
     write_fex(rows, tmp_path / "t.csv")

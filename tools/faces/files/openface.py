@@ -44,7 +44,12 @@ def openface(path: Path) -> Results:
     expected = ("face", "confidence") if still else ("frame", "confidence", "success")
     table.require(*expected, first, tool="OpenFace 2")
     rows = []
-    for line in table.lines:
+    lines = list(table.lines)
+    # some versions and forks count from 0
+    first_frame = 1
+    if not still and any(line.whole("frame") == 0 for line in lines):
+        first_frame = 0
+    for line in lines:
         frame = None if still else line.whole("frame")
         if not still and frame is None:
             raise FileError(f"{path}, row {line.number}: frame is empty.")
@@ -58,7 +63,7 @@ def openface(path: Path) -> Results:
         rows.append(
             ResultRow(
                 row=line.number,
-                frame=None if frame is None else max(0, frame - 1),
+                frame=None if frame is None else max(0, frame - first_frame),
                 time_s=line.value("timestamp"),
                 person=person or "",
                 found=still or success == 1,

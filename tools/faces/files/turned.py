@@ -29,6 +29,11 @@ _SHAPES = {
     6: "turned by 90°", 7: "mirrored and turned", 8: "turned by 90°",
 }  # fmt: skip
 
+_UNTOLD = (
+    "is stored {}, and nothing tells whether the boxes are of the stored or of the shown picture: "
+    "let the toolbox measure a copy that is stored upright"
+)
+
 Box = tuple[float, float, float, float]
 
 
@@ -89,6 +94,10 @@ def find_placing(
     Raises:
         Exception: of `refuse`: nothing tells which of the two it was.
     """
+    if rows and all(0 <= side <= 1 for row in rows for side in row.box):
+        if code == UPRIGHT:
+            return Placing(size=(1, 1), note="gives its boxes as shares of the picture: scaled")
+        raise refuse(_UNTOLD.format(_SHAPES[code]))
     sizes = {row.size for row in rows if row.size is not None}
     stored = turn_size(shown, code)
     size = next(iter(sizes)) if len(sizes) == 1 else None
@@ -108,10 +117,7 @@ def find_placing(
     else:
         here = _which(rows, shown, stored, code)
     if here is None:
-        raise refuse(
-            f"is stored {_SHAPES[code]}, and nothing tells whether the boxes are of the stored or "
-            "of the shown picture: let the toolbox measure a copy that is stored upright"
-        )
+        raise refuse(_UNTOLD.format(_SHAPES[code]))
     return Placing(size=size) if here == "shown" else Placing(code, size, TURNED)
 
 
