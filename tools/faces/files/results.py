@@ -261,7 +261,7 @@ class FileFaces:
         if told is not None and media.path and lies_elsewhere(told, media.path):
             if self._is_another(told, media.path):
                 told = None
-            else:
+            elif os.path.dirname(media.path):
                 moved = (
                     f"{name} names {told}: its rows were taken for {media.path}, which lies in "
                     "another folder",
