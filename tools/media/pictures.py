@@ -72,12 +72,13 @@ def _converted(
     codes = _colour_codes(head)
     if form == "PNG" and codes is not None:
         picture.info.pop("icc_profile", None)  # codes go before it
-    if form == "PNG" and head[24:26] == b"\x10\x02":  # 16 bit, RGB: Pillow keeps 8 of them
+    if form == "PNG" and head[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
+        # 16 bit, RGB, or with an alpha: Pillow keeps 8 of them
         deep = _deep(file, picture, name, _significant_bits(head), codes)
         if deep is not None:
             return deep
         file.seek(0)
-    if form == "TIFF" and _bits_per_value(picture) > 8 and picture.mode == "RGB":
+    if form == "TIFF" and _bits_per_value(picture) > 8 and picture.mode in ("RGB", "RGBA"):
         deep = _deep(file, picture, name, _tiff_bits(picture), None)
         if deep is not None:
             return deep
@@ -326,30 +327,42 @@ def _deep(
     values = _decoded_deep(file.read())
     if values is None or values.shape[:2] != (picture.height, picture.width):
         return None
-    low, note = _to_bytes(values, name, depth)
-    eight = Image.fromarray(low)
-    eight.info.update(picture.info)
     orientation = picture.getexif().get(274)
-    if orientation:
-        eight.getexif()[274] = orientation
-    upright = ImageOps.exif_transpose(eight)
+
+    def upright(pixels: NDArray[Any]) -> PIL.Image.Image:
+        eight = Image.fromarray(pixels)
+        eight.info.update(picture.info)
+        if orientation:
+            eight.getexif()[274] = orientation
+        return ImageOps.exif_transpose(eight)
+
+    low, note = _to_bytes(np.ascontiguousarray(values[..., :3]), name, depth)
+    colours = upright(low)
     notes = [] if note == "scaled from 16 bit" else [note]
-    converted, said = _to_srgb(upright, upright)
+    converted, said = _to_srgb(colours, colours)
     notes += [said] if said else []
-    return _by_codes(np.array(converted), notes, codes, picture)
+    rgb, notes = _by_codes(np.array(converted), notes, codes, picture)
+    if values.shape[2] == 4 and values[..., 3].min() < 65535:
+        alpha = np.asarray(upright((values[..., 3] >> 8).astype(np.uint8)))[..., None] / 255
+        rgb = np.rint(rgb * alpha + 255 * (1 - alpha)).astype(np.uint8)
+        notes = ["transparent parts shown on white", *notes]
+    return rgb, notes
 
 
 def _decoded_deep(data: bytes) -> NDArray[Any] | None:
-    """(H, W, 3) RGB, uint16, as it is stored, by OpenCV; None: it cannot, or there is an alpha."""
+    """(H, W, 3) RGB or (H, W, 4) RGBA, uint16, as it is stored, by OpenCV; None: it cannot."""
     import cv2
 
     try:
         values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         return None
-    if values is None or values.dtype != np.uint16 or values.ndim != 3 or values.shape[2] != 3:
+    if values is None or values.dtype != np.uint16 or values.ndim != 3:
         return None
-    return np.ascontiguousarray(values[..., ::-1])
+    if values.shape[2] not in (3, 4):
+        return None
+    order = [2, 1, 0, 3][: values.shape[2]]
+    return np.ascontiguousarray(values[..., order])
 
 
 def from_array(values: NDArray[Any], max_pixels: int) -> tuple[Rgb, list[str]]:

@@ -341,6 +341,21 @@ def test_ten_and_twelve_bits_in_sixteen_are_not_black(
         assert opened.media.notes == (f"{bits} bit in 16: the largest value is {2**bits - 1}",)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_twelve_bits_in_sixteen_beside_an_alpha(suffix: str) -> None:
+    import cv2
+
+    values = np.full((8, 8, 4), (500, 1500, 4000, 65535), np.uint16)  # blue, green, red
+    opened = open_media(cv2.imencode(suffix, values)[1].tobytes())
+    assert opened.images[0][2, 2].tolist() == [249, 93, 31]
+    assert opened.media.notes == ("12 bit in 16: the largest value is 4000",)
+    values[:4, :, 3] = 0
+    opened = open_media(cv2.imencode(suffix, values)[1].tobytes())
+    assert opened.images[0][2, 2].tolist() == [255, 255, 255]
+    assert opened.images[0][6, 6].tolist() == [249, 93, 31]
+    assert "transparent parts shown on white" in opened.media.notes
+
+
 def test_a_dark_picture_of_eight_bits_in_sixteen_stays_dark() -> None:
     import cv2
 
