@@ -13,6 +13,7 @@ import os
 import re
 import tarfile
 import tempfile
+import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
@@ -268,6 +269,8 @@ def _split(name: str) -> tuple[str, str, str]:
     key, _, part = stem.partition(".")
     if part and not PART.fullmatch(part):
         key, part = stem, ""
+    if kind.lower() in TEXTS and f".{part.lower()}" in IMAGE_SUFFIXES + CLIP_SUFFIXES:
+        part = ""  # IMG_1.jpg.json, as some programs name what belongs to IMG_1.jpg
     return (f"{folder}/{key}" if folder else key), part, kind.lower()
 
 
@@ -277,10 +280,10 @@ def _samples(
     """Members by their key, in the order in which the keys appear."""
     found: dict[str, dict[str, tarfile.TarInfo]] = {}
     for name, member in members.items():
-        base = os.path.basename(name)
-        if member.isdir() or base.startswith("."):
+        folder, base = os.path.split(os.path.normpath(unicodedata.normalize("NFC", name)))
+        if member.isdir() or base.startswith(".") or "__MACOSX" in folder.split("/"):
             continue
-        key, part, kind = _split(name)
+        key, part, kind = _split(f"{folder}/{base}" if folder else base)
         found.setdefault(key, {})[f"{part}.{kind}" if part else kind] = member
     yield from found.items()
 

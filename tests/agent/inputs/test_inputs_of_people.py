@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from kuleshov.inputs import items
 from kuleshov.output.exports import label_studio
@@ -276,3 +277,21 @@ def test_a_data_set_that_was_moved_is_gone_on_with(tmp_path: Path, feat_data: Pa
     assert "moved" in ended.notes[0]
     with pytest.raises(KuleshovError, match="other settings: input is"):
         made.annotate(tmp_path / "other", tmp_path / "run")  # the same name, another picture
+
+
+def test_members_that_belong_together_however_their_names_are_written(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "JPEG")
+    told = {"./x.jpg": None, "x.json": "happy", "\u00e9.jpg": None, "e\u0301.json": "sad",
+            "IMG_1.jpg": None, "IMG_1.jpg.json": "angry", "__MACOSX/x.jpg": None}  # fmt: skip
+    with tarfile.open(tmp_path / "set.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for name, label in told.items():
+            data = json.dumps({"label": label}).encode() if label else file.getvalue()
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    found = {work.key: work for work in items.read(tmp_path / "set.tar")}
+    assert {key: work.item.label for key, work in found.items()} == {
+        "x": "happy", "\u00e9": "sad", "IMG_1": "angry"
+    }  # fmt: skip
+    assert all(work.problem is None and work.notes == () for work in found.values())
