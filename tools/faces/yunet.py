@@ -75,7 +75,7 @@ class Yunet:
 
     def observe(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """Faces of each picture, largest score first; see `FaceTool.observe`."""
-        found = []
+        found: list[list[Face]] = []
         for image in images:
             if stopping.is_asked():
                 raise stopping.StoppedError(found)

@@ -8,6 +8,14 @@ from typing import Any
 
 from kuleshov.tools.mllm import server_words, top_logprobs
 
+# how OpenAI, Anthropic and Google name what other servers number
+NAMED = {
+    "invalid_api_key": 401, "authentication_error": 401, "unauthenticated": 401,
+    "insufficient_quota": 402, "billing_error": 402, "permission_error": 403,
+    "permission_denied": 403, "model_not_found": 404, "not_found_error": 404, "not_found": 404,
+    "rate_limit_exceeded": 429, "rate_limit_error": 429, "resource_exhausted": 429,
+    "overloaded_error": 529, "unavailable": 503,
+}  # fmt: skip
 MOST_LETTERS = 40  # of an answer for each token that was asked for: it does not end by itself
 
 
@@ -29,7 +37,8 @@ def is_thinking(answer: dict[str, Any]) -> bool:
     choice = answer["choices"][0]
     listed = first_list(answer)
     likeliest = max(listed, key=lambda item: item[1])[0] if listed else ""
-    return read_text(choice["message"])[1] or server_words.has_thoughts(likeliest)
+    opens = likeliest.strip() == "<|channel|>" or server_words.has_thoughts(likeliest)
+    return opens or read_text(choice["message"])[1]
 
 
 def first_list(answer: dict[str, Any]) -> list[tuple[str, float]]:
@@ -61,8 +70,15 @@ def check_completion(told: Any, body: Any) -> None:
 
 def status_of(error: Any) -> int:
     """The status that an error in an answer with 200 stands for; 400 where it says none."""
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, int) and 400 <= code < 600 else 400
+    told = (
+        [error.get(name) for name in ("code", "status", "type")] if isinstance(error, dict) else []
+    )
+    for code in told:
+        if isinstance(code, str):
+            code = int(code) if code.isascii() and code.isdigit() else NAMED.get(code.lower())
+        if isinstance(code, int) and not isinstance(code, bool) and 400 <= code < 600:
+            return code
+    return 400
 
 
 def join_pieces(pieces: Iterator[bytes]) -> Any:
@@ -110,7 +126,8 @@ def assemble_stream(
             choice["finish_reason"] = one.get("finish_reason") or choice["finish_reason"]
         text = message["content"] or ""
         if on_token is not None:
-            seen = read_text(message)[0] if "<" in text[:40] or "</" in text else text
+            marked = "<" in text[:40] or text[:1] in ("[", "◁") or server_words.has_thoughts(text)
+            seen = read_text(message)[0] if marked else text
             fresh = seen[len(shown) :] if seen.startswith(shown) else ""
             shown += fresh
             on_token(fresh)  # also without words: whoever listens may stop here

@@ -31,16 +31,28 @@ _BLIND = re.compile(
     r"(image|vision|multimodal)",
     re.I,
 )
-_THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.S | re.I)
+# how models mark their thoughts: DeepSeek and most, Seed, Magistral, Kimi, OpenThinker; gpt-oss has
+# channels, of which the last one is the answer
+_OPEN = (
+    r"<(?:think|thinking|reasoning|seed:think)>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|"
+    r"<\|channel\|>(?:analysis|commentary)"
+)
+_CLOSE = (
+    r"</(?:think|thinking|reasoning|seed:think)>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|"
+    r"<\|channel\|>final<\|message\|>"
+)
+_THOUGHT = re.compile(rf"(?:{_OPEN}).*?(?:{_CLOSE}|\Z)", re.S | re.I)
+_MARK = re.compile(rf"{_OPEN}|{_CLOSE}", re.I)
+_REST = re.compile(r"<\|(?:(?:begin|end)_of_solution|end|return|start)\|>(?:assistant\Z)?")
 
 
 def concerns_server(status: int, said: str) -> bool:
     """Whether a refusal holds for every item: key, credit, model, address, a model without eyes."""
-    if _ACCOUNT.search(said):
+    if _ACCOUNT.search(said.replace("_", " ")):  # model_not_supported
         return True
     if is_blind(said):
         return True
-    return status in (401, 402, 403, 404, 405, 410) and not _ITEM.search(said)
+    return status in (401, 402, 403, 404, 405, 407, 410, 451) and not _ITEM.search(said)
 
 
 def is_blind(said: str) -> bool:
@@ -85,11 +97,11 @@ def without_thoughts(text: str) -> str:
     """An answer without the thoughts that a server leaves in it; none left: an empty text."""
     rest = _THOUGHT.sub("", text)
     # templates that open the thoughts themselves leave only their end
-    return re.split(r"</(?:think|thinking|reasoning)>", rest, flags=re.I)[-1].strip()
+    return _REST.sub("", re.split(_CLOSE, rest, flags=re.I)[-1]).strip()
 
 
 def has_thoughts(text: str) -> bool:
-    return bool(re.search(r"</?(think|thinking|reasoning)>", text, re.I))
+    return bool(_MARK.search(text))
 
 
 def only_json(text: str, cut: bool = False) -> str:

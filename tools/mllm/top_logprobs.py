@@ -38,6 +38,8 @@ def read_list(listed: object) -> list[tuple[str, float]]:
     found = []
     try:
         for item in listed:  # type: ignore[attr-defined]
+            if item["logprob"] is None:  # minus infinity, which JSON cannot say
+                continue
             log = float(item["logprob"])
             if math.isnan(log) or log > 0.01:
                 return []

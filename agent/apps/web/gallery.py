@@ -43,7 +43,8 @@ class Gallery:
         place = expand_path(folder)
         if not place.is_dir():
             raise KuleshovError(f"there is no folder {folder} (--gallery).")
-        found, passed = [], PassedOver() if passed is None else passed
+        found: list[Path] = []
+        passed = PassedOver() if passed is None else passed
         for path in sorted(path for path in place.iterdir() if path.is_file()):
             if path.name.startswith("."):
                 continue

@@ -19,6 +19,7 @@ from kuleshov.tools import mllm as models
 from kuleshov.tools.mllm import MllmError, usage
 from kuleshov.tools.mllm.base import CannotScoreError, EndpointError, ServerRefusedError
 from kuleshov.tools.mllm.endpoint import EndpointMllm, Limits
+from kuleshov.tools.mllm.top_logprobs import read_list
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 JSON = {"content-type": "application/json"}
@@ -359,3 +360,44 @@ def test_a_proxy_of_the_environment_is_used_only_where_asked(monkeypatch):
             EndpointMllm(far, allow_remote=True, limits=Limits(attempts=1))
         asked = EndpointMllm(far, allow_remote=True, limits=Limits(proxy=True))
         assert asked.generate(TALK).text == "happiness"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|channel|>analysis<|message|>She smiles.<|end|><|start|>assistant<|channel|>final"
+        "<|message|>A beach.",
+        "[THINK]She smiles.[/THINK]A beach.",
+        "\u25c1think\u25b7She smiles.\u25c1/think\u25b7A beach.",
+        "<seed:think>She smiles.</seed:think>A beach.",
+        "<|begin_of_thought|>She smiles.<|end_of_thought|>\n<|begin_of_solution|>A beach."
+        "<|end_of_solution|>",
+    ],
+)
+def test_thoughts_in_other_marks_are_kept_out(text):
+    told = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
+    with ModelServer(lambda *_: (200, {}, json.dumps(told))) as server:
+        assert endpoint(server).generate(TALK).text == "A beach."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "401", "message": "no"},
+        {"code": "insufficient_quota", "message": "no"},
+        {"type": "authentication_error", "message": "no"},
+        {"status": "PERMISSION_DENIED", "message": "no"},
+        {"code": 400, "message": "model_not_supported"},
+    ],
+)
+def test_refusals_of_everything_that_are_named_in_an_answer_with_200(error):
+    with (
+        ModelServer(lambda *_: (200, {}, json.dumps({"error": error}))) as server,
+        pytest.raises(ServerRefusedError),
+    ):
+        endpoint(server).generate(TALK)
+
+
+def test_a_log_probability_of_null_is_left_out_of_a_list():
+    listed = [{"token": "happiness", "logprob": -0.1}, {"token": "sadness", "logprob": -3.0}]
+    assert len(read_list([*listed, {"token": "fear", "logprob": None}])) == 2
