@@ -31,11 +31,17 @@ TOGETHER = {"agent/settings_files.py": "agent/settings.py"}
 # The same inside the large rooms.
 INSIDE: dict[str, list[set[str]]] = {
     "tools": [
-        {"tools/errors.py", "tools/moved.py", "tools/collector.py", "tools/valid_text.py"},
+        {
+            "tools/errors.py",
+            "tools/moved.py",
+            "tools/collector.py",
+            "tools/valid_text.py",
+            "tools/locks.py",
+        },
         {
             "tools/types.py",
             "tools/process.py",
-            "tools/locks.py",
+            "tools/scratch.py",
             "tools/stopping.py",
             "tools/tables.py",
             "tools/structured_text.py",

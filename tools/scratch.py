@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from kuleshov.tools.locks import HeldError, soft_path, take_lock
 
 PREFIX = "kuleshov-"
 LOCK = ".lock"
@@ -34,8 +34,7 @@ class ScratchFolder:
             _looked = True
             remove_left_behind()
         self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-"))
-        self._lock = FileLock(self.path / LOCK)
-        self._lock.acquire(timeout=0)
+        self._lock = take_lock(self.path / LOCK)
         _own.add(self)
 
     def remove(self) -> None:
@@ -65,13 +64,17 @@ def remove_left_behind() -> list[Path]:
     """Remove this user's scratch folders whose programs were killed; returns what was removed."""
     removed = []
     for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
-        with contextlib.suppress(OSError, Timeout):
+        with contextlib.suppress(OSError, HeldError):
             if folder.is_symlink() or not _is_own(folder):
                 continue
-            if not (folder / LOCK).exists():  # another program is just making it
-                continue
-            with FileLock(folder / LOCK).acquire(timeout=0):
+            lock = folder / LOCK
+            if not (lock.exists() or soft_path(lock).exists()):
+                continue  # another program is just making it
+            held = take_lock(lock)
+            try:
                 shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                held.release()
             removed.append(folder)
     return removed
 
