@@ -127,6 +127,8 @@ class Clip:
             self._keys = array("q", sorted(found.keys))
             self._start_s = start_s = (container.start_time or 0) / 1e6
             declared_s = None if container.duration is None else container.duration / 1e6
+            if declared_s is not None and "matroska" in container.format.name:
+                declared_s -= start_s  # which it counts from 0, wherever its frames begin
             self._tick = float(video.time_base)
             rate = float(video.average_rate or 0)
             if self._counts and rate and video.frames:

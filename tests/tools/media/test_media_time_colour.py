@@ -356,6 +356,22 @@ def test_twelve_bits_in_sixteen_beside_an_alpha(suffix: str) -> None:
     assert "transparent parts shown on white" in opened.media.notes
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_clip_whose_times_begin_later_is_not_cut_off(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"part{suffix}"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for k in range(10):
+            frame = av.VideoFrame.from_ndarray(grey(90), format="rgb24")
+            frame.pts, frame.time_base = 50 + k, Fraction(1, 10)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    media = open_media(path).media
+    assert not any("cut off" in note for note in media.notes)
+    assert media.duration_s == pytest.approx(1.0, abs=0.01)
+
+
 def test_a_dark_picture_of_eight_bits_in_sixteen_stays_dark() -> None:
     import cv2
 
