@@ -46,7 +46,6 @@ INSIDE: dict[str, list[set[str]]] = {
             "tools/tables.py",
             "tools/structured_text.py",
             "tools/home.py",
-            "tools/scratch.py",
         },
         {"tools/labels", "tools/media", "tools/pocket"},
         {"tools/faces", "tools/mllm"},
