@@ -51,6 +51,8 @@ def test_only_what_was_left_behind_is_removed(place: Path) -> None:
     [
         ("annotate", signal.SIGINT, 130, False),
         ("annotate", signal.SIGTERM, 130, False),
+        ("infer", signal.SIGINT, 130, False),
+        ("infer", signal.SIGTERM, 143, False),
         ("infer", signal.SIGKILL, -9, True),
     ],
 )

@@ -241,14 +241,16 @@ def _read(
         return [whole]
 
     inference: Inference | None = None
-    for event in agent.stream(path, **words(arguments), influence=arguments.influence):
-        if event.kind == "token":
-            sys.stderr.write(event.text or "")
-        elif event.kind == "step":
-            sys.stderr.write(f"\n[{event.step}] ")
-        else:
-            inference = event.inference
-        sys.stderr.flush()
+    given = {**words(arguments), "influence": arguments.influence}
+    with _watched(path, stop) as progress:
+        for event in agent.stream(path, **given, progress=progress, stop=stop):
+            if event.kind == "token":
+                sys.stderr.write(event.text or "")
+            elif event.kind == "step":
+                sys.stderr.write(f"\n[{event.step}] ")
+            else:
+                inference = event.inference
+            sys.stderr.flush()
     sys.stderr.write("\n")
     assert inference is not None
     return [inference]
@@ -258,19 +260,28 @@ def _read(
 def _watched(
     path: str, stop: threading.Event, done: str = "read"
 ) -> Iterator[Callable[[float, float], None] | None]:
-    """Of a clip: progress on a terminal, and the first Ctrl-C ends it with what has been read."""
+    """Ctrl-C ends what is computed. Of a clip: progress on a terminal, and the first Ctrl-C ends
+    it with what has been read."""
     from kuleshov.tools.media import CLIP_SUFFIXES
 
-    if not path.lower().endswith(CLIP_SUFFIXES):
-        yield None
-        return
+    ended = signal.getsignal(signal.SIGTERM)
+
+    def leave(number: int, frame: Any) -> None:
+        """What is computed ends, or leaving would wait for it."""
+        stop.set()
+        if number == signal.SIGTERM and callable(ended):
+            ended(number, frame)
+        signal.default_int_handler(number, frame)
+
+    clip = path.lower().endswith(CLIP_SUFFIXES)
 
     def first(*_: object) -> None:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         say(f"\nkuleshov: stopping; what was {done} is kept. Ctrl-C again to leave at once.")
 
-    before = signal.signal(signal.SIGINT, first)
+    before = signal.signal(signal.SIGINT, first if clip else leave)
+    signal.signal(signal.SIGTERM, leave)
     begun = time.monotonic()
 
     def progress(done_s: float, whole_s: float) -> None:
@@ -280,9 +291,10 @@ def _watched(
             sys.stderr.flush()
 
     try:
-        yield progress
+        yield progress if clip else None
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, ended)
         if sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K")
 
