@@ -20,7 +20,7 @@ from kuleshov.asking.coding.candidates import Situation
 from kuleshov.asking.coding.scheme import Scheme
 from kuleshov.asking.examples import Album, Examples
 from kuleshov.asking.gate import ReadingRun
-from kuleshov.asking.parts import Crew, plain
+from kuleshov.asking.parts import Crew, plain_records
 from kuleshov.asking.progress import Pace
 from kuleshov.evidence import fusion, observer, people, temperatures
 from kuleshov.graph import builder
@@ -142,16 +142,20 @@ class Agent:
         weight = settings.context_weight
         if weight is None:
             weight = mllm.info.context_weight
-        fitted = temperatures.load(settings.calibration) if settings.calibration else None
+        fitted = (
+            temperatures.load_calibration(settings.calibration) if settings.calibration else None
+        )
         weights, of_weights = observer.read_observer(settings.observer)
-        prior, prior_source = _prior(faces, labels)
+        prior, prior_source = _tool_prior(faces, labels)
         self.settings = settings
         album = Album()
         if like is not None and faces is like.crew.faces:
             album = like.crew.album if mllm is like.crew.mllm else like.crew.album.of_model()
         shots = None
         asker = writer.Writer(family, mllm.info, labels)
-        reads_words = situation.asks(mllm.info, asker, labels, settings.examples is not None)
+        reads_words = situation.asks_situation(
+            mllm.info, asker, labels, settings.examples is not None
+        )
         asked: ContextAsked = situation.ASKED if reads_words else "direct"
         if settings.examples is not None:
             _check_examples(settings, labels, family)
@@ -161,7 +165,7 @@ class Agent:
             faces=faces,
             settings=settings,
             labels=labels,
-            strategy=fusion_choice.choose(settings, labels, faces, mllm, family),
+            fusion=fusion_choice.choose_fusion(settings, labels, faces, mllm, family),
             context_weight=weight,
             observer=weights,
             prior=prior,
@@ -175,9 +179,9 @@ class Agent:
                 "kuleshov": __version__,
                 "mllm": mllm.info.model_dump(mode="json"),
                 "faces": faces.info.model_dump(mode="json"),
-                "prompts": prompts.digests(family),
+                "prompts": prompts.template_digests(family),
                 "settings": {**settings.model_dump(mode="json"), "prompts": family},
-                "settings_files": plain(settings.files),
+                "settings_files": plain_records(settings.files),
                 "label_set": labels.model_dump(mode="json"),
                 "examples": shots.provenance() if shots else None,
                 "scheme": scheme.facts if scheme else None,
@@ -185,7 +189,7 @@ class Agent:
                 "context_asked": asked,
                 "calibration": fitted.model_dump(mode="json", by_alias=True) if fitted else None,
                 "seed": settings.seed,
-                "versions": versions(),
+                "versions": list_versions(),
                 # Provenance leaves the field out (None) where no speech recognition was asked for
                 **({"speech": speech.info.model_dump(mode="json")} if speech else {}),
             },
@@ -195,7 +199,7 @@ class Agent:
         if like is not None:
             self.crew.desk, self.crew.born = like.crew.desk, like.crew.born
             self._loaded = like._loaded and faces is like.crew.faces
-        if self.crew.strategy == "people":
+        if self.crew.fusion == "people":
             weights.check_labels(labels.names, settings.observer)
         if fitted is not None:
             fitted.check_labels(labels, settings.calibration or "")
@@ -203,8 +207,8 @@ class Agent:
         if shots is not None and settings.shot_selection in ("fixed", "balanced"):
             pin = getattr(mllm, "pin", None)
             if pin is not None:
-                pin(self.crew.writer.shots(shots.choose(None, None), labels.names))
-        self.graph = builder.build(self.crew)
+                pin(self.crew.writer.example_turns(shots.choose(None, None), labels.names))
+        self.graph = builder.build_graph(self.crew)
         self._back: dict[tuple[Situation, ...], Any] = {}
 
     @classmethod
@@ -226,7 +230,7 @@ class Agent:
             chosen = settings.changed(**overrides)
         else:
             chosen = Settings.load(settings, **overrides)
-        with collector.paused():
+        with collector.pause_collector():
             return cls._load(chosen)
 
     @classmethod
@@ -236,31 +240,33 @@ class Agent:
         # what is quick to find wrong is looked at before anything is loaded
         labels = LabelSet.load(chosen.labels)
         if chosen.examples is not None:
-            examples.read(chosen.examples, labels)
+            examples.read_examples(chosen.examples, labels)
         if chosen.scheme:
             Scheme.load(chosen.scheme)
         observer.read_observer(chosen.observer)
         if chosen.calibration:
-            temperatures.load(chosen.calibration).check_labels(labels, chosen.calibration)
-        tool = face_tools.entry(chosen.faces, chosen.paths, chosen.tool_timeout_s)
-        models.check(
+            temperatures.load_calibration(chosen.calibration).check_labels(
+                labels, chosen.calibration
+            )
+        tool = face_tools.find_entry(chosen.faces, chosen.paths, chosen.tool_timeout_s)
+        models.check_model(
             chosen.model,
             device=chosen.device,
             quantization=chosen.quantization,
             allow_remote=chosen.allow_remote,
         )
         if chosen.speech:
-            recognisers.check(chosen.speech)
+            recognisers.check_recogniser(chosen.speech)
         faces = tool.load(device=chosen.device)
         speech = None
         if chosen.speech:
-            speech = recognisers.load(
+            speech = recognisers.load_recogniser(
                 chosen.speech,
                 language=chosen.speech_language,
                 device=chosen.device,
                 dtype=chosen.dtype,
             )
-        model = models.load(
+        model = models.load_model(
             chosen.model,
             device=chosen.device,
             dtype=chosen.dtype,
@@ -319,7 +325,7 @@ class Agent:
                 asked (in its own words), unless the readings are the face tool's (fusion "face").
         """
         run = ReadingRun(stop)
-        with self._laid_out(source) as key, _untraced(), process.at_work():
+        with self._laid_out(source) as key, _without_tracing(), process.at_work():
             state = self.graph.invoke(
                 self.start(key, context, said, who, boxes, influence) | self.words(transcript),
                 self._config(run, progress),
@@ -372,7 +378,7 @@ class Agent:
             subgraphs=True,
         )
         # closed, also where an error ends the reading: a thread of LangGraph's waits until then
-        with _untraced(), process.at_work(), closing(events):
+        with _without_tracing(), process.at_work(), closing(events):
             for space, mode, data in events:
                 if mode == "values":
                     if state is not None and not space:
@@ -417,7 +423,7 @@ class Agent:
         if self.crew.scheme is None:
             raise KuleshovError("coding needs a scheme: scheme='default', or a .toml of your own.")
         run = ReadingRun(stop)
-        with self._laid_out(source) as key, _untraced(), process.at_work():
+        with self._laid_out(source) as key, _without_tracing(), process.at_work():
             coding = builder.coding_graph(self.crew)
             start = {**self.start(key, said=said, boxes=boxes), "wordings": dict(wordings or {})}
             state = coding.invoke(start, self._config(run))
@@ -435,7 +441,8 @@ class Agent:
 
         Args:
             source: as for `infer`.
-            situations: the candidates, see `kuleshov.asking.coding.candidates.load`; at least two.
+            situations: the candidates, see `kuleshov.asking.coding.candidates.load_candidates`; at
+            least two.
             stop: once set, nothing more is asked of the model; what is missing says so.
 
         Returns:
@@ -448,7 +455,7 @@ class Agent:
         if asked not in self._back:  # what does not depend on the face is asked once
             self._back[asked] = builder.back_graph(self.crew, asked)
         run = ReadingRun(stop)
-        with self._laid_out(source) as key, _untraced(), process.at_work():
+        with self._laid_out(source) as key, _without_tracing(), process.at_work():
             state = self._back[asked].invoke(self.start(key), self._config(run))
         run.check_answered()
         return Inference.model_validate(state["inference"])
@@ -470,7 +477,7 @@ class Agent:
 
         Args:
             source: a folder, glob, manifest, data set, tar or an iterable of paths; see
-                `kuleshov.inputs.items.read`.
+                `kuleshov.inputs.items.read_items`.
             out: holds `annotations.jsonl` (one record a line), `failures.jsonl`, `run.json`, and in
                 `items.jsonl` what each item was, so that later changes are noticed.
             context: holds for every item, besides its own.
@@ -491,7 +498,7 @@ class Agent:
 
         self.crew.check_own()
         given = [context] if isinstance(context, str) else list(context)
-        return annotate.annotate(
+        return annotate.annotate_run(
             self,
             source,
             out,
@@ -585,12 +592,12 @@ class Agent:
         return {
             "key": key,
             "begun": time.perf_counter(),
-            "contexts": _texts(context, "the context"),
-            "said": _texts(said, "what is said"),
+            "contexts": check_texts(context, "the context"),
+            "said": check_texts(said, "what is said"),
             "notes": {
                 number: text
                 for number, note in notes.items()
-                for text in _texts(note, "the note on a person")
+                for text in check_texts(note, "the note on a person")
             },
             "boxes": people.check_boxes(boxes)[0],
             "apart": self.settings.influence if influence is None else influence,
@@ -610,7 +617,7 @@ class Agent:
             raise KuleshovError(transcripts.TWICE)
         named = isinstance(transcript, (str, os.PathLike))
         notes: list[str] = []
-        cues = transcripts.read(transcript, notes) if named else transcript  # type: ignore[arg-type]
+        cues = transcripts.read_transcript(transcript, notes) if named else transcript  # type: ignore[arg-type]
         lines = [cue.model_dump(mode="json") for cue in cues]  # type: ignore[union-attr]
         return {"words": lines, "warnings": notes}  # type: ignore[dict-item]
 
@@ -633,7 +640,7 @@ class Agent:
 
     def _check_judged(self, run: ReadingRun) -> None:
         """A record of faces alone is no reading, unless the face alone was to be read."""
-        if self.crew.strategy != "face":
+        if self.crew.fusion != "face":
             run.check_answered()
 
     def _pace(self, progress: Callable[[float, float], None] | None) -> Pace | None:
@@ -660,7 +667,7 @@ class _LaidOut:
         self.desk.clear(self.key)
 
 
-def _texts(given: str | Sequence[str], what: str) -> list[str]:
+def check_texts(given: str | Sequence[str], what: str) -> list[str]:
     """The texts that say something. Raises KuleshovError where one is longer than can be read."""
     texts = [given] if isinstance(given, str) else list(given)
     for text in texts:
@@ -671,7 +678,7 @@ def _texts(given: str | Sequence[str], what: str) -> list[str]:
     return [text for text in texts if text.strip()]
 
 
-def _untraced() -> AbstractContextManager[Any]:
+def _without_tracing() -> AbstractContextManager[Any]:
     """No traces to LangSmith, even where LANGSMITH_TRACING is set: what is read stays here."""
     from langsmith import tracing_context
 
@@ -688,7 +695,7 @@ def _check_examples(settings: Settings, labels: LabelSet, family: str) -> None:
         raise KuleshovError("the review's prompts take no examples; use --prompts full or brief.")
 
 
-def versions() -> dict[str, str]:
+def list_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that a reading depends on."""
     found = {"python": platform.python_version()}
     for name in LIBRARIES:
@@ -699,7 +706,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _prior(faces: FaceTool, labels: LabelSet) -> tuple[dict[str, float] | None, str]:
+def _tool_prior(faces: FaceTool, labels: LabelSet) -> tuple[dict[str, float] | None, str]:
     """p(e) that the face tool brings along, over the labels, and where it is from."""
     info = faces.info
     if info.prior is None:
@@ -707,7 +714,7 @@ def _prior(faces: FaceTool, labels: LabelSet) -> tuple[dict[str, float] | None, 
     shares = EmotionScores(
         labels=info.label_set or "", probabilities=info.prior, method=info.prior_source or info.name
     )
-    found, why = fusion.onto(shares, labels) if labels.names else (None, "no list of labels")
+    found, why = fusion.map_scores(shares, labels) if labels.names else (None, "no list of labels")
     if found is None:
         return None, f"uniform: {why}"
     return dict(found.probabilities), f"{info.name}: {found.method}"

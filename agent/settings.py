@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 from kuleshov import settings_files
 from kuleshov.settings_files import MOST_PIXELS, Layer
-from kuleshov.tools.errors import KuleshovError, first_line, nearest
+from kuleshov.tools.errors import KuleshovError, first_line, suggest_word
 from kuleshov.types import SettingsFile
 
 Fusion = Literal["auto", "people", "text", "bayes", "face", "context", "mllm"]
@@ -189,7 +189,7 @@ class Settings(BaseSettings):
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else ""
             if first["type"] == "extra_forbidden":
-                hint = nearest(name, list(cls.model_fields))
+                hint = suggest_word(name, list(cls.model_fields))
                 raise KuleshovError(f"there is no setting {name!r}{hint}.") from None
             raise KuleshovError(f"setting {first_line(error)}, got {first['input']!r}.") from None
         except SettingsError as error:

@@ -46,13 +46,13 @@ def read_layers(named: str | os.PathLike[str] | None) -> list[Layer]:
     if named:
         if not Path(named).is_file():
             raise KuleshovError(f"there is no settings file {os.fspath(named)}.")
-        return [_read(Path(named))]
+        return [_read_layer(Path(named))]
     here, own = Path(NAME), own_file()
     layers = []
     if here.is_file() and not (own is not None and os.path.samefile(here, own)):
-        layers.append(_read(here))
+        layers.append(_read_layer(here))
         _check_harmless(layers[0].values)
-    return [*layers, *([_read(own)] if own is not None else [])]
+    return [*layers, *([_read_layer(own)] if own is not None else [])]
 
 
 def own_file() -> Path | None:
@@ -68,7 +68,7 @@ def own_file() -> Path | None:
     return file if file.is_file() else None
 
 
-def _read(path: Path) -> Layer:
+def _read_layer(path: Path) -> Layer:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -84,11 +84,11 @@ def _read(path: Path) -> Layer:
 # ------------------------------------------------------------------------ the file of this folder
 
 
-def _any(_: Any) -> bool:
+def _accept_any(_: Any) -> bool:
     return True
 
 
-def _nothing(_: Any) -> bool:
+def _accept_nothing(_: Any) -> bool:
     return False
 
 
@@ -123,45 +123,45 @@ def _no_larger(pixels: Any) -> bool:
 HARMLESS: dict[str, Callable[[Any], bool]] = {
     "model": _known_model,
     "faces": _by_name,
-    "paths": _nothing,  # programs
-    "tool_timeout_s": _any,
-    "labels": _any,
-    "fusion": _any,
-    "observer": _any,  # a table of numbers
-    "context_weight": _any,
-    "prompts": _any,
-    "examples": _any,
-    "shots": _any,
-    "shot_selection": _any,
-    "shot_seed": _any,
-    "scheme": _any,
-    "influence": _any,
-    "device": _any,
-    "dtype": _any,
-    "quantization": _any,
-    "device_map": _any,
-    "temperature": _any,
-    "seed": _any,
-    "max_new_tokens": _any,
-    "prior_correction": _any,
-    "calibration": _any,
-    "max_people": _any,
+    "paths": _accept_nothing,  # programs
+    "tool_timeout_s": _accept_any,
+    "labels": _accept_any,
+    "fusion": _accept_any,
+    "observer": _accept_any,  # a table of numbers
+    "context_weight": _accept_any,
+    "prompts": _accept_any,
+    "examples": _accept_any,
+    "shots": _accept_any,
+    "shot_selection": _accept_any,
+    "shot_seed": _accept_any,
+    "scheme": _accept_any,
+    "influence": _accept_any,
+    "device": _accept_any,
+    "dtype": _accept_any,
+    "quantization": _accept_any,
+    "device_map": _accept_any,
+    "temperature": _accept_any,
+    "seed": _accept_any,
+    "max_new_tokens": _accept_any,
+    "prior_correction": _accept_any,
+    "calibration": _accept_any,
+    "max_people": _accept_any,
     "speech": _known_speech,
-    "speech_language": _any,
-    "sampling": _any,
-    "rate": _any,
-    "frames": _any,
-    "moments": _any,
-    "start_s": _any,
+    "speech_language": _accept_any,
+    "sampling": _accept_any,
+    "rate": _accept_any,
+    "frames": _accept_any,
+    "moments": _accept_any,
+    "start_s": _accept_any,
     "max_pixels": _no_larger,
-    "picture_pixels": _any,
-    "server_timeout_s": _any,
-    "server_proxy": _nothing,  # the way that pictures and keys go
-    "allow_remote": _nothing,
-    "concurrency": _nothing,  # these four: what the user's account at a server is charged
-    "requests_per_minute": _nothing,
-    "price_in": _nothing,
-    "price_out": _nothing,
+    "picture_pixels": _accept_any,
+    "server_timeout_s": _accept_any,
+    "server_proxy": _accept_nothing,  # the way that pictures and keys go
+    "allow_remote": _accept_nothing,
+    "concurrency": _accept_nothing,  # these four: what the user's account at a server is charged
+    "requests_per_minute": _accept_nothing,
+    "price_in": _accept_nothing,
+    "price_out": _accept_nothing,
 }
 """By setting, which values a file beside the data may give it. What is not named here, none."""
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from kuleshov.tools.errors import KuleshovError, first_line, shortened
+from kuleshov.tools.errors import KuleshovError, first_line, shorten_text
 from kuleshov.tools.faces.tracking.types import Track
 from kuleshov.tools.media import Media
 from kuleshov.tools.media.transcript import TranscriptLine
@@ -434,7 +434,7 @@ class Inference(Record):
             return cls.model_validate_json(text)
         except ValueError as error:
             raise RecordError(
-                f"this is not a record: {shortened(first_line(error), 300)}."
+                f"this is not a record: {shorten_text(first_line(error), 300)}."
             ) from None
 
     @classmethod

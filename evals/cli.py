@@ -19,7 +19,7 @@ from kuleshov.evals.harness.scores import Scores
 from kuleshov.evals.metrics import registry as metrics
 from kuleshov.evals.protocols import registry as protocols
 from kuleshov.evals.protocols.base import Findings, Trial
-from kuleshov.output.terminal import FAILED, OK, console, say
+from kuleshov.output.terminal import FAILED, OK, make_console, say
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet
 
@@ -38,24 +38,24 @@ def main(arguments: argparse.Namespace, load_agent: Callable[..., Any]) -> int:
     if arguments.resamples < 0:
         raise KuleshovError("--resamples must be 0 or more.")
     if arguments.compare:
-        return _compare(arguments)
+        return _compare_systems(arguments)
     if arguments.task is None or arguments.list:
-        return _list()
+        return _list_tasks()
     if not arguments.data:
-        task = tasks.find(arguments.task)
+        task = tasks.find_task(arguments.task)
         raise KuleshovError(
             f"{task.name} needs your copy of the data: give --data DIR "
             f"({task.layout.strip().splitlines()[0].strip()})."
         )
-    protocol = protocols.find(arguments.protocol) if arguments.protocol else None
+    protocol = protocols.find_protocol(arguments.protocol) if arguments.protocol else None
     if arguments.inspect:
-        inspect_log.check(Path(arguments.inspect))
-    for name in _names(arguments.metrics) or ():
-        metrics.find(name, arguments.wheels)
-    shots = _shots(arguments)
-    wanted = systems.named(arguments.systems) if arguments.systems else ()
-    task = tasks.find(arguments.task, arguments.data)
-    found = evaluate.begin(
+        inspect_log.check_log(Path(arguments.inspect))
+    for name in _split_names(arguments.metrics) or ():
+        metrics.find_metric(name, arguments.wheels)
+    shots = _parse_shots(arguments)
+    wanted = systems.parse_systems(arguments.systems) if arguments.systems else ()
+    task = tasks.find_task(arguments.task, arguments.data)
+    found = evaluate.begin_evaluation(
         task,
         arguments.data,
         Path(arguments.out or f"eval-{task.name}"),
@@ -77,11 +77,11 @@ def main(arguments: argparse.Namespace, load_agent: Callable[..., Any]) -> int:
         return load_agent(arguments, **{"shots": None, "fusion": None, **settings})
 
     def watch(name: str) -> AbstractContextManager[Any]:
-        from kuleshov.runs.progress import Shown
+        from kuleshov.runs.progress import ProgressDisplay
 
         if kind == "bar":
             say(f"{name}:")
-        return Shown(kind)
+        return ProgressDisplay(kind)
 
     try:
         if protocol is not None:
@@ -91,7 +91,7 @@ def main(arguments: argparse.Namespace, load_agent: Callable[..., Any]) -> int:
                 wanted,
                 shots=shots or (0, 1, 2, 4, 8),
                 examples=arguments.examples,
-                changes={} if protocol.name == "shots" else _given(arguments, shots),
+                changes={} if protocol.name == "shots" else _given_settings(arguments, shots),
                 watch=watch,
                 resamples=arguments.resamples,
                 options=options,
@@ -99,12 +99,12 @@ def main(arguments: argparse.Namespace, load_agent: Callable[..., Any]) -> int:
             return _tell_findings(arguments, found, protocol.run(trial))
         left_out = evaluate.run_systems(
             found,
-            wanted or _default(found),
+            wanted or _default_systems(found),
             load,
             clip=arguments.clip or evaluate.baselines.CLIP,
             watch=watch,
             lenient=not wanted,
-            changes=_given(arguments, shots),
+            changes=_given_settings(arguments, shots),
             **options,
         )
     except KeyboardInterrupt:
@@ -114,24 +114,24 @@ def main(arguments: argparse.Namespace, load_agent: Callable[..., Any]) -> int:
     if arguments.judge:
         from kuleshov.evals.harness import judging
 
-        judging.run(found, arguments.judge, allow_remote=bool(arguments.allow_remote))
-    result = scores.score(
+        judging.judge_texts(found, arguments.judge, allow_remote=bool(arguments.allow_remote))
+    result = scores.score_evaluation(
         found,
-        metrics=_names(arguments.metrics),
+        metrics=_split_names(arguments.metrics),
         resamples=arguments.resamples,
         wheels=arguments.wheels,
         not_run=left_out,
     )
-    return _tell(arguments, found, result)
+    return _print_scores(arguments, found, result)
 
 
-def _default(found: Evaluation) -> tuple[str, ...]:
+def _default_systems(found: Evaluation) -> tuple[str, ...]:
     if found.labels.mode == "free":
         return OWN_WORDS
     return NOT_EXCLUSIVE if found.labels.mode == "multi" else DEFAULT
 
 
-def _shots(arguments: argparse.Namespace) -> tuple[int, ...]:
+def _parse_shots(arguments: argparse.Namespace) -> tuple[int, ...]:
     if arguments.shots is None:
         return ()
     try:
@@ -148,7 +148,7 @@ def _shots(arguments: argparse.Namespace) -> tuple[int, ...]:
     return counts
 
 
-def _given(arguments: argparse.Namespace, shots: Sequence[int]) -> dict[str, Any]:
+def _given_settings(arguments: argparse.Namespace, shots: Sequence[int]) -> dict[str, Any]:
     """Settings of the call that go before those of file and environment."""
     if shots and shots[0] > 0 and not arguments.examples:
         raise KuleshovError("--shots needs --examples: a folder per label, or a manifest.")
@@ -157,22 +157,22 @@ def _given(arguments: argparse.Namespace, shots: Sequence[int]) -> dict[str, Any
     return {"shots": shots[0]} if shots else {}
 
 
-def _names(text: str | None) -> list[str] | None:
+def _split_names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()] if text else None
 
 
 # ------------------------------------------------------------------------- telling
 
 
-def _tell(arguments: argparse.Namespace, found: Evaluation, result: Scores) -> int:
-    api.finish(found, result)
+def _print_scores(arguments: argparse.Namespace, found: Evaluation, result: Scores) -> int:
+    api.finish_evaluation(found, result)
     if arguments.inspect:
-        inspect_log.write(found, result, Path(arguments.inspect))
+        inspect_log.write_log(found, result, Path(arguments.inspect))
         say(f"for inspect_ai: {arguments.inspect}")
     if arguments.json:
         sys.stdout.write(result.model_dump_json(by_alias=True) + "\n")
     else:
-        tables.show(result, console())
+        tables.show_table(result, make_console())
     say(f"report: {found.out / page.NAME}; tables: {', '.join(tables.WRITTEN)}")
     return FAILED if any(system.states.get("failed") for system in result.systems) else OK
 
@@ -188,18 +188,18 @@ def _tell_findings(arguments: argparse.Namespace, found: Evaluation, result: Fin
     if arguments.json:
         sys.stdout.write(result.model_dump_json(by_alias=True) + "\n")
     else:
-        tables.show_findings(result, console())
+        tables.show_findings(result, make_console())
     say(f"report: {found.out / name}.html; tables: {name}.md, {name}.tex")
     return OK
 
 
-def _compare(arguments: argparse.Namespace) -> int:
+def _compare_systems(arguments: argparse.Namespace) -> int:
     a, b = arguments.compare
-    result = compare.compare(
+    result = compare.compare_systems(
         a,
         b,
-        tasks.find,
-        metrics=_names(arguments.metrics),
+        tasks.find_task,
+        metrics=_split_names(arguments.metrics),
         resamples=arguments.resamples,
         seed=arguments.seed or 0,
         wheels=arguments.wheels,
@@ -207,20 +207,22 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.write(json.dumps(result.model_dump()) + "\n")
     else:
-        tables.show_comparison(result, console())
+        tables.show_comparison(result, make_console())
     return OK
 
 
-def _list() -> int:
+def _list_tasks() -> int:
     from rich.table import Table
 
-    out = console()
+    out = make_console()
     table = Table(title="tasks", title_justify="left", box=None, pad_edge=False)
     for column in ("task", "", "labels", "first metric", "licence"):
         table.add_column(column, overflow="fold")
     for task in tasks.TASKS.values():
         labels = task.labels.name if isinstance(task.labels, LabelSet) else task.labels or "–"
-        table.add_row(task.name, task.title, labels, tables.title(task.metrics[0]), task.licence)
+        table.add_row(
+            task.name, task.title, labels, tables.metric_title(task.metrics[0]), task.licence
+        )
     out.print(table)
     table = Table(title="protocols", title_justify="left", box=None, pad_edge=False)
     for column in ("protocol", "question"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 
-def split(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Words of a list as these tables write it, `a, b` or `['a', 'b']`; in lower case.
 
     Quotes and commas both part words, as in the authors' code.

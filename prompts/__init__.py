@@ -21,7 +21,7 @@ FAMILIES = ("brief", "full", "review")
 
 
 @cache
-def _environment() -> Environment:
+def _make_environment() -> Environment:
     # PackageLoader cannot find the folder of an editable install; the file system can
     return Environment(
         loader=FileSystemLoader(str(files("kuleshov.prompts"))),
@@ -31,16 +31,16 @@ def _environment() -> Environment:
     )
 
 
-def render(family: str, node: str, **variables: Any) -> str:
+def render_prompt(family: str, node: str, **variables: Any) -> str:
     """The prompt text of `node` in `family`. Raises ValueError for an unknown template."""
     try:
-        template = _environment().get_template(f"{family}/{node}.jinja")
+        template = _make_environment().get_template(f"{family}/{node}.jinja")
     except TemplateNotFound:
         raise ValueError(f"there is no prompt {node!r} in family {family!r}") from None
     return template.render(**variables).strip()
 
 
-def digests(family: str) -> dict[str, str]:
+def template_digests(family: str) -> dict[str, str]:
     """Template name to the SHA-256 of its source, for the record.
 
     All templates of the family and whatever they include, extend or import, of any family.
@@ -58,13 +58,13 @@ def digests(family: str) -> dict[str, str]:
             continue
         source = root.joinpath(*name.split("/")).read_bytes()
         found[name] = hashlib.sha256(source).hexdigest()
-        left += _referenced(name, source.decode())
+        left += _referenced_templates(name, source.decode())
     return dict(sorted(found.items()))
 
 
-def _referenced(name: str, source: str) -> list[str]:
+def _referenced_templates(name: str, source: str) -> list[str]:
     """Names of the templates that one may render. ValueError for a name that is computed."""
-    named = list(meta.find_referenced_templates(_environment().parse(source)))
+    named = list(meta.find_referenced_templates(_make_environment().parse(source)))
     if None in named:
         raise ValueError(f"{name} includes a template by a computed name: nothing tells which")
     return [other for other in named if other is not None]

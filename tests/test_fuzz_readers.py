@@ -75,13 +75,13 @@ def _contexts(path: Path) -> None:
 def _candidates(path: Path) -> None:
     from kuleshov.asking.coding import candidates
 
-    candidates.load(str(path))
+    candidates.load_candidates(str(path))
 
 
 def _calibration(path: Path) -> None:
     from kuleshov.evidence import temperatures
 
-    temperatures.load(path).to_toml()
+    temperatures.load_calibration(path).to_toml()
 
 
 def _observer(path: Path) -> None:
@@ -93,8 +93,8 @@ def _observer(path: Path) -> None:
 def _manifest(path: Path) -> None:
     from kuleshov.inputs import items, manifest
 
-    manifest.count(str(path))
-    for work in items.read(str(path)):
+    manifest.count_rows(str(path))
+    for work in items.read_items(str(path)):
         assert work.problem is None or "\n" not in work.problem
         work.item.model_dump_json()
 
@@ -102,14 +102,14 @@ def _manifest(path: Path) -> None:
 def _shards(path: Path) -> None:
     from kuleshov.inputs import items
 
-    list(items.read(str(path)))
+    list(items.read_items(str(path)))
 
 
 def _examples(path: Path) -> None:
     from kuleshov.asking import examples
     from kuleshov.tools.labels import LabelSet
 
-    examples.read(str(path), LabelSet.load("ekman-7"))
+    examples.read_examples(str(path), LabelSet.load("ekman-7"))
 
 
 def _results(tool: str, turned: int | None = None) -> Callable[[Path], None]:
@@ -122,7 +122,7 @@ def _results(tool: str, turned: int | None = None) -> Callable[[Path], None]:
             orientation=turned,
             frames=(Frame(index=0, time_s=0.0),),
         )  # fmt: skip
-        faces = files.load(tool, path)
+        faces = files.load_file(tool, path)
         faces.observe_media([np.zeros((1200, 1600, 3), np.uint8)], media, media.frames)
 
     return read
@@ -131,13 +131,13 @@ def _results(tool: str, turned: int | None = None) -> Callable[[Path], None]:
 def _transcript(path: Path) -> None:
     from kuleshov.tools.media import transcript
 
-    transcript.condensed(transcript.read(path))
+    transcript.condense_cues(transcript.read_transcript(path))
 
 
 def _ratings(path: Path) -> None:
     from kuleshov.studies import ratings
 
-    ratings.cells(ratings.read_ratings(path, scale=(1, 9)))
+    ratings.mean_cells(ratings.read_ratings(path, scale=(1, 9)))
 
 
 def _record(path: Path) -> None:
@@ -168,13 +168,13 @@ def _run(annotations: bytes) -> Callable[[Path], None]:
         run = _run_of(path, annotations)
         wrong = []
         for use in (
-            lambda: summary.summarise(run),
+            lambda: summary.summarise_run(run),
             lambda: export(run, "csv"),
             lambda: export(run, "fex"),
             lambda: export(run, "html"),
             lambda: export(run, "label-studio"),
-            lambda: corrections.agreement(run, corrections.manifest_labels(run)),
-            lambda: agreement.read(str(run / "annotations.jsonl")),
+            lambda: corrections.compare_run(run, corrections.manifest_labels(run)),
+            lambda: agreement.read_sightings(str(run / "annotations.jsonl")),
             lambda: RunDirectory(run).open(PLAN["plan"]).close(),
         ):
             try:
@@ -200,7 +200,7 @@ def _label_studio(annotations: bytes) -> Callable[[Path], None]:
             (run / "annotations.jsonl").write_bytes(annotations)
         regions = label_studio.regions_of(run)
         passed: Counter[str] = Counter()
-        list(label_studio.corrections(path, regions, passed))
+        list(label_studio.read_corrections(path, regions, passed))
 
     return read
 
@@ -221,13 +221,13 @@ def _memory(path: Path) -> None:
 def _face_net(path: Path) -> None:
     from kuleshov.tools.pocket import face_net
 
-    face_net.load(path)
+    face_net.load_face_net(path)
 
 
 def _detector(path: Path) -> None:
     from kuleshov.tools.pocket import detector
 
-    detector.load(path)
+    detector.load_detector(path)
 
 
 def _model_folder(path: Path) -> None:
@@ -236,10 +236,10 @@ def _model_folder(path: Path) -> None:
     folder = path.parent
     weights.check_complete(folder, "the model")
     weights.count_parameters(folder)
-    weights.fingerprint(folder)
-    weights.licence(folder)
+    weights.weights_fingerprint(folder)
+    weights.read_licence(folder)
     weights.reads_images(folder)
-    weights.hears(folder)
+    weights.is_whisper(folder)
 
 
 def _media(path: Path) -> None:
@@ -257,9 +257,9 @@ def _clip(path: Path) -> None:
 
 
 def _credentials(path: Path) -> None:
-    from kuleshov.apps.web.server import credentials
+    from kuleshov.apps.web.server import parse_credentials
 
-    credentials([str(path)])
+    parse_credentials([str(path)])
 
 
 def _dataset(name: str) -> Callable[[Path], None]:
@@ -267,7 +267,7 @@ def _dataset(name: str) -> Callable[[Path], None]:
         from kuleshov.evals.datasets import registry
 
         root = path if name == "manifest" else path.parent
-        list(registry.find(name, root).read(root))
+        list(registry.find_task(name, root).read(root))
 
     return read
 

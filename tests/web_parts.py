@@ -13,7 +13,7 @@ from typing import Any
 from kuleshov.agent import Agent
 from kuleshov.apps.web.app import create_app
 from kuleshov.apps.web.gallery import Gallery
-from kuleshov.apps.web.server import configure
+from kuleshov.apps.web.server import configure_uvicorn
 from kuleshov.apps.web.state import House, Serving
 
 
@@ -34,7 +34,9 @@ def running(agent: Agent, gallery: Sequence[Path] = (), **serving: Any) -> Itera
     uvicorn = __import__("pytest").importorskip("uvicorn", reason="uvicorn is not installed")
     how = Serving(**serving)
     app = create_app(agent, Gallery(gallery), how)
-    server = uvicorn.Server(configure(app, how, log_level="error", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        configure_uvicorn(app, how, log_level="error", timeout_graceful_shutdown=1)
+    )
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen(1024)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def paused() -> Iterator[None]:
+def pause_collector() -> Iterator[None]:
     """No garbage collection inside the block; afterwards it is on again if it was on before.
 
     Objects made inside are then moved to the oldest generation. Otherwise the next collection of

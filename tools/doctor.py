@@ -27,22 +27,25 @@ EXTRAS = (
 )
 
 
-def report(paths: Mapping[str, str] | None = None) -> list[ToolStatus]:
+def doctor_rows(paths: Mapping[str, str] | None = None) -> list[ToolStatus]:
     """A row each: this program, the face tools, torch, transformers, the models, the extras.
 
     `paths`: model files and programs of face tools that the user named, by tool. Takes a few
     seconds, most of them for importing torch. Asks nothing of the network.
     """
-    rows = [_row("kuleshov", _program)]
-    rows += [_row(name, status) for name, status in faces.statuses(paths).items()]
-    rows += [_row("torch", _torch), _row("transformers", _transformers)]
-    rows += [_row("pocket (LLaVA)", _bundled), _row("default model", _default)]
-    rows += [_row("speech (Whisper)", _speech)]
-    rows += [_row(extra[0], partial(_extra, *extra)) for extra in EXTRAS]
+    rows = [_status_row("kuleshov", _program_row)]
+    rows += [_status_row(name, status) for name, status in faces.tool_statuses(paths).items()]
+    rows += [_status_row("torch", _torch_row), _status_row("transformers", _transformers_row)]
+    rows += [
+        _status_row("pocket (LLaVA)", _bundled_row),
+        _status_row("default model", _default_row),
+    ]
+    rows += [_status_row("speech (Whisper)", _speech_row)]
+    rows += [_status_row(extra[0], partial(_extra_row, *extra)) for extra in EXTRAS]
     return rows
 
 
-def _row(name: str, look: Callable[[], ToolStatus]) -> ToolStatus:
+def _status_row(name: str, look: Callable[[], ToolStatus]) -> ToolStatus:
     try:
         return look()
     except Exception as error:
@@ -54,26 +57,26 @@ def _row(name: str, look: Callable[[], ToolStatus]) -> ToolStatus:
         )
 
 
-def _version(distribution: str) -> str | None:
+def _installed_version(distribution: str) -> str | None:
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def _program() -> ToolStatus:
+def _program_row() -> ToolStatus:
     return ToolStatus(
         name="kuleshov",
         ready=True,
         installed=True,
-        version=_version("kuleshov"),
+        version=_installed_version("kuleshov"),
         licence="code Apache-2.0",
         measures=f"Python {platform.python_version()} on {platform.system()} {platform.machine()}",
     )
 
 
-def _torch() -> ToolStatus:
-    version = _version("torch")
+def _torch_row() -> ToolStatus:
+    version = _installed_version("torch")
     if version is None:
         return _not_installed("torch", "pip install 'torch>=2.6'")
     import torch
@@ -84,7 +87,7 @@ def _torch() -> ToolStatus:
         count = torch.cuda.device_count()
         names = ", ".join(
             f"{torch.cuda.get_device_name(k)} "
-            f"({hardware.gigabytes(torch.cuda.get_device_properties(k).total_memory)})"
+            f"({hardware.format_bytes(torch.cuda.get_device_properties(k).total_memory)})"
             for k in range(count)
         )
         where = f"CUDA {torch.version.cuda}: {names}"
@@ -95,7 +98,7 @@ def _torch() -> ToolStatus:
         threads = torch.get_num_threads()
         where = f"CPU only, {threads} thread{'' if threads == 1 else 's'}"
         if free is not None:
-            where += f", {hardware.gigabytes(free)} of memory free"
+            where += f", {hardware.format_bytes(free)} of memory free"
         if dtype == "bfloat16":
             where += "; it computes bfloat16"
             dtype += f", those below {hardware.EXACT_PARAMETERS // 10**6} M parameters in float32"
@@ -111,8 +114,8 @@ def _torch() -> ToolStatus:
     )
 
 
-def _transformers() -> ToolStatus:
-    version = _version("transformers")
+def _transformers_row() -> ToolStatus:
+    version = _installed_version("transformers")
     if version is None:
         return _not_installed("transformers", "pip install 'transformers>=5,<6'")
     return ToolStatus(
@@ -122,7 +125,7 @@ def _transformers() -> ToolStatus:
         version=version,
         licence="Apache-2.0",
         measures="runs LLaVA models; downloads forbidden (offline)"
-        if hub.offline()
+        if hub.is_offline()
         else "runs LLaVA models",
     )
 
@@ -131,9 +134,11 @@ def _not_installed(name: str, command: str) -> ToolStatus:
     return ToolStatus(name=name, ready=False, installed=False, command=command)
 
 
-def _bundled() -> ToolStatus:
+def _bundled_row() -> ToolStatus:
     try:
-        weights.check(pocket.folder() / "llava" / "model.safetensors", "llava/model.safetensors")
+        weights.check_weights(
+            pocket.weights_folder() / "llava" / "model.safetensors", "llava/model.safetensors"
+        )
         text, ready = "bundled, checksum right", True
     except weights.WeightsError as error:
         text, ready = str(error), False
@@ -148,12 +153,12 @@ def _bundled() -> ToolStatus:
     )
 
 
-def _default() -> ToolStatus:
+def _default_row() -> ToolStatus:
     """The model that is taken where none is named, on this hardware."""
     name = mllm.default_model()
-    row = next(row for row in mllm.listing() if row.id == name)
+    row = next(row for row in mllm.list_models() if row.id == name)
     ready = row.state == "cached"
-    size = "" if row.bytes is None else f" ({hardware.gigabytes(row.bytes)})"
+    size = "" if row.bytes is None else f" ({hardware.format_bytes(row.bytes)})"
     return ToolStatus(
         name="default model",
         ready=ready,
@@ -166,9 +171,9 @@ def _default() -> ToolStatus:
     )
 
 
-def _speech() -> ToolStatus:
+def _speech_row() -> ToolStatus:
     """The Whisper models that are here, for --speech; they need no further package."""
-    found = [name for name, folder in hub.cached_models() if mllm_weights.hears(folder)]
+    found = [name for name, folder in hub.cached_models() if mllm_weights.is_whisper(folder)]
     command = f"kuleshov models pull {speech.EXAMPLE}"
     return ToolStatus(
         name="speech (Whisper)",
@@ -181,8 +186,8 @@ def _speech() -> ToolStatus:
     )
 
 
-def _extra(name: str, licence: str, measures: str, command: str) -> ToolStatus:
-    version = _version(name)
+def _extra_row(name: str, licence: str, measures: str, command: str) -> ToolStatus:
+    version = _installed_version(name)
     return ToolStatus(
         name=name,
         ready=version is not None,

@@ -9,7 +9,7 @@ class KuleshovError(Exception):
     """A user's mistake or a missing thing: its text is one sentence that says what to do."""
 
 
-def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
+def suggest_word(word: str, known: list[str] | tuple[str, ...]) -> str:
     """' (did you mean X?)' for the closest known word, or nothing."""
     close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
     return f" (did you mean {close[0]}?)" if close else ""
@@ -26,7 +26,7 @@ def first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def shortened(text: str, most: int = 80) -> str:
+def shorten_text(text: str, most: int = 80) -> str:
     """A text from outside on one line of at most `most` characters, for a sentence."""
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"

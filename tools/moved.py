@@ -6,6 +6,7 @@ Kept for one version. Nothing in the package uses an old address.
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -281,6 +282,201 @@ NAMES = {
     },
 }
 """Old module to the names that left it for another one."""
+_RENAMED = """
+kuleshov.apps.chat.conversations: Kept=KeptConversation folder=conversation_folder
+kuleshov.apps.chat.inline: escape=encode_picture png=draw_png protocol=find_protocol
+kuleshov.apps.chat.printer: Shown=ShownReading
+kuleshov.apps.chat.prompt: label=prompt_label lines=read_lines
+kuleshov.apps.cli.first_look: run=show_demo
+kuleshov.apps.cli.main: parser=build_parser
+kuleshov.apps.cli.options: expanded=expand_patterns registered=find_command words=given_words
+kuleshov.apps.cli.resume: command=resume_command
+kuleshov.apps.web.api: docs=get_docs health=get_health infer=post_infer schema=get_schema
+kuleshov.apps.web.asking: ask=post_question context=post_context influence=post_influence
+    labels=post_labels read=post_reading shown=job_view stop=post_stop undo=post_undo
+kuleshov.apps.web.job_queue: Line=JobQueue
+kuleshov.apps.web.page: begin=begin_visit clip=get_clip end=end_visit events=get_events
+    fragment=get_fragment page=get_page record=get_record remove=remove_reading stop=stop_job
+    thumb=get_thumb
+kuleshov.apps.web.readings: follow=follow_events read=read_medium renamed=rename_source
+    told=name_error
+kuleshov.apps.web.server: address=browser_address bind=bind_socket configure=configure_uvicorn
+    credentials=parse_credentials names=allowed_names serve=run_server
+kuleshov.apps.web.views: turns=view_turns
+kuleshov.asking.answers: explained=parse_explanation
+kuleshov.asking.coding.candidates: load=load_candidates
+kuleshov.asking.coding.scheme: parse=parse_scheme
+kuleshov.asking.examples: Example=FewShotExample Measured=MeasuredExample read=read_examples
+kuleshov.asking.fusion_choice: choose=choose_fusion
+kuleshov.asking.gate: features=vision_features generate=generate_text running=reading_run
+    score=score_answers sentence=error_sentence stopped=stop_asked
+kuleshov.asking.images: _grown=_grow_box _mark=_mark_time around=surroundings_box
+    blank=blank_image boxed=draw_boxes covered=cover_faces image=to_image sheet=frame_sheet
+    video=frame_video
+kuleshov.asking.parts: gap=gap_of_error plain=plain_records
+kuleshov.asking.views: Shown=PersonView
+kuleshov.asking.writer: assistant=assistant_turn numbered=number_evidence user=user_turn
+kuleshov.evals.bench.agent_cost: measure=measure_agent_cost
+kuleshov.evals.bench.annotate_cost: measure=measure_annotate_cost
+kuleshov.evals.bench.cli: agent=bench_agent annotate=bench_annotate clips=bench_clips
+    context=bench_context faces=bench_faces machine=describe_machine reasoning=bench_reasoning
+    start=bench_start
+kuleshov.evals.bench.clip_speed: measure=measure_clip_speed
+kuleshov.evals.bench.context_cost: forty=forty_variables measure=measure_context_cost
+kuleshov.evals.bench.face_speed: measure=measure_face_speed
+kuleshov.evals.bench.influence_cost: measure=measure_influence_cost
+kuleshov.evals.bench.labels: measure=measure_label_cost talk=label_question
+kuleshov.evals.bench.random_model: tokenizer=train_tokenizer
+kuleshov.evals.bench.tiny_pyfeat: blob=draw_blob build=build_weights picture=draw_picture
+    place=cache_path retinaface=retinaface_state
+kuleshov.evals.harness.report.inspect_log: check=check_log log=make_log score=log_score
+    target=log_target write=write_log
+kuleshov.evals.harness.report.page: html=render_page numeric=is_numeric stacked=stack_interval
+    thinned=thin_points write=write_page
+kuleshov.evals.harness.report.tables: answered=answered_share arrow=better_arrow
+    caption=table_caption drawn=draw_facts escaped=escape_latex interval=format_interval
+    latex=render_latex markdown=render_markdown number=format_number people=people_line
+    reasons=list_reasons show=show_table span=metric_range title=metric_title
+kuleshov.evals.metrics.emotion_wheels: overlap=set_overlap
+kuleshov.evals.metrics.multilabel: chosen=chosen_row marks=label_marks scored=scored_row
+kuleshov.evals.text: split=split_words
+kuleshov.evidence.collection: collect=collect_evidence quoted=quote_text told=told_evidence
+kuleshov.evidence.fusion: bayes=fuse_bayes normalised=normalise_weights onto=map_scores
+kuleshov.evidence.generated: repeats=is_repetitive
+kuleshov.evidence.grounding: check=check_cue claims=find_claims feelings=find_feelings
+    measured=is_measured mentions=find_mentions
+kuleshov.evidence.incongruence: candidates=find_incongruences malice=malice_pattern
+    mixed=mixed_pattern sarcasm=sarcasm_pattern smile=smile_pattern
+    suppressed=suppressed_pattern
+kuleshov.evidence.influence: divergence=js_divergence influence=measure_influence
+    shift=context_shift
+kuleshov.evidence.key_frames: Kept=KeptFrame expressiveness=face_expressiveness
+kuleshov.evidence.moments: choose=choose_segments segments=cut_segments
+kuleshov.evidence.observer: pool=pool_log_linear
+kuleshov.evidence.people: apex=apex_face followed=choose_followed targets=choose_people
+kuleshov.evidence.temperatures: Figure=CalibrationFigure basis=calibration_basis
+    load=load_calibration
+kuleshov.evidence.timeline: called=event_name collect=collect_timeline words=collect_words
+kuleshov.graph.builder: build=build_graph mermaid=draw_mermaid
+kuleshov.graph.clip_nodes: thinned=thin_track
+kuleshov.graph.context_nodes: line=variable_line numbered=number_variables
+kuleshov.graph.person_nodes: judged=make_judgement unread=unread_judgement
+kuleshov.graph.speech_node: facts=speech_facts told=speech_notes
+kuleshov.graph.state: merge=merge_seconds
+kuleshov.inputs.items: again=repeated_item count=count_items folder=read_folder read=read_items
+kuleshov.inputs.manifest: Row=ManifestRow count=count_rows row=parse_row rows=read_rows
+kuleshov.inputs.shards: dataset=read_dataset expand=expand_shards tars=read_tars
+kuleshov.inputs.toml_tables: Table=TomlTable read=read_toml
+kuleshov.output.coded_table: numbers=variable_numbers
+kuleshov.output.coded_view: Row=CodedRow belongs=situation_lines groups=group_variables
+kuleshov.output.exports.boris: write=write_boris
+kuleshov.output.exports.eaf: write=write_eaf
+kuleshov.output.exports.label_studio: corrections=read_corrections interface=labelling_interface
+kuleshov.output.exports.spans: laned=assign_lanes spans=list_spans
+kuleshov.output.exports.table: rows=table_rows survey=survey_columns
+kuleshov.output.exports.video: drawn=draw_frame reading=reading_at write=write_video
+kuleshov.output.exports.webvtt: write=write_webvtt
+kuleshov.output.files: _unwritable=_unwritable_error
+kuleshov.output.report: colour=label_colour environment=page_environment flat=flatten_values
+    jpeg=jpeg_address reading=view_reading
+kuleshov.output.terminal: console=make_console
+kuleshov.output.unit_plots: ticks=time_ticks
+kuleshov.output.view: Moment=MomentView brief=brief_scores clean=clean_line facts=media_facts
+    fusion=fusion_text gaps=list_gaps headline=score_headline influence=influence_text
+    judged=judgement_text likelihood=likelihood_text moments=list_moments observer=observer_text
+    pain=pain_text percent=format_percent said=said_lines scales=scales_text
+    seconds=format_seconds shift=shift_text signed=format_signed split=split_scores
+    thinned=thin_items title=media_title together=third_reading top=top_score units=group_units
+    weights=weights_text
+kuleshov.runs.annotate: annotate=annotate_run
+kuleshov.runs.local_engine: Answer=ItemAnswer Reader=AgentReader plan=plan_run
+    store=store_answer
+kuleshov.runs.progress: Shown=ProgressDisplay duration=format_duration facts=progress_facts
+kuleshov.runs.ray_engine: Reader=RayReader
+kuleshov.runs.store: damaged=damaged_lines differences=list_differences lines=read_lines
+    now=current_time unwritable=unwritable_error
+kuleshov.runs.summary: summarise=summarise_run
+kuleshov.session.open_medium: Held=OpenMedium
+kuleshov.session.parse: supposition=plain_supposition understand=parse_line
+kuleshov.session.template_answer: answer=template_answer
+kuleshov.studies.agreement: ac1=gwet_ac1 agree=measure_agreement icc=icc_consistency
+    measured=record_sightings read=read_sightings records=read_records
+kuleshov.studies.agreement_tables: reliability=print_reliability
+kuleshov.studies.associations: associate=measure_associations frame=build_frame read=read_run
+kuleshov.studies.calibrate: Example=LabelledItem calibrate=fit_calibration fit=fit_temperature
+    nll=log_losses readings=model_readings tempered=temper_table
+kuleshov.studies.contrast.contexts: pictures=list_pictures
+kuleshov.studies.contrast.experiment: described=scene_description
+kuleshov.studies.contrast.types: effects=decompose_variance
+kuleshov.studies.corrections: Agreement=RunAgreement agreement=compare_run
+kuleshov.studies.example_orders: spread=measure_spread
+kuleshov.studies.reliability: code=answer_code equal=equal_share measured=measure_reliability
+    versions=code_versions wordings=list_wordings
+kuleshov.studies.statistics: alpha=krippendorff_alpha brier=brier_score ece=calibration_error
+    reliability=reliability_bins
+kuleshov.tools.errors: nearest=suggest_word shortened=shorten_text
+kuleshov.tools.faces: entry=find_entry formats=file_formats names=tool_names
+    observe=observe_faces statuses=tool_statuses
+kuleshov.tools.faces.chain: entry=chain_entry
+kuleshov.tools.faces.crop: crop=crop_square
+kuleshov.tools.faces.pyfeat.tool: load=load_pyfeat status=pyfeat_status
+kuleshov.tools.faces.registry: entry=find_entry formats=file_formats names=tool_names
+    statuses=tool_statuses
+kuleshov.tools.faces.rules: expression=infer_expression load=load_rules status=rules_status
+    weights=unit_weights
+kuleshov.tools.faces.tracking.timelines: analysed=analyse_track smoothed=smooth_values
+    untold=list_untold
+kuleshov.tools.faces.tracking.tracker: look=grey_thumbnail middle=box_middle overlap=box_overlap
+kuleshov.tools.labels.mappings: between=find_mapping correspondence=map_labels
+    published=published_mappings table=require_mapping
+kuleshov.tools.media: Sample=FrameSample expand=expand_paths
+kuleshov.tools.media.demo_files: examples=find_examples
+kuleshov.tools.media.transcript: condensed=condense_cues read=read_transcript within=cues_within
+kuleshov.tools.media.types: Picture=Rgb damaged=damaged_error
+kuleshov.tools.mllm: check=check_model listing=list_models load=load_model pull=pull_model
+kuleshov.tools.mllm.catalogue: Known=KnownModel
+kuleshov.tools.mllm.endpoint: check=check_address messages=chat_messages
+kuleshov.tools.mllm.local.batch_cache: Rows=CacheRows attend=attend_rows
+    attending=patched_attention step=step_rows
+kuleshov.tools.mllm.local.batching: Row=BatchRow batched=batch_model
+kuleshov.tools.mllm.local.encode: clean=clean_conversation defuse=defuse_controls
+    digest=image_digest encode=encode_conversation rgb=to_rgb
+kuleshov.tools.mllm.local.loading: quiet=quiet_libraries
+kuleshov.tools.mllm.local.model: mean=mean_logprob trials=trial_conversations
+kuleshov.tools.mllm.local.packing: rows=pack_rows tails=conversation_tails
+kuleshov.tools.mllm.local.prefix_cache: Entry=CacheEntry common=common_length fork=fork_cache
+kuleshov.tools.mllm.local.scoring: lengthened=lengthen_inputs
+kuleshov.tools.mllm.local.segments: pieces=split_pieces
+kuleshov.tools.mllm.local.weights: config=read_config files=weight_files
+    fingerprint=weights_fingerprint header=read_header hears=is_whisper licence=read_licence
+    size=folder_size tensors=list_tensors
+kuleshov.tools.pocket: folder=weights_folder scale=fitted_scale
+"""
+"""Module of today: old name=name of today, for what has another name since 0.1.0."""
+
+
+def _names_of_today() -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for entry in re.split(r"\n(?! )", _RENAMED.strip()):
+        module, pairs = entry.split(":", 1)
+        found[module] = {old: new for old, _, new in (p.partition("=") for p in pairs.split())}
+    return found
+
+
+RENAMED = _names_of_today()
+
+
+def today(home: str, name: str) -> str:
+    """The name that `name` of the module `home` has today."""
+    return RENAMED.get(home, {}).get(name, name)
+
+
+def _address_of(module: str, name: str) -> tuple[str, str] | None:
+    """Module and name of today; None: the old module never had it, or is not known."""
+    home = NAMES.get(module, {}).get(name) or MODULES.get(module)
+    if home is None and name in RENAMED.get(module, {}):
+        home = module
+    return (home, today(home, name)) if home else None
 
 
 def _warn(old: str, new: str) -> None:
@@ -296,10 +492,10 @@ def find_name(module: str, name: str) -> Any:
     """
     if name.startswith("__"):
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
-    home = NAMES.get(module, {}).get(name) or MODULES.get(module)
-    if home is None:
+    address = _address_of(module, name)
+    if address is None:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
+    return getattr(importlib.import_module(address[0]), address[1])
 
 
 def old_names(module: str) -> Callable[[str], Any]:
@@ -307,7 +503,7 @@ def old_names(module: str) -> Callable[[str], Any]:
 
     def look_up(name: str) -> Any:
         found = find_name(module, name)
-        _warn(f"{module}.{name}", f"{NAMES.get(module, {}).get(name) or MODULES[module]}.{name}")
+        _warn(f"{module}.{name}", ".".join(_address_of(module, name) or ()))
         return found
 
     return look_up

@@ -24,7 +24,7 @@ _loaded = False
 _inherited: frozenset[str] = frozenset()  # libraries that were loaded when this was forked
 
 
-def generation() -> int:
+def fork_generation() -> int:
     """A number that is another one after a fork: whoever keeps it knows whether there was one."""
     return _generation
 
@@ -85,7 +85,7 @@ def _use_one_thread() -> None:
         sys.modules["cv2"].setNumThreads(0)
 
 
-def _forked() -> None:
+def _count_fork() -> None:
     global _generation, _torn, _working, _counting, _inherited
     _generation += 1
     _inherited = frozenset({"torch", "cv2"} & set(sys.modules))
@@ -97,4 +97,4 @@ def _forked() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_count_fork)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kuleshov.tools.errors import KuleshovError, shortened
+from kuleshov.tools.errors import KuleshovError, shorten_text
 
 DELIMITERS = ",;\t"
 
@@ -69,7 +69,7 @@ def parse_number(text: str, delimiter: str = ";") -> float | None:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """One row: its number in the file, from 1, and column to text, both without outer spaces.
 
     problem: why it cannot be read, where `read_table` was asked to tell it; then `values` holds
@@ -134,7 +134,7 @@ class Table:
     file: str
     columns: tuple[str, ...]
     header_row: int
-    lines: Iterator[Line]
+    lines: Iterator[TableLine]
     delimiter: str = ","
     notes: tuple[str, ...] = ()
     error: type[KuleshovError] = TableError
@@ -143,13 +143,13 @@ class Table:
         """Raises `error`, naming what is expected, unless all `columns` are there."""
         missing = [column for column in columns if column not in self.columns]
         if missing:
-            shown = ", ".join(shortened(column, 40) for column in self.columns[:8]) + (
+            shown = ", ".join(shorten_text(column, 40) for column in self.columns[:8]) + (
                 ", …" if len(self.columns) > 8 else ""
             )
             raise self.error(
                 f"{self.file}, row {self.header_row}: a result file of {tool} has the columns "
-                f"{shortened(', '.join(columns), 400)}; missing: "
-                f"{shortened(', '.join(missing), 400)} (found: {shown[:400]})."
+                f"{shorten_text(', '.join(columns), 400)}; missing: "
+                f"{shorten_text(', '.join(missing), 400)} (found: {shown[:400]})."
             )
 
 
@@ -181,7 +181,7 @@ def read_table(
     """
     encoding, notes = find_encoding(path, error, lines=tell_rows)
     strange: list[int] | None = [] if tell_rows else None
-    first = next(_text(path, encoding, error, strange), "").strip().strip('"')
+    first = next(_decoded_lines(path, encoding, error, strange), "").strip().strip('"')
     named = re.fullmatch(r"sep=(.|\\t)", first, re.IGNORECASE)
     skip = 0
     if named or first.lower() == "sep=":  # Excel's own line; its tab is lost in trimming
@@ -189,7 +189,9 @@ def read_table(
         skip = 1
     best: tuple[tuple[bool, int], int, list[str], str] | None = None
     for delimiter in delimiters:
-        for number, fields, problem in _lines(path, encoding, delimiter, error, skip, strange):
+        for number, fields, problem in _cleaned_rows(
+            path, encoding, delimiter, error, skip, strange
+        ):
             if problem:
                 raise error(f"the first line of {path} is no header: {problem}.")
             if is_header(fields):
@@ -204,12 +206,12 @@ def read_table(
     _, header, fields, delimiter = best
     if strange is not None:
         strange.clear()
-    lines = _lines(path, encoding, delimiter, error, skip, strange)
+    lines = _cleaned_rows(path, encoding, delimiter, error, skip, strange)
     for number, *_ in lines:
         if number == header:
             break
     columns = tuple(fields)
-    rows = _rows(path, columns, header, lines, delimiter, error, short_rows, strange)
+    rows = _table_rows(path, columns, header, lines, delimiter, error, short_rows, strange)
     return Table(str(path), columns, header, rows, delimiter, notes, error)
 
 
@@ -279,7 +281,7 @@ def decode_lines(
         raise error(f"{path} cannot be read: {why.strerror or why}.") from None
 
 
-def _text(
+def _decoded_lines(
     path: Path, encoding: str, error: type[KuleshovError], strange: list[int] | None
 ) -> Iterator[str]:
     if strange is not None:
@@ -295,7 +297,7 @@ def _text(
             ) from None
 
 
-def _lines(
+def _cleaned_rows(
     path: Path,
     encoding: str,
     delimiter: str,
@@ -307,7 +309,7 @@ def _lines(
 
     Rows without any content are left out.
     """
-    text = _text(path, encoding, error, strange)
+    text = _decoded_lines(path, encoding, error, strange)
     for _ in range(skip):
         next(text, None)
     reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
@@ -329,7 +331,7 @@ def _lines(
             yield number, cleaned, None
 
 
-def _rows(
+def _table_rows(
     path: Path,
     columns: Sequence[str],
     header: int,
@@ -338,7 +340,7 @@ def _rows(
     error: type[KuleshovError],
     short_rows: bool,
     strange: list[int] | None,
-) -> Iterator[Line]:
+) -> Iterator[TableLine]:
     width = len(columns)
     while width and not columns[width - 1]:
         width -= 1
@@ -363,4 +365,4 @@ def _rows(
         odd = tuple(strange or ())
         if strange:
             strange.clear()
-        yield Line(number, values, str(path), delimiter, error, problem, odd)
+        yield TableLine(number, values, str(path), delimiter, error, problem, odd)

@@ -167,14 +167,14 @@ class ActionUnit(Record):
         if self.is_shown is False:
             return 0
         if self.intensity is not None and self.is_shown:
-            return max(1, _count(self.intensity, _INTENSITY))
+            return max(1, _round_count(self.intensity, _INTENSITY))
         for number, steps in (
             (self.probability, _PROBABILITY),
             (self.log_odds, _LOG_ODDS),
             (self.activation, self.thresholds),
         ):
             if number is not None and steps is not None:
-                return max(_count(number, steps), 2 if self.is_shown else 0)
+                return max(_round_count(number, steps), 2 if self.is_shown else 0)
         return None if self.is_shown is None else 2
 
     @property
@@ -189,7 +189,7 @@ class ActionUnit(Record):
         if level is None or level == 0:
             return None if level is None else "absent"
         if self.intensity is not None and self.is_shown:
-            degree = _count(self.intensity, _INTENSITY)
+            degree = _round_count(self.intensity, _INTENSITY)
             if degree:
                 return DEGREES[degree]
         if self.presence:
@@ -211,7 +211,7 @@ _PROBABILITY = (0.3, 0.5, 0.8)
 _LOG_ODDS = (math.log10(0.3 / 0.7), 0.0, math.log10(0.8 / 0.2))
 
 
-def _count(number: float, steps: tuple[float, float, float]) -> int:
+def _round_count(number: float, steps: tuple[float, float, float]) -> int:
     return sum(number >= step for step in steps)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from kuleshov.tools.pocket.weights import CHECKSUMS, sha256
+from kuleshov.tools.pocket.weights import CHECKSUMS, hash_file
 
 
 def enter(name: str, path: Path) -> str:
@@ -15,7 +15,7 @@ def enter(name: str, path: Path) -> str:
     Returns the checksum, hexadecimal.
     """
     known = json.loads(CHECKSUMS.read_text("utf-8")) if CHECKSUMS.is_file() else {}
-    known[name] = sha256(path)
+    known[name] = hash_file(path)
     beside = CHECKSUMS.with_suffix(".tmp")
     beside.write_text(json.dumps(dict(sorted(known.items())), indent=2) + "\n", "utf-8")
     os.replace(beside, CHECKSUMS)

@@ -33,7 +33,7 @@ def main() -> None:
     found: dict[str, dict[str, float]] = {}
     for name in arguments.only or MODELS:
         module = importlib.import_module(f"training.{name}.evaluate")
-        found[name] = module.figures(arguments.data, pocket.folder() / MODELS[name])
+        found[name] = module.figures(arguments.data, pocket.weights_folder() / MODELS[name])
         width = max(map(len, found[name]))
         print(f"\n{name}")
         for figure, value in found[name].items():

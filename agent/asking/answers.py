@@ -154,7 +154,7 @@ class Told:
     consequence: str | None = None
 
 
-def explained(family: str, answer: str, finished: bool = True) -> Told:
+def parse_explanation(family: str, answer: str, finished: bool = True) -> Told:
     """Read the model's explanation; of one that breaks off, what is whole of it.
 
     Args:

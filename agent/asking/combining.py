@@ -56,7 +56,7 @@ def context_parts(judgements: Mapping[str, Judgement], told: bool) -> list[Conte
     return [ContextPart(whole.emotions, told)]
 
 
-def combine(
+def combine_scores(
     crew: Crew,
     face: EmotionScores,
     contexts: Sequence[ContextPart],
@@ -75,16 +75,16 @@ def combine(
     """
     rule = rule or rule_of(crew)
     if rule == "bayes":
-        return _bayes(crew, face, contexts, context_temperature)
-    return _people(crew, face, contexts, by_model, context_temperature)
+        return _combine_bayes(crew, face, contexts, context_temperature)
+    return _combine_people(crew, face, contexts, by_model, context_temperature)
 
 
 def rule_of(crew: Crew) -> str:
     """The rule that face alone and context alone are combined by: the strategy's, else people's."""
-    return crew.strategy if crew.strategy in COMPUTED else "people"
+    return crew.fusion if crew.fusion in COMPUTED else "people"
 
 
-def _bayes(
+def _combine_bayes(
     crew: Crew,
     face: EmotionScores,
     contexts: Sequence[ContextPart],
@@ -92,10 +92,10 @@ def _bayes(
 ) -> FusedScores:
     (context,) = (part.scores for part in contexts[:1])
     if temperature is not None:
-        context = tempered(context, temperature)
+        context = temper_scores(context, temperature)
     return FusedScores(
         labels=crew.labels.name,
-        probabilities=fusion.bayes(face, context, crew.prior, weight=crew.context_weight),
+        probabilities=fusion.fuse_bayes(face, context, crew.prior, weight=crew.context_weight),
         method=f"face: {face.method}; context: {context.method}",
         fusion="bayes",
         context_weight=crew.context_weight,
@@ -104,26 +104,30 @@ def _bayes(
     )
 
 
-def _people(
+def _combine_people(
     crew: Crew,
     face: EmotionScores,
     contexts: Sequence[ContextPart],
     by_model: bool,
     temperature: float | None,
 ) -> FusedScores:
-    of_face, why_face = _scale(crew, "face") if by_model else (1.0, _face_scale(crew))
-    of_context, why_context = _scale(crew, "context")
+    of_face, why_face = _cue_temperature(crew, "face") if by_model else (1.0, _face_scale(crew))
+    of_context, why_context = _cue_temperature(crew, "context")
     if temperature is not None:
         of_context, why_context = temperature, "temperature given"
     shares = [share_of(crew, part) for part in contexts]
     exponents = crew.observer.exponents([share for share, _ in shares])
-    cues = [CueWeight(cue="face", weight=_round(exponents[0]), temperature=of_face, why=why_face)]
+    cues = [
+        CueWeight(
+            cue="face", weight=_round_exponent(exponents[0]), temperature=of_face, why=why_face
+        )
+    ]
     for part, (_, why), exponent in zip(contexts, shares, exponents[1], strict=True):
         cues.append(
             CueWeight(
                 cue="context",
                 part=None if crew.seeing >= 1 else part.name,
-                weight=_round(exponent),
+                weight=_round_exponent(exponent),
                 temperature=of_context,
                 why=f"{why}; {why_context}",
             )
@@ -137,8 +141,8 @@ def _people(
     return FusedScores(
         labels=crew.labels.name,
         probabilities=crew.observer.combine_cues(
-            tempered(face, of_face).probabilities,
-            [tempered(part.scores, of_context).probabilities for part in contexts],
+            temper_scores(face, of_face).probabilities,
+            [temper_scores(part.scores, of_context).probabilities for part in contexts],
             [share for share, _ in shares],
         ),
         method=f"face: {face.method}; {methods}",
@@ -162,7 +166,7 @@ def share_of(crew: Crew, part: ContextPart) -> tuple[float, str]:
     return share, why
 
 
-def tempered(scores: EmotionScores, temperature: float) -> EmotionScores:
+def temper_scores(scores: EmotionScores, temperature: float) -> EmotionScores:
     """The distribution at a temperature: above 1 flatter, below 1 sharper."""
     if temperature == 1:
         return scores
@@ -177,7 +181,7 @@ def tempered(scores: EmotionScores, temperature: float) -> EmotionScores:
     )
 
 
-def _scale(crew: Crew, cue: str) -> tuple[float, str]:
+def _cue_temperature(crew: Crew, cue: str) -> tuple[float, str]:
     """The temperature that brings the model's reading of a cue to people's scale, and why."""
     if "direct" in crew.temperatures:
         return 1.0, "on the scale of the calibration file"
@@ -195,5 +199,5 @@ def _face_scale(crew: Crew) -> str:
     return f"{crew.faces.info.name}'s probabilities, {told}"
 
 
-def _round(exponent: float) -> float:
+def _round_exponent(exponent: float) -> float:
     return round(exponent, 4)

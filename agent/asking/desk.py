@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kuleshov.tools.media import ClipStream
-from kuleshov.tools.media.types import Picture
+from kuleshov.tools.media.types import Rgb
 
 
 class Desk:
@@ -20,7 +20,7 @@ class Desk:
 
     def __init__(self) -> None:
         self._sources: dict[str, Any] = {}
-        self._pictures: dict[str, Sequence[Picture]] = {}
+        self._pictures: dict[str, Sequence[Rgb]] = {}
         self._clips: dict[str, ClipStream] = {}
         self._times: dict[str, Sequence[float]] = {}
         self._lock = threading.Lock()
@@ -35,7 +35,7 @@ class Desk:
     def source(self, key: str) -> Any:
         return self._sources[key]
 
-    def lay_out(self, key: str, pictures: Sequence[Picture], times_s: Sequence[float] = ()) -> None:
+    def lay_out(self, key: str, pictures: Sequence[Rgb], times_s: Sequence[float] = ()) -> None:
         with self._lock:
             self._pictures[key] = pictures
             self._times[key] = times_s
@@ -44,7 +44,7 @@ class Desk:
         """The times of a clip's pictures, seconds; empty for a still."""
         return self._times[key]
 
-    def pictures(self, key: str) -> Sequence[Picture]:
+    def pictures(self, key: str) -> Sequence[Rgb]:
         """Pictures (H, W, 3) RGB uint8: one of an image, several of a clip in order of time."""
         return self._pictures[key]
 

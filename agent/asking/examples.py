@@ -27,7 +27,7 @@ from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.labels.left_out import NO_LABEL, LeftOut
 from kuleshov.tools.media import PassedOver
-from kuleshov.tools.media.types import Picture
+from kuleshov.tools.media.types import Rgb
 from kuleshov.tools.mllm.base import Mllm
 from kuleshov.tools.types import Face
 from kuleshov.types import Evidence
@@ -59,7 +59,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MeasuredExample:
     """What an example's file shows, whatever is said of it; copies of an agent share it.
 
     picture: (H, W, 3) RGB uint8, no more of it and no larger than what is ever shown: the person's
@@ -68,7 +68,7 @@ class Measured:
     """
 
     sha256: str
-    picture: Picture
+    picture: Rgb
     face: Face | None
     seen: Face | None
 
@@ -79,9 +79,11 @@ class Album:
     Copies of an agent share it; what no agent shows any more is forgotten.
     """
 
-    def __init__(self, measured: WeakValueDictionary[MeasuredAs, Measured] | None = None) -> None:
+    def __init__(
+        self, measured: WeakValueDictionary[MeasuredAs, MeasuredExample] | None = None
+    ) -> None:
         self.measured = WeakValueDictionary() if measured is None else measured
-        self.features: WeakKeyDictionary[Measured, np.ndarray] = WeakKeyDictionary()
+        self.features: WeakKeyDictionary[MeasuredExample, np.ndarray] = WeakKeyDictionary()
         self.lock = threading.Lock()
 
     def of_model(self) -> Album:
@@ -90,11 +92,11 @@ class Album:
 
 
 @dataclass(frozen=True)
-class Example:
+class FewShotExample:
     """One example, opened and measured."""
 
     labelled: Labelled
-    measured: Measured
+    measured: MeasuredExample
     evidence: tuple[Evidence, ...]
 
     @property
@@ -102,8 +104,8 @@ class Example:
         return self.measured.sha256
 
     @property
-    def picture(self) -> Picture:
-        """What is shown of it, see `Measured`."""
+    def picture(self) -> Rgb:
+        """What is shown of it, see `MeasuredExample`."""
         return self.measured.picture
 
     @property
@@ -116,7 +118,7 @@ class Example:
         return self.labelled.id
 
 
-def read(
+def read_examples(
     path: str,
     labels: LabelSet,
     left_out: LeftOut | None = None,
@@ -139,7 +141,7 @@ def read(
 
     left_out = LeftOut(labels.name, labels.names) if left_out is None else left_out
     found: list[Labelled] = []
-    for work in items.read(path, passed):
+    for work in items.read_items(path, passed):
         if work.problem is not None:
             raise KuleshovError(f"examples {path}: {work.problem}")
         given = work.item.label
@@ -219,7 +221,8 @@ class Examples:
                 are not measured again.
 
         Raises:
-            KuleshovError: what `read` raises; a picture that cannot be opened; a selection that
+            KuleshovError: what `read_examples` raises; a picture that cannot be opened; a selection
+            that
                 these parts cannot do.
         """
         self.settings, self.mllm, self.faces = settings, mllm, faces
@@ -237,7 +240,7 @@ class Examples:
             )
         self.left_out = LeftOut(labels.name, labels.names)
         self.passed = PassedOver()
-        written = read(path, labels, self.left_out, self.passed)
+        written = read_examples(path, labels, self.left_out, self.passed)
         self.all = [self._opened(example) for example in written]
         self.by_id = {example.id: example for example in self.all}
         self.path = path
@@ -261,7 +264,7 @@ class Examples:
             **({"passed_over": self.passed.to_dict()} if self.passed.kinds else {}),
         }
 
-    def choose(self, face: Face | None, picture: Picture | None) -> list[Example]:
+    def choose(self, face: Face | None, picture: Rgb | None) -> list[FewShotExample]:
         """The examples for one person, in the order in which they are shown.
 
         Args:
@@ -273,7 +276,9 @@ class Examples:
             chosen = self._balanced(most)
         elif how == "nearest-units":
             assert face is not None
-            chosen = sorted(self.all, key=lambda e: _order(unit_distance(face, e.face)))[:most]
+            chosen = sorted(self.all, key=lambda e: _distance_order(unit_distance(face, e.face)))[
+                :most
+            ]
             chosen = chosen[::-1]  # the nearest last, next to the question
         elif how == "nearest-features" and face is not None and picture is not None:
             own = self._feature(None, picture, face)
@@ -288,31 +293,31 @@ class Examples:
             chosen = [chosen[i] for i in order]
         return chosen
 
-    def _balanced(self, most: int) -> list[Example]:
+    def _balanced(self, most: int) -> list[FewShotExample]:
         """One of each label in turn, in the order of the set."""
-        left: dict[str, list[Example]] = {}
+        left: dict[str, list[FewShotExample]] = {}
         for example in self.all:
             left.setdefault(example.labelled.label, []).append(example)
-        chosen: list[Example] = []
+        chosen: list[FewShotExample] = []
         while len(chosen) < most and any(left.values()):
             for queue in left.values():
                 if queue and len(chosen) < most:
                     chosen.append(queue.pop(0))
         return chosen
 
-    def _feature(self, key: Measured | None, picture: Picture, face: Face | None) -> np.ndarray:
+    def _feature(self, key: MeasuredExample | None, picture: Rgb, face: Face | None) -> np.ndarray:
         album = self.album
         with album.lock:
             known = None if key is None else album.features.get(key)
         if known is None:  # no lock while the model is asked: who waits for it sees no stop
             cut = picture if face is None else images.face_alone(picture, face)
-            known = gate.features(self.mllm, [cut])[0]
+            known = gate.vision_features(self.mllm, [cut])[0]
             if key is not None:
                 with album.lock:
                     album.features[key] = known
         return known
 
-    def _opened(self, example: Labelled) -> Example:
+    def _opened(self, example: Labelled) -> FewShotExample:
         try:
             facts = os.stat(example.path)
             stamp = (facts.st_size, facts.st_mtime_ns)
@@ -321,40 +326,40 @@ class Examples:
         key = (example.path, example.box, *stamp)
         measured = self.album.measured.get(key)
         if measured is None:
-            measured = _measure(example, self.settings, self.faces)
+            measured = _measure_example(example, self.settings, self.faces)
             self.album.measured[key] = measured
-        items = collection.collect(measured.seen, None, example.context)
+        items = collection.collect_evidence(measured.seen, None, example.context)
         if example.rationale:
             items.append(
                 Evidence(
                     n=len(items) + 1,
                     source="user",
                     kind="context",
-                    text=f"note: {collection.quoted(example.rationale)}",
+                    text=f"note: {collection.quote_text(example.rationale)}",
                 )
             )
-        return Example(example, measured, tuple(items))
+        return FewShotExample(example, measured, tuple(items))
 
 
-def _measure(example: Labelled, settings: Settings, faces: FaceTool) -> Measured:
+def _measure_example(example: Labelled, settings: Settings, faces: FaceTool) -> MeasuredExample:
     try:
         opened = media.open_media(example.path, max_pixels=settings.max_pixels, frames=3)
     except KuleshovError as error:
         raise KuleshovError(f"example {example.id}: {error}") from None
     middle = len(opened.images) // 2
     picture = opened.images[middle]
-    seen = _face(_seen(faces, picture, opened, middle), example.box)
-    shown, face = _shown(picture, seen)
-    return Measured(opened.media.sha256, shown, face, seen)
+    seen = _choose_face(_find_faces(faces, picture, opened, middle), example.box)
+    shown, face = _reduce_picture(picture, seen)
+    return MeasuredExample(opened.media.sha256, shown, face, seen)
 
 
-def _shown(picture: Picture, face: Face | None) -> tuple[Picture, Face | None]:
+def _reduce_picture(picture: Rgb, face: Face | None) -> tuple[Rgb, Face | None]:
     """A copy of what is shown of an example, and its face there."""
     from PIL import Image
 
     left, top, right, bottom = (0, 0, picture.shape[1], picture.shape[0])
     if face is not None:
-        left, top, right, bottom = images.around(picture, face)
+        left, top, right, bottom = images.surroundings_box(picture, face)
     cut = np.ascontiguousarray(picture[top:bottom, left:right])
     height, width = cut.shape[:2]
     scale = min(1.0, LARGEST_SHOWN / max(height, width, 1))
@@ -370,12 +375,14 @@ def _shown(picture: Picture, face: Face | None) -> tuple[Picture, Face | None]:
     return cut, face.model_copy(update={"xyxy": box})
 
 
-def _seen(faces: FaceTool, picture: Picture, opened: media.Opened, place: int) -> list[Face]:
+def _find_faces(faces: FaceTool, picture: Rgb, opened: media.Opened, place: int) -> list[Face]:
     frames = opened.media.frames[place : place + 1]
-    return face_tools.observe(faces, [picture], opened.media, frames).faces[0]
+    return face_tools.observe_faces(faces, [picture], opened.media, frames).faces[0]
 
 
-def _face(found: Sequence[Face], box: tuple[float, float, float, float] | None) -> Face | None:
+def _choose_face(
+    found: Sequence[Face], box: tuple[float, float, float, float] | None
+) -> Face | None:
     """The largest face, in the box where there is one."""
     if box is not None:
         x0, y0, x1, y1 = box
@@ -407,6 +414,6 @@ def unit_distance(a: Face, b: Face | None) -> float | None:
     return float(np.sqrt(np.mean(np.square(gaps)))) if gaps else None
 
 
-def _order(distance: float | None) -> tuple[bool, float]:
+def _distance_order(distance: float | None) -> tuple[bool, float]:
     """What cannot be compared comes last."""
     return (distance is None, distance or 0.0)

@@ -9,7 +9,9 @@ from kuleshov.tools.labels import LabelSet, mappings
 from kuleshov.tools.mllm.base import Mllm
 
 
-def choose(settings: Settings, labels: LabelSet, faces: FaceTool, mllm: Mllm, family: str) -> str:
+def choose_fusion(
+    settings: Settings, labels: LabelSet, faces: FaceTool, mllm: Mllm, family: str
+) -> str:
     """The fusion strategy that `auto` stands for here, or the one asked for if it can be done.
 
     Raises:
@@ -17,7 +19,7 @@ def choose(settings: Settings, labels: LabelSet, faces: FaceTool, mllm: Mllm, fa
     """
     _check_labels(labels, mllm, family)
     scored = faces.info.expressions
-    pairs, _ = mappings.correspondence(faces.info.label_set or "", scored, labels)
+    pairs, _ = mappings.map_labels(faces.info.label_set or "", scored, labels)
     covered = labels.mode == "single" and pairs is not None
     if settings.fusion == "auto":
         return "people" if covered else "text"

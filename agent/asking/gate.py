@@ -50,14 +50,14 @@ class ReadingRun:
             return
         if isinstance(self.failure, KuleshovError):
             raise self.failure
-        raise MllmError(sentence(self.failure)) from self.failure
+        raise MllmError(error_sentence(self.failure)) from self.failure
 
 
 _outside: ContextVar[ReadingRun | None] = ContextVar("kuleshov_reading_run", default=None)
 
 
 @contextmanager
-def running(stop: threading.Event | None = None) -> Iterator[ReadingRun]:
+def reading_run(stop: threading.Event | None = None) -> Iterator[ReadingRun]:
     """What is asked within belongs to one run; for questions that no graph asks."""
     run = ReadingRun(stop)
     token = _outside.set(run)
@@ -68,7 +68,7 @@ def running(stop: threading.Event | None = None) -> Iterator[ReadingRun]:
 
 
 def current_run() -> ReadingRun | None:
-    """The run that the caller works for: the graph's, else that of `running`, else None."""
+    """The run that the caller works for: the graph's, else that of `reading_run`, else None."""
     try:
         # the graph's config reaches the threads of its nodes; two readings whose steps alternate
         # in one thread keep theirs apart
@@ -78,7 +78,7 @@ def current_run() -> ReadingRun | None:
     return found if found is not None else _outside.get()
 
 
-def stopped() -> bool:
+def stop_asked() -> bool:
     """Whether the user has asked to stop what the caller works for."""
     run = current_run()
     return run is not None and run.stopped
@@ -86,7 +86,7 @@ def stopped() -> bool:
 
 def check_stop() -> None:
     """Raises StoppedError once the user has asked to stop: it becomes the gap of the step."""
-    if stopped():
+    if stop_asked():
         raise StoppedError
 
 
@@ -99,7 +99,7 @@ def heeding_stop() -> AbstractContextManager[None]:
 # ------------------------------------------------------------------------------- the calls
 
 
-def generate(
+def generate_text(
     mllm: Mllm,
     talk: Conversation,
     *,
@@ -134,13 +134,13 @@ def generate(
             if on_token is not None:
                 on_token(text)
 
-    with _call(run):
+    with _counted_call(run):
         return mllm.generate(talk, on_token=hear, **options)
 
 
-def score(mllm: Mllm, talk: Conversation, answers: Sequence[str]) -> list[float]:
+def score_answers(mllm: Mllm, talk: Conversation, answers: Sequence[str]) -> list[float]:
     """As `Mllm.score`. Raises StoppedError after a stop."""
-    with _call(current_run()):
+    with _counted_call(current_run()):
         return mllm.score(talk, answers)
 
 
@@ -151,26 +151,26 @@ def score_many(mllm: Mllm, questions: Sequence[packing.Question]) -> list[list[f
         StoppedError: after a stop.
     """
     if getattr(mllm, "score_many", None) is None:
-        return [score(mllm, talk, answers) for talk, answers in questions]
-    with _call(current_run()):
+        return [score_answers(mllm, talk, answers) for talk, answers in questions]
+    with _counted_call(current_run()):
         return packing.score_many(mllm, questions)
 
 
-def features(mllm: Mllm, cuts: Sequence[Any]) -> Any:
+def vision_features(mllm: Mllm, cuts: Sequence[Any]) -> Any:
     """Vision features of a model that offers them, a row a picture. StoppedError after a stop."""
-    with _call(current_run()):
+    with _counted_call(current_run()):
         return mllm.features(cuts)  # type: ignore[attr-defined]
 
 
 @contextmanager
-def _call(run: ReadingRun | None) -> Iterator[None]:
+def _counted_call(run: ReadingRun | None) -> Iterator[None]:
     if run is None:
         yield
         return
     if run.stopped:
         raise StoppedError
     try:
-        with usage.metered(run.usage), heeding(run.stop):
+        with usage.meter_usage(run.usage), heeding(run.stop):
             yield
     except Exception as error:
         if run.stopped:  # whatever broke in the model when it was cut off
@@ -192,7 +192,7 @@ def _stream_writer() -> Callable[[Any], None] | None:
     return get_stream_writer()
 
 
-def sentence(error: Exception) -> str:
+def error_sentence(error: Exception) -> str:
     """The first line of an error; what is not a tool's own sentence is named by its type."""
     if not isinstance(error, KuleshovError):
         log.debug("a step failed", exc_info=error)

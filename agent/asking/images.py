@@ -8,27 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from kuleshov.tools.media.types import Picture
+from kuleshov.tools.media.types import Rgb
 from kuleshov.tools.types import Face
 
 SHEET_PX = 1344  # longest side of a sheet of frames: four tiles of 336 pixels, LLaVA's input
 
 
-def image(picture: Picture) -> Any:
+def to_image(picture: Rgb) -> Any:
     """The array as a PIL image, which is what chat templates take."""
     from PIL import Image
 
     return Image.fromarray(picture)
 
 
-def person_crop(picture: Picture, face: Face, number: int) -> Any:
+def person_crop(picture: Rgb, face: Face, number: int) -> Any:
     """The person's surroundings, three faces wide, with a numbered red box around the face."""
     from PIL import ImageDraw, ImageFont
 
     x0, y0, x1, y1 = face.xyxy
     reach = max(x1 - x0, y1 - y0)
-    left, top, right, bottom = around(picture, face)
-    crop = image(picture[top:bottom, left:right].copy())
+    left, top, right, bottom = surroundings_box(picture, face)
+    crop = to_image(picture[top:bottom, left:right].copy())
     draw = ImageDraw.Draw(crop)
     line = max(2, round(reach / 50))
     draw.rectangle((x0 - left, y0 - top, x1 - left, y1 - top), outline=(255, 0, 0), width=line)
@@ -37,7 +37,7 @@ def person_crop(picture: Picture, face: Face, number: int) -> Any:
     return crop
 
 
-def sheet(pictures: Sequence[Picture], times_s: Sequence[float], most: int = 9) -> Any:
+def frame_sheet(pictures: Sequence[Rgb], times_s: Sequence[float], most: int = 9) -> Any:
     """At most `most` frames of a clip as one image, in rows, each with its time on it."""
     from PIL import Image
 
@@ -49,27 +49,27 @@ def sheet(pictures: Sequence[Picture], times_s: Sequence[float], most: int = 9) 
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
     whole = Image.new("RGB", (columns * wide, -(-len(shown) // columns) * high), (255, 255, 255))
     for i, (picture, time_s) in enumerate(shown):
-        tile = image(picture).resize((wide, high))
-        _mark(tile, f"{i + 1}: {time_s:.1f} s")
+        tile = to_image(picture).resize((wide, high))
+        _mark_time(tile, f"{i + 1}: {time_s:.1f} s")
         whole.paste(tile, (i % columns * wide, i // columns * high))
     return whole
 
 
-def video(pictures: Sequence[Picture], times_s: Sequence[float]) -> list[Any]:
+def frame_video(pictures: Sequence[Rgb], times_s: Sequence[float]) -> list[Any]:
     """The frames of a clip as a video, each with its time on it: what takes videos takes no times.
 
     At most as large as a tile of a sheet of nine.
     """
     frames = []
     for i, (picture, time_s) in enumerate(zip(pictures, times_s, strict=True)):
-        frame = image(picture)
+        frame = to_image(picture)
         frame.thumbnail((SHEET_PX // 3, SHEET_PX // 3))
-        _mark(frame, f"{i + 1}: {time_s:.1f} s")
+        _mark_time(frame, f"{i + 1}: {time_s:.1f} s")
         frames.append(frame)
     return frames
 
 
-def _mark(tile: Any, text: str) -> None:
+def _mark_time(tile: Any, text: str) -> None:
     """White on black in the upper left corner."""
     from PIL import ImageDraw, ImageFont
 
@@ -79,7 +79,7 @@ def _mark(tile: Any, text: str) -> None:
     draw.text((3, 1), text, fill=(255, 255, 255), font=font)
 
 
-def blank() -> Any:
+def blank_image() -> Any:
     """The content-free picture: mid-grey."""
     from PIL import Image
 
@@ -95,16 +95,16 @@ FACE_MARGIN = 0.25  # of the box's longer side: brows, chin and some hair
 COVER_MARGIN = 0.15
 
 
-def covered(picture: Picture, faces: Sequence[Face]) -> Picture:
+def cover_faces(picture: Rgb, faces: Sequence[Face]) -> Rgb:
     """The picture (H, W, 3) with every face under a grey rectangle, 15 % larger than its box."""
     copy = picture.copy()
     for face in faces:
-        left, top, right, bottom = _grown(face, COVER_MARGIN, picture)
+        left, top, right, bottom = _grow_box(face, COVER_MARGIN, picture)
         copy[top:bottom, left:right] = GREY
     return copy
 
 
-def around(picture: Picture, face: Face) -> tuple[int, int, int, int]:
+def surroundings_box(picture: Rgb, face: Face) -> tuple[int, int, int, int]:
     """The person's surroundings, three faces wide: left, top, right, bottom in pixels."""
     height, width = picture.shape[:2]
     x0, y0, x1, y1 = face.xyxy
@@ -117,13 +117,13 @@ def around(picture: Picture, face: Face) -> tuple[int, int, int, int]:
     )
 
 
-def face_alone(picture: Picture, face: Face) -> Picture:
+def face_alone(picture: Rgb, face: Face) -> Rgb:
     """The face cut out of the picture, square where the picture's edges allow."""
-    left, top, right, bottom = _grown(face, FACE_MARGIN, picture)
+    left, top, right, bottom = _grow_box(face, FACE_MARGIN, picture)
     return np.ascontiguousarray(picture[top:bottom, left:right])
 
 
-def _grown(face: Face, margin: float, picture: Picture) -> tuple[int, int, int, int]:
+def _grow_box(face: Face, margin: float, picture: Rgb) -> tuple[int, int, int, int]:
     height, width = picture.shape[:2]
     x0, y0, x1, y1 = face.xyxy
     half = max(x1 - x0, y1 - y0) * (0.5 + margin)
@@ -136,7 +136,7 @@ def _grown(face: Face, margin: float, picture: Picture) -> tuple[int, int, int, 
     )
 
 
-def boxed(picture: Picture, boxes: Sequence[tuple[int, Sequence[float]]]) -> Any:
+def draw_boxes(picture: Rgb, boxes: Sequence[tuple[int, Sequence[float]]]) -> Any:
     """The picture as a PIL image with a numbered red box around each person.
 
     Args:
@@ -145,7 +145,7 @@ def boxed(picture: Picture, boxes: Sequence[tuple[int, Sequence[float]]]) -> Any
     """
     from PIL import ImageDraw, ImageFont
 
-    shown = image(picture.copy())
+    shown = to_image(picture.copy())
     draw = ImageDraw.Draw(shown)
     for number, (x0, y0, x1, y1) in boxes:
         side = max(x1 - x0, y1 - y0)

@@ -18,7 +18,7 @@ from kuleshov.settings import Settings
 from kuleshov.tools import process
 from kuleshov.tools.faces.base import FaceTool
 from kuleshov.tools.labels import LabelSet
-from kuleshov.tools.media.types import Picture
+from kuleshov.tools.media.types import Rgb
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, ServerRefusedError
 from kuleshov.tools.mllm.local.packing import Question
 from kuleshov.tools.speech import Recogniser
@@ -39,7 +39,7 @@ class Crew:
     faces: FaceTool
     settings: Settings
     labels: LabelSet
-    strategy: str
+    fusion: str
     context_weight: float
     observer: Observer
     prior: dict[str, float] | None
@@ -54,7 +54,7 @@ class Crew:
     temperatures: dict[str, float] = field(default_factory=dict)
     desk: Desk = field(default_factory=Desk)
     priors: Priors = field(default_factory=Priors)
-    born: int = field(default_factory=process.generation)
+    born: int = field(default_factory=process.fork_generation)
 
     @property
     def seeing(self) -> float:
@@ -79,7 +79,7 @@ class Crew:
     ) -> Generation:
         """Ask the MLLM through the gate; its words go to the stream when somebody listens."""
         settings = self.settings
-        return gate.generate(
+        return gate.generate_text(
             self.mllm,
             talk,
             step=step,
@@ -93,21 +93,21 @@ class Crew:
 
     def score(self, talk: Conversation, answers: Sequence[str]) -> list[float]:
         """Log-likelihood of each answer in nats, through the gate."""
-        return gate.score(self.mllm, talk, answers)
+        return gate.score_answers(self.mllm, talk, answers)
 
     def score_many(self, questions: Sequence[Question]) -> list[list[float]]:
         """Log-likelihoods of each question's answers in nats, through the gate."""
         return gate.score_many(self.mllm, questions)
 
-    def features(self, cuts: Sequence[Picture]) -> Any:
+    def features(self, cuts: Sequence[Rgb]) -> Any:
         """The model's vision features of pictures, a row each, through the gate."""
-        return gate.features(self.mllm, cuts)
+        return gate.vision_features(self.mllm, cuts)
 
     def whole(
         self,
         key: str,
         place: int | None = None,
-        change: Callable[[Picture, int], Picture] | None = None,
+        change: Callable[[Rgb, int], Rgb] | None = None,
         *,
         video: bool = False,
     ) -> Any:
@@ -125,8 +125,8 @@ class Crew:
         places = range(len(pictures)) if sheet else [middle if place is None else place]
         shots = [change(pictures[i], i) if change else pictures[i] for i in places]
         if as_video:
-            return images.video(shots, times)
-        return images.sheet(shots, times) if sheet else images.image(shots[0])
+            return images.frame_video(shots, times)
+        return images.frame_sheet(shots, times) if sheet else images.to_image(shots[0])
 
     @property
     def frames_as(self) -> str:
@@ -149,7 +149,7 @@ class Crew:
         return found[:MOST_SHOTS]
 
 
-def gap(step: str, error: Exception) -> Plain:
+def gap_of_error(step: str, error: Exception) -> Plain:
     """The gap that a failure leaves; what is not a tool's own sentence is named by its type.
 
     Raises:
@@ -158,8 +158,8 @@ def gap(step: str, error: Exception) -> Plain:
     if isinstance(error, ServerRefusedError):
         raise error
     passing = bool(getattr(error, "passing", False))
-    return Gap(step=step, reason=gate.sentence(error), passing=passing).model_dump()
+    return Gap(step=step, reason=gate.error_sentence(error), passing=passing).model_dump()
 
 
-def plain(records: Sequence[Any]) -> list[Plain]:
+def plain_records(records: Sequence[Any]) -> list[Plain]:
     return [record.model_dump(mode="json") for record in records]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from kuleshov.asking import writer as asking_writer
 from kuleshov.asking.parts import Crew
-from kuleshov.asking.views import Shown
+from kuleshov.asking.views import PersonView
 from kuleshov.tools.mllm.base import Conversation
 from kuleshov.types import Evidence
 
@@ -19,7 +19,7 @@ MARGIN = 96  # tokens: texts are cut otherwise when they stand alone, and some p
 CODED_TOKENS = 30  # of a coded variable, which becomes a line of evidence
 
 
-def judge_room(crew: Crew, shown: Shown) -> Conversation:
+def judge_room(crew: Crew, shown: PersonView) -> Conversation:
     """The longest conversation about a person: the label asked for after the explanation."""
     if crew.examples is not None and crew.mllm.info.taught_examples:
         shown.shots = list(crew.examples.all)[: crew.settings.shots]
@@ -47,9 +47,9 @@ def choose_lines(
     count = getattr(crew.mllm, "count_tokens", None)
     if context is None or count is None or not lines:
         return everything
-    nothing = count([asking_writer.user("")])
+    nothing = count([asking_writer.user_turn("")])
     room = context - count(talk) - crew.settings.max_new_tokens - MARGIN - coded * CODED_TOKENS
-    sizes = [count([asking_writer.user(line)]) - nothing + LINE_TOKENS for line in lines]
+    sizes = [count([asking_writer.user_turn(line)]) - nothing + LINE_TOKENS for line in lines]
     if sum(sizes) <= room:
         return everything
     for many in range(len(lines) - 1, 0, -1):

@@ -10,10 +10,10 @@ from typing import Literal
 
 from kuleshov.asking import answers, images, situation
 from kuleshov.asking import writer as asking_writer
-from kuleshov.asking.examples import Example
+from kuleshov.asking.examples import FewShotExample
 from kuleshov.asking.gate import PriorKey
 from kuleshov.asking.parts import Crew
-from kuleshov.asking.views import Shown
+from kuleshov.asking.views import PersonView
 from kuleshov.evidence import fusion
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.mllm.base import Conversation
@@ -33,7 +33,7 @@ class Likelihood:
         talk: Conversation,
         labels: Sequence[str],
         asked: str,
-        shots: Sequence[Example] = (),
+        shots: Sequence[FewShotExample] = (),
     ) -> EmotionScores:
         """p(label | conversation).
 
@@ -65,7 +65,7 @@ class Likelihood:
         )
 
     def context(
-        self, shown: Shown, part: Literal["context", "told", "seen"] = "context"
+        self, shown: PersonView, part: Literal["context", "told", "seen"] = "context"
     ) -> EmotionScores | None:
         """p(label | the context alone, or a part of it), asked as fits the model.
 
@@ -77,7 +77,7 @@ class Likelihood:
         crew = self.crew
         if crew.context_asked == situation.ASKED:
             around = shown.surroundings(part)
-            return None if around is None else situation.read(crew, around)
+            return None if around is None else situation.read_situation(crew, around)
         labels = crew.labels.names
         if part == "context":
             asked = shown.conversation("context", labels)
@@ -91,10 +91,10 @@ class Likelihood:
         labels: Sequence[str],
         asked: str,
         mode: str,
-        shots: Sequence[Example],
+        shots: Sequence[FewShotExample],
     ) -> tuple[list[float], str]:
         crew = self.crew
-        logs = crew.score(talk, _answers(labels, mode))
+        logs = crew.score(talk, _answer_texts(labels, mode))
         method = crew.mllm.info.scores_by
         if mode == "multi":
             method += " of yes against no"
@@ -136,16 +136,16 @@ class Likelihood:
         return [number / sum(numbers) for number in numbers]
 
     def _prior(
-        self, asked: str, labels: tuple[str, ...], mode: str, shots: Sequence[Example]
+        self, asked: str, labels: tuple[str, ...], mode: str, shots: Sequence[FewShotExample]
     ) -> list[float]:
         """Answers' log-likelihoods for content-free evidence; computed once for a label set."""
         crew = self.crew
         key = PriorKey(asked, labels, tuple(example.id for example in shots))
 
         def ask(_: Sequence[PriorKey]) -> list[list[float]]:
-            writer, blank = crew.writer, images.blank()
+            writer, blank = crew.writer, images.blank_image()
             nothing = asking_writer.content_free()
-            before_all = writer.shots(shots, labels)
+            before_all = writer.example_turns(shots, labels)
             if asked == "explained":
                 before = writer.judge(blank, None, None, nothing, False)
                 talk = writer.label(
@@ -153,13 +153,13 @@ class Likelihood:
                 )
             elif asked == "expression":
                 talk = writer.expression(blank, labels)
-                before_all = writer.expression_shots(shots, labels)
+                before_all = writer.expression_example_turns(shots, labels)
             else:
                 talk = writer.direct(blank, None, None, nothing, labels)
-            return [crew.score([*before_all, *talk], _answers(labels, mode))]
+            return [crew.score([*before_all, *talk], _answer_texts(labels, mode))]
 
         return crew.priors.find([key], ask)[0]
 
 
-def _answers(labels: Sequence[str], mode: str) -> Sequence[str]:
+def _answer_texts(labels: Sequence[str], mode: str) -> Sequence[str]:
     return answers.each_answers(labels) if mode == "multi" else labels

@@ -34,7 +34,7 @@ from kuleshov.asking import writer as asking_writer
 from kuleshov.asking.gate import PriorKey
 from kuleshov.asking.parts import Crew
 from kuleshov.evidence import fusion
-from kuleshov.evidence.collection import quoted
+from kuleshov.evidence.collection import quote_text
 from kuleshov.tools.labels import Label, LabelSet
 from kuleshov.tools.mllm.base import MllmInfo
 from kuleshov.tools.types import EmotionScores
@@ -48,7 +48,9 @@ LONG = 20  # words; a longer text counts as one of this length, or it would drow
 _QUOTED = re.compile(r'^(?P<what>[^"]*?):? "(?P<words>.*)"$', re.DOTALL)
 
 
-def asks(info: MllmInfo, writer: asking_writer.Writer, labels: LabelSet, examples: bool) -> bool:
+def asks_situation(
+    info: MllmInfo, writer: asking_writer.Writer, labels: LabelSet, examples: bool
+) -> bool:
     """Whether the context is read so: a model with true likelihoods, taught no fixed labels.
 
     Labels that do not exclude one another, a model's own words, the review's prompts and few-shot
@@ -91,7 +93,7 @@ class Surroundings:
 
     def of(self, words: str) -> Surroundings:
         """The same pictures with other words told."""
-        told = Evidence(n=1, source="user", kind="context", text=f"context: {quoted(words)}")
+        told = Evidence(n=1, source="user", kind="context", text=f"context: {quote_text(words)}")
         return dataclasses.replace(self, evidence=[told])
 
     def without_content(self) -> Surroundings:
@@ -101,7 +103,7 @@ class Surroundings:
         return Surroundings(_blank_like(self.whole), crop, self.number, told)
 
 
-def read(crew: Crew, seen: Surroundings) -> EmotionScores:
+def read_situation(crew: Crew, seen: Surroundings) -> EmotionScores:
     """p(label | the situation), perceived: what most people would see.
 
     Raises:
@@ -112,19 +114,21 @@ def read(crew: Crew, seen: Surroundings) -> EmotionScores:
     if words is None:
         logs, method = _labels_of(crew, seen), "likelihood of the labels' forms"
         if corrected:
-            prior = _prior(crew, seen)
+            prior = _label_prior(crew, seen)
             logs = [value - base for value, base in zip(logs, prior, strict=True)]
             method += ", content-free prior removed"
     else:
         share = min(1.0, LONG / len(words.split()))
         method = "likelihood of the situation's words (noisy channel) and of the labels' forms"
-        told = [scores[0] for scores in _explained(crew, [words])]
+        told = [scores[0] for scores in _text_likelihoods(crew, [words])]
         logs = _labels_of(crew, seen)
         if corrected:
-            channel, plain = _null(crew, seen)
+            channel, plain = _reference_means(crew, seen)
             told = [value - base for value, base in zip(told, channel, strict=True)]
             logs = [value - base for value, base in zip(logs, plain, strict=True)]
-            method += f", their means over {len(_references())} reference situations removed"
+            method += (
+                f", their means over {len(_reference_situations())} reference situations removed"
+            )
         logs = [share * one + other for one, other in zip(told, logs, strict=True)]
     temperature = TEMPERATURE if words is not None else TEMPERATURE_ALONE
     temperature *= crew.temperatures.get(ASKED, 1.0)
@@ -137,9 +141,9 @@ def read(crew: Crew, seen: Surroundings) -> EmotionScores:
     )
 
 
-def _explained(crew: Crew, texts: Sequence[str]) -> list[list[float]]:
+def _text_likelihoods(crew: Crew, texts: Sequence[str]) -> list[list[float]]:
     """log p(text | label) in nats: for each label, of each text."""
-    blank = images.blank()
+    blank = images.blank_image()
     return crew.score_many(
         [(crew.writer.situation(blank, label), texts) for label in crew.labels.names]
     )
@@ -148,30 +152,34 @@ def _explained(crew: Crew, texts: Sequence[str]) -> list[list[float]]:
 def _labels_of(crew: Crew, seen: Surroundings) -> list[float]:
     """log of the sum over a label's forms of their likelihoods, nats, by label."""
     forms = [forms_of(label) for label in crew.labels.labels]
-    logs = iter(crew.score(_question(crew, seen), [form for several in forms for form in several]))
+    logs = iter(
+        crew.score(_situation_question(crew, seen), [form for several in forms for form in several])
+    )
     return [_log_sum([next(logs) for _ in several]) for several in forms]
 
 
-def _prior(crew: Crew, seen: Surroundings) -> list[float]:
+def _label_prior(crew: Crew, seen: Surroundings) -> list[float]:
     """`_labels_of` for the same question without content; computed once."""
     nothing = seen.without_content()
-    key = PriorKey(f"{ASKED}: {_skeleton(crew, nothing)}", crew.labels.names)
+    key = PriorKey(f"{ASKED}: {_question_skeleton(crew, nothing)}", crew.labels.names)
     return crew.priors.find([key], lambda _: [_labels_of(crew, nothing)])[0]
 
 
-def _null(crew: Crew, seen: Surroundings) -> tuple[list[float], list[float]]:
-    """Means over the reference situations: of `_explained` and of `_labels_of`; computed once."""
-    references, names = _references(), crew.labels.names
+def _reference_means(crew: Crew, seen: Surroundings) -> tuple[list[float], list[float]]:
+    """Means over the reference situations: of `_text_likelihoods` and of `_labels_of`; computed
+    once.
+    """
+    references, names = _reference_situations(), crew.labels.names
     blank = seen.without_content()
 
     def explained(_: Sequence[PriorKey]) -> list[list[float]]:
-        return [[sum(scores) / len(scores) for scores in _explained(crew, references)]]
+        return [[sum(scores) / len(scores) for scores in _text_likelihoods(crew, references)]]
 
     def labelled(_: Sequence[PriorKey]) -> list[list[float]]:
         scored = [_labels_of(crew, blank.of(reference)) for reference in references]
         return [[sum(scores) / len(scores) for scores in zip(*scored, strict=True)]]
 
-    skeleton = f"{ASKED}, references: {_skeleton(crew, blank)}"
+    skeleton = f"{ASKED}, references: {_question_skeleton(crew, blank)}"
     return (
         crew.priors.find([PriorKey(f"{ASKED}, words", names)], explained)[0],
         crew.priors.find([PriorKey(skeleton, names)], labelled)[0],
@@ -186,20 +194,20 @@ def _log_sum(logs: Sequence[float]) -> float:
 def forms_of(label: Label) -> list[str]:
     """The label and its synonyms, as they are and with a capital: every label treated alike."""
     words = (label.name, *label.synonyms)
-    return list(dict.fromkeys(form for word in words for form in (word, _capital(word))))
+    return list(dict.fromkeys(form for word in words for form in (word, _capitalise(word))))
 
 
-def _capital(word: str) -> str:
+def _capitalise(word: str) -> str:
     return word[:1].upper() + word[1:]
 
 
-def _question(crew: Crew, seen: Surroundings) -> asking_writer.Conversation:
+def _situation_question(crew: Crew, seen: Surroundings) -> asking_writer.Conversation:
     return crew.writer.seen(seen.whole, seen.crop, seen.number, seen.told)
 
 
-def _skeleton(crew: Crew, nothing: Surroundings) -> str:
+def _question_skeleton(crew: Crew, nothing: Surroundings) -> str:
     """What tells one question without content from another: its texts, and how many pictures."""
-    parts = _question(crew, nothing)[-1]["content"]
+    parts = _situation_question(crew, nothing)[-1]["content"]
     return "\n".join(
         part.get("text") or f"{part['type']} {len(part.get('video', ''))}" for part in parts
     )
@@ -219,12 +227,12 @@ def _plain_words(item: Evidence) -> str:
 
 def _blank_like(shown: Any) -> Any:
     """A blank picture, or for a video one of as many blank frames."""
-    blank = images.blank()
+    blank = images.blank_image()
     return [blank] * len(shown) if isinstance(shown, list) else blank
 
 
 @cache
-def _references() -> tuple[str, ...]:
+def _reference_situations() -> tuple[str, ...]:
     """Two situations for each of six emotions and neutral, in our own words."""
     table = (files("kuleshov.asking") / "reference_situations.tsv").read_text("utf-8")
     return tuple(line.split("\t")[1] for line in table.splitlines() if line)

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 from kuleshov.asking import images
 from kuleshov.asking import writer as asking_writer
-from kuleshov.asking.examples import Example
-from kuleshov.asking.images import covered, face_alone
+from kuleshov.asking.examples import FewShotExample
+from kuleshov.asking.images import cover_faces, face_alone
 from kuleshov.asking.parts import Crew
 from kuleshov.asking.situation import Surroundings
-from kuleshov.tools.media.types import Picture
+from kuleshov.tools.media.types import Rgb
 from kuleshov.tools.mllm.base import Conversation
 from kuleshov.tools.types import Face
 from kuleshov.types import Condition, Evidence, Plain
@@ -27,7 +27,7 @@ TOLD = ("user", "transcript", "speech")
 """Sources of what is said of a context, or in it; the rest is seen or measured."""
 
 
-class Shown:
+class PersonView:
     """What the model is shown of one person under each condition."""
 
     def __init__(self, crew: Crew, state: Any) -> None:
@@ -41,11 +41,11 @@ class Shown:
         self.covered: str | None = state.get("covered")
         self._target, self._key = state["target"], state["key"]
         self._faces: list[list[Plain]] = state.get("faces", [])
-        self.shots: list[Example] = []
+        self.shots: list[FewShotExample] = []
         if crew.examples is not None:
             self.shots = [crew.examples.by_id[name] for name in state.get("shots", [])]
 
-    def with_crew(self, crew: Crew) -> Shown:
+    def with_crew(self, crew: Crew) -> PersonView:
         """The same, for the model asked in another way."""
         other = copy.copy(self)
         other.crew = crew
@@ -67,18 +67,18 @@ class Shown:
 
     def conversation(self, condition: Condition, labels: Sequence[str]) -> Conversation | None:
         """Asks for one label under the condition; None where there is nothing to go by."""
-        local, _ = asking_writer.numbered(self.items(condition), self.crew.writer.family)
+        local, _ = asking_writer.number_evidence(self.items(condition), self.crew.writer.family)
         writer = self.crew.writer
         if condition == "face":
             if self.face is None:
                 return None
-            picture = images.image(face_alone(self._picture(), self.face))
-            return self._after_shots(writer.direct(picture, None, None, local, labels))
+            picture = images.to_image(face_alone(self._picture(), self.face))
+            return self._after_examples(writer.direct(picture, None, None, local, labels))
         if not local and writer.family != "full":
             return None
         whole, crop = self.pictures(condition)
         number = self.number if crop is not None else None
-        return self._after_shots(writer.direct(whole, crop, number, local, labels))
+        return self._after_examples(writer.direct(whole, crop, number, local, labels))
 
     @property
     def told(self) -> list[Evidence]:
@@ -95,7 +95,7 @@ class Shown:
             return None
         writer = self.crew.writer
         talk = writer.direct(around.whole, around.crop, around.number, around.evidence, labels)
-        return self._after_shots(talk)
+        return self._after_examples(talk)
 
     def surroundings(
         self, part: Literal["context", "told", "seen"] = "context"
@@ -103,44 +103,44 @@ class Shown:
         """What a reading of the context, or of a part of it, goes by; None: there is nothing."""
         items, told = self.items("context"), self.told
         if part == "told":
-            items, whole, crop = told, images.blank(), None
+            items, whole, crop = told, images.blank_image(), None
         else:
             if part == "seen":
                 items = [item for item in items if item not in told]
             whole, crop = self.pictures("context")
         if not items and (part != "context" or self.crew.writer.family != "full"):
             return None
-        local, _ = asking_writer.numbered(items, self.crew.writer.family)
+        local, _ = asking_writer.number_evidence(items, self.crew.writer.family)
         return Surroundings(whole, crop, self.number if crop is not None else None, local)
 
     def expression(self, labels: Sequence[str]) -> Conversation | None:
         """The model as a facial-expression tool: the face alone and no evidence."""
         if self.face is None:
             return None
-        picture = images.image(face_alone(self._picture(), self.face))
-        before = self.crew.writer.expression_shots(self.shots, labels)
+        picture = images.to_image(face_alone(self._picture(), self.face))
+        before = self.crew.writer.expression_example_turns(self.shots, labels)
         return [*before, *self.crew.writer.expression(picture, labels)]
 
     def judge(self, *, shots: bool = True) -> Conversation:
         """Asks for the explanation, from everything; `shots`: after the examples."""
-        local, _ = asking_writer.numbered(self.evidence, self.crew.writer.family)
+        local, _ = asking_writer.number_evidence(self.evidence, self.crew.writer.family)
         whole, crop = self.pictures("both")
         talk = self.crew.writer.judge(
             whole, crop, self.number, local, self.crew.labels.mode == "free"
         )
-        return self._after_shots(talk) if shots else talk
+        return self._after_examples(talk) if shots else talk
 
-    def _after_shots(self, talk: Conversation) -> Conversation:
-        return [*self.crew.writer.shots(self.shots, self.crew.labels.names), *talk]
+    def _after_examples(self, talk: Conversation) -> Conversation:
+        return [*self.crew.writer.example_turns(self.shots, self.crew.labels.names), *talk]
 
     def pictures(self, condition: Condition) -> tuple[Any, Any | None]:
         """The whole picture, and the person in a numbered red box where the model takes both."""
         writer, crew = self.crew.writer, self.crew
 
-        def seen(picture: Picture, place: int) -> Picture:
+        def seen(picture: Rgb, place: int) -> Rgb:
             if condition != "context":
                 return picture
-            return covered(picture, self._faces_at(place))
+            return cover_faces(picture, self._faces_at(place))
 
         place = self._target["picture"]
         whole = crew.whole(self._key, place, seen, video=True)
@@ -149,7 +149,7 @@ class Shown:
         shot = seen(self._picture(), place)
         return whole, images.person_crop(shot, self.face, self.number)
 
-    def _picture(self) -> Picture:
+    def _picture(self) -> Rgb:
         """The picture, or the frame of a clip, that the face was found in."""
         return self.crew.desk.pictures(self._key)[self._target["picture"]]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from kuleshov import prompts
 from kuleshov.asking import images
-from kuleshov.asking.examples import Example
-from kuleshov.asking.images import image, person_crop
+from kuleshov.asking.examples import FewShotExample
+from kuleshov.asking.images import person_crop, to_image
 from kuleshov.evidence.collection import as_taught
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.mllm.base import Conversation, MllmInfo, Turn
@@ -25,7 +25,7 @@ from kuleshov.types import Evidence
 CONTENT_FREE = "N/A"  # Zhao et al. 2021, Calibrate Before Use (ICML): the content-free input
 
 
-def user(*parts: str | Any) -> Turn:
+def user_turn(*parts: str | Any) -> Turn:
     """A user turn of texts, PIL images and videos (lists of PIL images) in the order given."""
 
     def told(part: Any) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def user(*parts: str | Any) -> Turn:
     return {"role": "user", "content": [told(part) for part in parts]}
 
 
-def assistant(text: str) -> Turn:
+def assistant_turn(text: str) -> Turn:
     return {"role": "assistant", "content": [{"type": "text", "text": text}]}
 
 
@@ -75,12 +75,14 @@ class Writer:
         return "stated" if self.stated else "each" if self.each else node
 
     def scene(self, pictures: Sequence[Any]) -> Conversation:
-        text = prompts.render(self.family, "scene")
-        return [user(text, *pictures)] if self.family == "full" else [user(*pictures, text)]
+        text = prompts.render_prompt(self.family, "scene")
+        return (
+            [user_turn(text, *pictures)] if self.family == "full" else [user_turn(*pictures, text)]
+        )
 
     def probe(self, pictures: Sequence[Any], thing: str) -> Conversation:
-        text = prompts.render(self.family, "probe", thing=thing)
-        return [user(*pictures, text)]
+        text = prompts.render_prompt(self.family, "probe", thing=thing)
+        return [user_turn(*pictures, text)]
 
     def _evidence(
         self,
@@ -91,14 +93,16 @@ class Writer:
         evidence: Sequence[Evidence],
         **variables: Any,
     ) -> Conversation:
-        text = prompts.render(self.family, node, evidence=evidence, person=number, **variables)
+        text = prompts.render_prompt(
+            self.family, node, evidence=evidence, person=number, **variables
+        )
         if self.family != "full":
-            return [user(whole, text)]
-        instructions = prompts.render(self.family, "judge_instructions")
+            return [user_turn(whole, text)]
+        instructions = prompts.render_prompt(self.family, "judge_instructions")
         parts: list[Any] = [instructions, whole]
         if crop is not None and self.several:
             parts += [f"Person {number}, in the red box:", crop]
-        return [user(*parts, text)]
+        return [user_turn(*parts, text)]
 
     def judge(
         self,
@@ -136,17 +140,19 @@ class Writer:
 
     def situation(self, picture: Any, label: str) -> Conversation:
         """Asks for a situation in which most people would see the label in a person."""
-        return [user(picture, prompts.render(self.family, "situation", label=label))]
+        return [user_turn(picture, prompts.render_prompt(self.family, "situation", label=label))]
 
-    def shots(self, examples: Sequence[Example], labels: Sequence[str]) -> Conversation:
+    def example_turns(
+        self, examples: Sequence[FewShotExample], labels: Sequence[str]
+    ) -> Conversation:
         """The examples as turns that were had: what was seen, and the label that people gave.
 
         A model of one picture is told of them in words alone.
         """
         turns: Conversation = []
         for number, example in enumerate(examples):
-            local, _ = numbered(example.evidence, self.family)
-            text = prompts.render(
+            local, _ = number_evidence(example.evidence, self.family)
+            text = prompts.render_prompt(
                 self.family,
                 self._asked("direct"),
                 evidence=local,
@@ -156,23 +162,30 @@ class Writer:
             parts: list[Any] = [text]
             if self.several:
                 shown = example.picture
-                cut = image(shown) if example.face is None else person_crop(shown, example.face, 1)
+                cut = (
+                    to_image(shown) if example.face is None else person_crop(shown, example.face, 1)
+                )
                 parts = [cut, text]
             if self.family == "full" and number == 0:
-                parts.insert(0, prompts.render(self.family, "judge_instructions"))
-            turns += [user(*parts), assistant(self._given(example, labels))]
+                parts.insert(0, prompts.render_prompt(self.family, "judge_instructions"))
+            turns += [user_turn(*parts), assistant_turn(self._given(example, labels))]
         return turns
 
-    def expression_shots(self, examples: Sequence[Example], labels: Sequence[str]) -> Conversation:
+    def expression_example_turns(
+        self, examples: Sequence[FewShotExample], labels: Sequence[str]
+    ) -> Conversation:
         """The examples' faces alone; nothing for a model of one picture."""
         turns: Conversation = []
         for example in examples if self.several else ():
             if example.face is not None:
-                cut = image(images.face_alone(example.picture, example.face))
-                turns += [*self.expression(cut, labels), assistant(self._given(example, labels))]
+                cut = to_image(images.face_alone(example.picture, example.face))
+                turns += [
+                    *self.expression(cut, labels),
+                    assistant_turn(self._given(example, labels)),
+                ]
         return turns
 
-    def _given(self, example: Example, labels: Sequence[str]) -> str:
+    def _given(self, example: FewShotExample, labels: Sequence[str]) -> str:
         """What people answered: the label, or their votes where numbers are asked for."""
         if not self.stated:
             return example.labelled.label
@@ -182,19 +195,19 @@ class Writer:
     def expression(self, face: Any, labels: Sequence[str]) -> Conversation:
         """Asks for the expression of one face and nothing else."""
         about = self._about(labels, expression=True)
-        text = prompts.render(
+        text = prompts.render_prompt(
             self.family, self._asked("expression"), evidence=None, person=None, **about
         )
-        return [user(face, text)]
+        return [user_turn(face, text)]
 
     def label(
         self, before: Conversation, answer: str, number: int | None, labels: Sequence[str]
     ) -> Conversation:
         """Asks for one label after the explanation `answer`."""
-        text = prompts.render(
+        text = prompts.render_prompt(
             self.family, self._asked("label"), evidence=None, person=number, **self._about(labels)
         )
-        return [*before, assistant(answer), user(text)]
+        return [*before, assistant_turn(answer), user_turn(text)]
 
     def question(
         self,
@@ -218,15 +231,17 @@ class Writer:
             "question", whole, crop, number, evidence, reading=reading, question=first[0]
         )
         for (_, answer), (question, _) in itertools.pairwise([first, *others]):
-            text = prompts.render(self.family, "follow_up", question=question)
-            talk += [assistant(answer), user(text)]
+            text = prompts.render_prompt(self.family, "follow_up", question=question)
+            talk += [assistant_turn(answer), user_turn(text)]
         return talk
 
     def repair(
         self, before: Conversation, answer: str, complaints: Sequence[str], unreadable: bool
     ) -> Conversation:
-        text = prompts.render(self.family, "repair", complaints=complaints, unreadable=unreadable)
-        return [*before, assistant(answer), user(text)]
+        text = prompts.render_prompt(
+            self.family, "repair", complaints=complaints, unreadable=unreadable
+        )
+        return [*before, assistant_turn(answer), user_turn(text)]
 
 
 def content_free() -> list[Evidence]:
@@ -243,7 +258,9 @@ def content_free_answer(family: str) -> str:
     return json.dumps({"cues": cues, **told}, separators=(",", ":"))
 
 
-def numbered(evidence: Sequence[Evidence], family: str) -> tuple[list[Evidence], dict[int, int]]:
+def number_evidence(
+    evidence: Sequence[Evidence], family: str
+) -> tuple[list[Evidence], dict[int, int]]:
     """The evidence of one person as a family is told it, numbered from 1, and the way back to the
     record's numbers. The brief family is told in the words that the bundled model was taught."""
     told = as_taught(evidence) if family == "brief" else list(evidence)

@@ -25,7 +25,7 @@ def unit_text(unit: ActionUnit) -> str:
         shown += f", though its intensity is {unit.intensity:.1f} of 5"
     if shown in NO_SIGN and unit.activation is not None:
         shown += ", which is no sign"
-    return f"AU{unit.unit} {facs.name(unit.unit)}: {shown}{side}"
+    return f"AU{unit.unit} {facs.unit_name(unit.unit)}: {shown}{side}"
 
 
 def disagreement_text(units: Iterable[ActionUnit]) -> str:
@@ -48,12 +48,12 @@ def units_line(prefix: str, units: Iterable[int]) -> str:
     return f"{prefix}: " + ", ".join(f"AU{unit}" for unit in units)
 
 
-def quoted(text: str) -> str:
+def quote_text(text: str) -> str:
     """Words of users and transcripts as data: one line, inside quotation marks of their own."""
     return '"' + " ".join(text.replace('"', "'").split()) + '"'
 
 
-def collect(
+def collect_evidence(
     face: Face | None,
     scene: Scene | None,
     contexts: Iterable[str] = (),
@@ -98,7 +98,7 @@ def collect(
                 {"source": "mllm", "kind": "scene", "text": f"mood: {', '.join(scene.mood_words)}"}
             )
     for text, what_if in [*((t, False) for t in contexts), *((t, True) for t in supposed)]:
-        words = f"context: {quoted(text)}"
+        words = f"context: {quote_text(text)}"
         items.append({"source": "user", "kind": "context", "text": words, "supposed": what_if})
     return [Evidence.model_validate({"n": first + i, **item}) for i, item in enumerate(items)]
 
@@ -158,7 +158,8 @@ def _of_units(face: Face) -> list[dict[str, object]]:
     if smile := facs.smile_text(face):
         items.append({"kind": "smile", "units": facs.SMILE_UNITS, "text": smile})
     items += [
-        {"kind": kind, "units": shown, "text": text} for kind, shown, text in directions.lines(face)
+        {"kind": kind, "units": shown, "text": text}
+        for kind, shown, text in directions.direction_lines(face)
     ]
     return items
 
@@ -203,16 +204,16 @@ def _in_degrees(item: Evidence) -> Evidence:
         text = item.text.replace(f"({item.shown})", f"({word})")
     else:
         side = "" if item.side == "both" else f", {item.side} side"
-        text = f"AU{item.unit} {facs.name(item.unit or 0)}: {word}{side}"
+        text = f"AU{item.unit} {facs.unit_name(item.unit or 0)}: {word}{side}"
     return item.model_copy(update={"shown": word, "text": text})
 
 
-def told(
+def told_evidence(
     said: Iterable[str] = (), notes: Iterable[tuple[int | None, str]] = (), *, first: int = 1
 ) -> list[Evidence]:
     """Lines that are heard, and notes on who somebody is (None: holds for everybody)."""
     items: list[dict[str, object]] = [
-        {"source": "transcript", "kind": "transcript", "text": f"said: {quoted(text)}"}
+        {"source": "transcript", "kind": "transcript", "text": f"said: {quote_text(text)}"}
         for text in said
     ]
     for person, text in notes:
@@ -222,7 +223,7 @@ def told(
                 "source": "user",
                 "kind": "person_note",
                 "person": person,
-                "text": f"{what}: {quoted(text)}",
+                "text": f"{what}: {quote_text(text)}",
             }
         )
     return [Evidence.model_validate({"n": first + i, **item}) for i, item in enumerate(items)]

@@ -27,12 +27,12 @@ def softmax(logs: Sequence[float], temperature: float = 1.0) -> list[float]:
     return [weight / total for weight in weights]
 
 
-def normalised(weights: Mapping[str, float]) -> dict[str, float]:
+def normalise_weights(weights: Mapping[str, float]) -> dict[str, float]:
     total = sum(weights.values())
     return {label: weight / total for label, weight in weights.items()}
 
 
-def onto(scores: EmotionScores, labels: LabelSet) -> tuple[EmotionScores | None, str | None]:
+def map_scores(scores: EmotionScores, labels: LabelSet) -> tuple[EmotionScores | None, str | None]:
     """The same distribution over `labels`, and a note on what that left out.
 
     Labels correspond by a published table between the two sets, else by the same name. Labels to
@@ -46,7 +46,7 @@ def onto(scores: EmotionScores, labels: LabelSet) -> tuple[EmotionScores | None,
             f"the labels of {labels.name if labels.mode == 'multi' else scores.labels} do not "
             "exclude one another, so a distribution does not carry over"
         )
-    pairs, table = mappings.correspondence(scores.labels, tuple(scores.probabilities), labels)
+    pairs, table = mappings.map_labels(scores.labels, tuple(scores.probabilities), labels)
     if pairs is None:
         missing = [name for name in labels.names if name not in scores.probabilities]
         return None, f"the face tool does not score {', '.join(missing) or 'free words'}"
@@ -66,14 +66,14 @@ def onto(scores: EmotionScores, labels: LabelSet) -> tuple[EmotionScores | None,
     return (
         EmotionScores(
             labels=labels.name,
-            probabilities=normalised(kept),
+            probabilities=normalise_weights(kept),
             method=scores.method + by_table + without,
         ),
         note,
     )
 
 
-def bayes(
+def fuse_bayes(
     face: EmotionScores,
     context: EmotionScores,
     prior: Mapping[str, float] | None = None,
@@ -94,4 +94,4 @@ def bayes(
     for label, p_face in face.probabilities.items():
         ratio = max(context.probabilities[label], FLOOR) / (prior[label] if prior else 1.0)
         fused[label] = max(p_face, FLOOR) * ratio**weight
-    return normalised(fused)
+    return normalise_weights(fused)

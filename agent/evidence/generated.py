@@ -23,10 +23,10 @@ def why_unanswered(text: str) -> str | None:
     """Why what was written is no answer; None: it is one."""
     if REFUSAL.match(text):
         return "the model declined: unanswered"
-    return "the model repeated itself: unanswered" if repeats(text) else None
+    return "the model repeated itself: unanswered" if is_repetitive(text) else None
 
 
-def repeats(text: str) -> bool:
+def is_repetitive(text: str) -> bool:
     """Whether a text says the same over and over."""
     data = text.strip().encode("utf-8", "replace")
     return len(data) >= LEAST and len(data) / len(zlib.compress(data)) > LOOPED
@@ -80,4 +80,4 @@ def to_first_repeat(text: str) -> str:
         said.add(sentence.casefold())
         kept.append(sentence)
     found = " ".join(kept)
-    return "" if repeats(found) else found
+    return "" if is_repetitive(found) else found

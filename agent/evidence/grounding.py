@@ -183,14 +183,14 @@ class Claim:
     side: Side = "both"
 
 
-def claims(text: str) -> list[Claim]:
+def find_claims(text: str) -> list[Claim]:
     """The facial movements that `text` names, in order.
 
     What is denied (`kuleshov.evidence.negation`) makes a claim of absence; what is said not to have been
     measured makes none. "left" or "right" in the same clause makes it
     one about the person's own left or right side; both words, one about both.
     """
-    found = mentions(text)
+    found = find_mentions(text)
     spans = [(start, end) for start, end, _ in found]
     seen: dict[Claim, None] = {}
     for start, end, units in found:
@@ -207,7 +207,7 @@ def claims(text: str) -> list[Claim]:
     return list(seen)
 
 
-def mentions(text: str) -> list[tuple[int, int, tuple[int, ...]]]:
+def find_mentions(text: str) -> list[tuple[int, int, tuple[int, ...]]]:
     """Begin, end and units of every movement that `text` names; of two that overlap the longer."""
     found: list[tuple[int, int, tuple[int, ...]]] = []
     for match in re.finditer(r"\bAU ?0?(\d{1,2})\b", text, re.I):
@@ -225,7 +225,7 @@ def mentions(text: str) -> list[tuple[int, int, tuple[int, ...]]]:
     return sorted(kept)
 
 
-def feelings(text: str) -> set[str]:
+def find_feelings(text: str) -> set[str]:
     """The labels that `text` gives a face, by name or adjective; not those that it denies."""
     return named_labels(text, FEELINGS)
 
@@ -247,15 +247,15 @@ def named_labels(text: str, words: Mapping[str, str], *, of_faces: bool = True) 
     }
 
 
-def measured(face: Face | None, units: Sequence[int], side: Side = "both") -> bool | None:
+def is_measured(face: Face | None, units: Sequence[int], side: Side = "both") -> bool | None:
     """Whether any of `units` is shown: True, False (all measured, none shown), None (unknown)."""
-    states = [_shown(face, unit, side) for unit in units]
+    states = [_is_shown(face, unit, side) for unit in units]
     if True in states:
         return True
     return None if None in states else False
 
 
-def _shown(face: Face | None, unit: int, side: Side) -> bool | None:
+def _is_shown(face: Face | None, unit: int, side: Side) -> bool | None:
     found = [au for au in face.action_units if au.unit == unit and not au.weak] if face else []
     if not found:
         turned = directions.is_turned(face, unit) if face and unit in directions.UNITS else None
@@ -271,7 +271,7 @@ def _shown(face: Face | None, unit: int, side: Side) -> bool | None:
     return False if known.get("both") is False else None
 
 
-def check(text: str, cited: Evidence, face: Face | None) -> Cue:
+def check_cue(text: str, cited: Evidence, face: Face | None) -> Cue:
     """The cue with its status, from every facial claim that it makes.
 
     A cue without a claim in words stands for the evidence it cites: measured evidence confirms
@@ -279,10 +279,10 @@ def check(text: str, cited: Evidence, face: Face | None) -> Cue:
     face tool could confirm. A feeling that it names must be one that the cited expression names;
     units do not name any.
     """
-    made = claims(text)
+    made = find_claims(text)
     if not made:
         own = cited.kind in MEASURED
-        felt = feelings(text)
+        felt = find_feelings(text)
         called = {label for label in FEELINGS if re.search(rf"\b{label}\b", cited.text)}
         if cited.kind == "expression" and called and not felt <= called:
             return Cue(evidence=cited.n, text=text, status="contradicted")
@@ -300,7 +300,7 @@ def check(text: str, cited: Evidence, face: Face | None) -> Cue:
     for claim in made:
         # a movement that was measured at its own time is not undone by the face of another
         moved = cited.kind == "event" and cited.unit in claim.units
-        known = True if moved else measured(face, claim.units, claim.side)
+        known = True if moved else is_measured(face, claim.units, claim.side)
         verdicts.append(None if known is None else known == claim.shown)
     named = {unit for claim in made for unit in claim.units}
     told = {cited.unit} if cited.kind in ("action_unit", "event") else set(cited.units)
@@ -319,20 +319,24 @@ def _bears_on(text: str, cited: Evidence) -> bool:
     if FACE_WORDS.search(text):
         return True
     told = {cited.unit, *cited.units} - {None}
-    if any(told & set(units) for _, _, units in mentions(text)):
+    if any(told & set(units) for _, _, units in find_mentions(text)):
         return True
     ours, theirs = (
         {word for word in re.findall(r"[a-z]{3,}", part.lower()) if word not in STOPWORDS}
         for part in (text, cited.text)
     )
-    return bool(ours & theirs) or bool(feelings(text) & feelings(cited.text))
+    return bool(ours & theirs) or bool(find_feelings(text) & find_feelings(cited.text))
 
 
 def left_out(cues: Sequence[Cue], evidence: Mapping[int, Evidence]) -> tuple[int, ...]:
     """Numbers of the shown units that no cue cites or names."""
     cited = {cue.evidence for cue in cues}
     named = {
-        unit for cue in cues for claim in claims(cue.text) if claim.shown for unit in claim.units
+        unit
+        for cue in cues
+        for claim in find_claims(cue.text)
+        if claim.shown
+        for unit in claim.units
     }
     return tuple(
         n

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kuleshov.evidence import words
-from kuleshov.evidence.influence import divergence
+from kuleshov.evidence.influence import js_divergence
 from kuleshov.tools.labels import SIGNED as SIGNED  # the threshold that the patterns go by
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.types import EmotionScores, Face
@@ -50,7 +50,7 @@ class Parted:
 
     @property
     def apart(self) -> float:
-        return divergence(self.face_scores.probabilities, self.context_scores.probabilities)
+        return js_divergence(self.face_scores.probabilities, self.context_scores.probabilities)
 
     @property
     def signs(self) -> dict[str, int | None]:
@@ -112,17 +112,26 @@ class Parted:
         return f"faces:{self.face.tool}" if self.face else ""
 
 
-def candidates(parted: Parted) -> tuple[Incongruence, ...]:
+def find_incongruences(parted: Parted) -> tuple[Incongruence, ...]:
     """Every pattern that fits, most specific first; empty where face and context agree."""
     if not (parted.says(parted.face_scores) and parted.says(parted.context_scores)):
-        found = [mixed(parted)]  # of the face alone
+        found = [mixed_pattern(parted)]  # of the face alone
         return tuple(candidate for candidate in found if candidate is not None)
-    found = [rule(parted) for rule in (smile, malice, sarcasm, suppressed, mixed)]
+    found = [
+        rule(parted)
+        for rule in (
+            smile_pattern,
+            malice_pattern,
+            sarcasm_pattern,
+            suppressed_pattern,
+            mixed_pattern,
+        )
+    ]
     fitting = [candidate for candidate in found if candidate is not None]
     # a face that is moved while nothing special goes on parts from nothing
     if not fitting and parted.apart >= PARTING and not parted.is_calm(parted.context_scores):
         fitting.append(
-            _candidate(
+            _make_candidate(
                 parted,
                 "unexplained",
                 f"the face reads as {parted.face_scores.top}, the context as "
@@ -134,7 +143,7 @@ def candidates(parted: Parted) -> tuple[Incongruence, ...]:
     return tuple(fitting)
 
 
-def smile(parted: Parted) -> Incongruence | None:
+def smile_pattern(parted: Parted) -> Incongruence | None:
     """A smile where the context is unpleasant."""
     if not parted.shown(12) or not _pleasant_face_unpleasant_context(parted):
         return None
@@ -148,8 +157,10 @@ def smile(parted: Parted) -> Incongruence | None:
     else:
         told.append("AU6 is absent, as in a polite smile")
     if against:
-        told.append(f"{_units(against)} beside it, as when a smile covers or dampens something")
-    return _candidate(
+        told.append(
+            f"{_units_text(against)} beside it, as when a smile covers or dampens something"
+        )
+    return _make_candidate(
         parted,
         "polite or masking smile",
         "; ".join(told),
@@ -158,13 +169,13 @@ def smile(parted: Parted) -> Incongruence | None:
     )
 
 
-def malice(parted: Parted) -> Incongruence | None:
+def malice_pattern(parted: Parted) -> Incongruence | None:
     """An undampened smile at something unpleasant that befalls somebody else who is there."""
     if not parted.shown(12) or parted.shown(6) is False or not parted.several:
         return None
     if not _pleasant_face_unpleasant_context(parted) or parted.which((*DISTRESS, *DAMPING)):
         return None
-    return _candidate(
+    return _make_candidate(
         parted,
         "Schadenfreude",
         "AU12 without a sign of distress while the context reads as unpleasant and others are "
@@ -174,7 +185,7 @@ def malice(parted: Parted) -> Incongruence | None:
     )
 
 
-def sarcasm(parted: Parted) -> Incongruence | None:
+def sarcasm_pattern(parted: Parted) -> Incongruence | None:
     """Words that say one thing while the face or the situation says the other."""
     sign = words.find_sign(item.text for item in parted.said)
     if sign is None:
@@ -187,7 +198,7 @@ def sarcasm(parted: Parted) -> Incongruence | None:
     against = [f"the face ({parted.face_scores.top})"] if face else []
     against += [f"the context ({parted.context_scores.top})"] if context else []
     side = "pleasant" if sign > 0 else "unpleasant"
-    return _candidate(
+    return _make_candidate(
         parted,
         "sarcasm",
         f"the words are {side} by {words.NAMED}, against {' and '.join(against)}; they may be "
@@ -197,7 +208,7 @@ def sarcasm(parted: Parted) -> Incongruence | None:
     )
 
 
-def suppressed(parted: Parted) -> Incongruence | None:
+def suppressed_pattern(parted: Parted) -> Incongruence | None:
     """A still face where the context speaks of a strong feeling."""
     stirred = any(parted.leans(parted.context_scores, sign) for sign in (1, -1))
     stirred = stirred and not parted.is_calm(parted.context_scores)
@@ -206,8 +217,12 @@ def suppressed(parted: Parted) -> Incongruence | None:
     if not still or not stirred or parted.apart < PARTING:
         return None
     held = parted.which(DAMPING)
-    how = f"with {_units(held)}, as when it is held still" if held else "and no unit holds it still"
-    return _candidate(
+    how = (
+        f"with {_units_text(held)}, as when it is held still"
+        if held
+        else "and no unit holds it still"
+    )
+    return _make_candidate(
         parted,
         "suppressed emotion",
         f"the face reads as neutral, {how}, while the context reads as {parted.context_scores.top}",
@@ -216,7 +231,7 @@ def suppressed(parted: Parted) -> Incongruence | None:
     )
 
 
-def mixed(parted: Parted) -> Incongruence | None:
+def mixed_pattern(parted: Parted) -> Incongruence | None:
     """Two feelings of opposite sign on one face."""
     scores = parted.face_scores
     first, second = scores.ranked()[:2]
@@ -227,10 +242,10 @@ def mixed(parted: Parted) -> Incongruence | None:
     if second[1] >= SECOND and both_signs:
         told = f"the face reads as {first[0]} and {second[0]} at once"
     elif against and both_signs:
-        told = f"AU12 is shown with {_units(against)}"
+        told = f"AU12 is shown with {_units_text(against)}"
     else:
         return None
-    return _candidate(parted, "mixed emotion", told, parted.numbers(12, *against), MIXED)
+    return _make_candidate(parted, "mixed emotion", told, parted.numbers(12, *against), MIXED)
 
 
 def _pleasant_face_unpleasant_context(parted: Parted) -> bool:
@@ -243,7 +258,7 @@ def _pleasant_face_unpleasant_context(parted: Parted) -> bool:
     )
 
 
-def _candidate(
+def _make_candidate(
     parted: Parted, kind: str, pattern: str, evidence: tuple[int, ...], source: str
 ) -> Incongruence:
     return Incongruence.model_validate(
@@ -257,5 +272,5 @@ def _candidate(
     )
 
 
-def _units(units: Sequence[int]) -> str:
+def _units_text(units: Sequence[int]) -> str:
     return ", ".join(f"AU{unit}" for unit in units)

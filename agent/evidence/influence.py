@@ -26,7 +26,7 @@ FLOOR = 1e-3
 """Least probability in a log-ratio: below one in a thousand labels are not told apart."""
 
 
-def divergence(p: Mapping[str, float], q: Mapping[str, float]) -> float:
+def js_divergence(p: Mapping[str, float], q: Mapping[str, float]) -> float:
     """Jensen-Shannon divergence to base 2, in 0-1 (Lin 1991, IEEE Trans. Inf. Theory 37, 145-151).
 
     Args:
@@ -47,7 +47,7 @@ def log_ratios(p: Mapping[str, float]) -> np.ndarray:
     return np.asarray(logs - logs.mean())
 
 
-def shift(
+def context_shift(
     face: Mapping[str, float], context: Mapping[str, float], both: Mapping[str, float]
 ) -> tuple[float, float]:
     """How far `both` lies from `face` towards `context`, and how far `context` does; log-odds.
@@ -72,7 +72,7 @@ def shift(
     return math.sqrt(2) * along, math.sqrt(2) * length
 
 
-def influence(
+def measure_influence(
     face: EmotionScores | None,
     context: EmotionScores | None,
     both: EmotionScores | None,
@@ -102,9 +102,9 @@ def influence(
     assert face is not None
     assert context is not None
     assert both is not None
-    apart = divergence(face.probabilities, context.probabilities)
-    from_face = divergence(face.probabilities, both.probabilities)
-    from_context = divergence(context.probabilities, both.probabilities)
+    apart = js_divergence(face.probabilities, context.probabilities)
+    from_face = js_divergence(face.probabilities, both.probabilities)
+    from_context = js_divergence(context.probabilities, both.probabilities)
     divergences = {
         "js_face_context": apart,
         "js_face_both": from_face,
@@ -113,10 +113,12 @@ def influence(
     if apart < AGREE:
         why = f"face and context do not part ({apart:.3f} bit): there is nothing to move between"
         return Influence(**readings, **divergences, unanswered=why)
-    moved, whole = shift(face.probabilities, context.probabilities, both.probabilities)
+    moved, whole = context_shift(face.probabilities, context.probabilities, both.probabilities)
     by_rule = None
     if computed is not None:
-        by_rule = shift(face.probabilities, context.probabilities, computed.probabilities)[0]
+        by_rule = context_shift(face.probabilities, context.probabilities, computed.probabilities)[
+            0
+        ]
     return Influence(
         **readings,
         **divergences,

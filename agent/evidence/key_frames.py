@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kuleshov.tools.media import Frame, Sample
-from kuleshov.tools.media.types import Picture
+from kuleshov.tools.media import Frame, FrameSample
+from kuleshov.tools.media.types import Rgb
 from kuleshov.tools.types import Face
 
 SPARE = 3  # candidates kept for each frame wanted, because the best are known only at the end
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptFrame:
     frame: Frame
-    image: Picture
+    image: Rgb
     worth: float
 
 
@@ -28,13 +28,13 @@ class KeyFrames:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.kept: list[Kept] = []
+        self.kept: list[KeptFrame] = []
 
-    def add(self, sample: Sample, faces: Sequence[Face]) -> None:
-        worth = 0.25 + max((expressiveness(face) for face in faces), default=0.0)
+    def add(self, sample: FrameSample, faces: Sequence[Face]) -> None:
+        worth = 0.25 + max((face_expressiveness(face) for face in faces), default=0.0)
         if sample.cut or not self.kept:
             worth += 0.5
-        self.kept.append(Kept(sample.frame, sample.image, worth))
+        self.kept.append(KeptFrame(sample.frame, sample.image, worth))
         if len(self.kept) > SPARE * self.most:
             del self.kept[self._cheapest()]
 
@@ -46,7 +46,7 @@ class KeyFrames:
 
         return min(range(1, len(times) - 1), key=value)
 
-    def choose(self, wanted: Iterable[float]) -> list[Kept]:
+    def choose(self, wanted: Iterable[float]) -> list[KeptFrame]:
         """The frames nearest to the wanted times, and others spread evenly up to `most`."""
         chosen = {self.nearest(time) for time in wanted} if self.kept else set()
         while len(chosen) < min(self.most, len(self.kept)):
@@ -66,7 +66,7 @@ class KeyFrames:
         return min(range(len(self.kept)), key=lambda i: abs(self.kept[i].frame.time_s - time_s))
 
 
-def expressiveness(face: Face) -> float:
+def face_expressiveness(face: Face) -> float:
     """0-1: how far the face is from neutral, by its expression, else by its clearest unit."""
     if face.expression is not None and "neutral" in face.expression.probabilities:
         return 1 - face.expression.probabilities["neutral"]

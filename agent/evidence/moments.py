@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kuleshov.tools.faces.tracking.timelines import smoothed
+from kuleshov.tools.faces.tracking.timelines import smooth_values
 from kuleshov.tools.faces.tracking.types import Track
 from kuleshov.tools.types import LEVELS, EmotionScores
 
@@ -30,7 +30,7 @@ def expression_course(track: Track) -> list[EmotionScores | None]:
     if not track.expression or track.labels is None:
         return [None] * len(track.times_s)
     labels = list(track.expression)
-    rows = np.stack([smoothed(track, track.expression[label]) for label in labels], axis=1)
+    rows = np.stack([smooth_values(track, track.expression[label]) for label in labels], axis=1)
     course: list[EmotionScores | None] = []
     for row in rows:
         total = float(row.sum())
@@ -62,14 +62,14 @@ def mean_expression(track: Track) -> EmotionScores | None:
     return EmotionScores(labels=measured[0].labels, probabilities=mean, method=method)
 
 
-def segments(track: Track) -> list[Segment]:
+def cut_segments(track: Track) -> list[Segment]:
     """The track in order of time, cut where its leading label changes and where it was away.
 
     Without an expression: bursts of action units, from the earliest onset to the last offset.
     """
     course = expression_course(track)
     if all(scores is None for scores in course):
-        return _bursts(track)
+        return _unit_bursts(track)
     found: list[Segment] = []
     for places in track.stretches():
         runs: list[tuple[str | None, int, int]] = []
@@ -80,11 +80,13 @@ def segments(track: Track) -> list[Segment]:
                 runs[-1] = (label, runs[-1][1], i)
             else:
                 runs.append((label, i, i))
-        found += [_segment(course, run) for run in _steady(runs, track) if run[0] is not None]
+        found += [
+            _make_segment(course, run) for run in _merge_flickers(runs, track) if run[0] is not None
+        ]
     return found
 
 
-def _steady(
+def _merge_flickers(
     runs: list[tuple[str | None, int, int]], track: Track
 ) -> list[tuple[str | None, int, int]]:
     """Runs without flickers: the shortest joins its longer neighbour until none is too short."""
@@ -110,7 +112,7 @@ def _steady(
     return runs
 
 
-def _segment(course: list[EmotionScores | None], run: tuple[str | None, int, int]) -> Segment:
+def _make_segment(course: list[EmotionScores | None], run: tuple[str | None, int, int]) -> Segment:
     label, first, last = run
 
     def at(i: int) -> float:
@@ -122,7 +124,7 @@ def _segment(course: list[EmotionScores | None], run: tuple[str | None, int, int
     return Segment(label, first, last, peak, (0.3 if label == "neutral" else 1.0) * mean)
 
 
-def _bursts(track: Track) -> list[Segment]:
+def _unit_bursts(track: Track) -> list[Segment]:
     found: list[Segment] = []
     strengths = {1: 0.3, 2: 0.6, 3: 1.0}
     for event in track.events:
@@ -149,9 +151,9 @@ def _bursts(track: Track) -> list[Segment]:
     return found
 
 
-def choose(track: Track, most: int) -> list[Segment]:
+def choose_segments(track: Track, most: int) -> list[Segment]:
     """At most `most` segments, the strongest and longest, in order of time."""
-    known = segments(track)
+    known = cut_segments(track)
 
     def weight(segment: Segment) -> float:
         length = track.times_s[segment.last] - track.times_s[segment.first] + track.interval_s

@@ -99,26 +99,26 @@ def is_denied(text: str, span: tuple[int, int], things: Spans = ()) -> bool:
         and (plain[start:end].lower().startswith(("unsmil", "unfrown", "unfurrow", "unraised")))
     ):
         return True
-    if AFTER.match(_rest(plain, end, things)):
+    if AFTER.match(_text_after(plain, end, things)):
         return True
     return any(
-        _reaches(plain, match.end(), match[0], span, things)
+        _denial_reaches(plain, match.end(), match[0], span, things)
         for match in BEFORE.finditer(plain, 0, start)
     )
 
 
 def is_unmeasured(text: str, span: tuple[int, int], things: Spans = ()) -> bool:
     """Whether the text says of the thing that nobody could tell."""
-    if UNMEASURED.match(_rest(text, span[1], things)):
+    if UNMEASURED.match(_text_after(text, span[1], things)):
         return True
     return any(
         not re.search(r"[.;!?]", text[match.end() : span[0]])
-        and FILLER.match(_blanked(text, match.end(), span[0], things))
+        and FILLER.match(_blank_things(text, match.end(), span[0], things))
         for match in NOT_MEASURED.finditer(text, 0, span[0])
     )
 
 
-def _rest(text: str, end: int, things: Spans) -> str:
+def _text_after(text: str, end: int, things: Spans) -> str:
     """What follows the thing, and the members of its enumeration after it."""
     at = end
     while True:
@@ -131,10 +131,10 @@ def _rest(text: str, end: int, things: Spans) -> str:
         at = after
 
 
-def _reaches(text: str, begin: int, word: str, span: tuple[int, int], things: Spans) -> bool:
+def _denial_reaches(text: str, begin: int, word: str, span: tuple[int, int], things: Spans) -> bool:
     """Whether a denial that ends at `begin` still holds at the thing."""
     between = text[begin : span[0]]
-    enumerated = bool(FILLER.match(_blanked(text, begin, span[0], things)))
+    enumerated = bool(FILLER.match(_blank_things(text, begin, span[0], things)))
     if STOP.search(between) and not (
         enumerated and not re.search(r"[.;!?]|\band (?:a|an)\b|\bbut\b", between)
     ):
@@ -157,7 +157,7 @@ def _reaches(text: str, begin: int, word: str, span: tuple[int, int], things: Sp
     )
 
 
-def _blanked(text: str, begin: int, end: int, things: Spans) -> str:
+def _blank_things(text: str, begin: int, end: int, things: Spans) -> str:
     """The text between without the things that it names."""
     told = list(text)
     for a, b in things:

@@ -135,7 +135,7 @@ class Observer(Record):
         if whole:
             for cue, exponent in zip(bounded[1:], of_contexts, strict=True):
                 context = context * cue ** (exponent / whole)
-        both = pool(
+        both = pool_log_linear(
             bounded[0][None],
             context[None],
             of_face,
@@ -151,13 +151,17 @@ class Observer(Record):
         plain = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         prior = plain.pop("prior", None)
         lines = ["# Written by `kuleshov integrate`; use it with --observer FILE."]
-        lines += [f"{key} = {_toml(value)}" for key, value in plain.items()]
+        lines += [f"{key} = {_toml_value(value)}" for key, value in plain.items()]
         if prior:
-            lines += ["", "[prior]", *(f"{_toml(key)} = {value!r}" for key, value in prior.items())]
+            lines += [
+                "",
+                "[prior]",
+                *(f"{_toml_value(key)} = {value!r}" for key, value in prior.items()),
+            ]
         return "\n".join(lines) + "\n"
 
 
-def pool(
+def pool_log_linear(
     face: np.ndarray,
     context: np.ndarray,
     face_weight: float,
@@ -225,7 +229,7 @@ def shipped_observer() -> Observer:
     return load_observer(SHIPPED)
 
 
-def _toml(value: object) -> str:
+def _toml_value(value: object) -> str:
     if isinstance(value, list):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

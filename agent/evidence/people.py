@@ -19,7 +19,7 @@ MOST_BOXES = 100  # people that may be named for one picture or clip
 BRIEF = 3  # frames: a track of fewer is more often a false find than a person
 
 
-def apex(faces: Sequence[Face]) -> Face:
+def apex_face(faces: Sequence[Face]) -> Face:
     """The least neutral face of a track; without neutral scores, the one detected best."""
 
     def strength(face: Face) -> float:
@@ -30,7 +30,7 @@ def apex(faces: Sequence[Face]) -> Face:
     return max(faces, key=strength)
 
 
-def targets(faces: Sequence[Face], most: int) -> tuple[list[Plain], int]:
+def choose_people(faces: Sequence[Face], most: int) -> tuple[list[Plain], int]:
     """The people of a still to judge, numbered from left to right, and how many were left out.
 
     Each is {"id", "face", "picture", "timeline", "expression"} in plain values. Where there are
@@ -74,7 +74,7 @@ def check_boxes(
         )
     found, told = [], []
     for number, box in enumerate(given, start=1):
-        x0, y0, x1, y1 = _numbers(box)
+        x0, y0, x1, y1 = _box_numbers(box)
         if size is not None:
             width, height = size
             if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
@@ -93,7 +93,7 @@ def check_boxes(
     return found, told
 
 
-def _numbers(box: Any) -> tuple[float, float, float, float]:
+def _box_numbers(box: Any) -> tuple[float, float, float, float]:
     shown = reprlib.repr(box)  # a number may have 400 digits
     try:
         x0, y0, x1, y1 = (float(value) for value in box)
@@ -137,10 +137,11 @@ def in_boxes(
     return people
 
 
-def followed(
+def choose_followed(
     tracks: Sequence[Track], frames: Sequence[Frame], most: int
 ) -> tuple[list[Plain], list[Track]]:
-    """The people of a clip to judge, as `targets` and with their "track", and the tracks left out.
+    """The people of a clip to judge, as `choose_people` and with their "track", and the tracks left
+    out.
 
     Kept are the tracks seen longest, then the largest; numbered in order of appearance, then from
     left to right. A track of fewer than `BRIEF` frames beside a longer one is left out.
@@ -169,7 +170,7 @@ def followed(
                 range(len(frames)), key=lambda i: abs(frames[i].time_s - (face.time_s or 0))
             )
         else:
-            face = apex([face for _, face in shown])
+            face = apex_face([face for _, face in shown])
             picture = next(place for place, other in shown if other is face)
         mean = mean_expression(own)
         people.append(

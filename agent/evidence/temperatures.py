@@ -30,7 +30,7 @@ ASKED = {
 """How the model was asked, each with a temperature of its own."""
 
 
-class Figure(Record):
+class CalibrationFigure(Record):
     """An estimate and its 95 % interval (percentiles of a bootstrap over items or groups)."""
 
     value: float
@@ -43,17 +43,21 @@ class Fit(Record):
 
     temperature: float = Field(gt=0)
     items: int = Field(ge=1)
-    nll_before: Figure = Field(description="mean negative log-likelihood of the label, nats")
-    nll_after: Figure
-    nll_change: Figure = Field(description="after minus before: below 0 is better")
-    ece_before: Figure = Field(description="expected calibration error, 0-1")
-    ece_after: Figure
-    brier_before: Figure | None = Field(None, description="Brier score, 0-2; None: not computed")
-    brier_after: Figure | None = None
-    classwise_ece_before: Figure | None = Field(
+    nll_before: CalibrationFigure = Field(
+        description="mean negative log-likelihood of the label, nats"
+    )
+    nll_after: CalibrationFigure
+    nll_change: CalibrationFigure = Field(description="after minus before: below 0 is better")
+    ece_before: CalibrationFigure = Field(description="expected calibration error, 0-1")
+    ece_after: CalibrationFigure
+    brier_before: CalibrationFigure | None = Field(
+        None, description="Brier score, 0-2; None: not computed"
+    )
+    brier_after: CalibrationFigure | None = None
+    classwise_ece_before: CalibrationFigure | None = Field(
         None, description="calibration error of every label's probability, 0-1"
     )
-    classwise_ece_after: Figure | None = None
+    classwise_ece_after: CalibrationFigure | None = None
     at_edge: bool = Field(False, description="the best temperature lies beyond what is searched")
 
 
@@ -91,7 +95,7 @@ class Calibration(Record):
 
     def check(self, provenance: Mapping[str, Any], path: str) -> None:
         """Raises KuleshovError where it was fitted for something else than is at work."""
-        for name, now in basis(provenance).items():
+        for name, now in calibration_basis(provenance).items():
             then = getattr(self, name)
             if then != now:
                 raise KuleshovError(
@@ -117,20 +121,20 @@ class Calibration(Record):
         ]
         plain = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         tables = {name: plain.pop(name) for name in TABLES if name in plain}
-        lines += [f"{name} = {_value(value)}" for name, value in plain.items()]
-        lines += ["", "[counts]", *(f"{_key(k)} = {v}" for k, v in tables["counts"].items())]
+        lines += [f"{name} = {_toml_value(value)}" for name, value in plain.items()]
+        lines += ["", "[counts]", *(f"{_toml_key(k)} = {v}" for k, v in tables["counts"].items())]
         if tables.get("left_out"):
             lines += ["", "[left_out]"]
-            lines += [f"{_key(word)} = {rows}" for word, rows in tables["left_out"].items()]
+            lines += [f"{_toml_key(word)} = {rows}" for word, rows in tables["left_out"].items()]
         fits = {f"fits.{asked}": fit for asked, fit in tables["fits"].items()}
         if "fused" in tables:
             fits["fused"] = tables["fused"]
         for name, fit in fits.items():
-            lines += ["", f"[{name}]", *(f"{k} = {_value(v)}" for k, v in fit.items())]
+            lines += ["", f"[{name}]", *(f"{k} = {_toml_value(v)}" for k, v in fit.items())]
         return "\n".join(lines) + "\n"
 
 
-def basis(provenance: Mapping[str, Any]) -> dict[str, Any]:
+def calibration_basis(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """What a temperature depends on, from the provenance of a record."""
     model, settings = provenance["mllm"], provenance["settings"]
     shots, scheme = provenance.get("examples"), provenance.get("scheme")
@@ -148,7 +152,7 @@ def basis(provenance: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def load(path: str | os.PathLike[str]) -> Calibration:
+def load_calibration(path: str | os.PathLike[str]) -> Calibration:
     """Read a calibration. Raises KuleshovError if it is missing or not one."""
     plain = read_toml(path, "calibration")
     try:
@@ -166,15 +170,15 @@ def load(path: str | os.PathLike[str]) -> Calibration:
     return found
 
 
-def _key(name: str) -> str:
+def _toml_key(name: str) -> str:
     return json.dumps(name, ensure_ascii=False)
 
 
-def _value(value: Any) -> str:
+def _toml_value(value: Any) -> str:
     if isinstance(value, dict):  # a figure
         return "[" + ", ".join(repr(value[name]) for name in ("value", "low", "high")) + "]"
     if isinstance(value, list):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kuleshov.evidence.collection import quoted
-from kuleshov.evidence.moments import segments
+from kuleshov.evidence.collection import quote_text
+from kuleshov.evidence.moments import cut_segments
 from kuleshov.tools.faces import facs
 from kuleshov.tools.faces.tracking import timelines
 from kuleshov.tools.faces.tracking.types import Track, UnitEvent
@@ -18,7 +18,7 @@ MOST_EVENTS = 12  # lines; all events are in the track
 
 def course_text(track: Track) -> str | None:
     """`over time: sadness 0.0 s, happiness 9.8 s`: the leading label from that time on."""
-    parts = [f"{s.label} {track.times_s[s.first]:.1f} s" for s in segments(track) if s.label]
+    parts = [f"{s.label} {track.times_s[s.first]:.1f} s" for s in cut_segments(track) if s.label]
     return "over time: " + ", ".join(parts) if parts else None
 
 
@@ -28,18 +28,18 @@ def event_text(event: UnitEvent) -> str:
     begin = f"from {event.onset_s:.1f} s" if event.onset_seen else "from before it was seen"
     end = f"to {event.offset_s:.1f} s" if event.offset_seen else "to the last that was seen"
     shown = f" ({event.shown})" if event.shown else ""
-    name = f"AU{event.unit} {called(event)}{side}"
+    name = f"AU{event.unit} {event_name(event)}{side}"
     return f"{name}: {begin}, apex {event.apex_s:.1f} s{shown}, {end}"
 
 
-def called(event: UnitEvent) -> str:
+def event_name(event: UnitEvent) -> str:
     """The unit's name; AU45 that lasts is no blink."""
     if event.unit == 45 and event.kind != "blink":
         return "eye closure, longer than a blink"
-    return facs.name(event.unit)
+    return facs.unit_name(event.unit)
 
 
-def collect(track: Track, *, person: int, first: int) -> list[Evidence]:
+def collect_timeline(track: Track, *, person: int, first: int) -> list[Evidence]:
     """The evidence that a track gives of a person, numbered from `first`.
 
     The course of the expression, the strongest events of action units in order of time, blinks,
@@ -77,7 +77,7 @@ def collect(track: Track, *, person: int, first: int) -> list[Evidence]:
         seen = max(track.times_s[-1] - track.times_s[0] - away, track.interval_s)
         items.append({"kind": "blinks", "text": blinks_text(track, count, seen)})
     if track.speech:
-        text = f"mouth moves as in speech: {_stretches(track.speech)}"
+        text = f"mouth moves as in speech: {_stretches_text(track.speech)}"
         if not timelines.sees_all_speech(track):
             text += (
                 f" (movement above {track.rate / 2:.1f} Hz, the Nyquist limit of "
@@ -85,7 +85,9 @@ def collect(track: Track, *, person: int, first: int) -> list[Evidence]:
             )
         items.append({"kind": "speech_movement", "text": text})
     if track.missing:
-        items.append({"kind": "missing", "text": f"face not seen: {_stretches(track.missing)}"})
+        items.append(
+            {"kind": "missing", "text": f"face not seen: {_stretches_text(track.missing)}"}
+        )
     return [
         Evidence.model_validate({"n": first + i, "source": source, "person": person, **item})
         for i, item in enumerate(items)
@@ -106,7 +108,7 @@ def before_text(track: Track, time_s: float) -> str | None:
     """`before: sadness 0.2-6.0 s, fear 6.0-7.3 s`: what led up to a moment; None: nothing did."""
     parts = [
         f"{s.label} {track.times_s[s.first]:.1f}-{track.times_s[s.last]:.1f} s"
-        for s in segments(track)
+        for s in cut_segments(track)
         if s.label and track.times_s[s.last] < time_s
     ][-3:]
     return "before: " + ", ".join(parts) if parts else None
@@ -121,7 +123,7 @@ def going_on(track: Track, time_s: float) -> list[UnitEvent]:
     ]
 
 
-def words(
+def collect_words(
     cues: Sequence[dict[str, Any]], *, first: int, source: str = "transcript"
 ) -> list[Evidence]:
     """What is said as evidence with times, numbered from `first`; `source`: or speech."""
@@ -145,10 +147,10 @@ def said_text(
     """`said 1.2-3.4 s by Anna: "…"`: words are data, inside quotation marks of their own."""
     when = "" if start_s is None else f" {start_s:.1f}-{end_s or start_s:.1f} s"
     who = f" by {speaker}" if speaker else ""
-    return f"said{when}{who}: {quoted(text)}"
+    return f"said{when}{who}: {quote_text(text)}"
 
 
-def _stretches(stretches: Sequence[object], most: int = 6) -> str:
+def _stretches_text(stretches: Sequence[object], most: int = 6) -> str:
     shown = [f"{s.start_s:.1f}-{s.end_s:.1f} s" for s in stretches[:most]]  # type: ignore[attr-defined]
     more = len(stretches) - most
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

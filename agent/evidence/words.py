@@ -36,12 +36,12 @@ def find_sign(texts: Iterable[str]) -> int | None:
 def _sign_of(text: str) -> int:
     quoted = QUOTED.search(text)
     plain = FORMULAS.sub(" ", quoted.group(1) if quoted else text)
-    score = _analyser().polarity_scores(plain)["compound"]
+    score = _load_analyser().polarity_scores(plain)["compound"]
     return 0 if abs(score) < LEAST else 1 if score > 0 else -1
 
 
 @cache
-def _analyser() -> Any:
+def _load_analyser() -> Any:
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     return SentimentIntensityAnalyzer()

@@ -32,7 +32,7 @@ def person_graph(crew: Crew) -> Any:
     return graph.compile()
 
 
-def build(crew: Crew, checkpointer: Any = None) -> Any:
+def build_graph(crew: Crew, checkpointer: Any = None) -> Any:
     """The compiled graph: faces and scene side by side, then each person, then the record.
 
     Of a clip, faces are followed first: they and the cuts say which frames show the scene. Beside
@@ -123,6 +123,6 @@ def _faces_then(crew: Crew, steps: Mapping[str, Any]) -> Any:
     return graph.compile()
 
 
-def mermaid() -> str:
+def draw_mermaid() -> str:
     """Mermaid text of the compiled graph; needs no model."""
-    return build(crew=None).get_graph(xray=True).draw_mermaid()  # type: ignore[arg-type]
+    return build_graph(crew=None).get_graph(xray=True).draw_mermaid()  # type: ignore[arg-type]

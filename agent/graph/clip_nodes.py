@@ -10,19 +10,19 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 
 from kuleshov.asking import gate
-from kuleshov.asking.parts import Crew, gap
-from kuleshov.asking.views import Shown
+from kuleshov.asking.parts import Crew, gap_of_error
+from kuleshov.asking.views import PersonView
 from kuleshov.evidence import collection, fusion, moments, people, timeline
 from kuleshov.evidence.key_frames import KeyFrames
-from kuleshov.graph.person_nodes import PersonNodes, Reading, judged, unread
+from kuleshov.graph.person_nodes import PersonNodes, Reading, make_judgement, unread_judgement
 from kuleshov.graph.state import MomentState, State
 from kuleshov.tools.errors import KuleshovError
-from kuleshov.tools.faces import observe
+from kuleshov.tools.faces import observe_faces
 from kuleshov.tools.faces.files import FileError
 from kuleshov.tools.faces.tracking import timelines
 from kuleshov.tools.faces.tracking.tracker import Tracker
 from kuleshov.tools.faces.tracking.types import Track
-from kuleshov.tools.media import Sample
+from kuleshov.tools.media import FrameSample
 from kuleshov.tools.types import Face
 from kuleshov.types import Evidence, Gap, Judgement, Moment, Plain
 
@@ -57,7 +57,7 @@ class ClipNodes:
         found_in: dict[int, list[Face]] = {}
         end_s: float | None = None
         boxes, told = state.get("boxes", []), list[str]()
-        for batch in _batches(samples, AT_ONCE):
+        for batch in _sample_batches(samples, AT_ONCE):
             if not read_s:  # the size is known with the first frames
                 boxes, told = people.check_boxes(boxes, stream.media().size)
             # a frame that stays on the screen is measured once
@@ -65,7 +65,7 @@ class ClipNodes:
             if fresh and not broken:
                 try:
                     with gate.heeding_stop():
-                        seen = observe(
+                        seen = observe_faces(
                             self.crew.faces,
                             [sample.image for sample in fresh],
                             stream.media(),
@@ -89,7 +89,7 @@ class ClipNodes:
                         keys.add(whole[0], [])  # a picture to show, nobody looked for in it
                 except Exception as error:
                     broken = True
-                    gaps.append(gap("faces", error))
+                    gaps.append(gap_of_error("faces", error))
             for sample in batch:
                 found = [] if broken else found_in.get(sample.frame.index, [])
                 tracker.add(
@@ -102,7 +102,7 @@ class ClipNodes:
                 read_s = last.time_s
             if options.get("progress"):
                 options["progress"]("faces", read_s, stream.duration_s)
-            if gate.stopped():
+            if gate.stop_asked():
                 gaps.append(
                     Gap(
                         step="clip",
@@ -119,12 +119,14 @@ class ClipNodes:
                 f"{stream.duration_s:.1f} s."
             )
         tracks = [
-            timelines.analysed(track)
+            timelines.analyse_track(track)
             for track in tracker.tracks(stream.duration_s if end_s is None else end_s)
         ]
         wanted = [0.0, *stream.cuts_s[: settings.frames]]
         for track in sorted(tracks, key=lambda t: -len(t.times_s))[: settings.max_people]:
-            wanted += [track.times_s[s.peak] for s in moments.choose(track, settings.moments)]
+            wanted += [
+                track.times_s[s.peak] for s in moments.choose_segments(track, settings.moments)
+            ]
         kept = keys.choose(wanted)
         self.crew.desk.lay_out(key, [one.image for one in kept], [one.frame.time_s for one in kept])
         return {
@@ -149,7 +151,7 @@ class ClipNodes:
         track = Track.model_validate(target["track"])
         course = moments.expression_course(track)
         found: list[Plain] = []
-        for segment in moments.choose(track, self.crew.settings.moments):
+        for segment in moments.choose_segments(track, self.crew.settings.moments):
             place = nearest_picture(frames, track.times_s[segment.peak])
             shown = frames[place]["index"]
             face = track.face(segment.peak).model_copy(update={"expression": course[segment.peak]})
@@ -189,19 +191,19 @@ class ClipNodes:
             if told["before"]
             else []
         )
-        measured = collection.collect(face, None, person=state["target"]["id"])
+        measured = collection.collect_evidence(face, None, person=state["target"]["id"])
         judgements: dict[str, Judgement] = {}
         gaps: list[Plain] = []
         if face.expression is not None and crew.labels.mode != "free":
-            scores, note = fusion.onto(face.expression, crew.labels)
+            scores, note = fusion.map_scores(face.expression, crew.labels)
             judgements["face"] = Judgement(
                 condition="face",
                 source=f"faces:{face.tool}",
                 emotions=scores,
                 unanswered=None if scores else note,
             )
-        shown = Shown(crew, {**state, "evidence": [*measured, *before, *around]})
-        if crew.labels.mode != "free" and crew.strategy != "face":
+        shown = PersonView(crew, {**state, "evidence": [*measured, *before, *around]})
+        if crew.labels.mode != "free" and crew.fusion != "face":
             gaps += self._model_readings(shown, judgements)
         fused, lacking = self.persons.fuse(judgements, shown, has_face=True)
         if lacking:
@@ -209,7 +211,7 @@ class ClipNodes:
         why = "no source gave a distribution over these labels"
         if crew.labels.mode == "free":
             why = "the model's own words are asked for the whole clip only"
-        elif gate.stopped():
+        elif gate.stop_asked():
             why = gate.STOPPED
         moment = Moment(
             time_s=told["time_s"],
@@ -230,33 +232,33 @@ class ClipNodes:
             "seconds": {"moments": time.perf_counter() - begun},
         }
 
-    def _model_readings(self, shown: Shown, judgements: dict[str, Judgement]) -> list[Plain]:
+    def _model_readings(self, shown: PersonView, judgements: dict[str, Judgement]) -> list[Plain]:
         """What the model says of a moment, into `judgements`; what it could not say."""
         labels = self.crew.labels.names
         names: dict[str, Reading] = {"text": "direct", "mllm": "mllm"}
-        first = names.get(self.crew.strategy, "context")
+        first = names.get(self.crew.fusion, "context")
         gaps = []
         for name in (first, *self.persons.parts(shown)):
             key: Reading = "both" if name == "direct" else name
             try:
                 scores = self.persons.scored(shown, name, labels)
                 if scores is not None:
-                    judgements[key] = judged(key, scores)
+                    judgements[key] = make_judgement(key, scores)
             except Exception as error:
-                gaps.append(gap("moment", error))
-                if gate.stopped():
-                    judgements[key] = unread(key)
+                gaps.append(gap_of_error("moment", error))
+                if gate.stop_asked():
+                    judgements[key] = unread_judgement(key)
         return gaps
 
 
-def _batches(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
+def _sample_batches(samples: Iterator[FrameSample], size: int) -> Iterator[list[FrameSample]]:
     while batch := list(itertools.islice(samples, size)):
         yield batch
 
 
-def _first_of_each(batch: list[Sample], known: dict[int, list[Face]]) -> list[Sample]:
+def _first_of_each(batch: list[FrameSample], known: dict[int, list[Face]]) -> list[FrameSample]:
     """The samples whose frame is neither known nor earlier in the batch."""
-    first: dict[int, Sample] = {}
+    first: dict[int, FrameSample] = {}
     for sample in batch:
         if sample.frame.index not in known:
             first.setdefault(sample.frame.index, sample)
@@ -267,7 +269,7 @@ def nearest_picture(frames: list[Plain], time_s: float) -> int:
     return min(range(len(frames)), key=lambda i: abs(frames[i]["time_s"] - time_s))
 
 
-def thinned(track: Plain) -> Plain:
+def thin_track(track: Plain) -> Plain:
     """The track with the frames alone in which its units begin, peak or end, or its box is new.
 
     For the sampling `moments`: a small record of a long clip.
@@ -276,7 +278,7 @@ def thinned(track: Plain) -> Plain:
     times = {0.0, whole.times_s[0], whole.times_s[-1]}
     for event in whole.events:
         times |= {event.onset_s, event.apex_s, event.offset_s}
-    for segment in moments.segments(whole):
+    for segment in moments.cut_segments(whole):
         times |= {whole.times_s[p] for p in (segment.first, segment.peak, segment.last)}
     places = sorted({whole.nearest(time) or 0 for time in times})
     change: dict[str, Any] = {

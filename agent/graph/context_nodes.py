@@ -11,8 +11,8 @@ from kuleshov.asking.coding.coder import Coder, Known
 from kuleshov.asking.coding.questions import Questions, Subject
 from kuleshov.asking.coding.scheme import Scheme, by_scope
 from kuleshov.asking.coding.situations import WayBack
-from kuleshov.asking.parts import Crew, plain
-from kuleshov.evidence.collection import quoted
+from kuleshov.asking.parts import Crew, plain_records
+from kuleshov.evidence.collection import quote_text
 from kuleshov.graph.state import State
 from kuleshov.tools.types import Face
 from kuleshov.types import CodedVariable, Evidence, FaceContexts, Gap, Person, Plain, no_face
@@ -43,11 +43,11 @@ class ContextNodes:
             still_known(crew.scheme, state, asked),
         )
         failed = {gap["reason"] for gap in done.gaps}
-        coded, lines = numbered(done.variables, len(state["evidence"]) + 1)
+        coded, lines = number_variables(done.variables, len(state["evidence"]) + 1)
         return {
-            "coded": plain(coded),
+            "coded": plain_records(coded),
             "coded_from": {**asked, "failed": sorted(failed)},
-            "evidence": [*state["evidence"], *plain(lines)],
+            "evidence": [*state["evidence"], *plain_records(lines)],
             "gaps": done.gaps,
             "warnings": [*done.warnings, *untold],  # added to those there are
             "seconds": {"code_context": time.perf_counter() - begun},
@@ -63,7 +63,7 @@ class ContextNodes:
             return said, []
         subject = Subject((), [crew.whole(state["key"])])
         talk = Questions(crew.writer, probes=False).listed(hearing, subject, [], {})
-        chosen = reading_room.choose_lines(crew, talk, [quoted(line) for line in said])
+        chosen = reading_room.choose_lines(crew, talk, [quote_text(line) for line in said])
         if len(chosen) == len(said):
             return said, []
         named = reading_room.name_lines(chosen, [(k + 1, k + 1) for k in range(len(said))])
@@ -75,7 +75,7 @@ class ContextNodes:
 
     def name_people(self, state: State) -> State:
         """Whoever was found, not judged."""
-        return {"people": plain([self._person(target) for target in state["targets"]])}
+        return {"people": plain_records([self._person(target) for target in state["targets"]])}
 
     def go_back(self, state: State) -> State:
         """Weigh each face that was found against the candidate situations."""
@@ -95,10 +95,10 @@ class ContextNodes:
                 picture = self.crew.desk.pictures(state["key"])[target["picture"]]
                 found = self.way.of(picture, person.face, own)
             people.append(person.model_copy(update={"contexts": found}))
-        stopped = [Gap(step="go_back", reason=gate.STOPPED)] if gate.stopped() else []
+        stopped = [Gap(step="go_back", reason=gate.STOPPED)] if gate.stop_asked() else []
         return {
-            "people": plain(people),
-            "gaps": plain(stopped),
+            "people": plain_records(people),
+            "gaps": plain_records(stopped),
             "seconds": {"go_back": time.perf_counter() - begun},
         }
 
@@ -167,7 +167,7 @@ def hearing_variables(scheme: Scheme) -> set[str]:
     return found
 
 
-def numbered(
+def number_variables(
     coded: Sequence[CodedVariable], first: int
 ) -> tuple[list[CodedVariable], list[Evidence]]:
     """The variables with the numbers of their lines, and the lines; the unanswered have none.
@@ -188,7 +188,7 @@ def numbered(
                 source="mllm",
                 kind="coded",
                 person=variable.people[0] if variable.scope == "person" else None,
-                text=line(variable),
+                text=variable_line(variable),
                 probability=share,
             )
         )
@@ -196,7 +196,7 @@ def numbered(
     return found, lines
 
 
-def line(variable: CodedVariable) -> str:
+def variable_line(variable: CodedVariable) -> str:
     """`coded: light 3.4 of 5`, `coded: place home 62%`, `coded: mutual gaze of 1 and 2 yes 80%`."""
     about = variable.name.replace("_", " ")
     if variable.scope == "pair":
@@ -204,6 +204,6 @@ def line(variable: CodedVariable) -> str:
     if variable.type == "ordinal":
         return f"coded: {about} {variable.value:.1f} of {len(variable.probabilities or {})}"
     if variable.type == "text":
-        return f"coded: {about} {quoted(str(variable.value))}"
+        return f"coded: {about} {quote_text(str(variable.value))}"
     share = (variable.probabilities or {}).get(str(variable.value))
     return f"coded: {about} {variable.value}" + ("" if share is None else f" {round(100 * share)}%")

@@ -13,14 +13,14 @@ from typing import Any
 from langgraph.types import Send
 
 from kuleshov.asking import answers, combining, gate, images, reading_room
-from kuleshov.asking.parts import Crew, gap, plain
-from kuleshov.asking.views import Shown
+from kuleshov.asking.parts import Crew, gap_of_error, plain_records
+from kuleshov.asking.views import PersonView
 from kuleshov.evidence import collection, generated, people, timeline
 from kuleshov.graph import clip_nodes, speech_node
 from kuleshov.graph.state import State
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
-from kuleshov.tools.faces import observe
+from kuleshov.tools.faces import observe_faces
 from kuleshov.tools.faces.files import FileError
 from kuleshov.tools.faces.tracking.types import Track
 from kuleshov.tools.media import Media, transcript
@@ -77,13 +77,15 @@ class PictureNodes:
         try:
             gate.check_stop()
             with gate.heeding_stop():
-                seen = observe(self.crew.faces, pictures, Media.model_validate(state["media"]))
+                seen = observe_faces(
+                    self.crew.faces, pictures, Media.model_validate(state["media"])
+                )
         except FileError:  # of another picture: what the user gave is wrong
             raise
         except Exception as error:
-            return {"faces": [[] for _ in pictures], "gaps": [gap("faces", error)]}
+            return {"faces": [[] for _ in pictures], "gaps": [gap_of_error("faces", error)]}
         return {
-            "faces": [plain(faces) for faces in seen.faces],
+            "faces": [plain_records(faces) for faces in seen.faces],
             "gaps": [Gap(step="faces", reason=reason).model_dump() for reason in seen.gaps],
             "seconds": {"faces": time.perf_counter() - begun},
         }
@@ -96,7 +98,7 @@ class PictureNodes:
             told = [self._seen(shown) for _, shown in views]
             scenes = [scene for scene, _ in told]
         except Exception as error:
-            return {"scene": None, "gaps": [gap("scene", error)]}
+            return {"scene": None, "gaps": [gap_of_error("scene", error)]}
         scene = scenes[0]
         if len(scenes) > 1:
             times = [time_s for time_s, _ in views]
@@ -104,7 +106,7 @@ class PictureNodes:
             logs = [s.mean_logprob for s in scenes if s.mean_logprob is not None]
             scene = Scene(
                 description="; ".join(words),
-                people_present=_any(s.people_present for s in scenes),
+                people_present=_any_known(s.people_present for s in scenes),
                 mean_logprob=sum(logs) / len(logs) if logs else None,
             )
         return {
@@ -163,18 +165,18 @@ class PictureNodes:
         crew = self.crew
         if state.get("covered"):  # judged again
             return {}
-        apart = state.get("apart") or crew.strategy in ("people", "bayes", "context")
+        apart = state.get("apart") or crew.fusion in ("people", "bayes", "context")
         picture = crew.desk.pictures(state["key"])
         middle = len(picture) // 2
         found = [Face.model_validate(face) for face in state["faces"][middle]]
         if crew.writer.family == "full" or not apart or not found or not state.get("scene"):
             return {"covered": None}
         begun = time.perf_counter()
-        shown = [images.image(images.covered(picture[middle], found))]
+        shown = [images.to_image(images.cover_faces(picture[middle], found))]
         try:
             scene, _ = self._described(shown)
         except Exception as error:
-            return {"covered": None, "gaps": [gap("cover_faces", error)]}
+            return {"covered": None, "gaps": [gap_of_error("cover_faces", error)]}
         return {
             "covered": scene.model_dump(mode="json"),
             "seconds": {"cover_faces": time.perf_counter() - begun},
@@ -190,10 +192,10 @@ class PictureNodes:
         if state["media"]["kind"] == "clip":
             tracks = [Track.model_validate(track) for track in state["tracks"]]
             frames = Media.model_validate(state["media"]).frames
-            found, others = people.followed(tracks, frames, most)
+            found, others = people.choose_followed(tracks, frames, most)
         else:
             faces = [Face.model_validate(face) for face in state["faces"][0]]
-            found, left_out = people.targets(faces, most)
+            found, left_out = people.choose_people(faces, most)
         if boxes:
             found = people.in_boxes(found, boxes)
         scene = Scene.model_validate(state["scene"]) if state.get("scene") else None
@@ -221,17 +223,19 @@ class PictureNodes:
             face = Face.model_validate(target["face"]) if target["face"] else None
             if face is None:
                 continue
-            items += collection.collect(face, None, person=target["id"], first=len(items) + 1)
+            items += collection.collect_evidence(
+                face, None, person=target["id"], first=len(items) + 1
+            )
             if target.get("track"):
                 track = Track.model_validate(target["track"])
-                items += timeline.collect(track, person=target["id"], first=len(items) + 1)
+                items += timeline.collect_timeline(track, person=target["id"], first=len(items) + 1)
                 warnings += [f"person {target['id']}: {text}" for text in track.untold]
             if face.width < people.SMALL_FACE_PX:
                 warnings.append(
                     f"person {target['id']}: the face is {face.width:.0f} px wide, too small to "
                     "read with confidence"
                 )
-        items += collection.collect(
+        items += collection.collect_evidence(
             None, scene, state["contexts"], state.get("supposed", ()), first=len(items) + 1
         )
         notes = state.get("notes", {})
@@ -241,7 +245,7 @@ class PictureNodes:
             for number in notes
             if number and number not in there
         ]
-        items += collection.told(
+        items += collection.told_evidence(
             state.get("said", []),
             [
                 (number or None, text)
@@ -252,7 +256,7 @@ class PictureNodes:
         )
         cues: list[Cue] = []
         if state.get("words"):
-            cues, late = _said(state)
+            cues, late = _said_lines(state)
             if late:
                 warnings.append(f"{late} lines of the transcript begin after the clip's end")
             if len(cues) > transcript.MOST_LINES:
@@ -261,12 +265,12 @@ class PictureNodes:
                     f"{transcript.MOST_LINES} for the model, long ones cut; the record and the "
                     "exports hold all of them"
                 )
-        said = plain(transcript.condensed(cues))
+        said = plain_records(transcript.condense_cues(cues))
         source = "speech" if state.get("heard") else "transcript"
-        items += timeline.words(said, first=len(items) + 1, source=source)
+        items += timeline.collect_words(said, first=len(items) + 1, source=source)
         items, untold = self._that_fit(items, found, state, len(cues))
-        warnings += [*speech_node.told(self.crew, state), *untold]
-        return {"targets": found, "evidence": plain(items), "warnings": warnings}
+        warnings += [*speech_node.speech_notes(self.crew, state), *untold]
+        return {"targets": found, "evidence": plain_records(items), "warnings": warnings}
 
     def _that_fit(
         self, items: list[Evidence], targets: Sequence[Plain], state: State, cues: int
@@ -276,7 +280,7 @@ class PictureNodes:
         if not lines or not targets:
             return items, []
         crew = self.crew
-        shown = Shown(crew, {**state, "target": targets[0], "evidence": plain(rest)})
+        shown = PersonView(crew, {**state, "target": targets[0], "evidence": plain_records(rest)})
         coded = len(crew.scheme.variables) if crew.scheme else 0
         texts = [item.text for item in lines]
         chosen = reading_room.choose_lines(
@@ -354,7 +358,7 @@ class PictureNodes:
     def finish(self, state: State) -> State:
         told = ("media", "scene", "evidence")
         known: dict[str, Any] = {key: value for key, value in state.items() if key in told}
-        known["transcript"] = _said(state)[0]
+        known["transcript"] = _said_lines(state)[0]
         if self.crew.scheme is not None:
             known["coded"] = state.get("coded", [])
         if state.get("covered"):
@@ -369,7 +373,7 @@ class PictureNodes:
                 "and nothing says that they better them"
             )
         read = self._people(state)
-        if gate.stopped() and (halves := _faces_only(read, self.crew.strategy)):
+        if gate.stop_asked() and (halves := _faces_only(read, self.crew.fusion)):
             warnings.append(
                 f"stopped before the context was read: the reading of {halves} rests on the face "
                 "alone"
@@ -378,7 +382,7 @@ class PictureNodes:
         made = dict(self.crew.provenance)
         if state["media"]["kind"] == "clip":
             made["mllm"] = {**made["mllm"], "clip_frames": self.crew.frames_as}
-        made["speech"] = speech_node.facts(self.crew, state)
+        made["speech"] = speech_node.speech_facts(self.crew, state)
         inference = Inference.model_validate(
             {
                 **known,
@@ -403,19 +407,19 @@ class PictureNodes:
             own = [m["moment"] for m in read if m["person"] == person["id"]]
             track = tracks.get(person["id"])
             if track and self.crew.settings.sampling == "moments":
-                track = clip_nodes.thinned(track)
+                track = clip_nodes.thin_track(track)
             found.append(
                 {**person, "track": track, "moments": sorted(own, key=lambda m: m["time_s"])}
             )
         return found
 
 
-def _faces_only(people: Sequence[Plain], strategy: str) -> str:
+def _faces_only(people: Sequence[Plain], fusion: str) -> str:
     """Whose reading by `people` or `bayes` lacks the context, in words."""
     found = [
         str(person["id"])
         for person in people
-        if strategy in combining.COMPUTED
+        if fusion in combining.COMPUTED
         and person["emotions"]
         and person["emotions"]["fusion"] == "face"
     ]
@@ -431,13 +435,13 @@ def _told_once(gaps: Iterable[Plain]) -> list[Plain]:
     return found
 
 
-def _said(state: State) -> tuple[list[Cue], int]:
+def _said_lines(state: State) -> tuple[list[Cue], int]:
     """Every line that is said in the clip, and how many begin after its end."""
     cues = [Cue.model_validate(cue) for cue in state.get("words", [])]
-    return transcript.within(cues, state["media"]["duration_s"] or float("inf"))
+    return transcript.cues_within(cues, state["media"]["duration_s"] or float("inf"))
 
 
-def _any(told: Iterable[bool | None]) -> bool | None:
+def _any_known(told: Iterable[bool | None]) -> bool | None:
     """True if one is, None if none is and one is not known."""
     known = list(told)
     return True if True in known else None if None in known else False

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from kuleshov.asking import answers, combining, gate, writer
-from kuleshov.asking.parts import Crew, gap
+from kuleshov.asking.parts import Crew, gap_of_error
 from kuleshov.asking.scoring import Likelihood
-from kuleshov.asking.views import Shown
+from kuleshov.asking.views import PersonView
 from kuleshov.evidence import fusion, generated, grounding, incongruence, influence, moments
 from kuleshov.graph.state import PersonState
 from kuleshov.tools.faces.tracking.types import Track
@@ -59,7 +59,7 @@ class PersonNodes:
         begun = time.perf_counter()
         state = {**state, "shots": []}
         try:
-            state["shots"] = self._shots(state)
+            state["shots"] = self._example_ids(state)
             answer = self.crew.ask(
                 self._asked(state),
                 step="judge",
@@ -71,7 +71,7 @@ class PersonNodes:
                 "answer": "",
                 "tries": 1,
                 "shots": state["shots"],
-                "gaps": [gap("judge", error)],
+                "gaps": [gap_of_error("judge", error)],
             }
         return {
             "answer": answer.text,
@@ -85,9 +85,9 @@ class PersonNodes:
 
         A model that was never taught with examples takes their words over into its own.
         """
-        return Shown(self.crew, state).judge(shots=self.crew.mllm.info.taught_examples)
+        return PersonView(self.crew, state).judge(shots=self.crew.mllm.info.taught_examples)
 
-    def _shots(self, state: PersonState) -> list[str]:
+    def _example_ids(self, state: PersonState) -> list[str]:
         """The ids of the examples for this person."""
         examples = self.crew.examples
         if examples is None:
@@ -100,10 +100,10 @@ class PersonNodes:
         """Check each cue against what was measured; note what the explanation left out."""
         items = [Evidence.model_validate(item) for item in state["evidence"]]
         by_number = {item.n: item for item in items}
-        _, back = writer.numbered(items, self.crew.writer.family)
+        _, back = writer.number_evidence(items, self.crew.writer.family)
         try:
             finished = state.get("finished", True)
-            told = answers.explained(self.crew.writer.family, state["answer"], finished)
+            told = answers.parse_explanation(self.crew.writer.family, state["answer"], finished)
             if why := generated.why_unanswered(told.text):
                 return {
                     "explanation": None,
@@ -122,7 +122,7 @@ class PersonNodes:
                 "why_unread": f"{why}: unanswered",
             }
         face = self._face(state)
-        cues = tuple(grounding.check(words, by_number[n], face) for n, words in cited)
+        cues = tuple(grounding.check_cue(words, by_number[n], face) for n, words in cited)
         complaints = [
             f"You wrote {cue.text!r}, but the units measured on the face say otherwise."
             for cue in cues
@@ -166,7 +166,7 @@ class PersonNodes:
                 schema=self._schema(state),
             )
         except Exception as error:
-            return {"tries": 1, "gaps": [gap("repair", error)]}
+            return {"tries": 1, "gaps": [gap_of_error("repair", error)]}
         # an answer that reads worse than the first does not replace it
         took = answer.finished or state["unreadable"]
         return {
@@ -192,7 +192,7 @@ class PersonNodes:
             )
         judgements: dict[str, Judgement] = {}
         if target["expression"] is not None and self.crew.labels.mode != "free":
-            scores, note = fusion.onto(
+            scores, note = fusion.map_scores(
                 EmotionScores.model_validate(target["expression"]), self.crew.labels
             )
             judgements["face"] = Judgement(
@@ -203,21 +203,21 @@ class PersonNodes:
             )
             if note and scores:
                 warnings.append(f"person {target['id']}: {note}")
-        shown = Shown(self.crew, state)
-        for name in (*WANTED[self.crew.strategy], *self.parts(shown)):
+        shown = PersonView(self.crew, state)
+        for name in (*WANTED[self.crew.fusion], *self.parts(shown)):
             try:
                 scores = self.likelihoods(state, name)
             except Exception as error:
-                gaps.append(gap("weigh", error))
-                if gate.stopped():
-                    judgements[name] = unread(name)
+                gaps.append(gap_of_error("weigh", error))
+                if gate.stop_asked():
+                    judgements[name] = unread_judgement(name)
                 continue
             if scores is not None:
-                judgements[name] = judged(name, scores)
+                judgements[name] = make_judgement(name, scores)
         fused, missing = self.fuse(judgements, shown, has_face=face is not None)
         words = judgements.get("both")
         warnings += self._spoken_of(state, fused)
-        if fused and words and words.emotions and _leads(words.emotions, fused.top):
+        if fused and words and words.emotions and _leads_clearly(words.emotions, fused.top):
             warnings.append(
                 f"person {target['id']}: the explanation leans to {words.emotions.top}, "
                 f"the fused reading to {fused.top}"
@@ -287,7 +287,7 @@ class PersonNodes:
         if face is None or context is None:
             return measured, None
         parted = incongruence.Parted(
-            face=Shown(self.crew, state).face,
+            face=PersonView(self.crew, state).face,
             face_scores=face,
             context_scores=context,
             evidence=[Evidence.model_validate(item) for item in state["evidence"]],
@@ -295,7 +295,7 @@ class PersonNodes:
             several=state["several"],
             in_turn=_in_turn(state["target"]),
         )
-        return measured, incongruence.candidates(parted)
+        return measured, incongruence.find_incongruences(parted)
 
     def _influence(
         self, state: PersonState, judgements: Mapping[str, Judgement], gaps: list[Plain]
@@ -316,10 +316,10 @@ class PersonNodes:
             if face and context:
                 computed = self._computed(state, judgements, face, context)
         except Exception as error:
-            gaps.append(gap("influence", error))
+            gaps.append(gap_of_error("influence", error))
             face = context = both = None
-        measured = influence.influence(face, context, both, computed=computed)
-        if None in (face, context, both) and gate.stopped():
+        measured = influence.measure_influence(face, context, both, computed=computed)
+        if None in (face, context, both) and gate.stop_asked():
             measured = measured.model_copy(update={"unanswered": gate.STOPPED})
         return measured
 
@@ -331,32 +331,32 @@ class PersonNodes:
         context: EmotionScores,
     ) -> FusedScores:
         """What the rule makes of the model's two readings alone."""
-        shown = Shown(self.crew, state)
+        shown = PersonView(self.crew, state)
         rule = combining.rule_of(self.crew)
-        known = {**judgements, "context": judged("context", context)}
+        known = {**judgements, "context": make_judgement("context", context)}
         for name in self.parts(shown, rule):
             if name not in known:
-                known[name] = judged(name, self.likelihoods(state, name))
-        return combining.combine(
+                known[name] = make_judgement(name, self.likelihoods(state, name))
+        return combining.combine_scores(
             self.crew, face, self._context_parts(known, shown), by_model=True, rule=rule
         )
 
-    def parts(self, shown: Shown, rule: str | None = None) -> tuple[Reading, ...]:
+    def parts(self, shown: PersonView, rule: str | None = None) -> tuple[Reading, ...]:
         """The parts of the context that are read on their own: what is told and what is seen.
 
         For the rule `people` (None: the strategy), of a model that is not to be trusted with what
         it sees, where there is both.
         """
         crew = self.crew
-        if (rule or crew.strategy) != "people" or crew.seeing >= 1 or not shown.told:
+        if (rule or crew.fusion) != "people" or crew.seeing >= 1 or not shown.told:
             return ()
         return ("told", "seen") if len(shown.told) < len(shown.items("context")) else ()
 
     def _context_parts(
-        self, judgements: Mapping[str, Judgement], shown: Shown
+        self, judgements: Mapping[str, Judgement], shown: PersonView
     ) -> list[combining.ContextPart]:
         """The readings of the context that a rule computes with."""
-        if self.crew.strategy == "bayes":
+        if self.crew.fusion == "bayes":
             judgements = {k: v for k, v in judgements.items() if k == "context"}
         told = bool(shown.told) and len(shown.told) == len(shown.items("context"))
         return combining.context_parts(judgements, told)
@@ -365,7 +365,9 @@ class PersonNodes:
         """As `_scored`; numbers are asked for where a server's lists do not tell the labels."""
         return self._with_numbers(lambda nodes: nodes._scored(state, name))
 
-    def scored(self, shown: Shown, name: Reading, labels: Sequence[str]) -> EmotionScores | None:
+    def scored(
+        self, shown: PersonView, name: Reading, labels: Sequence[str]
+    ) -> EmotionScores | None:
         """As `likelihoods`, of a reading that needs no explanation."""
         return self._with_numbers(
             lambda nodes: nodes._direct(shown.with_crew(nodes.crew), name, labels)
@@ -393,7 +395,7 @@ class PersonNodes:
         covered (see `Likelihood.context`), `told` and `seen` from a part of that, `mllm` from the
         face cut out without evidence.
         """
-        shown = Shown(self.crew, state)
+        shown = PersonView(self.crew, state)
         labels = self.crew.labels.names
         if name == "both":
             words = self._words(state)
@@ -403,7 +405,9 @@ class PersonNodes:
             return self.likelihood.scores(talk, words, "explained", shown.shots)
         return self._direct(shown, name, labels)
 
-    def _direct(self, shown: Shown, name: Reading, labels: Sequence[str]) -> EmotionScores | None:
+    def _direct(
+        self, shown: PersonView, name: Reading, labels: Sequence[str]
+    ) -> EmotionScores | None:
         asked: Conversation | None
         if name == "mllm":
             asked = shown.expression(labels)
@@ -416,7 +420,7 @@ class PersonNodes:
         return self.likelihood.scores(asked, labels, "direct", shown.shots) if asked else None
 
     def fuse(
-        self, judgements: dict[str, Judgement], shown: Shown, has_face: bool
+        self, judgements: dict[str, Judgement], shown: PersonView, has_face: bool
     ) -> tuple[FusedScores | None, str | None]:
         """The distribution of the strategy from the judgements there are, and what was lacking."""
         crew = self.crew
@@ -425,28 +429,28 @@ class PersonNodes:
             for key in ("face", "context", "both", "mllm")
         )
         lacking = None
-        needed = judgements.get(NEEDED.get(crew.strategy, ""))
-        if crew.strategy in NEEDED and gate.stopped() and (needed is None or not needed.emotions):
+        needed = judgements.get(NEEDED.get(crew.fusion, ""))
+        if crew.fusion in NEEDED and gate.stop_asked() and (needed is None or not needed.emotions):
             return None, None  # not read; nothing else is passed off as the reading
         parts = self._context_parts(judgements, shown)
-        if crew.strategy in combining.COMPUTED and face and parts:
-            return combining.combine(crew, face, parts), None
+        if crew.fusion in combining.COMPUTED and face and parts:
+            return combining.combine_scores(crew, face, parts), None
         first = {
             "text": (both, "text"),
             "face": (face, "face"),
             "context": (context, "context"),
             "mllm": (alone, "mllm"),
         }
-        source, name = first.get(crew.strategy, (None, ""))
+        source, name = first.get(crew.fusion, (None, ""))
         if source is None:
             # what is left when one side of the strategy is missing; said in the record
             for scores, other in ((face, "face"), (context, "context"), (both, "text")):
                 if scores is not None:
                     source, name = scores, other
                     break
-            if source is not None and not (crew.strategy in combining.COMPUTED and not has_face):
-                lacking = f"{crew.strategy} was not possible; the reading rests on {name} alone"
-        if gate.stopped():  # told once, for all people
+            if source is not None and not (crew.fusion in combining.COMPUTED and not has_face):
+                lacking = f"{crew.fusion} was not possible; the reading rests on {name} alone"
+        if gate.stop_asked():  # told once, for all people
             lacking = None
         if source is None:
             return None, None
@@ -477,12 +481,14 @@ class PersonNodes:
         return words or None
 
 
-def unread(name: Reading) -> Judgement:
+def unread_judgement(name: Reading) -> Judgement:
     """The judgement that a stop left out."""
-    return judged(name, None, gate.STOPPED)
+    return make_judgement(name, None, gate.STOPPED)
 
 
-def judged(name: Reading, scores: EmotionScores | None, unanswered: str | None = None) -> Judgement:
+def make_judgement(
+    name: Reading, scores: EmotionScores | None, unanswered: str | None = None
+) -> Judgement:
     """The model's reading `name` as the record has it."""
     conditions: dict[Reading, Condition] = {"mllm": "face", "told": "context", "seen": "context"}
     return Judgement(
@@ -495,7 +501,7 @@ def judged(name: Reading, scores: EmotionScores | None, unanswered: str | None =
 
 
 def _why_unanswered() -> str:
-    if gate.stopped():
+    if gate.stop_asked():
         return gate.STOPPED
     return "no source gave a distribution over these labels"
 
@@ -504,14 +510,14 @@ def _in_turn(target: Plain) -> list[str]:
     """Labels that led on the face at different times of a clip; none of a still."""
     if not target.get("track"):
         return []
-    found = moments.segments(Track.model_validate(target["track"]))
+    found = moments.cut_segments(Track.model_validate(target["track"]))
     return list(dict.fromkeys(segment.label for segment in found if segment.label))
 
 
 LEAD = 0.1  # under this a label that is first by chance leads nowhere
 
 
-def _leads(scores: EmotionScores, other: str) -> bool:
+def _leads_clearly(scores: EmotionScores, other: str) -> bool:
     """Whether another label than `other` leads clearly."""
     (top, first), *rest = scores.ranked()
     return top != other and (not rest or first - rest[0][1] >= LEAD)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from langchain_core.runnables import RunnableConfig
 
 from kuleshov.asking import gate
-from kuleshov.asking.parts import Crew, gap
+from kuleshov.asking.parts import Crew, gap_of_error
 from kuleshov.graph.state import State
 from kuleshov.tools.media.sound import open_sound
 from kuleshov.types import Gap, Plain
@@ -44,7 +44,7 @@ class HearingNodes:
         except Exception as error:
             if progress:
                 progress("speech", whole_s, whole_s)
-            return {"heard": {"words": None}, "gaps": [gap("speech", error)]}
+            return {"heard": {"words": None}, "gaps": [gap_of_error("speech", error)]}
         if progress:
             progress("speech", whole_s, whole_s)
         stopped = f"{gate.STOPPED} at {heard.until_s:.1f} s of {whole_s:.1f} s"
@@ -63,14 +63,14 @@ class HearingNodes:
         }
 
 
-def told(crew: Crew, state: State) -> list[str]:
+def speech_notes(crew: Crew, state: State) -> list[str]:
     """What the record says of the recognised words: that there are none, or how far they go."""
     heard = state.get("heard") or {}
     if heard.get("words") is None:
         return []
     lines = []
     if heard["unsure"]:
-        stretches = _stretches(heard["unsure"])
+        stretches = _stretches_text(heard["unsure"])
         lines.append(f"words that could not be recognised with some certainty: {stretches}")
     elif not heard["words"] and not heard["stopped"]:
         lines.append("no words were recognised in the clip's sound: it is silent or holds none")
@@ -79,14 +79,14 @@ def told(crew: Crew, state: State) -> list[str]:
     return lines
 
 
-def facts(crew: Crew, state: State) -> Plain | None:
+def speech_facts(crew: Crew, state: State) -> Plain | None:
     """What recognised the words, and what it found; None: nobody asked, or it is no clip."""
     if crew.speech is None or "heard" not in state:
         return None
     return {**crew.speech.info.model_dump(mode="json"), "heard": state["heard"]}
 
 
-def _stretches(stretches: Sequence[tuple[float, float]], most: int = 6) -> str:
+def _stretches_text(stretches: Sequence[tuple[float, float]], most: int = 6) -> str:
     shown = ", ".join(f"{begin:.1f}-{end:.1f} s" for begin, end in stretches[:most])
     more = len(stretches) - most
     return shown + (f" and {more} more" if more > 0 else "")

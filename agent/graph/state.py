@@ -11,7 +11,7 @@ from typing import Annotated, TypedDict
 from kuleshov.types import Plain
 
 
-def merge(old: dict[str, float], new: dict[str, float]) -> dict[str, float]:
+def merge_seconds(old: dict[str, float], new: dict[str, float]) -> dict[str, float]:
     """Seconds by step; the same step again (several people) adds up."""
     return {**old, **{key: old.get(key, 0.0) + value for key, value in new.items()}}
 
@@ -43,7 +43,7 @@ class State(TypedDict, total=False):
     moments: Annotated[list[Plain], add]
     gaps: Annotated[list[Plain], add]
     warnings: Annotated[list[str], add]
-    seconds: Annotated[dict[str, float], merge]
+    seconds: Annotated[dict[str, float], merge_seconds]
     inference: Plain
 
 
@@ -79,7 +79,7 @@ class PersonState(TypedDict, total=False):
     people: Annotated[list[Plain], add]
     gaps: Annotated[list[Plain], add]
     warnings: Annotated[list[str], add]
-    seconds: Annotated[dict[str, float], merge]
+    seconds: Annotated[dict[str, float], merge_seconds]
 
 
 class PersonResult(TypedDict, total=False):
@@ -88,4 +88,4 @@ class PersonResult(TypedDict, total=False):
     people: Annotated[list[Plain], add]
     gaps: Annotated[list[Plain], add]
     warnings: Annotated[list[str], add]
-    seconds: Annotated[dict[str, float], merge]
+    seconds: Annotated[dict[str, float], merge_seconds]

@@ -46,7 +46,7 @@ class Work:
     notes: tuple[str, ...] = field(default=())
 
 
-def read(
+def read_items(
     source: str | os.PathLike[str] | Iterable[Any], passed: PassedOver | None = None
 ) -> Iterator[Work]:
     """The items of `source`, streamed.
@@ -63,56 +63,58 @@ def read(
         KuleshovError: there is no such thing, or it holds no picture or clip at all.
     """
     if not isinstance(source, (str, os.PathLike)):
-        return (_file(os.fspath(path), os.fspath(path)) for path in source)
+        return (_file_work(os.fspath(path), os.fspath(path)) for path in source)
     name = os.fspath(source)
     passed = PassedOver() if passed is None else passed
     lower = name.lower()
     if os.path.isdir(name):
         if shards.is_dataset(name):
-            return map(_work, shards.dataset(name))
-        return _some(folder(name, passed), f"there is no picture or clip in {name}", passed)
+            return map(_row_work, shards.read_dataset(name))
+        return _at_least_one(
+            read_folder(name, passed), f"there is no picture or clip in {name}", passed
+        )
     if lower.endswith(MANIFESTS):
         if not os.path.isfile(name):
             raise KuleshovError(f"there is no file {name}.")
-        return map(_work, manifest.rows(name))
+        return map(_row_work, manifest.read_rows(name))
     if lower.endswith(shards.SUFFIXES):
-        paths = shards.expand(name)
-        return map(_work, shards.tars(paths))
+        paths = shards.expand_shards(name)
+        return map(_row_work, shards.read_tars(paths))
     if os.path.isfile(name):
         if why_passed_over(name) is None:
-            return iter([_file(name, name)])
+            return iter([_file_work(name, name)])
         raise KuleshovError(
             f"{name} is neither a manifest ({', '.join(MANIFESTS)}), a .tar, nor a picture or clip."
         )
     if glob.has_magic(name):
         matches = (
-            _file(path, path)
-            for path in sorted(glob.iglob(_escaped(name), recursive=True))
+            _file_work(path, path)
+            for path in sorted(glob.iglob(_escape_pattern(name), recursive=True))
             if os.path.isfile(path) and _is_media(path, path, passed)
         )
-        return _some(matches, f"no picture or clip matches {name}", passed)
+        return _at_least_one(matches, f"no picture or clip matches {name}", passed)
     raise KuleshovError(f"there is no file or folder {name}.")
 
 
-def count(source: str | os.PathLike[str] | Iterable[Any]) -> int | None:
-    """How many items `read` will yield, if that is quick to tell; for the progress alone."""
+def count_items(source: str | os.PathLike[str] | Iterable[Any]) -> int | None:
+    """How many items `read_items` will yield, if that is quick to tell; for the progress alone."""
     if not isinstance(source, (str, os.PathLike)):
         return len(source) if isinstance(source, Sized) else None
     name = os.fspath(source)
     if os.path.isdir(name):
         if shards.is_dataset(name):
             return shards.dataset_length(name)
-        return sum(1 for _ in folder(name))
+        return sum(1 for _ in read_folder(name))
     if name.lower().endswith(MANIFESTS):
-        return manifest.count(name)
+        return manifest.count_rows(name)
     if name.lower().endswith(shards.SUFFIXES):
         return None
-    return sum(1 for _ in read(name))
+    return sum(1 for _ in read_items(name))
 
 
-def folder(root: str, passed: PassedOver | None = None) -> Iterator[Work]:
+def read_folder(root: str, passed: PassedOver | None = None) -> Iterator[Work]:
     """Pictures and clips below a folder, in the order of their names; links are followed once."""
-    yield from _walk(root, "", set(), PassedOver() if passed is None else passed)
+    yield from _walk_folder(root, "", set(), PassedOver() if passed is None else passed)
 
 
 def _is_media(name: str, path: str, passed: PassedOver) -> bool:
@@ -122,17 +124,19 @@ def _is_media(name: str, path: str, passed: PassedOver) -> bool:
     return why is None
 
 
-def _walk(root: str, inner: str, above: set[tuple[int, int]], passed: PassedOver) -> Iterator[Work]:
+def _walk_folder(
+    root: str, inner: str, above: set[tuple[int, int]], passed: PassedOver
+) -> Iterator[Work]:
     here = os.path.join(root, inner) if inner else root
     try:
         facts = os.stat(here)
         entries = sorted(os.scandir(here), key=lambda entry: entry.name)
     except OSError as error:
-        yield _problem(inner or ".", here, _why(error))
+        yield _problem_work(inner or ".", here, _error_reason(error))
         return
     place = (facts.st_dev, facts.st_ino)
     if place in above:
-        yield _problem(inner, here, "it is a link to a folder above it: not followed")
+        yield _problem_work(inner, here, "it is a link to a folder above it: not followed")
         return
     for entry in entries:
         name = f"{inner}/{entry.name}" if inner else entry.name
@@ -143,26 +147,31 @@ def _walk(root: str, inner: str, above: set[tuple[int, int]], passed: PassedOver
         except OSError:  # links that lead to one another
             is_folder = False
         if is_folder:
-            yield from _walk(root, name, above | {place}, passed)
+            yield from _walk_folder(root, name, above | {place}, passed)
         elif _is_media(name, entry.path, passed):
-            yield _file(name, entry.path)
+            yield _file_work(name, entry.path)
 
 
-def _file(key: str, path: str) -> Work:
-    return Work(key=_text(key), item=Item(id=_text(key)), source=path, name=_text(path))
-
-
-def _problem(key: str, path: str, reason: str) -> Work:
+def _file_work(key: str, path: str) -> Work:
     return Work(
-        key=_text(key),
-        item=Item(id=_text(key) or "."),
-        source=None,
-        name=_text(path),
-        problem=f"{_text(path)}: {reason}.",
+        key=_printable_name(key),
+        item=Item(id=_printable_name(key)),
+        source=path,
+        name=_printable_name(path),
     )
 
 
-def _work(row: manifest.Row) -> Work:
+def _problem_work(key: str, path: str, reason: str) -> Work:
+    return Work(
+        key=_printable_name(key),
+        item=Item(id=_printable_name(key) or "."),
+        source=None,
+        name=_printable_name(path),
+        problem=f"{_printable_name(path)}: {reason}.",
+    )
+
+
+def _row_work(row: manifest.ManifestRow) -> Work:
     item = Item.model_construct(id=row.id or f"row {row.number}", label=None, extra={})
     problem = row.problem
     if problem is None:
@@ -186,7 +195,7 @@ def _work(row: manifest.Row) -> Work:
     )
 
 
-def again(work: Work) -> Work:
+def repeated_item(work: Work) -> Work:
     """The item as the failure it is where its id has been used before."""
     where = f" (row {work.row})" if work.row is not None else ""
     return replace(
@@ -196,7 +205,7 @@ def again(work: Work) -> Work:
     )
 
 
-def _some(found: Iterable[Work], none: str, passed: PassedOver) -> Iterator[Work]:
+def _at_least_one(found: Iterable[Work], none: str, passed: PassedOver) -> Iterator[Work]:
     """The items; KuleshovError at once if there are none at all."""
     rest = iter(found)
     first = next(rest, None)
@@ -210,7 +219,7 @@ def _some(found: Iterable[Work], none: str, passed: PassedOver) -> Iterator[Work
     return all_of_them()
 
 
-def _escaped(pattern: str) -> str:
+def _escape_pattern(pattern: str) -> str:
     """The pattern, with the folders above it taken by their own names: `set[1]/*.jpg`."""
     above = os.path.dirname(pattern)
     while above and not os.path.isdir(above):
@@ -218,11 +227,11 @@ def _escaped(pattern: str) -> str:
     return glob.escape(above) + pattern[len(above) :]
 
 
-def _text(name: str) -> str:
+def _printable_name(name: str) -> str:
     """A name that is not UTF-8 could not be written as JSON."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _why(error: OSError) -> str:
+def _error_reason(error: OSError) -> str:
     text = error.strerror or str(error)
     return text[:1].lower() + text[1:]

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, suggest_word
 from kuleshov.tools.structured_text import parse_json
 from kuleshov.tools.tables import decode_lines, read_table
 from kuleshov.tools.types import plain_label
@@ -27,7 +27,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Row:
+class ManifestRow:
     """One row of a data set; `problem` says what is wrong with it."""
 
     number: int
@@ -43,7 +43,7 @@ class Row:
     notes: tuple[str, ...] = ()
 
 
-def rows(path: str) -> Iterator[Row]:
+def read_rows(path: str) -> Iterator[ManifestRow]:
     """The rows of a manifest, from 1; relative paths hold from the manifest's own folder.
 
     Raises:
@@ -52,17 +52,17 @@ def rows(path: str) -> Iterator[Row]:
     base = os.path.dirname(os.path.abspath(path))
     lower = path.lower()
     if lower.endswith(".parquet"):
-        return _parquet(path, base)
+        return _read_parquet(path, base)
     if lower.endswith((".jsonl", ".ndjson")):
-        return _jsonl(path, base)
-    return _csv(path, base)
+        return _read_jsonl(path, base)
+    return _read_csv(path, base)
 
 
-def count(path: str) -> int | None:
+def count_rows(path: str) -> int | None:
     """Rows of a manifest, without reading what is in them; None if it cannot be told."""
     try:
         if path.lower().endswith(".parquet"):
-            return int(_pyarrow().ParquetFile(path).metadata.num_rows)
+            return int(_import_pyarrow().ParquetFile(path).metadata.num_rows)
         with open(path, "rb") as file:
             found = sum(1 for line in file if line.strip())
         return found if path.lower().endswith((".jsonl", ".ndjson")) else max(0, found - 1)
@@ -70,7 +70,9 @@ def count(path: str) -> int | None:
         return None
 
 
-def row(number: int, cells: Mapping[str, Any], base: str, notes: tuple[str, ...] = ()) -> Row:
+def parse_row(
+    number: int, cells: Mapping[str, Any], base: str, notes: tuple[str, ...] = ()
+) -> ManifestRow:
     """One row from its cells by column name; what is wrong with it is its `problem`."""
     left = {str(name).strip(): value for name, value in cells.items() if name is not None}
     problems: list[str] = []
@@ -83,23 +85,23 @@ def row(number: int, cells: Mapping[str, Any], base: str, notes: tuple[str, ...]
             problems.append(told.rstrip("."))
             return none
 
-    named, given = _take(left, PATHS), _take(left, IDS)
-    name = read(lambda: _scalar(named, "path"), "")
-    key = read(lambda: _scalar(given, "id"), "") or name
+    named, given = _take_cell(left, PATHS), _take_cell(left, IDS)
+    name = read(lambda: _parse_scalar(named, "path"), "")
+    key = read(lambda: _parse_scalar(given, "id"), "") or name
     if not name and not problems:
         problems.append("no path")
-    boxes = read(lambda: _boxes(left))
-    context = read(lambda: _texts(left.pop("context", None), "context"))
-    said = read(lambda: _texts(left.pop("said", None), "said"))
+    boxes = read(lambda: _parse_boxes(left))
+    context = read(lambda: _parse_texts(left.pop("context", None), "context"))
+    said = read(lambda: _parse_texts(left.pop("said", None), "said"))
     label = read(lambda: plain_label(_named_class(left)), None)
-    extra = read(lambda: _extra(left), {})
+    extra = read(lambda: _extra_columns(left), {})
     for text in (name, key, *context, *said, *(label or ()), *extra, *extra.values()):
         if isinstance(text, str) and not _is_whole(text):
             problems.append("it holds half a character (a lone surrogate)")
             break
     key, name = _replace_halves(key), _replace_halves(name)
     path = find_file(base, name) if name and not problems else os.path.join(base, name)
-    return Row(
+    return ManifestRow(
         number=number,
         id=key,
         source=path if name else None,
@@ -166,7 +168,7 @@ def _names_in(folder: str, changed: int) -> dict[str, str]:
 # ---------------------------------------------------------------------------------- formats
 
 
-def _note(strange: Sequence[int]) -> tuple[str, ...]:
+def _strange_note(strange: Sequence[int]) -> tuple[str, ...]:
     notes = []
     if some := ", ".join(str(line) for line in strange if line > 0):
         notes.append(f"line {some} of the manifest is not UTF-8: read as Windows-1252")
@@ -175,30 +177,30 @@ def _note(strange: Sequence[int]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _csv(path: str, base: str) -> Iterator[Row]:
+def _read_csv(path: str, base: str) -> Iterator[ManifestRow]:
     table = read_table(
         Path(path),
         prefers=lambda names: any(name in PATHS for name in names),
         tell_rows=True,
         error=KuleshovError,
     )
-    _check(path, list(table.columns))
+    _check_columns(path, list(table.columns))
 
-    def all_of_them() -> Iterator[Row]:
+    def all_of_them() -> Iterator[ManifestRow]:
         for number, line in enumerate(table.lines, start=1):
             if line.problem is not None and not line.values:
-                yield Row(number, "", None, problem=f"row {number}: {line.problem}.")
+                yield ManifestRow(number, "", None, problem=f"row {number}: {line.problem}.")
                 continue
-            made = row(number, line.values, base, _note(line.strange))
+            made = parse_row(number, line.values, base, _strange_note(line.strange))
             if line.problem is not None:
                 problem = f"row {number}: {line.problem}."
-                made = Row(number, made.id, None, made.name, problem=problem)
+                made = ManifestRow(number, made.id, None, made.name, problem=problem)
             yield made
 
     return all_of_them()
 
 
-def _jsonl(path: str, base: str) -> Iterator[Row]:
+def _read_jsonl(path: str, base: str) -> Iterator[ManifestRow]:
     strange: list[int] = []
     lines = (
         (number, line)
@@ -210,13 +212,13 @@ def _jsonl(path: str, base: str) -> Iterator[Row]:
         raise KuleshovError(f"{path} is empty.")
 
     def taken() -> tuple[str, ...]:
-        notes = _note(strange)
+        notes = _strange_note(strange)
         strange.clear()
         return notes
 
-    before: list[Row] = []  # what stands before the first row that shows the columns
+    before: list[ManifestRow] = []  # what stands before the first row that shows the columns
 
-    def read(number: int, line: str) -> dict[str, Any] | Row:
+    def read(number: int, line: str) -> dict[str, Any] | ManifestRow:
         try:
             cells = json.loads(line)
             if not isinstance(cells, dict):
@@ -227,30 +229,32 @@ def _jsonl(path: str, base: str) -> Iterator[Row]:
             problem = f"row {number} is not a JSON object: {error}."
         else:
             return cells
-        return Row(number, "", None, problem=problem)
+        return ManifestRow(number, "", None, problem=problem)
 
     pending = None
     for number, line in chain([first], lines):
         cells = read(number, line)
-        if isinstance(cells, Row):
+        if isinstance(cells, ManifestRow):
             before.append(cells)
             continue
-        _check(path, list(cells))
-        pending = row(number, cells, base, taken())
+        _check_columns(path, list(cells))
+        pending = parse_row(number, cells, base, taken())
         break
 
-    def all_of_them() -> Iterator[Row]:
+    def all_of_them() -> Iterator[ManifestRow]:
         yield from before
         if pending is not None:
             yield pending
         for number, line in lines:
             cells = read(number, line)
-            yield cells if isinstance(cells, Row) else row(number, cells, base, taken())
+            yield (
+                cells if isinstance(cells, ManifestRow) else parse_row(number, cells, base, taken())
+            )
 
     return all_of_them()
 
 
-def _pyarrow() -> Any:
+def _import_pyarrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError:
@@ -258,8 +262,8 @@ def _pyarrow() -> Any:
     return pyarrow.parquet
 
 
-def _parquet(path: str, base: str) -> Iterator[Row]:
-    parquet = _pyarrow()
+def _read_parquet(path: str, base: str) -> Iterator[ManifestRow]:
+    parquet = _import_pyarrow()
     from pyarrow.lib import ArrowException
 
     # damage shows as any of these: in the footer, in a page, in one value
@@ -271,9 +275,9 @@ def _parquet(path: str, base: str) -> Iterator[Row]:
         classes = _class_names(file.schema_arrow.metadata)
     except damage as error:
         raise KuleshovError(f"{path} is not a Parquet file: {_first_line(error)}.") from None
-    _check(path, columns)
+    _check_columns(path, columns)
 
-    def all_of_them() -> Iterator[Row]:
+    def all_of_them() -> Iterator[ManifestRow]:
         end = 0
         for group, count in enumerate(groups):
             number, end = end, end + count
@@ -285,13 +289,13 @@ def _parquet(path: str, base: str) -> Iterator[Row]:
                             (cells,) = batch.slice(place, 1).to_pylist()
                         except damage as error:
                             problem = f"row {number}: {_first_line(error)}."
-                            yield Row(number, "", None, problem=problem)
+                            yield ManifestRow(number, "", None, problem=problem)
                             continue
-                        yield row(number, _with_classes(cells, classes), base)
+                        yield parse_row(number, _with_classes(cells, classes), base)
             except damage as error:
                 what = f"rows {number + 1}-{end}" if number + 1 < end else f"row {end}"
                 problem = f"{what}: this part of {path} is damaged: {_first_line(error)}."
-                yield Row(number + 1, what, None, problem=problem)
+                yield ManifestRow(number + 1, what, None, problem=problem)
 
     return all_of_them()
 
@@ -326,9 +330,11 @@ def class_name(value: Any, names: Sequence[str]) -> Any:
     return value
 
 
-def _check(path: str, columns: list[str]) -> None:
+def _check_columns(path: str, columns: list[str]) -> None:
     if not any(name in columns for name in PATHS):
-        close = next((nearest(name, PATHS) for name in columns if nearest(name, PATHS)), "")
+        close = next(
+            (suggest_word(name, PATHS) for name in columns if suggest_word(name, PATHS)), ""
+        )
         listed = ", ".join(name[:60] for name in columns[:12])
         raise KuleshovError(
             f"{path} has no column 'path'{close and ': rename the column'}{close}; "
@@ -339,7 +345,7 @@ def _check(path: str, columns: list[str]) -> None:
 # ---------------------------------------------------------------------------------- cells
 
 
-def _take(cells: dict[str, Any], names: Iterable[str]) -> Any:
+def _take_cell(cells: dict[str, Any], names: Iterable[str]) -> Any:
     for name in names:
         if name in cells:
             return cells.pop(name)
@@ -350,7 +356,7 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _scalar(value: Any, what: str) -> str:
+def _parse_scalar(value: Any, what: str) -> str:
     """A cell that is one word or number, as text; empty where it is missing."""
     if _is_missing(value):
         return ""
@@ -359,12 +365,12 @@ def _scalar(value: Any, what: str) -> str:
     raise ValueError(f"its {what} is neither text nor a number")
 
 
-def _texts(value: Any, what: str) -> tuple[str, ...]:
+def _parse_texts(value: Any, what: str) -> tuple[str, ...]:
     if isinstance(value, (list, tuple)):
-        return tuple(text for text in (_scalar(one, what) for one in value) if text)
+        return tuple(text for text in (_parse_scalar(one, what) for one in value) if text)
     if _is_missing(value):
         return ()
-    return (str(value),) if _scalar(value, what) else ()
+    return (str(value),) if _parse_scalar(value, what) else ()
 
 
 BOX_FORMS = (
@@ -379,7 +385,7 @@ BOX_FORMS = (
 """How tools name the sides of a box; the last two may be sizes."""
 
 
-def _boxes(cells: dict[str, Any]) -> tuple[Box, ...]:
+def _parse_boxes(cells: dict[str, Any]) -> tuple[Box, ...]:
     """`box`: four numbers, a list of boxes, or objects that name the sides; or x0, y0, x1, y1.
 
     Numbers may stand as JSON or be divided by blanks, commas or semicolons.
@@ -402,10 +408,10 @@ def _boxes(cells: dict[str, Any]) -> tuple[Box, ...]:
     if isinstance(value, Mapping):
         value = [value]
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"the box {_short(value)} is not four numbers x0 y0 x1 y1")
+        raise ValueError(f"the box {_shorten_value(value)} is not four numbers x0 y0 x1 y1")
     if len(value) and not isinstance(value[0], (list, tuple, Mapping)):
         value = [value]
-    return tuple(_box(box) for box in value)
+    return tuple(_parse_box(box) for box in value)
 
 
 def _box_text(text: str) -> Any:
@@ -413,13 +419,13 @@ def _box_text(text: str) -> Any:
         try:
             return json.loads(text)
         except ValueError:
-            raise ValueError(f"the box {_short(text)} is not JSON") from None
+            raise ValueError(f"the box {_shorten_value(text)} is not JSON") from None
     if ";" in text:  # then a comma is a decimal one
         return text.replace(",", ".").replace(";", " ").split()
     return text.replace(",", " ").split()
 
 
-def _box(box: Any) -> Box:
+def _parse_box(box: Any) -> Box:
     sizes = False
     sides = box
     if isinstance(box, Mapping):
@@ -427,7 +433,8 @@ def _box(box: Any) -> Box:
         form = next((form for form in BOX_FORMS if set(form) == set(names)), None)
         if form is None:
             raise ValueError(
-                f"the box {_short(box)} names neither x0 y0 x1 y1 nor x y width height alone"
+                f"the box {_shorten_value(box)} names neither x0 y0 x1 y1 nor x y width height "
+                "alone"
             )
         sides, sizes = [names[name] for name in form], form[2] in ("width", "w")
     try:
@@ -435,15 +442,15 @@ def _box(box: Any) -> Box:
             raise ValueError
         x0, y0, x1, y1 = (float(number) for number in sides)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"the box {_short(box)} is not four numbers x0 y0 x1 y1") from None
+        raise ValueError(f"the box {_shorten_value(box)} is not four numbers x0 y0 x1 y1") from None
     if sizes:
         x1, y1 = x0 + x1, y0 + y1
     if not (x0 < x1 and y0 < y1 and math.isfinite(x0 + y0 + x1 + y1)):
-        raise ValueError(f"the box {_short(box)} is not x0 < x1, y0 < y1 in pixels")
+        raise ValueError(f"the box {_shorten_value(box)} is not x0 < x1, y0 < y1 in pixels")
     return x0, y0, x1, y1
 
 
-def _short(value: Any) -> str:
+def _shorten_value(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
 
@@ -459,12 +466,12 @@ def _named_class(cells: dict[str, Any]) -> Any:
     return label
 
 
-def _extra(cells: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
-    plain = {column: _plain(value) for column, value in cells.items()}
+def _extra_columns(cells: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+    plain = {column: _plain_value(value) for column, value in cells.items()}
     return {column: value for column, value in plain.items() if value is not None}
 
 
-def _plain(value: Any) -> str | int | float | bool | None:
+def _plain_value(value: Any) -> str | int | float | bool | None:
     if value is None or value == "":
         return None
     if isinstance(value, float) and not math.isfinite(value):

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
-from kuleshov.inputs.manifest import Row, class_name, find_file, row
+from kuleshov.inputs.manifest import ManifestRow, class_name, find_file, parse_row
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media import CLIP_SUFFIXES, IMAGE_SUFFIXES
 
@@ -44,7 +44,7 @@ def is_dataset(folder: str) -> bool:
     )
 
 
-def _load(folder: str) -> dict[str, Any]:
+def _load_dataset(folder: str) -> dict[str, Any]:
     try:
         import datasets
     except ImportError:
@@ -63,15 +63,15 @@ def _load(folder: str) -> dict[str, Any]:
 
 
 def dataset_length(folder: str) -> int:
-    return sum(len(part) for part in _load(folder).values())
+    return sum(len(part) for part in _load_dataset(folder).values())
 
 
-def dataset(folder: str) -> Iterator[Row]:
+def read_dataset(folder: str) -> Iterator[ManifestRow]:
     """The rows of all splits; pictures are taken as the bytes that were saved."""
     import datasets
 
     number = 0
-    for split, part in _load(folder).items():
+    for split, part in _load_dataset(folder).items():
         column = next((name for name in MEDIA if name in part.column_names), None)
         if column is None:
             raise KuleshovError(
@@ -92,12 +92,12 @@ def dataset(folder: str) -> Iterator[Row]:
                 for name, value in cells.items()
             }
             media = cells.pop(column)
-            yield _row(number, cells, media, split, place, folder)
+            yield _dataset_row(number, cells, media, split, place, folder)
 
 
-def _row(
+def _dataset_row(
     number: int, cells: dict[str, Any], media: Any, split: str, place: int, folder: str
-) -> Row:
+) -> ManifestRow:
     stored: Any = None
     name = None
     if isinstance(media, dict):
@@ -107,19 +107,19 @@ def _row(
     if split:
         cells.setdefault("split", split)
     cells.setdefault("id", f"{split}/{place}" if split else str(place))
-    made = row(number, {**cells, "path": name or cells["id"]}, folder)
+    made = parse_row(number, {**cells, "path": name or cells["id"]}, folder)
     source = stored if stored is not None else made.source
     if stored is None and name and not made.problem and not os.path.exists(str(source)):
         # paths hold from where the data set was made: beside its folder, or here
         near = (os.path.dirname(os.path.abspath(folder)), os.getcwd())
         paths = (find_file(base, name) for base in near)
         source = next((path for path in paths if os.path.exists(path)), source)
-        made = Row(**{**made.__dict__, "name": str(source)})
+        made = ManifestRow(**{**made.__dict__, "name": str(source)})
     problem = made.problem or (None if media is not None else f"row {number}: no picture.")
-    return Row(**{**made.__dict__, "source": source, "problem": problem})
+    return ManifestRow(**{**made.__dict__, "source": source, "problem": problem})
 
 
-def expand(pattern: str) -> list[str]:
+def expand_shards(pattern: str) -> list[str]:
     """The tars that a path or pattern names, `{000..012}` included. Raises KuleshovError.
 
     A file whose own name holds such characters (`set[1].tar`) is that file.
@@ -147,7 +147,7 @@ def expand(pattern: str) -> list[str]:
     return found
 
 
-def tars(paths: Sequence[str]) -> Iterator[Row]:
+def read_tars(paths: Sequence[str]) -> Iterator[ManifestRow]:
     """The samples of WebDataset tars: a picture or clip, and the files of its name.
 
     Members need not stand next to one another. A key that an earlier shard has used gets the
@@ -158,35 +158,35 @@ def tars(paths: Sequence[str]) -> Iterator[Row]:
     number = 0
     for path in paths:
         own: set[int] = set()
-        for made in _rows(path, number):
+        for made in _tar_rows(path, number):
             number += 1
             key = made.id
             if hash(key) in seen:
                 shard = os.path.relpath(os.path.abspath(path), above).replace(os.sep, "/")
-                made = Row(**{**made.__dict__, "id": f"{shard}/{key}"})
+                made = ManifestRow(**{**made.__dict__, "id": f"{shard}/{key}"})
             elif len(paths) > 1:
                 own.add(hash(key))
             yield made
         seen |= own
 
 
-def _rows(path: str, number: int) -> Iterator[Row]:
+def _tar_rows(path: str, number: int) -> Iterator[ManifestRow]:
     try:
-        with _opened(path) as file:
-            members, damage = _members(file)
-            for key, files in _samples(members):
-                for made in _sample(number + 1, key, files, members, file, path):
+        with _open_shard(path) as file:
+            members, damage = _list_members(file)
+            for key, files in _group_members(members):
+                for made in _sample_rows(number + 1, key, files, members, file, path):
                     number += 1
                     yield made
     except (*DAMAGE, KuleshovError) as error:
         damage = str(error) or type(error).__name__
     if damage:
         why = f"{path} is damaged or cut off after sample {number}: {damage}."
-        yield Row(number + 1, f"{os.path.basename(path)} (rest)", None, path, problem=why)
+        yield ManifestRow(number + 1, f"{os.path.basename(path)} (rest)", None, path, problem=why)
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[IO[bytes]]:
+def _open_shard(path: str) -> Iterator[IO[bytes]]:
     """A shard as a plain tar; a compressed one is unpacked into a file without a name.
 
     Raises:
@@ -224,7 +224,7 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
             yield plain
 
 
-def _members(file: IO[bytes]) -> tuple[dict[str, tarfile.TarInfo], str]:
+def _list_members(file: IO[bytes]) -> tuple[dict[str, tarfile.TarInfo], str]:
     """The members by name, in order, and what is wrong with the archive ("": nothing).
 
     Archives that were written one after the other into one file are read one after the other. Of
@@ -258,7 +258,7 @@ def _members(file: IO[bytes]) -> tuple[dict[str, tarfile.TarInfo], str]:
     return found, ""
 
 
-def _split(name: str) -> tuple[str, str, str]:
+def _split_name(name: str) -> tuple[str, str, str]:
     """Key, part and kind of a member: "dir/s1.left.jpg" is ("dir/s1", "left", "jpg").
 
     What stands between the first and the last dot is a part where it is a word, as WebDataset
@@ -274,7 +274,7 @@ def _split(name: str) -> tuple[str, str, str]:
     return (f"{folder}/{key}" if folder else key), part, kind.lower()
 
 
-def _samples(
+def _group_members(
     members: dict[str, tarfile.TarInfo],
 ) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
     """Members by their key, in the order in which the keys appear."""
@@ -283,28 +283,28 @@ def _samples(
         folder, base = os.path.split(os.path.normpath(unicodedata.normalize("NFC", name)))
         if member.isdir() or base.startswith(".") or "__MACOSX" in folder.split("/"):
             continue
-        key, part, kind = _split(f"{folder}/{base}" if folder else base)
+        key, part, kind = _split_name(f"{folder}/{base}" if folder else base)
         found.setdefault(key, {})[f"{part}.{kind}" if part else kind] = member
     yield from found.items()
 
 
-def _sample(
+def _sample_rows(
     number: int,
     key: str,
     files: dict[str, tarfile.TarInfo],
     members: dict[str, tarfile.TarInfo],
     file: IO[bytes],
     path: str,
-) -> Iterator[Row]:
+) -> Iterator[ManifestRow]:
     """A row for each picture or clip of one key; for a key without one, its failure."""
     media = [kind for kind in files if f".{kind}".endswith(IMAGE_SUFFIXES + CLIP_SUFFIXES)]
     if not media:
         names = ", ".join(member.name for member in files.values())
         lacking = f"sample {key} of {path} holds no picture or clip: {names}."
-        yield Row(number, key, None, f"{path}/{key}.", problem=lacking)
+        yield ManifestRow(number, key, None, f"{path}/{key}.", problem=lacking)
         return
     used: set[str] = set()
-    rows: list[tuple[Row, str]] = []
+    rows: list[tuple[ManifestRow, str]] = []
     for place, kind in enumerate(media):
         part = kind.rpartition(".")[0]
         name = key if len(media) == 1 or not part else f"{key}.{part}"
@@ -319,30 +319,30 @@ def _sample(
                 continue
             used.add(of)
             try:
-                data = _content(files[of], members, file, MOST_TEXT)
-                _add(cells, text, data, notes)
+                data = _member_bytes(files[of], members, file, MOST_TEXT)
+                _add_file(cells, text, data, notes)
             except (KuleshovError, RecursionError, ValueError, *DAMAGE) as error:
                 told = "nested too deeply" if isinstance(error, RecursionError) else str(error)
                 problems.append(f"its .{of} cannot be read: {told.rstrip('.')}")
         cells.setdefault("id", name)
         source = None
         try:
-            source = _content(files[kind], members, file, MOST_BYTES)
+            source = _member_bytes(files[kind], members, file, MOST_BYTES)
         except (KuleshovError, *DAMAGE) as error:
             problems.append(str(error).rstrip("."))
         cells["path"] = f"{path}/{key}.{kind}"
-        made = row(number + place, cells, "", tuple(notes))
+        made = parse_row(number + place, cells, "", tuple(notes))
         problem = f"sample {name}: {'; '.join(problems)}." if problems else made.problem
-        rows.append((Row(**{**made.__dict__, "source": source, "problem": problem}), kind))
+        rows.append((ManifestRow(**{**made.__dict__, "source": source, "problem": problem}), kind))
     rest = [files[kind].name for kind in files if kind not in used and kind not in media]
     for made, _ in rows:
         notes_ = (
             (*made.notes, f"not read from the shard: {', '.join(rest)}") if rest else made.notes
         )
-        yield Row(**{**made.__dict__, "notes": notes_})
+        yield ManifestRow(**{**made.__dict__, "notes": notes_})
 
 
-def _add(cells: dict[str, Any], text: str, data: bytes, notes: list[str]) -> None:
+def _add_file(cells: dict[str, Any], text: str, data: bytes, notes: list[str]) -> None:
     """What one file beside a picture says, into the cells of its row."""
     words = data.decode(
         "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace"
@@ -363,7 +363,7 @@ def _add(cells: dict[str, Any], text: str, data: bytes, notes: list[str]) -> Non
         cells.setdefault("label", words.strip())
 
 
-def _content(
+def _member_bytes(
     member: tarfile.TarInfo, members: dict[str, tarfile.TarInfo], file: IO[bytes], most: int
 ) -> bytes:
     """The bytes of a member; links within the archive are followed.

@@ -15,7 +15,7 @@ KEY = re.compile(r"""^\s*["']?([A-Za-z0-9_-]+)["']?\s*=""")
 
 
 @dataclass(frozen=True)
-class Table:
+class TomlTable:
     """One ``[[name]]``: its values, the line it begins on, and the line of each of its keys."""
 
     values: Mapping[str, Any]
@@ -32,7 +32,7 @@ def read_text(path: str | Path, what: str) -> str:
     return structured_text.read_text(path, what, largest=structured_text.LARGEST_TOML)
 
 
-def read(text: str, array: str, where: str) -> tuple[dict[str, Any], list[Table]]:
+def read_toml(text: str, array: str, where: str) -> tuple[dict[str, Any], list[TomlTable]]:
     """What a TOML text says besides the array of tables, and the tables.
 
     Args:
@@ -45,18 +45,18 @@ def read(text: str, array: str, where: str) -> tuple[dict[str, Any], list[Table]
     """
     told = structured_text.parse_toml(text, where)
     found = told.pop(array, [])
-    lines = _lines(text, array)
+    lines = _table_lines(text, array)
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         line = next((n for n, row in enumerate(text.splitlines(), 1) if array in row), 1)
         raise KuleshovError(f"{where}, line {line}: write each {array} under [[{array}]].")
     if len(lines) != len(found):  # written inline, as {name = …}: the file's line is all there is
         lines = [(1, {})] * len(found)
     return told, [
-        Table(values, line, keys) for values, (line, keys) in zip(found, lines, strict=True)
+        TomlTable(values, line, keys) for values, (line, keys) in zip(found, lines, strict=True)
     ]
 
 
-def _lines(text: str, array: str) -> list[tuple[int, dict[str, int]]]:
+def _table_lines(text: str, array: str) -> list[tuple[int, dict[str, int]]]:
     header = re.compile(rf"^\s*\[\[\s*{array}\s*\]\]")
     found: list[tuple[int, dict[str, int]]] = []
     inside: dict[str, int] | None = None

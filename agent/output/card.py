@@ -59,19 +59,19 @@ class Card(Lines):
     """The parts of the card."""
 
     def title(self, inference: Inference) -> None:
-        name = view.title(inference.media)
+        name = view.media_title(inference.media)
         self.line((name, "bold"))
         if not self.console.is_terminal:  # no bold: mark where one card of many begins
             self.line("=" * min(cell_len(name), self.width))
 
     def inference(self, inference: Inference) -> None:
         self.title(inference)
-        self.wrapped(" · ".join(view.facts(inference)), style="dim")
+        self.wrapped(" · ".join(view.media_facts(inference)), style="dim")
         self.heading("Scene")
         if inference.scene is None:
             self.wrapped("not described", 2, style="italic")
         else:
-            self.wrapped(view.clean(inference.scene.description), 2)
+            self.wrapped(view.clean_line(inference.scene.description), 2)
             for name, text in view.scene_details(inference):
                 self.field(name, text, 10)
         for person in inference.people:
@@ -85,10 +85,10 @@ class Card(Lines):
         for name, text in view.tools_used(inference.provenance):
             self.field(name, text, 10)
         self.line()
-        self.wrapped(view.clean(inference.caveat), style="dim italic")
+        self.wrapped(view.clean_line(inference.caveat), style="dim italic")
 
     def person(self, inference: Inference, person: Person) -> None:
-        top = "unanswered" if person.emotions is None else view.headline(person.emotions)
+        top = "unanswered" if person.emotions is None else view.score_headline(person.emotions)
         self.heading(f"Person {person.id}", top)
         face = person.face
         if face is None:
@@ -97,27 +97,29 @@ class Card(Lines):
             x0, y0, x1, y1 = face.xyxy
             where = f"face {x1 - x0:.0f} × {y1 - y0:.0f} px at ({x0:.0f}, {y0:.0f})"
             score = "" if face.score is None else f", detector score {face.score:.2f}"
-            time = "" if face.time_s is None else f", shown at {view.seconds(face.time_s)}"
+            time = "" if face.time_s is None else f", shown at {view.format_seconds(face.time_s)}"
             self.wrapped(f"{where}{score}{time}", 2, style="dim")
             for note in face.notes:
-                self.wrapped(f"note: {view.clean(note)}", 2)
+                self.wrapped(f"note: {view.clean_line(note)}", 2)
         if person.emotions is None:
-            self.wrapped(f"unanswered: {view.clean(person.unanswered or 'no reason given')}", 2)
+            self.wrapped(
+                f"unanswered: {view.clean_line(person.unanswered or 'no reason given')}", 2
+            )
         else:
             self.line()
             self.distribution(person.emotions)
             self.line()
-            self.field("rests on", view.fusion(person.emotions), 16)
+            self.field("rests on", view.fusion_text(person.emotions), 16)
         for judgement in person.judgements:
-            told = f"unanswered: {view.clean(judgement.unanswered or 'no reason given')}"
+            told = f"unanswered: {view.clean_line(judgement.unanswered or 'no reason given')}"
             if judgement.emotions is not None:
-                told = view.brief(judgement.emotions)
-            self.field(view.judged(judgement), told, 16)
+                told = view.brief_scores(judgement.emotions)
+            self.field(view.judgement_text(judgement), told, 16)
         if person.influence is not None:
             self.influence(person.influence)
         self.incongruence(person)
         affect = [
-            f"{name} {view.signed(value)}"
+            f"{name} {view.format_signed(value)}"
             for name, value in (("valence", person.valence), ("arousal", person.arousal))
             if value is not None
         ]
@@ -129,36 +131,40 @@ class Card(Lines):
         self.explanation(person)
 
     def gaps(self, inference: Inference) -> None:
-        told = [f"{steps}: {reason}" for steps, reason in view.gaps(inference)]
+        told = [f"{steps}: {reason}" for steps, reason in view.list_gaps(inference)]
         self.notes("Gaps", told)
 
     def distribution(self, scores: EmotionScores) -> None:
-        shown, rest = view.split(scores)
+        shown, rest = view.split_scores(scores)
         column = self.column(label for label, _ in shown)
         room = min(BAR_WIDTH, self.width - 2 - column - 7)
         for place, (label, p) in enumerate(shown):
             style = "bold" if place == 0 else ""
-            name = set_cell_size(view.clean(label), column)
-            self.line(f"  {name} ", (f"{view.percent(p):>4}", style), "  ", self.bar(p, room))
+            name = set_cell_size(view.clean_line(label), column)
+            self.line(
+                f"  {name} ", (f"{view.format_percent(p):>4}", style), "  ", self.bar(p, room)
+            )
         if rest:
-            self.wrapped(f"below 1%: {', '.join(view.clean(label) for label in rest)}", 2, "dim")
+            self.wrapped(
+                f"below 1%: {', '.join(view.clean_line(label) for label in rest)}", 2, "dim"
+            )
 
     def influence(self, found: Influence) -> None:
         self.subheading("Influence of the context", "")
-        moved = view.shift(found)
+        moved = view.shift_text(found)
         if moved is not None:
             self.field("moved", moved, 17, indent=4)
         for name, scores in (
             ("face alone", found.face),
             ("context alone", found.context),
-            (view.together(found), found.both),
+            (view.third_reading(found), found.both),
         ):
-            told = "unanswered" if scores is None else view.brief(scores)
+            told = "unanswered" if scores is None else view.brief_scores(scores)
             self.field(name, told, 17, indent=4)
         if found.computed is not None:
-            told = f"{view.brief(found.computed)} ({COMPUTED}, {found.computed.fusion})"
+            told = f"{view.brief_scores(found.computed)} ({COMPUTED}, {found.computed.fusion})"
             self.field("computed", told, 17, indent=4)
-        self.field("index", view.influence(found), 17, indent=4)
+        self.field("index", view.influence_text(found), 17, indent=4)
 
     def incongruence(self, person: Person) -> None:
         if not person.incongruence:
@@ -169,19 +175,19 @@ class Card(Lines):
             self.wrapped(
                 Text.assemble(
                     (f"    {candidate.kind}: ", "bold"),
-                    f"{view.clean(candidate.pattern)} {numbers}",
+                    f"{view.clean_line(candidate.pattern)} {numbers}",
                 ),
                 hang=6,
             )
-            self.wrapped(view.clean(candidate.source), 6, "dim")
+            self.wrapped(view.clean_line(candidate.source), 6, "dim")
 
     def units(self, person: Person) -> None:
         assert person.face is not None
-        known = view.units(person.face)
-        self.subheading("Action units", "; ".join(view.scales(person.face)))
+        known = view.group_units(person.face)
+        self.subheading("Action units", "; ".join(view.scales_text(person.face)))
         column = max((len(view.unit_name(unit)) for unit in known.shown), default=0)
         words = max((len(unit.shown or "") for unit in known.shown), default=0)
-        mixed = len(view.scales(person.face)) > 1
+        mixed = len(view.scales_text(person.face)) > 1
         for unit in known.shown:
             number = view.unit_number(unit, with_scale=mixed)
             weak = " (measured poorly)" if unit.weak else ""
@@ -205,34 +211,34 @@ class Card(Lines):
             if numbers:
                 listed = ", ".join(f"AU{number}" for number in dict.fromkeys(numbers))
                 self.field(name, listed, 14, indent=4)
-        if (pain := view.pain(person.face)) is not None:
+        if (pain := view.pain_text(person.face)) is not None:
             self.field("PSPI", pain, 14, indent=4)
 
     def over_time(self, inference: Inference, person: Person) -> None:
-        moments = view.moments(inference, person)
+        moments = view.list_moments(inference, person)
         if not moments:
             return
-        rows = view.thinned(moments, MOMENTS)
+        rows = view.thin_items(moments, MOMENTS)
         some = "" if len(rows) == len(moments) else f"{len(rows)} of {len(moments)} sampled times"
         self.subheading("Expression over time", some)
         column = self.column(row.expression.top for row in rows if row.expression is not None)
         room = min(BAR_WIDTH, self.width - 4 - 9 - column - 8)
         for moment in rows:
-            when = f"    {view.seconds(moment.time_s):>8}  "
+            when = f"    {view.format_seconds(moment.time_s):>8}  "
             if moment.expression is None:
                 self.line(when, (f"({moment.missing})", "dim"))
                 continue
             label = moment.expression.top
             p = moment.expression.probabilities[label]
-            name = set_cell_size(view.clean(label), column)
-            self.line(when, f"{name}  {view.percent(p):>4}  ", self.bar(p, room))
+            name = set_cell_size(view.clean_line(label), column)
+            self.line(when, f"{name}  {view.format_percent(p):>4}  ", self.bar(p, room))
 
     def explanation(self, person: Person) -> None:
         told = person.explanation
         if told is None:
             return
         self.subheading("Explanation", "second attempt" if told.repaired else "")
-        self.wrapped(view.clean(told.text), 4)
+        self.wrapped(view.clean_line(told.text), 4)
         for name, words in (("before", told.antecedent), ("after", told.consequence)):
             if words:
                 self.field(name, words, 12, indent=4)
@@ -242,7 +248,9 @@ class Card(Lines):
             head = Text(f"    {cue.status:<12}  ", STATUS_STYLE[cue.status])
             other = " (the item cited says something else)" if cue.elsewhere else ""
             self.wrapped(
-                Text.assemble(head, f"[{cue.evidence}] ", view.clean(cue.text), (other, "dim")),
+                Text.assemble(
+                    head, f"[{cue.evidence}] ", view.clean_line(cue.text), (other, "dim")
+                ),
                 hang=18,
             )
         if told.left_out:
@@ -254,7 +262,7 @@ class Card(Lines):
             return
         self.heading("Evidence")
         people = list(dict.fromkeys(item.person for item in inference.evidence))
-        source = max(len(view.clean(item.source)) for item in inference.evidence)
+        source = max(len(view.clean_line(item.source)) for item in inference.evidence)
         number = len(str(max(item.n for item in inference.evidence))) + 2
         for person in people:
             if len(people) > 1:
@@ -266,9 +274,10 @@ class Card(Lines):
                 if item.kind == "coded":  # stands under Context as data, with its number
                     continue
                 mark = f"[{item.n}]"
-                head = f"  {mark:>{number}} {view.clean(item.source):<{source}}  "
+                head = f"  {mark:>{number}} {view.clean_line(item.source):<{source}}  "
                 self.wrapped(
-                    Text.assemble((head, "cyan"), view.clean(item.text)), hang=number + 5 + source
+                    Text.assemble((head, "cyan"), view.clean_line(item.text)),
+                    hang=number + 5 + source,
                 )
 
     def contexts(self, person: Person) -> None:
@@ -279,12 +288,14 @@ class Card(Lines):
             probabilities = found.situations
             self.distribution(EmotionScores(labels="", probabilities=probabilities, method=""))
         self.line()
-        for name, text in coded_view.belongs(found):
+        for name, text in coded_view.situation_lines(found):
             self.field(name, text, 14)
 
     def coded(self, inference: Inference) -> None:
-        self.heading("Context as data", view.clean((inference.provenance.scheme or {})["name"]))
-        for group in coded_view.groups(inference):
+        self.heading(
+            "Context as data", view.clean_line((inference.provenance.scheme or {})["name"])
+        )
+        for group in coded_view.group_variables(inference):
             self.line((f"  {group.title}", "dim"))
             column = self.column(row.name for row in group.rows)
             for row in group.rows:
@@ -301,4 +312,4 @@ class Card(Lines):
         if texts:
             self.heading(name, style="yellow")
             for text in texts:
-                self.wrapped(f"- {view.clean(text)}", 2, hang=4)
+                self.wrapped(f"- {view.clean_line(text)}", 2, hang=4)

@@ -78,7 +78,7 @@ def open_csv(path: str) -> IO[str]:
         raise KuleshovError(f"cannot write {path}: {error.strerror}.") from None
 
 
-def numbers(variable: CodedVariable) -> dict[str, float]:
+def variable_numbers(variable: CodedVariable) -> dict[str, float]:
     """The variable as numbers, by column: p(yes), p of each option, the mean step, the count.
 
     Empty where it is unanswered, and for texts.
@@ -99,8 +99,8 @@ def of_person(inference: Inference, person: Person) -> dict[str, float]:
     for variable in inference.coded or ():
         if variable.scope == "pair":
             if person.id in variable.people:
-                for column, value in numbers(variable).items():
+                for column, value in variable_numbers(variable).items():
                     pairs.setdefault(column, []).append(value)
         elif not variable.people or variable.people == (person.id,):
-            found |= numbers(variable)
+            found |= variable_numbers(variable)
     return found | {column: sum(values) / len(values) for column, values in pairs.items()}

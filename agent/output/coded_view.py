@@ -12,7 +12,7 @@ LIKE_BLANK = "as for a blank picture"
 
 
 @dataclass(frozen=True)
-class Row:
+class CodedRow:
     """One answered variable. share: of the likeliest option, or of the scale; None without."""
 
     name: str
@@ -27,18 +27,18 @@ class Group:
     """The scene, a person or a pair: what was answered, and why the rest was not."""
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[CodedRow, ...]
     missing: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def groups(inference: Inference) -> list[Group]:
+def group_variables(inference: Inference) -> list[Group]:
     """Coded variables by whom they are about, in the scheme's order."""
     found: dict[tuple[int, ...], list[CodedVariable]] = {}
     for variable in inference.coded or ():
         found.setdefault(variable.people, []).append(variable)
     shown: list[Group] = []
     for people, variables in found.items():
-        group = _group(people, variables)
+        group = _make_group(people, variables)
         last = shown[-1] if shown else None
         if last and not group.rows and not last.rows and group.missing == last.missing:
             each = "Each person" if len(people) == 1 else "Each pair"
@@ -48,17 +48,19 @@ def groups(inference: Inference) -> list[Group]:
     return shown
 
 
-def _group(people: tuple[int, ...], variables: list[CodedVariable]) -> Group:
+def _make_group(people: tuple[int, ...], variables: list[CodedVariable]) -> Group:
     missing: dict[str, list[str]] = {}
     rows = []
     for variable in variables:
-        name = view.clean(variable.name.replace("_", " "))
+        name = view.clean_line(variable.name.replace("_", " "))
         if variable.value is None:
-            reason = view.clean(variable.unanswered or "no reason given")
+            reason = view.clean_line(variable.unanswered or "no reason given")
             missing.setdefault(reason, []).append(name)
             continue
         note = LIKE_BLANK if variable.like_blank else ""
-        rows.append(Row(name, _answer(variable), _share(variable), variable.evidence, note))
+        rows.append(
+            CodedRow(name, _answer_text(variable), _answer_share(variable), variable.evidence, note)
+        )
     title = {0: "Scene", 1: "Person"}.get(len(people), "Persons")
     return Group(
         title=f"{title} {' and '.join(map(str, people))}".strip(),
@@ -67,35 +69,35 @@ def _group(people: tuple[int, ...], variables: list[CodedVariable]) -> Group:
     )
 
 
-def _answer(variable: CodedVariable) -> str:
+def _answer_text(variable: CodedVariable) -> str:
     if variable.type == "ordinal":
         return f"{variable.value:.1f} of {len(variable.probabilities or {})}"
     if variable.probabilities is None:
-        return view.clean(variable.value)
+        return view.clean_line(variable.value)
     scores = EmotionScores(labels="", probabilities=variable.probabilities, method="")
-    return view.brief(scores, 1 if variable.type == "yes/no" else 3)
+    return view.brief_scores(scores, 1 if variable.type == "yes/no" else 3)
 
 
-def _share(variable: CodedVariable) -> float | None:
+def _answer_share(variable: CodedVariable) -> float | None:
     if variable.type == "ordinal":
         return (float(variable.value or 1) - 1) / (len(variable.probabilities or "12") - 1)
     return (variable.probabilities or {}).get(str(variable.value))
 
 
-def belongs(found: FaceContexts) -> list[tuple[str, str]]:
+def situation_lines(found: FaceContexts) -> list[tuple[str, str]]:
     """The way back from a face, as names and lines."""
     rows = []
     if found.situations is not None:
-        rows.append(("method", view.clean(found.method or "")))
+        rows.append(("method", view.clean_line(found.method or "")))
     else:
-        rows.append(("situations", f"unanswered: {view.clean(found.unanswered or '')}"))
+        rows.append(("situations", f"unanswered: {view.clean_line(found.unanswered or '')}"))
     for name, text, numbers in (
         ("before", found.before, found.before_evidence),
         ("after", found.after, found.after_evidence),
     ):
         if text:
             cited = " ".join(f"[{n}]" for n in numbers)
-            rows.append((name, f"{view.clean(text)} {cited}".strip()))
+            rows.append((name, f"{view.clean_line(text)} {cited}".strip()))
     if found.untold:
-        rows.append(("before, after", view.clean(found.untold)))
+        rows.append(("before, after", view.clean_line(found.untold)))
     return rows

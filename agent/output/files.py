@@ -26,7 +26,7 @@ def write_page(path: str | os.PathLike[str], page: str) -> None:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise _unwritable(path, error.strerror or str(error)) from None
+        raise _unwritable_error(path, error.strerror or str(error)) from None
 
 
 def check_path(path: str | os.PathLike[str]) -> Path:
@@ -38,17 +38,17 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     target = Path(os.path.realpath(path))
     try:
         if target.is_dir():
-            raise _unwritable(path, "it is a folder")
+            raise _unwritable_error(path, "it is a folder")
         if not target.parent.is_dir():
-            raise _unwritable(path, f"there is no folder {target.parent}")
+            raise _unwritable_error(path, f"there is no folder {target.parent}")
         if not os.access(target if target.exists() else target.parent, os.W_OK):
-            raise _unwritable(path, "permission denied")
+            raise _unwritable_error(path, "permission denied")
     except OSError as error:  # a name that the file system does not take
-        raise _unwritable(path, error.strerror or str(error)) from None
+        raise _unwritable_error(path, error.strerror or str(error)) from None
     return target
 
 
-def _unwritable(path: str | os.PathLike[str], why: str) -> KuleshovError:
+def _unwritable_error(path: str | os.PathLike[str], why: str) -> KuleshovError:
     return KuleshovError(
         f"cannot write the report to {os.fspath(path)}: {why[:1].lower()}{why[1:]}."
     )

@@ -30,7 +30,7 @@ class LabelCard(Lines):
                 self.field("note", labels.note, 6)
 
     def label_set(self, labels: LabelSet) -> None:
-        self.line((view.clean(labels.name), "bold"), f"  {labels.mode}: {MODES[labels.mode]}")
+        self.line((view.clean_line(labels.name), "bold"), f"  {labels.mode}: {MODES[labels.mode]}")
         self.field("source", labels.source, 7)
         if labels.note:
             self.field("note", labels.note, 7)
@@ -40,10 +40,10 @@ class LabelCard(Lines):
             self.field("sides", labels.sides, 7)
         if labels.labels:
             self.line()
-        column = max((cell_len(view.clean(name)) for name in labels.names), default=0)
+        column = max((cell_len(view.clean_line(name)) for name in labels.names), default=0)
         for label in labels.labels:
-            name = set_cell_size(view.clean(label.name), column)
-            self.wrapped(f"  {name}  {_meaning(label)}", hang=column + 4)
+            name = set_cell_size(view.clean_line(label.name), column)
+            self.wrapped(f"  {name}  {_label_meaning(label)}", hang=column + 4)
 
     def mapping(self, table: Mapping) -> None:
         self.line((f"{table.source_set} to {table.target_set}", "bold"))
@@ -56,12 +56,15 @@ class LabelCard(Lines):
             self.field("without counterpart", ", ".join(table.without), 19)
 
 
-def _meaning(label: Label) -> str:
-    parts = [view.clean(label.definition)] if label.definition else []
+def _label_meaning(label: Label) -> str:
+    parts = [view.clean_line(label.definition)] if label.definition else []
     if label.synonyms:
-        parts.append("also: " + ", ".join(view.clean(word) for word in label.synonyms))
+        parts.append("also: " + ", ".join(view.clean_line(word) for word in label.synonyms))
     if label.valence is not None and label.arousal is not None:
-        parts.append(f"valence {view.signed(label.valence)}, arousal {view.signed(label.arousal)}")
+        parts.append(
+            f"valence {view.format_signed(label.valence)}, arousal "
+            f"{view.format_signed(label.arousal)}"
+        )
     if label.side is not None:
         parts.append(label.side)
     return "; ".join(parts)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from kuleshov.evidence import influence
 from kuleshov.output import coded_view, view
 from kuleshov.output.files import check_path, write_page
-from kuleshov.output.unit_plots import end_s, ticks, unit_plots
+from kuleshov.output.unit_plots import end_s, time_ticks, unit_plots
 from kuleshov.tools.media import Frame
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face
 from kuleshov.types import Condition, Cue, Inference, Judgement, Person
@@ -75,15 +75,17 @@ def report_html(
     script = (folder / "report.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     readings = [
-        reading(number, inference, pictures.get(inference.media.sha256), heatmaps)
+        view_reading(number, inference, pictures.get(inference.media.sha256), heatmaps)
         for number, inference in enumerate(inferences, start=1)
     ]
     return (
-        environment()
+        page_environment()
         .get_template("report.html.jinja")
         .render(
             readings=readings,
-            caveats=list(dict.fromkeys(view.clean(inference.caveat) for inference in inferences)),
+            caveats=list(
+                dict.fromkeys(view.clean_line(inference.caveat) for inference in inferences)
+            ),
             statuses=view.STATUSES,
             scales={name.replace("_", "-"): told for name, told in view.SCALES.items()},
             script=Markup(script),
@@ -93,7 +95,7 @@ def report_html(
     )
 
 
-def environment(*folders: str) -> Environment:
+def page_environment(*folders: str) -> Environment:
     """The templates of the pages: strict, and everything escaped that is not marked safe.
 
     `folders` are looked through before the report's own.
@@ -105,7 +107,7 @@ def environment(*folders: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["clean"] = view.clean
+    found.filters["clean"] = view.clean_line
     return found
 
 
@@ -128,12 +130,12 @@ def write_report(
 # ------------------------------------------------------------------------------- pictures
 
 
-def colour(label: str, place: int) -> str:
+def label_colour(label: str, place: int) -> str:
     """The colour of a label in plots; a label without one of its own by its place in the set."""
     return COLOURS.get(label) or OTHER_COLOURS[place % len(OTHER_COLOURS)]
 
 
-def jpeg(image: Any, longest: int) -> str:
+def jpeg_address(image: Any, longest: int) -> str:
     """A PIL image as a data address, no side longer than `longest`."""
     image = image.convert("RGB")
     image.thumbnail((longest, longest))
@@ -142,7 +144,7 @@ def jpeg(image: Any, longest: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _crop(picture: Rgb, box: Sequence[float], margin: float) -> Any:
+def _crop_face(picture: Rgb, box: Sequence[float], margin: float) -> Any:
     """The box and `margin` of its size around it, cut at the border; None if it lies outside."""
     from PIL import Image
 
@@ -156,7 +158,7 @@ def _crop(picture: Rgb, box: Sequence[float], margin: float) -> Any:
     return Image.fromarray(np.ascontiguousarray(picture[top:bottom, left:right]))
 
 
-def _heat(heat: Heat, picture: Rgb | None, box: Sequence[float] | None) -> str | None:
+def _heat_image(heat: Heat, picture: Rgb | None, box: Sequence[float] | None) -> str | None:
     """The heat map over the face it belongs to, as a data address."""
     from PIL import Image
 
@@ -165,7 +167,7 @@ def _heat(heat: Heat, picture: Rgb | None, box: Sequence[float] | None) -> str |
         seen, heat = heat
         base = Image.fromarray(np.asarray(seen, np.uint8))
     elif picture is not None and box is not None:
-        base = _crop(picture, box, 0)
+        base = _crop_face(picture, box, 0)
     values = np.asarray(heat, dtype=float)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise ValueError(f"a heat map must be (height, width) and finite but got {values.shape}")
@@ -180,10 +182,10 @@ def _heat(heat: Heat, picture: Rgb | None, box: Sequence[float] | None) -> str |
     )
     weight = 0.75 * level[..., None] ** 0.7
     mixed = grey * (1 - weight) + colour * weight
-    return jpeg(Image.fromarray(mixed.astype(np.uint8)), CROP_PX)
+    return jpeg_address(Image.fromarray(mixed.astype(np.uint8)), CROP_PX)
 
 
-def _place(inference: Inference, face: Face | None) -> int | None:
+def _frame_place(inference: Inference, face: Face | None) -> int | None:
     """The place of the face's frame among the sampled ones; 0 for a picture, None if unknown."""
     if inference.media.kind == "image":
         return 0
@@ -197,17 +199,19 @@ def _is_in(face: Face, frame: Frame) -> bool:
     return frame.index == face.frame or frame.time_s == face.time_s
 
 
-def _shots(number: int, inference: Inference, images: Sequence[Rgb] | None) -> list[dict[str, Any]]:
+def _view_frames(
+    number: int, inference: Inference, images: Sequence[Rgb] | None
+) -> list[dict[str, Any]]:
     """The picture, or a clip's key frames, each with the boxes of the people in it."""
     from PIL import Image
 
     media = inference.media
     clip = media.kind == "clip"
     places = list(range(max(1, len(media.frames)))) if clip else [0]
-    apexes: set[int | None] = {_place(inference, person.face) for person in inference.people}
+    apexes: set[int | None] = {_frame_place(inference, person.face) for person in inference.people}
     read = {moment.frame for person in inference.people for moment in person.moments}
     apexes |= {place for place, frame in enumerate(media.frames) if frame.index in read}
-    kept = sorted({*view.thinned(places, KEY_FRAMES), *(p for p in apexes if p is not None)})
+    kept = sorted({*view.thin_items(places, KEY_FRAMES), *(p for p in apexes if p is not None)})
     shots = []
     for place in kept:
         time = media.frames[place].time_s if clip and media.frames else None
@@ -220,9 +224,9 @@ def _shots(number: int, inference: Inference, images: Sequence[Rgb] | None) -> l
                 box = face.xyxy if face else None
             if box is None:
                 continue
-            top = _top(person.emotions)
+            top = _top_label(person.emotions)
             if clip:
-                top = _top(face.expression) if face else None
+                top = _top_label(face.expression) if face else None
             boxes.append(
                 {
                     "person": person.id,
@@ -235,7 +239,7 @@ def _shots(number: int, inference: Inference, images: Sequence[Rgb] | None) -> l
             )
         data = None
         if images is not None and place < len(images):
-            data = jpeg(
+            data = jpeg_address(
                 Image.fromarray(np.ascontiguousarray(images[place])),
                 FRAME_PX if clip else PICTURE_PX,
             )
@@ -243,7 +247,7 @@ def _shots(number: int, inference: Inference, images: Sequence[Rgb] | None) -> l
             {
                 "id": f"r{number}-s{place}",
                 "place": place,
-                "time": None if time is None else view.seconds(time),
+                "time": None if time is None else view.format_seconds(time),
                 "data": data,
                 "boxes": boxes,
                 "pixels": max(media.size),
@@ -255,11 +259,11 @@ def _shots(number: int, inference: Inference, images: Sequence[Rgb] | None) -> l
 # ------------------------------------------------------------------------------- readings
 
 
-def _top(scores: EmotionScores | None) -> str | None:
-    return None if scores is None else view.headline(scores)
+def _top_label(scores: EmotionScores | None) -> str | None:
+    return None if scores is None else view.score_headline(scores)
 
 
-def reading(
+def view_reading(
     number: int,
     inference: Inference,
     images: Sequence[Rgb] | None,
@@ -273,9 +277,9 @@ def reading(
         images: as of `report_html`; None: shown without its pictures.
         heatmaps: as of `report_html`.
     """
-    shots = _shots(number, inference, images)
+    shots = _view_frames(number, inference, images)
     people = [
-        _person(number, inference, person, images, heatmaps or {}, shots)
+        _view_person(number, inference, person, images, heatmaps or {}, shots)
         for person in inference.people
     ]
     ids = {person.id for person in inference.people}
@@ -286,30 +290,30 @@ def reading(
     ]
     return {
         "id": f"r{number}",
-        "title": view.title(inference.media),
+        "title": view.media_title(inference.media),
         "clip": inference.media.kind == "clip",
         "size": inference.media.size,
-        "facts": view.facts(inference),
+        "facts": view.media_facts(inference),
         "shots": shots,
         "main": shots[len(shots) // 2],
         "scene": inference.scene,
         "details": view.scene_details(inference),
-        "scheme": view.clean((inference.provenance.scheme or {}).get("name", "")),
-        "coded": coded_view.groups(inference),
+        "scheme": view.clean_line((inference.provenance.scheme or {}).get("name", "")),
+        "coded": coded_view.group_variables(inference),
         "told": [e for e in inference.evidence if e.kind in ("context", "transcript")],
         "people": people,
-        "evidence": [_evidence(f"r{number}", item) for item in unshown],
-        "gaps": view.gaps(inference),
+        "evidence": [_view_evidence(f"r{number}", item) for item in unshown],
+        "gaps": view.list_gaps(inference),
         "warnings": inference.warnings,
         "tools": view.tools_used(inference.provenance),
-        "provenance": flat(
+        "provenance": flatten_values(
             {"media": inference.media.model_dump(mode="json", exclude={"frames"})}
             | inference.provenance.model_dump(mode="json")
         ),
     }
 
 
-def _person(
+def _view_person(
     number: int,
     inference: Inference,
     person: Person,
@@ -318,12 +322,14 @@ def _person(
     shots: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     anchor = f"r{number}-p{person.id}"
-    place = _place(inference, person.face)
+    place = _frame_place(inference, person.face)
     picture = None
     if images is not None and place is not None and place < len(images):
         picture = images[place]
     crop = (
-        _crop(picture, person.box_xyxy, 0.25) if picture is not None and person.box_xyxy else None
+        _crop_face(picture, person.box_xyxy, 0.25)
+        if picture is not None and person.box_xyxy
+        else None
     )
     heat = heatmaps.get((inference.media.sha256, person.id))
     own = view.evidence_of(inference, person.id)
@@ -334,42 +340,42 @@ def _person(
     return {
         "id": person.id,
         "anchor": anchor,
-        "top": _top(person.emotions),
+        "top": _top_label(person.emotions),
         "face": person.face,
-        "crop": jpeg(crop, CROP_PX) if crop else None,
+        "crop": jpeg_address(crop, CROP_PX) if crop else None,
         "shot": shot,
-        "around": _around(person.box_xyxy, inference.media.size) if shot else None,
+        "around": _view_box(person.box_xyxy, inference.media.size) if shot else None,
         "box": person.box_xyxy,
-        "heat": None if heat is None else _heat(heat, picture, person.box_xyxy),
-        "heat_label": view.top(person.face.expression)
+        "heat": None if heat is None else _heat_image(heat, picture, person.box_xyxy),
+        "heat_label": view.top_score(person.face.expression)
         if person.face and person.face.expression
         else None,
-        "distribution": _distribution(person.emotions),
+        "distribution": _view_distribution(person.emotions),
         "labels": person.emotions.labels if person.emotions else None,
         "method": person.emotions.method if person.emotions else None,
-        "fusion": view.fusion(person.emotions) if person.emotions else None,
+        "fusion": view.fusion_text(person.emotions) if person.emotions else None,
         "unanswered": None if person.emotions else person.unanswered or "no reason given",
         "affect": [
-            {"name": name, "text": view.signed(value), "value": value}
+            {"name": name, "text": view.format_signed(value), "value": value}
             for name, value in (("valence", person.valence), ("arousal", person.arousal))
             if value is not None
         ],
-        "comparison": _comparison(person),
-        "influence": _influence(person),
+        "comparison": _view_comparison(person),
+        "influence": _view_influence(person),
         "incongruence": person.incongruence or (),
-        "units": _units(person.face) if person.face else None,
-        "stream": _stream(inference, person),
-        "moments": _moments(inference, person, shots),
+        "units": _view_units(person.face) if person.face else None,
+        "stream": _expression_stream(inference, person),
+        "moments": _view_moments(inference, person, shots),
         "unit_plots": unit_plots(inference, person, shots),
         "explanation": told,
-        "words": _words(told.text, told.cues, known) if told else [],
+        "words": _split_explanation(told.text, told.cues, known) if told else [],
         "known": known,
-        "own": [_evidence(anchor, item) for item in own],
-        "whole": [_evidence(anchor, item) for item in whole],
+        "own": [_view_evidence(anchor, item) for item in own],
+        "whole": [_view_evidence(anchor, item) for item in whole],
     }
 
 
-def _around(box: Sequence[float] | None, size: Sequence[int]) -> str | None:
+def _view_box(box: Sequence[float] | None, size: Sequence[int]) -> str | None:
     """A 4:3 cut around the face, three faces wide, as an SVG viewBox; None without a box."""
     if box is None:
         return None
@@ -381,7 +387,7 @@ def _around(box: Sequence[float] | None, size: Sequence[int]) -> str | None:
     return f"{x:.1f} {y:.1f} {width:.1f} {height:.1f}"
 
 
-def _evidence(anchor: str, item: Any) -> dict[str, Any]:
+def _view_evidence(anchor: str, item: Any) -> dict[str, Any]:
     units = item.units or ((item.unit,) if item.unit else ())
     return {
         "id": f"{anchor}-e{item.n}",
@@ -392,39 +398,39 @@ def _evidence(anchor: str, item: Any) -> dict[str, Any]:
     }
 
 
-def _row(label: str, p: float) -> dict[str, Any]:
-    return {"label": view.clean(label), "p": p, "percent": view.percent(p)}
+def _label_row(label: str, p: float) -> dict[str, Any]:
+    return {"label": view.clean_line(label), "p": p, "percent": view.format_percent(p)}
 
 
-def _distribution(scores: EmotionScores | None) -> dict[str, Any] | None:
+def _view_distribution(scores: EmotionScores | None) -> dict[str, Any] | None:
     if scores is None:
         return None
     many = len(scores.probabilities) > MANY_LABELS
-    shown, rest = view.split(scores) if many else (scores.ranked(), [])
-    return {"rows": [_row(label, p) for label, p in shown], "rest": rest}
+    shown, rest = view.split_scores(scores) if many else (scores.ranked(), [])
+    return {"rows": [_label_row(label, p) for label, p in shown], "rest": rest}
 
 
-def _influence(person: Person) -> dict[str, Any] | None:
+def _view_influence(person: Person) -> dict[str, Any] | None:
     found = person.influence
     if found is None:
         return None
     return {
-        "text": view.influence(found),
+        "text": view.influence_text(found),
         "index": found.index,
-        "moved": view.shift(found),
-        "together": view.together(found),
+        "moved": view.shift_text(found),
+        "together": view.third_reading(found),
     }
 
 
-def _compared(person: Person) -> list[tuple[str, Judgement]]:
+def _compared_judgements(person: Person) -> list[tuple[str, Judgement]]:
     """The readings to set side by side: those that the influence was taken from, if there are."""
     found = person.influence
     if found is None or found.both is None:
-        return [(view.judged(judgement), judgement) for judgement in person.judgements]
+        return [(view.judgement_text(judgement), judgement) for judgement in person.judgements]
     readings: list[tuple[str, Condition, EmotionScores | None]] = [
         (view.CONDITIONS["face"], "face", found.face),
         (view.CONDITIONS["context"], "context", found.context),
-        (view.together(found), "both", found.both),
+        (view.third_reading(found), "both", found.both),
     ]
     if found.computed is not None:
         readings.append((influence.COMPUTED, "both", found.computed))
@@ -437,9 +443,9 @@ def _compared(person: Person) -> list[tuple[str, Judgement]]:
     ]
 
 
-def _comparison(person: Person) -> list[dict[str, Any]]:
+def _view_comparison(person: Person) -> list[dict[str, Any]]:
     """The judgements side by side, their labels in one order: by the greatest among them."""
-    compared = _compared(person)
+    compared = _compared_judgements(person)
     answered = [judgement.emotions for _, judgement in compared if judgement.emotions]
     greatest: dict[str, float] = {}
     for scores in answered:
@@ -453,7 +459,7 @@ def _comparison(person: Person) -> list[dict[str, Any]]:
             "name": name,
             "top": judgement.emotions.top if judgement.emotions else None,
             "rows": [
-                _row(label, judgement.emotions.probabilities[label])
+                _label_row(label, judgement.emotions.probabilities[label])
                 for label in labels
                 if label in judgement.emotions.probabilities
             ]
@@ -466,8 +472,8 @@ def _comparison(person: Person) -> list[dict[str, Any]]:
     ]
 
 
-def _units(face: Face) -> dict[str, Any]:
-    known = view.units(face)
+def _view_units(face: Face) -> dict[str, Any]:
+    known = view.group_units(face)
 
     def row(unit: ActionUnit) -> dict[str, Any]:
         return {
@@ -482,8 +488,8 @@ def _units(face: Face) -> dict[str, Any]:
         }
 
     return {
-        "scales": view.scales(face),
-        "pain": view.pain(face),
+        "scales": view.scales_text(face),
+        "pain": view.pain_text(face),
         "shown": [row(unit) for unit in known.shown],
         "absent": [row(unit) for unit in known.absent],
         "untold": [row(unit) for unit in known.untold],
@@ -492,12 +498,14 @@ def _units(face: Face) -> dict[str, Any]:
     }
 
 
-def _words(text: str, cues: Sequence[Cue], known: set[int]) -> list[tuple[str, Cue | None]]:
+def _split_explanation(
+    text: str, cues: Sequence[Cue], known: set[int]
+) -> list[tuple[str, Cue | None]]:
     """The explanation in pieces; where it says a cue word for word, the piece has that cue."""
-    text = view.clean(text)
+    text = view.clean_line(text)
     spans: list[tuple[int, int, Cue]] = []
     for cue in cues:
-        words = view.clean(cue.text).rstrip(".")
+        words = view.clean_line(cue.text).rstrip(".")
         start = text.casefold().find(words.casefold()) if words else -1
         # casefold may change lengths; then the place is not certain and nothing is marked
         if start < 0 or len(text.casefold()) != len(text) or cue.evidence not in known:
@@ -512,24 +520,28 @@ def _words(text: str, cues: Sequence[Cue], known: set[int]) -> list[tuple[str, C
     return [piece for piece in [*pieces, (text[last:], None)] if piece[0]]
 
 
-def flat(values: Any, name: str = "") -> list[tuple[str, str]]:
+def flatten_values(values: Any, name: str = "") -> list[tuple[str, str]]:
     """Nested values as rows like (`settings.labels`, `ekman-7`); None and "" are left out."""
     if isinstance(values, Mapping):
         rows = []
         for key, value in values.items():
-            rows += flat(value, f"{name}.{key}" if name else str(key))
+            rows += flatten_values(value, f"{name}.{key}" if name else str(key))
         return rows
     if isinstance(values, (list, tuple)):
         if any(isinstance(value, (Mapping, list, tuple)) for value in values):
-            return [row for i, value in enumerate(values) for row in flat(value, f"{name}.{i}")]
+            return [
+                row
+                for i, value in enumerate(values)
+                for row in flatten_values(value, f"{name}.{i}")
+            ]
         values = ", ".join(map(str, values))
-    return [] if values in (None, "") else [(view.clean(name), view.clean(values))]
+    return [] if values in (None, "") else [(view.clean_line(name), view.clean_line(values))]
 
 
 # ------------------------------------------------------------------------------- over time
 
 
-def _moments(
+def _view_moments(
     inference: Inference, person: Person, shots: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """The readings of a clip's moments, each with the key frame it was read from."""
@@ -540,24 +552,24 @@ def _moments(
             "shot": known.get(places.get(moment.frame, -1)) if moment.frame is not None else None,
             "time": f"{moment.start_s:.1f}–{moment.end_s:.1f} s",
             "time_s": moment.time_s,
-            "text": view.brief(moment.emotions, 2) if moment.emotions else "unanswered",
+            "text": view.brief_scores(moment.emotions, 2) if moment.emotions else "unanswered",
         }
         for moment in person.moments
     ]
 
 
-def _stream(inference: Inference, person: Person) -> dict[str, Any] | None:
+def _expression_stream(inference: Inference, person: Person) -> dict[str, Any] | None:
     """Expression over time as stacked areas in a box of 100 × 100, time from left to right.
 
     A moment without an expression breaks the areas: unknown is not 0.
     """
-    moments = view.moments(inference, person)
+    moments = view.list_moments(inference, person)
     measured = [moment.expression for moment in moments if moment.expression is not None]
     if not measured:
         return None
     labels = list(dict.fromkeys(label for scores in measured for label in scores.probabilities))
     end = end_s(inference, person)
-    runs: list[list[view.Moment]] = [[]]
+    runs: list[list[view.MomentView]] = [[]]
     for moment in moments:
         if moment.expression is None:
             runs.append([])
@@ -579,22 +591,26 @@ def _stream(inference: Inference, person: Person) -> dict[str, Any] | None:
             upper = " L".join(f"{x:.2f} {100 - 100 * high:.2f}" for x, _, high in points)
             lower = " L".join(f"{x:.2f} {100 - 100 * low:.2f}" for x, low, _ in reversed(points))
             path += f"M{upper} L{lower} Z"
-        areas.append({"label": view.clean(label), "path": path, "colour": colour(label, place)})
+        areas.append(
+            {"label": view.clean_line(label), "path": path, "colour": label_colour(label, place)}
+        )
     return {
         "areas": areas,
-        "end": view.seconds(end),
+        "end": view.format_seconds(end),
         "end_s": end,
-        "ticks": [{"x": 100 * time / end, "text": f"{time:g}"} for time in ticks(end)],
+        "ticks": [{"x": 100 * time / end, "text": f"{time:g}"} for time in time_ticks(end)],
         "missing": any(moment.expression is None for moment in moments),
         "moments": [
             {
                 "x": 100 * moment.time_s / end,
-                "time": view.seconds(moment.time_s),
+                "time": view.format_seconds(moment.time_s),
                 "missing": moment.missing,
-                "top": _top(moment.expression),
-                "text": view.brief(moment.expression, 4) if moment.expression else moment.missing,
+                "top": _top_label(moment.expression),
+                "text": view.brief_scores(moment.expression, 4)
+                if moment.expression
+                else moment.missing,
                 "values": [
-                    _row(label, moment.expression.probabilities[label])
+                    _label_row(label, moment.expression.probabilities[label])
                     if label in moment.expression.probabilities
                     else None
                     for label in labels

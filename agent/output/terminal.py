@@ -17,7 +17,7 @@ def say(text: str) -> None:
     sys.stderr.write(text.rstrip() + "\n")
 
 
-def console(stderr: bool = False) -> Console:
+def make_console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=False)

@@ -46,13 +46,15 @@ class Lines:
     def field(self, name: str, text: str, column: int, indent: int = 2, style: str = "") -> None:
         head = (f"{'':{indent}}{name:<{column}}", "dim")
         self.wrapped(
-            Text.assemble(head, "  ", (view.clean(text), style)),
+            Text.assemble(head, "  ", (view.clean_line(text), style)),
             hang=indent + column + 2,
         )
 
     def column(self, labels: Iterable[str]) -> int:
         """Columns of the widest label, within reason."""
-        return min(LABEL_WIDTH, max((cell_len(view.clean(label)) for label in labels), default=0))
+        return min(
+            LABEL_WIDTH, max((cell_len(view.clean_line(label)) for label in labels), default=0)
+        )
 
     def bar(self, p: float, room: int) -> tuple[str, str]:
         """A bar of at most `room` columns; half columns where lines may be drawn."""
@@ -97,7 +99,7 @@ class Lines:
     def command(self, text: str | None) -> None:
         """A command in one piece however long, so that it can be copied."""
         if text:
-            self._print(Text.assemble(("  to get it", "dim"), "  ", view.clean(text)))
+            self._print(Text.assemble(("  to get it", "dim"), "  ", view.clean_line(text)))
 
     def end(self) -> None:
         self.line()

@@ -41,23 +41,23 @@ def unit_plots(
 
     drawn.sort(key=lambda s: (begins(s), s.unit, s.side))
     quiet = [series for series in track.units if series not in drawn]
-    missing = [_bar(s.start_s, s.end_s, end) for s in track.missing]
-    rows = [_row(track, series, end) for series in drawn]
+    missing = [_bar_place(s.start_s, s.end_s, end) for s in track.missing]
+    rows = [_unit_row(track, series, end) for series in drawn]
     kinds = {event.kind for event in track.events}
     return {
         "rows": rows,
         "missing": missing,
-        "moments": _moments(inference, person, shots, end),
-        "words": _words(inference, end),
+        "moments": _moment_bars(inference, person, shots, end),
+        "words": _word_bars(inference, end),
         "recognised": any(item.source == "speech" for item in inference.evidence),
-        "speech": [_bar(s.start_s, s.end_s, end) for s in track.speech],
+        "speech": [_bar_place(s.start_s, s.end_s, end) for s in track.speech],
         "kinds": [kind for kind in ("expression", "blink", "speech") if kind in kinds],
-        "ticks": [{"x": 100 * time / end, "text": f"{time:g}"} for time in ticks(end)],
+        "ticks": [{"x": 100 * time / end, "text": f"{time:g}"} for time in time_ticks(end)],
         "gaps": bool(missing),
         "weak": any(row["weak"] for row in rows),
         "level": any(row["slight"] is not None for row in rows),
-        "quiet": [f"AU{s.unit} {_name(s)}" for s in quiet],
-        "untold": [view.clean(text) for text in track.untold],
+        "quiet": [f"AU{s.unit} {_series_name(s)}" for s in quiet],
+        "untold": [view.clean_line(text) for text in track.untold],
         "scale": ", ".join(
             dict.fromkeys(view.SCALES[s.scale] for s in drawn if s.scale is not None)
         ),
@@ -72,7 +72,7 @@ def _is_shown(series: UnitSeries, onsets: Mapping[tuple[int, str], float]) -> bo
     return bool(known) and (steps is None or max(known) >= steps[0])
 
 
-def _row(track: Track, series: UnitSeries, end: float) -> dict[str, Any]:
+def _unit_row(track: Track, series: UnitSeries, end: float) -> dict[str, Any]:
     known = [value for value in series.values if value is not None]
     top = {"intensity": 5.0, "probability": 1.0, "activation": 1.0, "presence": 1.0}
     high = top.get(series.scale or "", max(known, default=1.0))
@@ -89,18 +89,18 @@ def _row(track: Track, series: UnitSeries, end: float) -> dict[str, Any]:
     steps = series.steps
     return {
         "unit": series.unit,
-        "name": _name(series),
+        "name": _series_name(series),
         "weak": series.weak,
         "paths": [
             " L".join(f"{x:.2f} {y(value):.1f}" for x, value in run)
-            for run in _runs(track, series, end)
+            for run in _series_lines(track, series, end)
         ],
         "slight": None if steps is None else y(steps[0]),
         "high": f"{high:.2g}",
         "events": [
             {
                 "kind": event.kind,
-                **_bar(event.onset_s, event.offset_s, end),
+                **_bar_place(event.onset_s, event.offset_s, end),
                 "apex": 100 * event.apex_s / end,
                 "text": event_text(event),
             }
@@ -113,11 +113,11 @@ def _row(track: Track, series: UnitSeries, end: float) -> dict[str, Any]:
     }
 
 
-def _name(series: UnitSeries) -> str:
-    return facs.name(series.unit) + ("" if series.side == "both" else f", {series.side}")
+def _series_name(series: UnitSeries) -> str:
+    return facs.unit_name(series.unit) + ("" if series.side == "both" else f", {series.side}")
 
 
-def _runs(track: Track, series: UnitSeries, end: float) -> list[list[tuple[float, float]]]:
+def _series_lines(track: Track, series: UnitSeries, end: float) -> list[list[tuple[float, float]]]:
     """Lines without a gap as (x, value), each step as its largest value, so that no peak is lost.
 
     A value on its own is a line as wide as can be seen.
@@ -146,12 +146,12 @@ def _runs(track: Track, series: UnitSeries, end: float) -> list[list[tuple[float
     return drawn
 
 
-def _bar(start_s: float, end_s: float, end: float) -> dict[str, float]:
+def _bar_place(start_s: float, end_s: float, end: float) -> dict[str, float]:
     width = max(LEAST_WIDTH, 100 * (end_s - start_s) / end)
     return {"x": min(100 * start_s / end, 100 - width), "width": width}
 
 
-def _moments(
+def _moment_bars(
     inference: Inference, person: Person, shots: Sequence[Mapping[str, Any]], end: float
 ) -> list[dict[str, Any]]:
     """The moments as bars that lead to the frame each was read from."""
@@ -160,24 +160,24 @@ def _moments(
     return [
         {
             "shot": known.get(places.get(moment.frame, -1)) if moment.frame is not None else None,
-            **_bar(moment.start_s, moment.end_s, end),
+            **_bar_place(moment.start_s, moment.end_s, end),
             "apex": 100 * moment.time_s / end,
-            "label": view.clean(moment.emotions.top) if moment.emotions else "unanswered",
+            "label": view.clean_line(moment.emotions.top) if moment.emotions else "unanswered",
             "text": f"{moment.start_s:.1f}–{moment.end_s:.1f} s: "
-            + (view.brief(moment.emotions, 3) if moment.emotions else "unanswered"),
+            + (view.brief_scores(moment.emotions, 3) if moment.emotions else "unanswered"),
         }
         for moment in person.moments
     ]
 
 
-def _words(inference: Inference, end: float) -> list[dict[str, Any]]:
+def _word_bars(inference: Inference, end: float) -> list[dict[str, Any]]:
     """What is said, where its time is known."""
     return [
         {
-            **_bar(line.start_s, line.end_s if line.end_s is not None else line.start_s, end),
-            "text": view.clean(f"{line.speaker}: {line.text}" if line.speaker else line.text),
+            **_bar_place(line.start_s, line.end_s if line.end_s is not None else line.start_s, end),
+            "text": view.clean_line(f"{line.speaker}: {line.text}" if line.speaker else line.text),
         }
-        for line in view.said(inference)
+        for line in view.said_lines(inference)
         if line.start_s is not None
     ]
 
@@ -189,7 +189,7 @@ def end_s(inference: Inference, person: Person) -> float:
     return max(inference.media.duration_s or 0.0, *times, *seen, 0.0) or 1.0
 
 
-def ticks(end: float) -> list[float]:
+def time_ticks(end: float) -> list[float]:
     """Round times from 0 to `end`, seconds, four to eight of them."""
     step = next(
         (s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600) if end / s <= 6),

@@ -49,7 +49,7 @@ STATUSES = {
 }
 
 
-def clean(text: object) -> str:
+def clean_line(text: object) -> str:
     """One line without control and direction characters.
 
     A model's or user's text could otherwise move the cursor (ESC …) or turn a line around.
@@ -58,7 +58,7 @@ def clean(text: object) -> str:
     return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl"))
 
 
-def said(inference: Inference) -> tuple[TranscriptLine, ...]:
+def said_lines(inference: Inference) -> tuple[TranscriptLine, ...]:
     """Every line that is said in a clip; of records before it was kept, those of the evidence."""
     return inference.transcript or tuple(
         TranscriptLine(
@@ -71,7 +71,7 @@ def said(inference: Inference) -> tuple[TranscriptLine, ...]:
     )
 
 
-def percent(p: float) -> str:
+def format_percent(p: float) -> str:
     """`81%`; what is not quite nothing or everything is not rounded to it."""
     if 0 < p < 0.005:
         return "<1%"
@@ -80,30 +80,32 @@ def percent(p: float) -> str:
     return f"{100 * p:.0f}%"
 
 
-def signed(value: float) -> str:
+def format_signed(value: float) -> str:
     """Valence or arousal in [−1, 1] with its sign."""
     return f"{value:+.2f}".replace("-", "−")
 
 
-def seconds(value: float) -> str:
+def format_seconds(value: float) -> str:
     return f"{value:.1f} s"
 
 
-def title(media: Media) -> str:
+def media_title(media: Media) -> str:
     """The file's name without its folders."""
     if not media.path:
         return "clip without a name" if media.kind == "clip" else "picture without a name"
-    return clean(re.split(r"[\\/]", media.path)[-1]) or clean(media.path)
+    return clean_line(re.split(r"[\\/]", media.path)[-1]) or clean_line(media.path)
 
 
-def facts(inference: Inference) -> list[str]:
+def media_facts(inference: Inference) -> list[str]:
     """Size, format, length and number of people, each a short phrase."""
     media = inference.media
     found = [f"{media.size[0]} × {media.size[1]} px"]
     if media.format:
-        found.append(clean(media.format))
+        found.append(clean_line(media.format))
     if media.kind == "clip":
-        found.append("clip" if media.duration_s is None else f"clip of {seconds(media.duration_s)}")
+        found.append(
+            "clip" if media.duration_s is None else f"clip of {format_seconds(media.duration_s)}"
+        )
         if media.read:
             found.append(f"{media.read} frames looked at, {len(media.frames)} kept")
         elif media.frames:
@@ -113,25 +115,29 @@ def facts(inference: Inference) -> list[str]:
     return found
 
 
-def split(scores: EmotionScores, least: float = 0.01) -> tuple[list[tuple[str, float]], list[str]]:
+def split_scores(
+    scores: EmotionScores, least: float = 0.01
+) -> tuple[list[tuple[str, float]], list[str]]:
     """Labels of at least `least`, most probable first, and the names of the others."""
     ranked = scores.ranked()
     shown = [(label, p) for label, p in ranked if p >= least]
     return shown, [label for label, p in ranked if p < least]
 
 
-def brief(scores: EmotionScores, most: int = 3) -> str:
+def brief_scores(scores: EmotionScores, most: int = 3) -> str:
     """`happiness 74%, neutral 20%`: at most `most` labels of at least 5 %."""
     ranked = [(label, p) for label, p in scores.ranked() if p >= 0.05][:most]
-    return ", ".join(f"{clean(label)} {percent(p)}" for label, p in ranked or scores.ranked()[:1])
+    return ", ".join(
+        f"{clean_line(label)} {format_percent(p)}" for label, p in ranked or scores.ranked()[:1]
+    )
 
 
-def top(scores: EmotionScores) -> str:
+def top_score(scores: EmotionScores) -> str:
     """`happiness 81%`: the most probable label alone."""
-    return f"{clean(scores.top)} {percent(scores.probabilities[scores.top])}"
+    return f"{clean_line(scores.top)} {format_percent(scores.probabilities[scores.top])}"
 
 
-def headline(scores: EmotionScores, most: int = 3) -> str:
+def score_headline(scores: EmotionScores, most: int = 3) -> str:
     """`happiness 81%`; `anger 51%, disgust 49%` where others come near: at least half as likely.
 
     Of labels that do not exclude one another: those more likely than not.
@@ -140,19 +146,19 @@ def headline(scores: EmotionScores, most: int = 3) -> str:
     least = 0.5 if scores.mode == "multi" else ranked[0][1] / 2
     near = [(label, p) for label, p in ranked if p >= least][:most]
     if not near:
-        return f"none likely ({clean(ranked[0][0])} {percent(ranked[0][1])})"
-    return ", ".join(f"{clean(label)} {percent(p)}" for label, p in near)
+        return f"none likely ({clean_line(ranked[0][0])} {format_percent(ranked[0][1])})"
+    return ", ".join(f"{clean_line(label)} {format_percent(p)}" for label, p in near)
 
 
-def fusion(scores: FusedScores) -> str:
+def fusion_text(scores: FusedScores) -> str:
     """How the distribution came about, in words."""
-    words = FUSIONS.get(scores.fusion, clean(scores.fusion))
+    words = FUSIONS.get(scores.fusion, clean_line(scores.fusion))
     if scores.context_weight is not None:
         words += f", context weight {scores.context_weight:g}"
     if scores.cues:
-        words += f" (observer {clean(scores.observer)}: {weights(scores)})"
+        words += f" (observer {clean_line(scores.observer)}: {weights_text(scores)})"
     if scores.prior_source is not None:
-        over = clean(scores.prior_source) if scores.prior is None else "that of the face tool"
+        over = clean_line(scores.prior_source) if scores.prior is None else "that of the face tool"
         words += f", over the prior: {over}"
     if scores.mode == "multi":
         words += "; each label on its own, so they do not sum to 100%"
@@ -161,7 +167,7 @@ def fusion(scores: FusedScores) -> str:
     return words
 
 
-def weights(scores: FusedScores) -> str:
+def weights_text(scores: FusedScores) -> str:
     """`face 0.65, context told 0.46`: what each cue weighed, an exponent of its probabilities."""
     return ", ".join(
         f"{cue.cue}{f' {cue.part}' if cue.part else ''} {cue.weight:.2f}"
@@ -170,13 +176,13 @@ def weights(scores: FusedScores) -> str:
     )
 
 
-def observer(facts: Mapping[str, Any]) -> str:
+def observer_text(facts: Mapping[str, Any]) -> str:
     """The observer of the provenance: weights, data, command, and which file."""
     told = f"face^{facts['face_weight']:.2f} · context^{facts['context_weight']:.2f}"
     detail = [str(facts["source"]), f"{facts['judgements']:,} judgements", str(facts["command"])]
     if facts.get("file"):
         detail.append(f"{facts['file']}, SHA-256 {facts['sha256'][:12]}…")
-    return clean(f"{facts['name']}: {told} ({'; '.join(detail)})")
+    return clean_line(f"{facts['name']}: {told} ({'; '.join(detail)})")
 
 
 @dataclass(frozen=True)
@@ -194,7 +200,7 @@ class Units:
     halves: dict[int, str]
 
 
-def units(face: Face) -> Units:
+def group_units(face: Face) -> Units:
     ordered = sorted(face.whole_units(), key=lambda unit: (unit.unit, unit.side))
     given = {unit.unit for unit in ordered}
     silent = [ActionUnit(unit=number) for number in face.units_measured if number not in given]
@@ -206,11 +212,11 @@ def units(face: Face) -> Units:
             sorted((u for u in [*ordered, *silent] if u.shown is None), key=lambda u: u.unit)
         ),
         unmeasured=tuple(number for number in facs.UNITS if number not in known),
-        halves=_halves(face),
+        halves=_side_values(face),
     )
 
 
-def _halves(face: Face) -> dict[int, str]:
+def _side_values(face: Face) -> dict[int, str]:
     """`{12: "left 0.62, right 0.05"}` of units that were measured on each side."""
     sided: dict[int, dict[str, str]] = {}
     for unit in face.action_units:
@@ -224,7 +230,7 @@ def _halves(face: Face) -> dict[int, str]:
 
 
 def unit_name(unit: ActionUnit) -> str:
-    return facs.name(unit.unit) + ("" if unit.side == "both" else f", {unit.side} side")
+    return facs.unit_name(unit.unit) + ("" if unit.side == "both" else f", {unit.side} side")
 
 
 def unit_number(unit: ActionUnit, *, with_scale: bool = True) -> str:
@@ -243,14 +249,14 @@ def unit_number(unit: ActionUnit, *, with_scale: bool = True) -> str:
     return number
 
 
-def scales(face: Face) -> list[str]:
+def scales_text(face: Face) -> list[str]:
     """The scales on which this face's units were measured, in words."""
     return [SCALES[scale] for scale in SCALES if any(u.scale == scale for u in face.action_units)]
 
 
-def pain(face: Face) -> str | None:
+def pain_text(face: Face) -> str | None:
     """`3.5 of 16 (AU45 in place of AU43)`: PSPI, for tools that give intensities."""
-    found = facs.pain(face)
+    found = facs.measure_pain(face)
     return None if found is None else found.text()
 
 
@@ -264,7 +270,7 @@ def unit_share(unit: ActionUnit) -> float | None:
 
 
 @dataclass(frozen=True)
-class Moment:
+class MomentView:
     """One sampled time of a clip: the expression then, or why there is none."""
 
     time_s: float
@@ -275,7 +281,7 @@ class Moment:
 MOST_MOMENTS = 400  # of a track, in a plot
 
 
-def moments(inference: Inference, person: Person) -> list[Moment]:
+def list_moments(inference: Inference, person: Person) -> list[MomentView]:
     """A person's expression at every sampled time; empty for a still picture.
 
     A sampled frame in which the person was not found is a moment without an expression.
@@ -283,12 +289,12 @@ def moments(inference: Inference, person: Person) -> list[Moment]:
     track = person.track
     if track is not None and track.times_s:
         found = []
-        for place in thinned(range(len(track.times_s)), MOST_MOMENTS):
+        for place in thin_items(range(len(track.times_s)), MOST_MOMENTS):
             scores = track.scores_at(place)
             missing = None if scores else "expression not measured"
-            found.append(Moment(track.times_s[place], scores, missing))
+            found.append(MomentView(track.times_s[place], scores, missing))
         for stretch in track.missing:
-            found.append(Moment(stretch.start_s, None, "face not found"))
+            found.append(MomentView(stretch.start_s, None, "face not found"))
         return sorted(found, key=lambda moment: moment.time_s)
     seen = {face.time_s: face for face in person.timeline if face.time_s is not None}
     if not seen:
@@ -302,11 +308,11 @@ def moments(inference: Inference, person: Person) -> list[Moment]:
             missing = "face not found"
         elif face.expression is None:
             missing = "expression not measured"
-        found.append(Moment(time, face.expression if face else None, missing))
+        found.append(MomentView(time, face.expression if face else None, missing))
     return found
 
 
-def thinned(items: Sequence[Any], most: int) -> list[Any]:
+def thin_items(items: Sequence[Any], most: int) -> list[Any]:
     """At most `most` of the items, evenly spread, first and last among them."""
     if len(items) <= most:
         return list(items)
@@ -319,14 +325,14 @@ def evidence_of(inference: Inference, person: int | None) -> list[Evidence]:
     return [item for item in inference.evidence if item.person == person]
 
 
-def judged(judgement: Judgement) -> str:
+def judgement_text(judgement: Judgement) -> str:
     """Under which condition, and by the model where a face tool would be expected."""
     by_model = judgement.condition == "face" and judgement.source == "mllm"
     part = f", {judgement.part}" if judgement.part else ""
     return CONDITIONS[judgement.condition] + part + (", by the model" if by_model else "")
 
 
-def together(found: Influence) -> str:
+def third_reading(found: Influence) -> str:
     """What the third reading is called; "fused" is not what the model says when shown both."""
     if found.both_is is not None:
         return TOGETHER[found.both_is]
@@ -335,12 +341,12 @@ def together(found: Influence) -> str:
     return TOGETHER["fused" if method.startswith("face: ") else "model"]
 
 
-def influence(found: Influence) -> str:
+def influence_text(found: Influence) -> str:
     """The index in words: which reading that of the two together is nearer to."""
     if found.index is None:
-        return clean(found.unanswered or "cannot be told")
+        return clean_line(found.unanswered or "cannot be told")
     apart = f"face and context are {found.js_face_context:.2f} bit apart"
-    fused = together(found) == TOGETHER["fused"]
+    fused = third_reading(found) == TOGETHER["fused"]
     whose = "the fused reading" if fused else "the model's reading of both"
     if found.index < 0.4:
         side = f"{whose} is like the face"
@@ -351,25 +357,27 @@ def influence(found: Influence) -> str:
     return f"{found.index:.2f} (0: face, 1: context): {side}; {apart}"
 
 
-def shift(found: Influence) -> str | None:
+def shift_text(found: Influence) -> str | None:
     """What moved: `+0.84 of 2.31 log-odds towards the context`; None where it cannot be told."""
     if found.shift is None or found.shift_whole is None:
         return None
     way = "towards the context" if found.shift >= 0 else "away from the context"
-    told = f"{signed(found.shift)} of {found.shift_whole:.2f} log-odds, {way}"
+    told = f"{format_signed(found.shift)} of {found.shift_whole:.2f} log-odds, {way}"
     if found.shift_computed is not None:
-        told += f"; {COMPUTED}: {signed(found.shift_computed)}"
+        told += f"; {COMPUTED}: {format_signed(found.shift_computed)}"
     return told
 
 
-def likelihood(mean_logprob: float | None) -> str | None:
+def likelihood_text(mean_logprob: float | None) -> str | None:
     """How sure the model was of its own words: the geometric mean probability of a token."""
     if mean_logprob is None:
         return None
-    return f"{percent(math.exp(min(0.0, mean_logprob)))} a token, by the model's own likelihood"
+    return (
+        f"{format_percent(math.exp(min(0.0, mean_logprob)))} a token, by the model's own likelihood"
+    )
 
 
-def gaps(inference: Inference) -> list[tuple[str, str]]:
+def list_gaps(inference: Inference) -> list[tuple[str, str]]:
     """What could not be had as (steps, reason); a reason that several share is told once."""
     steps: dict[str, dict[str, None]] = {}
     for gap in inference.gaps:
@@ -388,9 +396,9 @@ def scene_details(inference: Inference) -> list[tuple[str, str]]:
         ("people", scene.people),
         ("objects", ", ".join(scene.objects)),
         ("mood", ", ".join(scene.mood_words)),
-        ("wording", likelihood(scene.mean_logprob)),
+        ("wording", likelihood_text(scene.mean_logprob)),
     )
-    return [(name, clean(text)) for name, text in rows if text]
+    return [(name, clean_line(text)) for name, text in rows if text]
 
 
 def tools_used(provenance: Provenance) -> list[tuple[str, str]]:
@@ -402,29 +410,29 @@ def tools_used(provenance: Provenance) -> list[tuple[str, str]]:
         detail += [str(model[key]) for key in ("device", "dtype") if model.get(key)]
         if model.get("quantization") not in (None, "none"):
             detail.append(str(model["quantization"]))
-        rows.append(("model", _with(model.get("id", "unnamed"), detail)))
+        rows.append(("model", _with_detail(model.get("id", "unnamed"), detail)))
     faces = provenance.faces or {}
     if faces:
         rows.append(
-            ("face tool", clean(f"{faces.get('name', 'unnamed')} {faces.get('version', '')}"))
+            ("face tool", clean_line(f"{faces.get('name', 'unnamed')} {faces.get('version', '')}"))
         )
     speech = provenance.speech or {}
     if speech:
         detail = [f"revision {speech['revision'][:12]}"] if speech.get("revision") else []
         spoken = (speech.get("heard") or {}).get("language")
         detail += [f"language {spoken}"] if spoken else []
-        rows.append(("speech", _with(speech.get("id", "unnamed"), detail)))
+        rows.append(("speech", _with_detail(speech.get("id", "unnamed"), detail)))
     if provenance.observer and provenance.settings.get("fusion") not in NO_OBSERVER:
-        rows.append(("observer", observer(provenance.observer)))
+        rows.append(("observer", observer_text(provenance.observer)))
     labels = provenance.label_set.get("name") or provenance.settings.get("labels")
     if labels:
-        rows.append(("labels", clean(labels)))
-    rows.append(("kuleshov", clean(provenance.kuleshov)))
+        rows.append(("labels", clean_line(labels)))
+    rows.append(("kuleshov", clean_line(provenance.kuleshov)))
     if provenance.seconds:
         total = provenance.seconds.get("total", sum(provenance.seconds.values()))
-        rows.append(("time", seconds(total)))
+        rows.append(("time", format_seconds(total)))
     return rows
 
 
-def _with(name: object, detail: Sequence[str]) -> str:
-    return clean(f"{name} ({', '.join(detail)})" if detail else name)
+def _with_detail(name: object, detail: Sequence[str]) -> str:
+    return clean_line(f"{name} ({', '.join(detail)})" if detail else name)

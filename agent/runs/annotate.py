@@ -15,17 +15,24 @@ from kuleshov.inputs import items
 from kuleshov.runs import local_engine as local
 from kuleshov.runs import ray_engine
 from kuleshov.runs.fingerprints import Changes
-from kuleshov.runs.local_engine import Progress, Reader, Watcher
-from kuleshov.runs.store import REPLACED, RUN, RunDirectory, lines, now, read_description
+from kuleshov.runs.local_engine import AgentReader, Progress, Watcher
+from kuleshov.runs.store import (
+    REPLACED,
+    RUN,
+    RunDirectory,
+    current_time,
+    read_description,
+    read_lines,
+)
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces import check_inputs
-from kuleshov.tools.mllm.local.batching import BatchedMllm, batched
+from kuleshov.tools.mllm.local.batching import BatchedMllm, batch_model
 
 FIRST = 1000  # items of a data set that may have been moved are looked at
 
 
-def annotate(
-    agent: Reader,
+def annotate_run(
+    agent: AgentReader,
     source: Any,
     out: str | os.PathLike[str],
     *,
@@ -49,17 +56,17 @@ def annotate(
     # what is wrong with the data set is said before a run is begun
     if hasattr(agent.crew.faces, "check_inputs") and isinstance(source, Iterator):
         source = list(source)  # looked through before it is read
-    found = items.read(source, passed)
+    found = items.read_items(source, passed)
     _check_faces(agent, source)
-    progress = Progress(total=items.count(source))
-    begun = now()
+    progress = Progress(total=items.count_items(source))
+    begun = current_time()
     on_ray = engine == "ray"
-    mllm = agent.crew.mllm if on_ray else batched(agent.crew.mllm, batch)
+    mllm = agent.crew.mllm if on_ray else batch_model(agent.crew.mllm, batch)
     own_queue = mllm is not agent.crew.mllm
     if own_queue:
         agent = agent.with_model(mllm)
     try:
-        plan = local.plan(agent, source, context)
+        plan = local.plan_run(agent, source, context)
         was = _moved_from(source, out, plan)
         with RunDirectory(out).open(
             plan if was is None else {**plan, "input": was}, retry_failed=retry_failed
@@ -70,7 +77,7 @@ def annotate(
             progress.notes = run.notes
             redone: Changes | None = None
             if redo == "changed":
-                redone = local.take_out_changed(run, items.read(source))
+                redone = local.take_out_changed(run, items.read_items(source))
                 if redone.items:
                     run.notes.append(
                         f"{redone}: done again; the old lines are kept in files that end in "
@@ -130,13 +137,13 @@ def annotate(
     return progress
 
 
-def _check_faces(agent: Reader, source: Any) -> None:
+def _check_faces(agent: AgentReader, source: Any) -> None:
     """A result file must tell the items apart, whatever their order; a second call counts too."""
     faces = agent.crew.faces
     if not hasattr(faces, "check_inputs"):
         return
     names, members = [], 0
-    for work in items.read(source):
+    for work in items.read_items(source):
         if isinstance(work.source, str):
             names.append(work.source)
         elif work.source is not None and (members := members + 1) > 1:
@@ -158,8 +165,8 @@ def _moved_from(source: Any, out: str | os.PathLike[str], plan: Mapping[str, Any
         return None
     if os.path.exists(was):
         return None
-    named = {work.key: work for work in islice(items.read(source), FIRST)}
-    for line in lines(folder):
+    named = {work.key: work for work in islice(items.read_items(source), FIRST)}
+    for line in read_lines(folder):
         record = orjson.loads(line)
         work = named.get(record["item"]["id"])
         if work is None or work.source is None:

@@ -54,9 +54,9 @@ class Changes:
         )
 
 
-def take(work: Work) -> dict[str, Any]:
+def take_fingerprint(work: Work) -> dict[str, Any]:
     """The fingerprint of an item before it is read; the medium's hash is not yet in it."""
-    return {"key": work.key, **_row(work), **_file(work), "sha256": None}
+    return {"key": work.key, **_row_fingerprint(work), **_file_fingerprint(work), "sha256": None}
 
 
 def of_record(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,13 +65,13 @@ def of_record(record: Mapping[str, Any]) -> dict[str, Any]:
     with contextlib.suppress(KuleshovError):  # then it is compared as it is written
         label = plain_label(label)
     return {
-        "label": _hash(label),
+        "label": _hash_value(label),
         "problem": False,
         "sha256": (record.get("media") or {}).get("sha256"),
     }
 
 
-def digest(work: Work) -> str | None:
+def file_digest(work: Work) -> str | None:
     """SHA-256 of the item's file; None: there is none that can be read."""
     if work.source is None or isinstance(work.source, bytes):
         return None if work.source is None else hashlib.sha256(work.source).hexdigest()
@@ -82,20 +82,22 @@ def digest(work: Work) -> str | None:
         return None
 
 
-def compare(old: Mapping[str, Any], work: Work) -> tuple[list[str], dict[str, Any] | None]:
+def compare_fingerprints(
+    old: Mapping[str, Any], work: Work
+) -> tuple[list[str], dict[str, Any] | None]:
     """What has changed of an item, and its new fingerprint where only that is out of date.
 
     A file of the same name, size and time is not read again. One that is gone cannot be compared:
     what was read of it stays.
     """
-    new = take(work)
+    new = take_fingerprint(work)
     if old.get("problem", False) != new["problem"]:
         return ["problem"], None
     what = [name for name in ("words", "label", "extra") if old.get(name, new[name]) != new[name]]
     stamp = ("path", "size", "mtime_ns")
     known = all(name in old for name in stamp)
     if isinstance(work.source, bytes) or not known or any(old[n] != new[n] for n in stamp):
-        new["sha256"] = digest(work)
+        new["sha256"] = file_digest(work)
         if new["sha256"] is None:
             return what, None
         if new["sha256"] != old.get("sha256"):
@@ -106,17 +108,17 @@ def compare(old: Mapping[str, Any], work: Work) -> tuple[list[str], dict[str, An
     return what, fresh
 
 
-def _row(work: Work) -> dict[str, Any]:
+def _row_fingerprint(work: Work) -> dict[str, Any]:
     return {
-        "words": _hash([work.context, work.said, work.boxes]),
-        "label": _hash(work.item.label),
-        "extra": _hash(work.item.extra),
+        "words": _hash_value([work.context, work.said, work.boxes]),
+        "label": _hash_value(work.item.label),
+        "extra": _hash_value(work.item.extra),
         # not its words: they name the row, which moves when others are put in
         "problem": work.problem is not None,
     }
 
 
-def _file(work: Work) -> dict[str, Any]:
+def _file_fingerprint(work: Work) -> dict[str, Any]:
     facts: dict[str, Any] = {"path": work.name, "size": None, "mtime_ns": None}
     if isinstance(work.source, bytes):
         facts["size"] = len(work.source)
@@ -129,6 +131,6 @@ def _file(work: Work) -> dict[str, Any]:
     return facts
 
 
-def _hash(told: Any) -> str:
+def _hash_value(told: Any) -> str:
     text = json.dumps(told, sort_keys=True, ensure_ascii=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -43,7 +43,7 @@ class ReaderParts(Protocol):
     provenance: dict[str, Any]
 
 
-class Reader(Protocol):
+class AgentReader(Protocol):
     """What a run asks of an agent, which stands on a floor above."""
 
     @property
@@ -58,9 +58,9 @@ class Reader(Protocol):
         boxes: Sequence[Sequence[float]] = (),
     ) -> Inference: ...
 
-    def with_model(self, mllm: Mllm) -> Reader: ...
+    def with_model(self, mllm: Mllm) -> AgentReader: ...
 
-    def again(self) -> Callable[[], Reader]: ...
+    def again(self) -> Callable[[], AgentReader]: ...
 
 
 @dataclass
@@ -100,7 +100,7 @@ Watcher = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
-class Answer:
+class ItemAnswer:
     """What became of one item: a line of JSON, or the reason why there is none.
 
     given: the item's fingerprint. passing: the cause of the failure may be gone next time.
@@ -113,7 +113,7 @@ class Answer:
     passing: bool = False
 
 
-def plan(agent: Reader, source: Any, context: Sequence[str]) -> dict[str, Any]:
+def plan_run(agent: AgentReader, source: Any, context: Sequence[str]) -> dict[str, Any]:
     """All that decides what the records of a run say."""
     provenance = dict(agent.crew.provenance)
     provenance.pop("settings_files", None)  # which file said it decides nothing: what it said does
@@ -127,17 +127,19 @@ def plan(agent: Reader, source: Any, context: Sequence[str]) -> dict[str, Any]:
     return {"input": named, "context": list(context), **provenance}
 
 
-def read_one(agent: Reader, work: Work, context: Sequence[str]) -> Answer:
+def read_one(agent: AgentReader, work: Work, context: Sequence[str]) -> ItemAnswer:
     """One item from its source to its line; whatever goes wrong with it is its failure.
 
     Raises:
         ServerRefusedError: what goes wrong is not the item's, and ends the run.
     """
-    given = fingerprints.take(work)  # before it is read: what is edited meanwhile is noticed later
+    given = fingerprints.take_fingerprint(
+        work
+    )  # before it is read: what is edited meanwhile is noticed later
 
-    def failure(reason: str, *, passing: bool = False) -> Answer:
-        given["sha256"] = fingerprints.digest(work)
-        return Answer(work, None, reason, given, passing)
+    def failure(reason: str, *, passing: bool = False) -> ItemAnswer:
+        given["sha256"] = fingerprints.file_digest(work)
+        return ItemAnswer(work, None, reason, given, passing)
 
     if work.problem is not None or work.source is None:
         return failure(work.problem or "there is nothing to read.")
@@ -160,7 +162,7 @@ def read_one(agent: Reader, work: Work, context: Sequence[str]) -> Answer:
     if passing:
         return failure(f"{passing[0].step}: {passing[0].reason}", passing=True)
     given["sha256"] = inference.media.sha256
-    return Answer(work, line_of(work, inference), None, given)
+    return ItemAnswer(work, line_of(work, inference), None, given)
 
 
 def line_of(work: Work, inference: Inference) -> str:
@@ -180,7 +182,7 @@ def to_do(run: RunDirectory, found: Iterable[Work], progress: Progress) -> Itera
     for work in found:
         state = run.meet(work.key)
         if state == "again":
-            work = items.again(work)
+            work = items.repeated_item(work)
             state = run.meet(work.key)
         if state == "new":
             yield work
@@ -188,7 +190,7 @@ def to_do(run: RunDirectory, found: Iterable[Work], progress: Progress) -> Itera
         progress.skipped += 1
         old = run.given(work.key) if state == "done" else None
         if old is not None:
-            what, fresh = fingerprints.compare(old, work)
+            what, fresh = fingerprints.compare_fingerprints(old, work)
             if what:
                 progress.changed.add(work.key, what)
             elif fresh is not None:
@@ -217,7 +219,7 @@ class _Keys(Changes):
         self.all.add(key)
 
 
-def store(run: RunDirectory, answer: Answer, progress: Progress) -> None:
+def store_answer(run: RunDirectory, answer: ItemAnswer, progress: Progress) -> None:
     work = answer.work
     if answer.line is not None:
         run.add(answer.line, answer.given)
@@ -231,7 +233,7 @@ def store(run: RunDirectory, answer: Answer, progress: Progress) -> None:
 
 
 def run_locally(
-    agent: Reader,
+    agent: AgentReader,
     run: RunDirectory,
     found: Iterable[Work],
     progress: Progress,
@@ -251,12 +253,12 @@ def run_locally(
         ServerRefusedError: see above.
     """
     left = to_do(run, found, progress)
-    hands: set[Future[Answer | None]] = set()
+    hands: set[Future[ItemAnswer | None]] = set()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="kuleshov")
     stop = threading.Event()
     refused: list[ServerRefusedError] = []
 
-    def work_on(work: Work) -> Answer | None:
+    def work_on(work: Work) -> ItemAnswer | None:
         if stop.is_set():
             return None
         try:
@@ -272,7 +274,7 @@ def run_locally(
             hands.discard(future)
             answer = future.result()
             if answer is not None:
-                store(run, answer, progress)
+                store_answer(run, answer, progress)
         if watch is not None:
             watch(progress)
 

@@ -19,7 +19,7 @@ def memory_mb() -> float:
     return float(psutil.Process().memory_info().rss) / 1e6
 
 
-def facts(progress: Progress) -> dict[str, Any]:
+def progress_facts(progress: Progress) -> dict[str, Any]:
     """The numbers of a progress line."""
     left = progress.left_s
     return {
@@ -33,7 +33,7 @@ def facts(progress: Progress) -> dict[str, Any]:
     }
 
 
-class Shown:
+class ProgressDisplay:
     """A context manager that yields a watcher; `kind` is bar, json or quiet."""
 
     def __init__(self, kind: str) -> None:
@@ -43,7 +43,7 @@ class Shown:
 
     def __enter__(self) -> Watcher:
         if self.kind == "bar":
-            self.bar, self.task = _bar()
+            self.bar, self.task = _make_bar()
             self.bar.start()
             return self._to_bar
         return self._to_log if self.kind == "json" else lambda progress: None
@@ -54,14 +54,14 @@ class Shown:
 
     def _to_bar(self, progress: Progress) -> None:
         at = progress.done + progress.failed + progress.skipped
-        told = facts(progress)
+        told = progress_facts(progress)
         left = told["left_s"]
         self.bar.update(
             self.task,
             completed=at,
             total=progress.total,
             rate=f"{told['items_per_s']:.2f}/s",
-            left="" if left is None else f"{duration(left)} left",
+            left="" if left is None else f"{format_duration(left)} left",
             failed=f"{progress.failed} failed" if progress.failed else "",
             memory=f"{told['memory_mb'] / 1000:.1f} GB",
         )
@@ -69,11 +69,11 @@ class Shown:
     def _to_log(self, progress: Progress) -> None:
         if time.monotonic() - self.last >= LOG_EVERY_S:
             self.last = time.monotonic()
-            sys.stderr.write(json.dumps({"event": "progress", **facts(progress)}) + "\n")
+            sys.stderr.write(json.dumps({"event": "progress", **progress_facts(progress)}) + "\n")
             sys.stderr.flush()
 
 
-def _bar() -> tuple[Any, Any]:
+def _make_bar() -> tuple[Any, Any]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bars
@@ -91,7 +91,7 @@ def _bar() -> tuple[Any, Any]:
     return bars, bars.add_task("", total=None, rate="", left="", failed="", memory="")
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """'42 s', '5 min', '3.2 h', '1.5 d'."""
     if seconds < 90:
         return f"{seconds:.0f} s"

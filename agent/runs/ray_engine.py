@@ -17,23 +17,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from kuleshov.inputs.items import Work
-from kuleshov.runs.local_engine import Answer, Progress, Watcher, read_one, store, to_do
+from kuleshov.runs.local_engine import ItemAnswer, Progress, Watcher, read_one, store_answer, to_do
 from kuleshov.runs.store import RunDirectory
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.mllm.base import ServerRefusedError
-from kuleshov.tools.mllm.local.batching import batched
+from kuleshov.tools.mllm.local.batching import batch_model
 from kuleshov.tools.scratch import scratch_folder
 
 CHUNK = 16  # items that an actor is handed at once
 WAVE = 20_000  # items that are named to Ray at once
 
 
-class Reader:
+class RayReader:
     """An actor: an agent, and threads enough to fill its queue."""
 
     def __init__(self, load: Callable[[], Any], context: Sequence[str], batch: int | None) -> None:
         agent = load()
-        self.agent = agent.with_model(batched(agent.crew.mllm, batch))
+        self.agent = agent.with_model(batch_model(agent.crew.mllm, batch))
         self.context = context
         self.pool = ThreadPoolExecutor(2 * getattr(self.agent.crew.mllm, "batch", 4))
 
@@ -42,7 +42,7 @@ class Reader:
         answers = self.pool.map(self._answer, works)
         return {"answer": [pickle.dumps(answer) for answer in answers]}
 
-    def _answer(self, work: Work) -> Answer | ServerRefusedError:
+    def _answer(self, work: Work) -> ItemAnswer | ServerRefusedError:
         try:
             return read_one(self.agent, work, self.context)
         except ServerRefusedError as error:  # handed on as it is; Ray would wrap it in its own
@@ -137,12 +137,12 @@ def _read_all(
     gpus = 1 if gpu else None
     cpus = None if gpu else max(1, int(held["CPU"] // actors))
     try:
-        for wave in _waves(left):
+        for wave in _split_waves(left):
             rows = [{"work": pickle.dumps(work)} for work in wave]
             waiting = {work.key for work in wave}
             data = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // CHUNK))
             answers = data.map_batches(
-                Reader,
+                RayReader,
                 fn_constructor_args=(load, tuple(context), batch),
                 batch_size=CHUNK,
                 # fewer where nodes have gone; all of them again when they are back
@@ -151,12 +151,12 @@ def _read_all(
                 num_cpus=cpus,
             )
             for row in answers.iter_rows():
-                answer: Answer | ServerRefusedError = pickle.loads(row["answer"])
+                answer: ItemAnswer | ServerRefusedError = pickle.loads(row["answer"])
                 if isinstance(answer, ServerRefusedError):
                     raise answer
                 if answer.work.key in waiting:
                     waiting.discard(answer.work.key)
-                    store(run, answer, progress)
+                    store_answer(run, answer, progress)
                 if watch is not None:
                     watch(progress)
     except ray.exceptions.RayError as error:
@@ -167,7 +167,7 @@ def _read_all(
         ) from error
 
 
-def _waves(left: Iterator[Work]) -> Iterator[list[Work]]:
+def _split_waves(left: Iterator[Work]) -> Iterator[list[Work]]:
     """The items in parts, so that a data set of millions is not in memory at once."""
     wave: list[Work] = []
     for work in left:

@@ -81,7 +81,7 @@ class RunDirectory:
             self._open(plan, retry_failed)
         except OSError as error:
             self.close()
-            raise unwritable(self.folder, error) from None
+            raise unwritable_error(self.folder, error) from None
         except BaseException:
             self.close()
             raise
@@ -118,11 +118,11 @@ class RunDirectory:
                     f"{self.folder} holds {sorted(foreign)[0]} and no {RUN}: it is not a run "
                     "directory; give --out a new or an empty folder."
                 )
-            found = {"schema": RUN_SCHEMA, "created": now(), "plan": plan, "sessions": []}
-        elif _comparable(found["plan"]) != _comparable(plan):
+            found = {"schema": RUN_SCHEMA, "created": current_time(), "plan": plan, "sessions": []}
+        elif _plan_core(found["plan"]) != _plan_core(plan):
             raise StoreError(
                 f"{self.folder} was begun with other settings: "
-                f"{'; '.join(differences(_comparable(found['plan']), _comparable(plan)))}. "
+                f"{'; '.join(list_differences(_plan_core(found['plan']), _plan_core(plan)))}. "
                 "Repeat the call as it was, or give another folder to --out."
             )
         self.description = found
@@ -198,7 +198,7 @@ class RunDirectory:
         """
         if given is not None:
             self.note_given(given)
-        self._append(FAILURES, _plain({"key": key, "reason": reason, **facts}))
+        self._append(FAILURES, _plain_text({"key": key, "reason": reason, **facts}))
         self.failed += 1
 
     def note_given(self, given: Mapping[str, Any]) -> None:
@@ -207,8 +207,8 @@ class RunDirectory:
             try:
                 self._files[ITEMS] = _Appender(self.folder / ITEMS)
             except OSError as error:
-                raise unwritable(self.folder, error) from None
-        self._append(ITEMS, _plain(given))
+                raise unwritable_error(self.folder, error) from None
+        self._append(ITEMS, _plain_text(given))
 
     def given(self, key: str) -> dict[str, Any] | None:
         """The fingerprint of an item that is done; None: nothing is known of what it was.
@@ -219,7 +219,7 @@ class RunDirectory:
         found = self._index.given(key)
         if found is None and not self._from_records:
             self._from_records = True
-            for line in lines(self.folder):
+            for line in read_lines(self.folder):
                 self._index.put_record(line)
             found = self._index.given(key)
         return found
@@ -237,27 +237,27 @@ class RunDirectory:
                 self._files.pop(name).close()
                 with path.open("rb", buffering=1 << 20) as file:
                     for line in file:
-                        if keys and _key(line, head, whole=False) in keys:
+                        if keys and _line_key(line, head, whole=False) in keys:
                             out.append((at, at + len(line)))
                         at += len(line)
                 if out:
                     self._keep_aside(path, out, REPLACED)
                     self._cut(path, out, at)
             except OSError as error:
-                raise unwritable(self.folder, error) from None
+                raise unwritable_error(self.folder, error) from None
         self._read_lines()
         self._open_files()
 
     def session(self, **facts: Any) -> None:
         """Note in run.json what this session did."""
-        self.description["sessions"].append({"ended": now(), **facts})
+        self.description["sessions"].append({"ended": current_time(), **facts})
         self.description[CHECKED] = {
             name: {"bytes": file.end, "crc32": file.crc} for name, file in self._files.items()
         }
         try:
             self._write_description()
         except OSError as error:
-            raise unwritable(self.folder, error) from None
+            raise unwritable_error(self.folder, error) from None
 
     def _append(self, name: str, line: str | bytes) -> None:
         # a lone surrogate (a name that is not UTF-8) cannot be written as UTF-8
@@ -265,7 +265,7 @@ class RunDirectory:
         try:
             self._files[name].write(data + b"\n")
         except OSError as error:
-            raise unwritable(self.folder, error) from None
+            raise unwritable_error(self.folder, error) from None
 
     # ------------------------------------------------------------------------ recovery
 
@@ -288,7 +288,7 @@ class RunDirectory:
         trusted = self._unchanged(name)
         with path.open("rb", buffering=1 << 20) as file:
             for number, line in enumerate(file, start=1):
-                key = _key(line, head, whole=good >= trusted)
+                key = _line_key(line, head, whole=good >= trusted)
                 end = good + len(line)
                 if key is None or (careful and not index.put(key)):
                     damaged.append((good, end))
@@ -368,7 +368,7 @@ class RunDirectory:
         with path.open("rb", buffering=1 << 20) as file:
             for line in file:
                 good += len(line) if line.endswith(b"\n") else 0
-                key = _key(line, FAILURE_HEAD, whole=False)
+                key = _line_key(line, FAILURE_HEAD, whole=False)
                 if key is not None:
                     rows.append((key, line))
                 if len(rows) == 5000:
@@ -387,7 +387,7 @@ class RunDirectory:
         with path.open("rb") as old, path.with_name(path.name + suffix).open("ab") as aside:
             for begin, end in damaged:
                 old.seek(begin)
-                _copy(old, aside, end - begin)
+                _copy_bytes(old, aside, end - begin)
             aside.flush()
             os.fsync(aside.fileno())
 
@@ -403,7 +403,7 @@ class RunDirectory:
             at = 0
             for begin, end in [*damaged, (size, size)]:
                 old.seek(at)
-                _copy(old, new, begin - at)
+                _copy_bytes(old, new, begin - at)
                 at = end
             new.flush()
             os.fsync(new.fileno())
@@ -520,7 +520,7 @@ class _Index:
 
     def put_record(self, line: bytes) -> None:
         """Note what a record tells of its item, where there is no fingerprint of it."""
-        key = _key(line, HEAD, whole=False)
+        key = _line_key(line, HEAD, whole=False)
         known = self.cursor.execute("select 1 from given where key = ?", (hash(key),)).fetchone()
         if key is not None and known is None:
             import orjson
@@ -544,7 +544,7 @@ class _Index:
         self.database.close()
 
 
-def _key(line: bytes, head: re.Pattern[bytes], *, whole: bool) -> str | None:
+def _line_key(line: bytes, head: re.Pattern[bytes], *, whole: bool) -> str | None:
     """The key of a whole line, None of a damaged one; `whole`: parse it to the end.
 
     A line that another program has written anew (spaces, other order) is parsed: it is no damage.
@@ -582,7 +582,7 @@ def _is_passing(line: bytes) -> bool:
         return False
 
 
-def _plain(told: Mapping[str, Any]) -> str:
+def _plain_text(told: Mapping[str, Any]) -> str:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -593,7 +593,7 @@ def _is_readable(line: bytes, head: re.Pattern[bytes]) -> bool:
             return Inference.from_json(line).item is not None
         except RecordError:
             pass
-    if _key(line, head, whole=True) is None:
+    if _line_key(line, head, whole=True) is None:
         return False
     import orjson
 
@@ -604,7 +604,7 @@ def _is_readable(line: bytes, head: re.Pattern[bytes]) -> bool:
     return not (line.startswith(READING) and PARTS & found.keys())
 
 
-def _copy(old: Any, new: Any, count: int) -> None:
+def _copy_bytes(old: Any, new: Any, count: int) -> None:
     while count > 0:
         data = old.read(min(count, 1 << 20))
         new.write(data)
@@ -633,7 +633,7 @@ def read_description(folder: str | os.PathLike[str]) -> dict[str, Any]:
     return found
 
 
-def lines(folder: str | os.PathLike[str], name: str = ANNOTATIONS) -> Iterator[bytes]:
+def read_lines(folder: str | os.PathLike[str], name: str = ANNOTATIONS) -> Iterator[bytes]:
     """The whole lines of a run's file, also while another process writes to it."""
     path = Path(folder) / name
     if not path.exists():
@@ -645,8 +645,8 @@ def lines(folder: str | os.PathLike[str], name: str = ANNOTATIONS) -> Iterator[b
                 yield line
 
 
-def damaged(folder: str | os.PathLike[str]) -> list[str]:
-    """A sentence for each line that `lines` leaves out: its file and its number."""
+def damaged_lines(folder: str | os.PathLike[str]) -> list[str]:
+    """A sentence for each line that `read_lines` leaves out: its file and its number."""
     told = []
     for name, head in ((ANNOTATIONS, HEAD), (FAILURES, FAILURE_HEAD)):
         path = Path(folder) / name
@@ -656,7 +656,7 @@ def damaged(folder: str | os.PathLike[str]) -> list[str]:
             for number, line in enumerate(file, start=1):
                 if _is_readable(line, head):
                     continue
-                if _key(line, head, whole=True) is None:
+                if _line_key(line, head, whole=True) is None:
                     told.append(
                         f"{path} line {number} is damaged or cut off: left out; the same "
                         "`kuleshov annotate` again repairs it"
@@ -687,33 +687,33 @@ def media_path(folder: str | os.PathLike[str], path: str | None) -> str | None:
 # ---------------------------------------------------------------------------------- helpers
 
 
-def now() -> str:
+def current_time() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def differences(old: Any, new: Any, at: str = "") -> list[str]:
+def list_differences(old: Any, new: Any, at: str = "") -> list[str]:
     """'settings.seed is 1, was 0' for each leaf that differs, at most eight of them."""
     if isinstance(old, dict) and isinstance(new, dict):
         found = []
         for key in [*old, *(key for key in new if key not in old)]:
             if old.get(key) != new.get(key):
-                found += differences(old.get(key), new.get(key), f"{at}.{key}" if at else key)
+                found += list_differences(old.get(key), new.get(key), f"{at}.{key}" if at else key)
         return found if len(found) <= 8 else [*found[:8], f"and {len(found) - 8} more"]
-    return [f"{at} is {_short(new)}, was {_short(old)}"]
+    return [f"{at} is {_shorten_value(new)}, was {_shorten_value(old)}"]
 
 
-def _comparable(plan: Mapping[str, Any]) -> dict[str, Any]:
+def _plan_core(plan: Mapping[str, Any]) -> dict[str, Any]:
     """The plan, with its input in one spelling: `./set/` is `set`."""
     source = plan.get("input")
     return {**plan, "input": os.path.normpath(source) if isinstance(source, str) else source}
 
 
-def _short(value: Any) -> str:
+def _shorten_value(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def unwritable(folder: Path, error: OSError) -> StoreError:
+def unwritable_error(folder: Path, error: OSError) -> StoreError:
     import errno
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

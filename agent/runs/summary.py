@@ -54,11 +54,11 @@ class Summary:
         }
 
 
-def summarise(folder: str | Path) -> Summary:
+def summarise_run(folder: str | Path) -> Summary:
     """Read a run's files once; memory does not grow with their length."""
     found = Summary()
     slow: list[tuple[float, str]] = []
-    for line in store.lines(folder):
+    for line in store.read_lines(folder):
         record = orjson.loads(line)
         found.items += 1
         people = record["people"]
@@ -72,7 +72,7 @@ def summarise(folder: str | Path) -> Summary:
                 chances = emotions["probabilities"]
                 found.labels[max(chances, key=chances.__getitem__)] += 1
         for gap in record["gaps"]:
-            found.gaps[f"{gap['step']}: {_alike(gap['reason'])}"] += 1
+            found.gaps[f"{gap['step']}: {_general_reason(gap['reason'])}"] += 1
         seconds = record["provenance"]["seconds"].get("total", 0.0)
         found.seconds += seconds
         used = record["provenance"].get("usage") or {}
@@ -86,17 +86,19 @@ def summarise(folder: str | Path) -> Summary:
             heapq.heappush(slow, entry)
         else:
             heapq.heappushpop(slow, entry)
-    for line in store.lines(folder, store.FAILURES):
+    for line in store.read_lines(folder, store.FAILURES):
         failure = json.loads(line)
         found.failed += 1
-        found.failures[_alike(failure["reason"].replace(str(failure.get("path")), "…"))] += 1
+        found.failures[
+            _general_reason(failure["reason"].replace(str(failure.get("path")), "…"))
+        ] += 1
     sessions = store.read_description(folder)["sessions"]
     found.passed_over = (sessions[-1].get("passed_over") or {}) if sessions else {}
     found.slowest = sorted(slow, reverse=True)
     return found
 
 
-def _alike(reason: str) -> str:
+def _general_reason(reason: str) -> str:
     """Reasons that differ in the person alone are counted together."""
     head, colon, rest = reason.partition(": ")
     return rest if colon and head.startswith("person ") else reason
@@ -107,7 +109,7 @@ def print_summary(found: Summary, console: Any) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from kuleshov.runs.progress import duration
+    from kuleshov.runs.progress import format_duration
 
     head = f"{found.items:,} items, {found.people:,} people"
     if found.nobody:
@@ -148,5 +150,5 @@ def print_summary(found: Summary, console: Any) -> None:
     if found.slowest:
         console.print(
             f"mean {found.seconds / found.items:.2f} s an item, start to end; slowest: "
-            + ", ".join(f"{escape(key)} ({duration(s)})" for s, key in found.slowest[:3])
+            + ", ".join(f"{escape(key)} ({format_duration(s)})" for s, key in found.slowest[:3])
         )

@@ -14,7 +14,7 @@ CITED = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\s\[])|\n+")
 
 
-class Answer(Record):
+class CitedAnswer(Record):
     """What was answered to a question about a reading."""
 
     question: str
@@ -26,7 +26,7 @@ class Answer(Record):
     note: str | None = None
 
 
-def checked(
+def check_answer(
     question: str,
     text: str,
     evidence: Sequence[Evidence],
@@ -35,7 +35,7 @@ def checked(
     by: Literal["mllm", "record"],
     finished: bool = True,
     note: str | None = None,
-) -> Answer:
+) -> CitedAnswer:
     """The answer with a cue for each evidence number that its sentences cite.
 
     `unknown`: numbers cited that no evidence has. `finished`: False where it was cut off.
@@ -46,7 +46,9 @@ def checked(
     for sentence in SENTENCE.split(text):
         end = 0
         for match in CITED.finditer(sentence):
-            words = _clause(sentence[end : match.start()]) or _clause(CITED.sub("", sentence))
+            words = _cited_clause(sentence[end : match.start()]) or _cited_clause(
+                CITED.sub("", sentence)
+            )
             end = match.end()
             for number in map(int, match[1].split(",")):
                 if number not in known:
@@ -60,8 +62,8 @@ def checked(
                         status="confirmed" if own else "unconfirmed",
                     )
                 else:
-                    cues[number, words] = grounding.check(words, known[number], face)
-    return Answer(
+                    cues[number, words] = grounding.check_cue(words, known[number], face)
+    return CitedAnswer(
         question=question,
         text=text.strip(),
         by=by,
@@ -72,10 +74,10 @@ def checked(
     )
 
 
-def _clause(text: str) -> str:
+def _cited_clause(text: str) -> str:
     """The words that a citation stands behind."""
-    return re.sub(r"^(?:and|but|while)\s+", "", _tidy(text).strip(" .,;:"))
+    return re.sub(r"^(?:and|but|while)\s+", "", _tidy_text(text).strip(" .,;:"))
 
 
-def _tidy(text: str) -> str:
+def _tidy_text(text: str) -> str:
     return re.sub(r"\s+([,.;:])", r"\1", " ".join(text.split()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kuleshov.evidence.influence import divergence
+from kuleshov.evidence.influence import js_divergence
 from kuleshov.tools.types import Record
 from kuleshov.types import Inference, Person
 
@@ -24,7 +24,7 @@ class Shift(Record):
     js: float | None = None
 
 
-class Comparison(Record):
+class ReadingComparison(Record):
     """Before and after, person by person, in the order of the later reading."""
 
     what: str
@@ -32,19 +32,19 @@ class Comparison(Record):
     shifts: tuple[Shift, ...] = ()
 
 
-def compare(
+def compare_readings(
     before: Inference, after: Inference, what: str, *, supposed: bool = False
-) -> Comparison:
+) -> ReadingComparison:
     """Args: what: what was changed, in words; supposed: it is a what-if."""
     earlier = {person.id: person for person in before.people}
-    return Comparison(
+    return ReadingComparison(
         what=what,
         supposed=supposed,
-        shifts=tuple(_shift(earlier.get(person.id), person) for person in after.people),
+        shifts=tuple(_person_shift(earlier.get(person.id), person) for person in after.people),
     )
 
 
-def _shift(before: Person | None, after: Person) -> Shift:
+def _person_shift(before: Person | None, after: Person) -> Shift:
     old = before.emotions if before is not None else None
     new = after.emotions
     p: Mapping[str, float] = old.probabilities if old else {}
@@ -58,5 +58,5 @@ def _shift(before: Person | None, after: Person) -> Shift:
         rows=tuple((label, p.get(label), q.get(label)) for label in labels),
         top_before=old.top if old else None,
         top_after=new.top if new else None,
-        js=divergence(p, q) if same else None,
+        js=js_divergence(p, q) if same else None,
     )

@@ -48,7 +48,7 @@ class Looked:
     gaps: tuple[dict[str, Any], ...] = ()
 
 
-class Held:
+class OpenMedium:
     """An opened picture or clip: its pixels stay in the agent's memory until `close`.
 
     It holds pixels only. Faces and scene are returned with each reading and belong to that

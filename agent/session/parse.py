@@ -22,16 +22,16 @@ class Understood:
     person: int | None = None
 
 
-def understand(line: str) -> Understood:
+def parse_line(line: str) -> Understood:
     """`what if this were a funeral?` supposes "this is a funeral"; what is not told apart asks."""
     if match := PERSON.match(line):
         return Understood("person", line.strip(), int(match[1]))
     if match := WHAT_IF.match(line):
-        return Understood("what_if", supposition(line[match.end() :]))
+        return Understood("what_if", plain_supposition(line[match.end() :]))
     return Understood("question", line.strip())
 
 
-def supposition(text: str) -> str:
+def plain_supposition(text: str) -> str:
     """A supposition as a plain statement, without "what if" and the question mark."""
     plain = WHAT_IF.sub("", text).strip().rstrip("?!. ").strip()
     return WERE.sub(lambda match: f"{match[1]} is", plain)

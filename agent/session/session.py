@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 from kuleshov.agent import Agent, Event
 from kuleshov.asking import gate
-from kuleshov.asking.views import Shown
+from kuleshov.asking.views import PersonView
 from kuleshov.evidence import generated
 from kuleshov.output import view
 from kuleshov.session import template_answer
-from kuleshov.session.answer import Answer, checked
-from kuleshov.session.compare import Comparison, compare
-from kuleshov.session.open_medium import Held, Looked, Words
-from kuleshov.session.parse import supposition
+from kuleshov.session.answer import CitedAnswer, check_answer
+from kuleshov.session.compare import ReadingComparison, compare_readings
+from kuleshov.session.open_medium import Looked, OpenMedium, Words
+from kuleshov.session.parse import plain_supposition
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media import MediaChangedError
 from kuleshov.tools.media.transcript import Cue
@@ -34,9 +34,9 @@ class Step:
 
     kind: Literal["reading", "question", "what_if", "context", "settings", "person"]
     asked: str
-    answer: Answer | None = None
+    answer: CitedAnswer | None = None
     reading: int | None = None
-    comparison: Comparison | None = None
+    comparison: ReadingComparison | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Session:
             transcript: what is said in a clip with its times.
         """
         self._first = agent
-        self.held = Held(agent, source)
+        self.held = OpenMedium(agent, source)
         self.transcript = transcript
         self.steps: list[Step] = []
         self.readings: list[Inference] = []
@@ -134,7 +134,7 @@ class Session:
         )
         for event, looked in events:
             if event.inference is not None:
-                step = Step("reading", view.title(event.inference.media))
+                step = Step("reading", view.media_title(event.inference.media))
                 self._took(step, event.inference, replace(self._now, looked=looked))
             yield event
 
@@ -143,7 +143,7 @@ class Session:
 
         Afterwards the last of `steps` has the comparison with the reading without it.
         """
-        told = supposition(text)
+        told = plain_supposition(text)
         if not told:
             raise KuleshovError("say what to suppose, for example: what if this were a funeral?")
         yield from self._again("what_if", told, self.words.supposing(told), stop=stop)
@@ -192,7 +192,7 @@ class Session:
         *,
         on_token: Callable[[str], None] | None = None,
         stop: threading.Event | None = None,
-    ) -> Answer:
+    ) -> CitedAnswer:
         """Answer a free question by the model, with the evidence before it, citing it by number.
 
         A model that was never taught to answer questions is not asked: the answer is then put
@@ -217,17 +217,21 @@ class Session:
         person, inference = self.person, self.current
         assert self._now.looked is not None
         state = self.held.asked_about(self._now.looked, inference, person.id if person else None)
-        shown = Shown(self.agent.crew, state)
+        shown = PersonView(self.agent.crew, state)
         info = self.agent.crew.mllm.info
         if not info.taught_questions:
-            text = template_answer.answer(question, inference, person, self.agent.crew.labels)
+            text = template_answer.template_answer(
+                question, inference, person, self.agent.crew.labels
+            )
             note: str | None = template_answer.NOTE.format(model=info.id)
-            answer = checked(question, text, shown.evidence, shown.face, by="record", note=note)
+            answer = check_answer(
+                question, text, shown.evidence, shown.face, by="record", note=note
+            )
             if on_token is not None:
                 on_token(text)
         else:
             text, finished, note = self._write(question, shown, on_token, stop)
-            answer = checked(
+            answer = check_answer(
                 question,
                 text,
                 shown.evidence,
@@ -265,7 +269,7 @@ class Session:
             )
             record.write_text(inference.to_json(indent=1), encoding="utf-8")
             report.write_report(page, [inference], {inference.media.sha256: self.held.pictures()})
-            talk.write_text("\n".join(_lines(self.steps)), encoding="utf-8")
+            talk.write_text("\n".join(_step_lines(self.steps)), encoding="utf-8")
         except OSError as error:
             raise KuleshovError(f"{target} cannot be written: {error.strerror}.") from None
         return [record, page, talk]
@@ -325,9 +329,11 @@ class Session:
             Step(
                 step["kind"],
                 step["asked"],
-                Answer.model_validate(step["answer"]) if step["answer"] else None,
+                CitedAnswer.model_validate(step["answer"]) if step["answer"] else None,
                 step["reading"],
-                Comparison.model_validate(step["comparison"]) if step["comparison"] else None,
+                ReadingComparison.model_validate(step["comparison"])
+                if step["comparison"]
+                else None,
             )
             for step in kept["steps"]
         ]
@@ -355,7 +361,7 @@ class Session:
         }
 
     def _stand_of(self, kept: dict[str, Any], looked: Sequence[Looked]) -> _Stand:
-        words = {name: _tuples(value) for name, value in kept["words"].items()}
+        words = {name: _to_tuples(value) for name, value in kept["words"].items()}
         settings = kept["settings"]
         return _Stand(
             agent=self._first.with_settings(**settings) if settings else self._first,
@@ -388,7 +394,7 @@ class Session:
     @staticmethod
     def _another(first: Inference) -> KuleshovError:
         return KuleshovError(
-            f"{view.title(first.media)} is no longer the file that was read; open it anew."
+            f"{view.media_title(first.media)} is no longer the file that was read; open it anew."
         )
 
     # ------------------------------------------------------------------------ inside
@@ -414,7 +420,7 @@ class Session:
         for event, looked in events:
             if event.inference is not None:
                 supposed = kind == "what_if"
-                moved = compare(before, event.inference, asked, supposed=supposed)
+                moved = compare_readings(before, event.inference, asked, supposed=supposed)
                 stand = replace(
                     self._now,
                     agent=agent,
@@ -446,7 +452,7 @@ class Session:
     def _write(
         self,
         question: str,
-        shown: Shown,
+        shown: PersonView,
         on_token: Callable[[str], None] | None,
         stop: threading.Event | None,
     ) -> tuple[str, bool, str | None]:
@@ -474,7 +480,7 @@ class Session:
                 on_token(text)
 
         try:
-            with gate.running(stop):
+            with gate.reading_run(stop):
                 written = crew.ask(talk, step="answer", on_token=heard)
         except gate.StoppedError as stopped:
             return "".join(parts), False, str(stopped)
@@ -483,7 +489,7 @@ class Session:
         if not written.finished:
             text = generated.to_last_sentence(text)
             notes.append(f"cut off after {crew.settings.max_new_tokens} tokens")
-        if generated.repeats(written.text):
+        if generated.is_repetitive(written.text):
             text = generated.to_first_repeat(text)
             notes.append("the model repeated itself: what it said anew stands")
         elif generated.why_unanswered(text):
@@ -495,19 +501,19 @@ class Session:
         people = [self.person] if self.person else list(self.current.people)
         told = []
         for person in people:
-            reading = view.brief(person.emotions) if person.emotions else "unanswered"
-            why = f" {view.clean(person.explanation.text)}" if person.explanation else ""
+            reading = view.brief_scores(person.emotions) if person.emotions else "unanswered"
+            why = f" {view.clean_line(person.explanation.text)}" if person.explanation else ""
             told.append(f"person {person.id}: {reading}.{why}")
         if self.supposing:
             told.append(f"This supposes that {self.words.supposed[0]}.")
         return " ".join(told) or "nobody was read."
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
+def _to_tuples(value: Any) -> Any:
+    return tuple(_to_tuples(item) for item in value) if isinstance(value, list | tuple) else value
 
 
-def _lines(steps: Sequence[Step]) -> Iterator[str]:
+def _step_lines(steps: Sequence[Step]) -> Iterator[str]:
     for step in steps:
         yield f"> {step.kind.replace('_', ' ')}: {step.asked}"
         if step.answer is not None:

@@ -22,25 +22,27 @@ NOTE = (
 MOST = 2  # labels spoken of
 
 
-def answer(question: str, inference: Inference, person: Person | None, labels: LabelSet) -> str:
+def template_answer(
+    question: str, inference: Inference, person: Person | None, labels: LabelSet
+) -> str:
     """A few sentences that cite evidence by number."""
     if person is None:
         return _of_everybody(inference)
     own = [item for item in inference.evidence if item.person in (None, person.id)]
-    asked = _named(question, labels)
+    asked = _named_labels(question, labels)
     if person.emotions is None:
         return f"Person {person.id} has no reading: {person.unanswered or 'unanswered'}."
     ranked = [label for label, _ in person.emotions.ranked()]
     spoken = (asked or ranked[:MOST])[: max(MOST, len(asked))]
-    told = [f"Person {person.id} reads as {_shares(person.emotions.probabilities, spoken)}."]
+    told = [f"Person {person.id} reads as {_shares_text(person.emotions.probabilities, spoken)}."]
     for judgement in person.judgements:
         if judgement.emotions is not None:
-            known = _shares(judgement.emotions.probabilities, spoken)
-            told.append(f"{_capital(view.judged(judgement))} gives {known}.")
+            known = _shares_text(judgement.emotions.probabilities, spoken)
+            told.append(f"{_capitalise(view.judgement_text(judgement))} gives {known}.")
     for label in spoken:
-        told += _units(label, own)
+        told += _unit_sentences(label, own)
     around = [
-        f"{_what(item)} [{item.n}]"
+        f"{_item_text(item)} [{item.n}]"
         for item in own
         if item.kind in ("scene", "context", "transcript")
     ]
@@ -49,7 +51,7 @@ def answer(question: str, inference: Inference, person: Person | None, labels: L
     return " ".join(told)
 
 
-def _named(question: str, labels: LabelSet) -> list[str]:
+def _named_labels(question: str, labels: LabelSet) -> list[str]:
     """The labels that a question names, in its order; adjectives count by their first letters."""
     found: dict[str, int] = {}
     for label in labels.labels:
@@ -61,16 +63,16 @@ def _named(question: str, labels: LabelSet) -> list[str]:
     return sorted(found, key=lambda name: found[name])
 
 
-def _shares(probabilities: dict[str, float], labels: Sequence[str]) -> str:
+def _shares_text(probabilities: dict[str, float], labels: Sequence[str]) -> str:
     told = [
-        f"{view.clean(label)} {view.percent(probabilities[label])}"
+        f"{view.clean_line(label)} {view.format_percent(probabilities[label])}"
         for label in labels
         if label in probabilities
     ]
     return ", ".join(told) or "nothing that was asked about"
 
 
-def _units(label: str, evidence: Sequence[Evidence]) -> list[str]:
+def _unit_sentences(label: str, evidence: Sequence[Evidence]) -> list[str]:
     """What the measured units say of one label."""
     kinds = ("prototype", "variant")
     known = [p for p in facs.PATTERNS if p.expression == label.lower() and p.kind in kinds]
@@ -83,13 +85,13 @@ def _units(label: str, evidence: Sequence[Evidence]) -> list[str]:
         for e in evidence
         if e.kind == "action_unit" and e.unit is not None and e.shown not in NO_SIGN
     }
-    fits = [f"{_what(shown[u])} [{shown[u].n}]" for u in sorted(wanted) if u in shown]
-    odds = [f"{_what(shown[u])} [{shown[u].n}]" for u in sorted(against) if u in shown]
+    fits = [f"{_item_text(shown[u])} [{shown[u].n}]" for u in sorted(wanted) if u in shown]
+    odds = [f"{_item_text(shown[u])} [{shown[u].n}]" for u in sorted(against) if u in shown]
     for item in evidence:
         missing = [f"AU{unit}" for unit in item.units if unit in wanted]
         if item.kind == "absent_units" and missing:
             odds.append(f"{', '.join(missing)} not shown [{item.n}]")
-    name = view.clean(label)
+    name = view.clean_line(label)
     told = [f"For {name} speak {'; '.join(fits)}." if fits else f"No measured unit fits {name}."]
     if odds:
         told.append(f"Against {name} speak {'; '.join(odds)}.")
@@ -102,18 +104,20 @@ def _units(label: str, evidence: Sequence[Evidence]) -> list[str]:
 
 def _of_everybody(inference: Inference) -> str:
     told = [
-        f"Person {person.id} reads as {view.brief(person.emotions)}."
+        f"Person {person.id} reads as {view.brief_scores(person.emotions)}."
         for person in inference.people
         if person.emotions is not None
     ]
-    scene = [f"{_what(item)} [{item.n}]" for item in inference.evidence if item.kind == "scene"]
+    scene = [
+        f"{_item_text(item)} [{item.n}]" for item in inference.evidence if item.kind == "scene"
+    ]
     told += [f"The picture shows {'; '.join(scene)}."] if scene else []
     return " ".join(told) or "Nobody was read in this picture, and its scene was not described."
 
 
-def _what(item: Evidence) -> str:
-    return view.clean(item.text).rstrip(".")
+def _item_text(item: Evidence) -> str:
+    return view.clean_line(item.text).rstrip(".")
 
 
-def _capital(text: str) -> str:
+def _capitalise(text: str) -> str:
     return text[:1].upper() + text[1:]

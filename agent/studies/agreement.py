@@ -26,7 +26,7 @@ from pydantic import Field
 from kuleshov.evidence import grounding
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces import files
-from kuleshov.tools.faces.files.results import matched
+from kuleshov.tools.faces.files.results import match_faces
 from kuleshov.tools.media.names import NamedFiles
 from kuleshov.tools.types import ActionUnit, Face, Record
 from kuleshov.types import Inference, RecordError
@@ -89,7 +89,7 @@ class Agreement(Record):
 # -------------------------------------------------------------------------------------- reading
 
 
-def read(source: str) -> tuple[str, list[Sighting]]:
+def read_sightings(source: str) -> tuple[str, list[Sighting]]:
     """The faces of a result file, FORMAT:FILE or a file whose format shows, or of records (JSONL).
 
     Returns:
@@ -103,16 +103,16 @@ def read(source: str) -> tuple[str, list[Sighting]]:
     if not path.is_file():
         raise KuleshovError(f"there is no file {path}.")
     if path.suffix.lower() == ".jsonl":
-        found = [seen for record in records(path) for seen in measured(record)]
+        found = [seen for record in read_records(path) for seen in record_sightings(record)]
         tools = sorted({seen.face.tool for seen in found})
         return ", ".join(tools) or "no face tool", found
-    kind = tool if tool in files.READERS else files.guess(path)
+    kind = tool if tool in files.READERS else files.guess_format(path)
     if kind is None:
         raise KuleshovError(
             f"{path} shows no toolbox's columns; say whose it is: FORMAT:{path}, FORMAT one of "
             f"{', '.join(files.READERS)}."
         )
-    results = files.load(kind, path)
+    results = files.load_file(kind, path)
     return kind, [
         Sighting(
             row.media or "",
@@ -126,7 +126,7 @@ def read(source: str) -> tuple[str, list[Sighting]]:
     ]
 
 
-def records(path: Path) -> Iterator[Inference]:
+def read_records(path: Path) -> Iterator[Inference]:
     """The inferences of a JSONL file. Raises KuleshovError naming the line."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
@@ -140,7 +140,7 @@ def records(path: Path) -> Iterator[Inference]:
                 ) from None
 
 
-def measured(inference: Inference) -> list[Sighting]:
+def record_sightings(inference: Inference) -> list[Sighting]:
     """The faces of a record; of a clip each one over time."""
     name = inference.media.path or ""
     across, down = inference.media.full_scale
@@ -183,7 +183,7 @@ def in_words(texts: Sequence[str], face: Face) -> Face:
     known = {au.unit for au in face.whole_units() if au.is_shown is not None and not au.weak}
     told: dict[int, set[bool]] = defaultdict(set)
     for text in texts:
-        for claim in grounding.claims(text):
+        for claim in grounding.find_claims(text):
             units = [unit for unit in claim.units if unit in known]
             if claim.shown:
                 units = units[:1]
@@ -204,7 +204,7 @@ def in_words(texts: Sequence[str], face: Face) -> Face:
 # ------------------------------------------------------------------------------------ comparing
 
 
-def agree(
+def measure_agreement(
     a: Sequence[Sighting], b: Sequence[Sighting], names: tuple[str, str] = ("a", "b")
 ) -> Agreement:
     """Compare what two sides say of the same faces.
@@ -212,7 +212,7 @@ def agree(
     Rows belong together by file (by its path, as far as both name it), frame or time, and box
     (where both have boxes). Raises KuleshovError if the sides have no picture or frame in common.
     """
-    pairs, alone_a, alone_b = _pairs(a, b)
+    pairs, alone_a, alone_b = _pair_faces(a, b)
     if not pairs:
         raise KuleshovError(
             f"{names[0]} and {names[1]} have no face in common: {len(a)} and {len(b)} faces, none "
@@ -228,13 +228,13 @@ def agree(
                 continue
             if not (words and (unit.weak or partner.weak)):
                 values[unit.unit].append((unit, partner))
-        labels = _label(one), _label(other)
+        labels = _top_label(one), _top_label(other)
         if labels[0] and labels[1]:
             confusion[labels[0]][labels[1]] += 1
     pooled = [
         pair
         for found in values.values()
-        for pair in (_shown(both) for both in found)
+        for pair in (_both_shown(both) for both in found)
         if pair is not None
     ]
     total = sum(sum(row.values()) for row in confusion.values())
@@ -245,16 +245,16 @@ def agree(
         pairs=len(pairs),
         unmatched_a=alone_a,
         unmatched_b=alone_b,
-        units=tuple(_unit(unit, found, words) for unit, found in sorted(values.items())),
+        units=tuple(_unit_agreement(unit, found, words) for unit, found in sorted(values.items())),
         confusion={label: dict(row) for label, row in confusion.items()},
         same_expression=round(same / total, 4) if total else None,
-        kappa=_kappa(pooled)[0] if words else None,
-        ac1=ac1(pooled) if words else None,
-        **(_retrieval(pooled) if words else {}),
+        kappa=_cohen_kappa(pooled)[0] if words else None,
+        ac1=gwet_ac1(pooled) if words else None,
+        **(_retrieval_scores(pooled) if words else {}),
     )
 
 
-def _pairs(
+def _pair_faces(
     a: Sequence[Sighting], b: Sequence[Sighting]
 ) -> tuple[list[tuple[Sighting, Sighting]], int, int]:
     """Faces that belong together, and how many of each side have no partner."""
@@ -279,8 +279,8 @@ def _pairs(
     at_a, at_b = places(a), places(b)
     pairs: list[tuple[Sighting, Sighting]] = []
     for place, here in at_a.items():
-        there = at_b.get(place) or ([] if by_frame or not timed else _near(place, at_b))
-        found = matched([seen.face for seen in here], [seen.face for seen in there])
+        there = at_b.get(place) or ([] if by_frame or not timed else _near_faces(place, at_b))
+        found = match_faces([seen.face for seen in here], [seen.face for seen in there])
         pairs += [(here[i], there[j]) for i, j in found.items()]
     return pairs, len(a) - len(pairs), len(b) - len(pairs)
 
@@ -299,7 +299,9 @@ def _same_names(a: Sequence[Sighting], b: Sequence[Sighting]) -> dict[str, str]:
     return found
 
 
-def _near(place: tuple[Any, ...], others: dict[tuple[Any, ...], list[Sighting]]) -> list[Sighting]:
+def _near_faces(
+    place: tuple[Any, ...], others: dict[tuple[Any, ...], list[Sighting]]
+) -> list[Sighting]:
     name, when = place
     times = [time for other, time in others if other == name]
     near = min(times, key=lambda time: abs(time - when), default=None)
@@ -308,47 +310,49 @@ def _near(place: tuple[Any, ...], others: dict[tuple[Any, ...], list[Sighting]])
     return others[name, near]
 
 
-def _label(seen: Sighting) -> str | None:
+def _top_label(seen: Sighting) -> str | None:
     return seen.face.expression.top if seen.face.expression else seen.label
 
 
-def _shown(pair: tuple[ActionUnit, ActionUnit]) -> tuple[bool, bool] | None:
+def _both_shown(pair: tuple[ActionUnit, ActionUnit]) -> tuple[bool, bool] | None:
     one, other = pair[0].is_shown, pair[1].is_shown
     return None if one is None or other is None else (one, other)
 
 
-def _unit(unit: int, found: Sequence[tuple[ActionUnit, ActionUnit]], words: bool) -> UnitAgreement:
+def _unit_agreement(
+    unit: int, found: Sequence[tuple[ActionUnit, ActionUnit]], words: bool
+) -> UnitAgreement:
     scales = tuple("/".join(sorted({str(pair[side].scale) for pair in found})) for side in (0, 1))
     told: dict[str, Any] = {"unit": unit, "scales": scales}
     if "presence" in scales or words:
-        pairs = [pair for pair in (_shown(both) for both in found) if pair is not None]
-        value, why = _kappa(pairs)
-        extra = _retrieval(pairs) if words else {}
+        pairs = [pair for pair in (_both_shown(both) for both in found) if pair is not None]
+        value, why = _cohen_kappa(pairs)
+        extra = _retrieval_scores(pairs) if words else {}
         return UnitAgreement(
             n=len(pairs),
             statistic="kappa",
             value=value,
             why=why,
-            ac1=ac1(pairs),
+            ac1=gwet_ac1(pairs),
             **told,
             **extra,
         )
     x = [pair[0].value or 0.0 for pair in found]
     y = [pair[1].value or 0.0 for pair in found]
-    value, why = _r(x, y)
-    shown = [pair for pair in (_shown(both) for both in found) if pair is not None]
+    value, why = _pearson_r(x, y)
+    shown = [pair for pair in (_both_shown(both) for both in found) if pair is not None]
     return UnitAgreement(
         n=len(found),
         statistic="r",
         value=value,
         why=why,
-        icc=icc(x, y) if scales[0] == scales[1] and "/" not in scales[0] else None,
-        ac1=ac1(shown),
+        icc=icc_consistency(x, y) if scales[0] == scales[1] and "/" not in scales[0] else None,
+        ac1=gwet_ac1(shown),
         **told,
     )
 
 
-def icc(x: Sequence[float], y: Sequence[float]) -> float | None:
+def icc_consistency(x: Sequence[float], y: Sequence[float]) -> float | None:
     """ICC(3,1): two-way mixed, consistency, single scores (Shrout & Fleiss 1979, Psychol. Bull. 86,
     420-428). None: fewer than three faces, or none differs from another.
 
@@ -367,7 +371,7 @@ def icc(x: Sequence[float], y: Sequence[float]) -> float | None:
     return round((between - error) / (between + error), 4) if between + error > 1e-12 else None
 
 
-def ac1(pairs: Sequence[tuple[bool, bool]]) -> float | None:
+def gwet_ac1(pairs: Sequence[tuple[bool, bool]]) -> float | None:
     """Gwet's AC1 of two sides over shown or not (Gwet 2008, Brit. J. Math. Stat. Psychol. 61,
     29-48). None: fewer than three faces.
 
@@ -382,7 +386,7 @@ def ac1(pairs: Sequence[tuple[bool, bool]]) -> float | None:
     return round((same - chance) / (1 - chance), 4)
 
 
-def _r(x: Sequence[float], y: Sequence[float]) -> tuple[float | None, str | None]:
+def _pearson_r(x: Sequence[float], y: Sequence[float]) -> tuple[float | None, str | None]:
     if len(x) < LEAST_PAIRS:
         return None, f"fewer than {LEAST_PAIRS} faces"
     if min(x) == max(x) or min(y) == max(y):
@@ -393,7 +397,7 @@ def _r(x: Sequence[float], y: Sequence[float]) -> tuple[float | None, str | None
     return (round(value, 4), None) if math.isfinite(value) else (None, "not defined")
 
 
-def _kappa(pairs: Sequence[tuple[bool, bool]]) -> tuple[float | None, str | None]:
+def _cohen_kappa(pairs: Sequence[tuple[bool, bool]]) -> tuple[float | None, str | None]:
     if len(pairs) < LEAST_PAIRS:
         return None, f"fewer than {LEAST_PAIRS} faces"
     one, other = [p for p, _ in pairs], [q for _, q in pairs]
@@ -405,7 +409,7 @@ def _kappa(pairs: Sequence[tuple[bool, bool]]) -> tuple[float | None, str | None
     return (round(value, 4), None) if math.isfinite(value) else (None, "not defined")
 
 
-def _retrieval(pairs: Sequence[tuple[bool, bool]]) -> dict[str, float | None]:
+def _retrieval_scores(pairs: Sequence[tuple[bool, bool]]) -> dict[str, float | None]:
     """Of the first side against the second; None where nothing was named or nothing was shown."""
     hits = sum(said and shown for said, shown in pairs)
     said, shown = sum(p for p, _ in pairs), sum(q for _, q in pairs)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def reliability(rows: Sequence[VariableReliability], console: Console) -> None:
+def print_reliability(rows: Sequence[VariableReliability], console: Console) -> None:
     """Self-agreement, a line a variable that was answered, then why others were not."""
     from rich.table import Table
 
@@ -29,9 +29,9 @@ def reliability(rows: Sequence[VariableReliability], console: Console) -> None:
             row.name,
             str(row.units),
             str(row.forms),
-            _number(row.same),
-            _number(row.alpha),
-            _number(row.js),
+            _format_number(row.same),
+            _format_number(row.alpha),
+            _format_number(row.js),
             "; ".join(notes),
         )
     if table.row_count:
@@ -50,14 +50,14 @@ def with_people(rows: Sequence[HumanAgreement], console: Console) -> None:
         table.add_row(
             row.name,
             str(row.units),
-            _number(row.same),
-            _number(row.alpha),
+            _format_number(row.same),
+            _format_number(row.alpha),
             str(row.people),
-            _number(row.people_alpha),
+            _format_number(row.people_alpha),
             row.why or "",
         )
     console.print(table)
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"

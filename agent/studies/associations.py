@@ -59,19 +59,19 @@ COLUMNS = (
 MISSING = "pandas, scipy, statsmodels and seaborn: run `pip install 'kuleshov[analysis]'`"
 
 
-def read(run: str) -> Iterable[Inference]:
+def read_run(run: str) -> Iterable[Inference]:
     """The records of a run directory. Raises KuleshovError if it is none, or holds no records."""
     if not Path(run).is_dir():
         raise KuleshovError(f"there is no run directory {run}.")
     found = False
-    for line in store.lines(run):
+    for line in store.read_lines(run):
         found = True
         yield Inference.from_json(line)
     if not found:
         raise KuleshovError(f"{run} holds no annotations ({store.ANNOTATIONS}).")
 
 
-def frame(
+def build_frame(
     inferences: Iterable[Inference], outcomes: Sequence[Outcomes], group: str
 ) -> tuple[pd.DataFrame, list[str], list[str]]:
     """A row a person, and the names of its context columns and of its outcome columns.
@@ -85,7 +85,7 @@ def frame(
     Raises:
         KuleshovError: nothing was coded, nobody has an outcome, or no item has the column.
     """
-    pandas = _libraries()[0]
+    pandas = _import_libraries()[0]
     rows: list[dict[str, Any]] = []
     contexts: dict[str, None] = {}
     results: dict[str, None] = {}
@@ -101,7 +101,7 @@ def frame(
         grouped = grouped or name is not None
         for person in inference.people:
             seen = coded_table.of_person(inference, person)
-            shown = _outcomes(person, outcomes)
+            shown = _person_outcomes(person, outcomes)
             contexts |= dict.fromkeys(seen)
             results |= dict.fromkeys(shown)
             rows.append({"group": name, **{f"context: {k}": v for k, v in seen.items()}, **shown})
@@ -129,7 +129,7 @@ def _group_of(inferences: Sequence[Inference]) -> str:
     return "media"
 
 
-def _outcomes(person: Person, wanted: Sequence[Outcomes]) -> dict[str, float]:
+def _person_outcomes(person: Person, wanted: Sequence[Outcomes]) -> dict[str, float]:
     found: dict[str, float] = {}
     face = person.face
     if "face" in wanted and face is not None and face.expression is not None:
@@ -144,7 +144,7 @@ def _outcomes(person: Person, wanted: Sequence[Outcomes]) -> dict[str, float]:
     return found
 
 
-def associate(
+def measure_associations(
     data: pd.DataFrame,
     contexts: Sequence[str],
     outcomes: Sequence[str],
@@ -160,7 +160,7 @@ def associate(
     many degrees of freedom as groups leave. Columns whose shares sum to 1 are taken as log-ratios.
     Probabilities are corrected together, over all tests that could be made.
     """
-    pandas = _libraries()[0]
+    pandas = _import_libraries()[0]
     from statsmodels.stats.multitest import multipletests
 
     if correction not in CORRECTIONS:
@@ -173,7 +173,7 @@ def associate(
     for context in contexts:
         for outcome in outcomes:
             pair = data[["group", context, outcome]].dropna()
-            found = _one(pair, context, outcome, mixed)
+            found = _measure_pair(pair, context, outcome, mixed)
             if {context, outcome} & ratios:
                 found["method"] += ", shares as log-ratios"
             rows.append(
@@ -226,7 +226,7 @@ def log_ratios(data: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame
     return changed, ratios
 
 
-def _one(pair: pd.DataFrame, context: str, outcome: str, mixed: bool) -> dict[str, Any]:
+def _measure_pair(pair: pd.DataFrame, context: str, outcome: str, mixed: bool) -> dict[str, Any]:
     repeats = pair["group"].nunique() < len(pair)
     told: dict[str, Any] = {
         "method": "mixed model, slope"
@@ -243,9 +243,9 @@ def _one(pair: pd.DataFrame, context: str, outcome: str, mixed: bool) -> dict[st
         return told | {"unanswered": f"{constant} is constant"}
     if mixed:
         x, y = ((v - v.mean()) / v.std(ddof=1) for v in (x, y))
-        return told | _mixed(x, y, pair["group"])
+        return told | _mixed_model(x, y, pair["group"])
     if repeats:
-        return told | _clustered(x, y, pair["group"])
+        return told | _clustered_correlation(x, y, pair["group"])
     from scipy.stats import pearsonr
 
     result = pearsonr(x, y)
@@ -258,7 +258,7 @@ def _one(pair: pd.DataFrame, context: str, outcome: str, mixed: bool) -> dict[st
     }
 
 
-def _clustered(x: Any, y: Any, groups: Any) -> dict[str, Any]:
+def _clustered_correlation(x: Any, y: Any, groups: Any) -> dict[str, Any]:
     """Pearson's r of all faces; interval and p by Fisher's z with each group left out in turn."""
     import numpy as np
     from scipy.stats import t
@@ -290,7 +290,7 @@ def _clustered(x: Any, y: Any, groups: Any) -> dict[str, Any]:
     }
 
 
-def _mixed(x: Any, y: Any, groups: Any) -> dict[str, Any]:
+def _mixed_model(x: Any, y: Any, groups: Any) -> dict[str, Any]:
     import warnings
 
     import numpy as np
@@ -326,7 +326,7 @@ def heat_map(found: pd.DataFrame, path: Path, *, level: float = 0.05, most: int 
     At most the `most` context variables with the strongest associations are drawn, in the table's
     order; a cell that could not be computed is hatched.
     """
-    _, seaborn, mpl = _libraries()
+    _, seaborn, mpl = _import_libraries()
     from matplotlib.figure import Figure  # not pyplot, whose backend is the caller's own
 
     order = list(dict.fromkeys(found["context"]))
@@ -378,7 +378,7 @@ def heat_map(found: pd.DataFrame, path: Path, *, level: float = 0.05, most: int 
         figure.savefig(path, dpi=160)
 
 
-def _libraries() -> tuple[Any, Any, Any]:
+def _import_libraries() -> tuple[Any, Any, Any]:
     try:
         import matplotlib as mpl
         import matplotlib.artist

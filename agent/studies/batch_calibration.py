@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from kuleshov.asking.coding.coder import LIKELIHOOD, SAME, TIE
-from kuleshov.graph.context_nodes import numbered
+from kuleshov.graph.context_nodes import number_variables
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.types import CodedVariable, Inference
 
@@ -49,11 +49,11 @@ def calibrate_batch(inferences: Sequence[Inference]) -> list[Inference]:
             f"batch calibration needs at least {LEAST} coded pictures, and there are "
             f"{len(pictures)}."
         )
-    means = _means(inferences)
+    means = _mean_answers(inferences)
     return [_with_variables(inference, means) for inference in inferences]
 
 
-def _key(variable: CodedVariable) -> Key | None:
+def _variable_key(variable: CodedVariable) -> Key | None:
     if variable.type not in ("category", "ordinal") or variable.method != LIKELIHOOD:
         return None
     return (
@@ -63,11 +63,11 @@ def _key(variable: CodedVariable) -> Key | None:
     )
 
 
-def _means(inferences: Sequence[Inference]) -> Means:
+def _mean_answers(inferences: Sequence[Inference]) -> Means:
     found: dict[Key, dict[str, list[dict[str, float]]]] = defaultdict(lambda: defaultdict(list))
     for inference in inferences:
         for variable in inference.coded or ():
-            key = _key(variable)
+            key = _variable_key(variable)
             if key is not None:
                 assert variable.probabilities is not None
                 found[key][inference.media.sha256].append(variable.probabilities)
@@ -86,17 +86,17 @@ def _means(inferences: Sequence[Inference]) -> Means:
 def _with_variables(inference: Inference, means: Means) -> Inference:
     if inference.coded is None:
         return inference
-    coded = tuple(_corrected(variable, means) for variable in inference.coded)
+    coded = tuple(_correct_variable(variable, means) for variable in inference.coded)
     kept = [item for item in inference.evidence if item.kind != "coded"]
     numbers = [item.n for item in kept]
     if numbers != list(range(1, len(kept) + 1)):
         raise KuleshovError("batch calibration is of records that were coded and not judged.")
-    told, lines = numbered(coded, len(kept) + 1)
+    told, lines = number_variables(coded, len(kept) + 1)
     return inference.model_copy(update={"coded": tuple(told), "evidence": (*kept, *lines)})
 
 
-def _corrected(variable: CodedVariable, means: Means) -> CodedVariable:
-    key = _key(variable)
+def _correct_variable(variable: CodedVariable, means: Means) -> CodedVariable:
+    key = _variable_key(variable)
     if key is None or means[key][1] < LEAST:
         return variable
     mean, pictures = means[key]

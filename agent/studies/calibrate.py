@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from kuleshov.asking import combining
 from kuleshov.evidence import temperatures
-from kuleshov.evidence.temperatures import Calibration, Figure, Fit
+from kuleshov.evidence.temperatures import Calibration, CalibrationFigure, Fit
 from kuleshov.inputs import items
-from kuleshov.studies.statistics import brier, classwise_ece, ece
+from kuleshov.studies.statistics import brier_score, calibration_error, classwise_ece
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet, mappings
@@ -41,7 +41,7 @@ ASKED = {"both": "explained", "face": "expression"}
 
 
 @dataclass(frozen=True)
-class Example:
+class LabelledItem:
     """One picture or clip of the sample and the label that people gave it.
 
     group: the person or video that it is of, where the sample tells.
@@ -58,7 +58,7 @@ def read_sample(
     mapped_from: str | None = None,
     left_out: LeftOut | None = None,
     passed: media.PassedOver | None = None,
-) -> list[Example]:
+) -> list[LabelledItem]:
     """The sample, checked as a whole before anything is loaded.
 
     Args:
@@ -82,12 +82,12 @@ def read_sample(
         )
     name = os.fspath(source)
     folders = os.path.isdir(name)
-    found: list[Example] = []
-    table = mappings.table(mapped_from, labels.name) if mapped_from else None
+    found: list[LabelledItem] = []
+    table = mappings.require_mapping(mapped_from, labels.name) if mapped_from else None
     theirs = LabelSet.load(mapped_from) if mapped_from else labels
     left_out = LeftOut("", ()) if left_out is None else left_out
     left_out.labels, left_out.names = theirs.name, theirs.names
-    for work in items.read(name, passed):
+    for work in items.read_items(name, passed):
         if work.problem:
             raise KuleshovError(work.problem)
         told = os.path.dirname(work.key).split("/")[0] if folders else work.item.label
@@ -107,14 +107,14 @@ def read_sample(
             if label is None:
                 left_out.add(f"whose label has no place in {labels.name}", work.item.id)
         if label is not None:
-            found.append(Example(work, label))
-    found = _grouped(found)
+            found.append(LabelledItem(work, label))
+    found = _group_items(found)
     _check_counts(Counter(example.label for example in found), name, left_out)
     _check_files(found, name)
     return found
 
 
-def _grouped(found: Sequence[Example]) -> list[Example]:
+def _group_items(found: Sequence[LabelledItem]) -> list[LabelledItem]:
     """With the person or video of each item, by the first column that tells it of every item."""
     extras = [example.work.item.extra for example in found]
     for name in items.REPEATED:
@@ -140,7 +140,7 @@ def _check_counts(counts: Counter[str], name: str, left_out: LeftOut) -> None:
         )
 
 
-def _check_files(found: Sequence[Example], name: str) -> None:
+def _check_files(found: Sequence[LabelledItem], name: str) -> None:
     bad = []
     for example in found:
         try:
@@ -154,9 +154,9 @@ def _check_files(found: Sequence[Example], name: str) -> None:
 # ------------------------------------------------------------------------- readings
 
 
-def calibrate(
+def fit_calibration(
     agent: Agent,
-    sample: Sequence[Example],
+    sample: Sequence[LabelledItem],
     watch: Callable[[int, int], None] | None = None,
     left_out: LeftOut | None = None,
 ) -> Calibration:
@@ -181,44 +181,47 @@ def calibrate(
             f"{crew.mllm.info.id} states its numbers and scores no labels: there is no "
             "log-likelihood to divide by a temperature."
         )
-    if crew.strategy == "face":
+    if crew.fusion == "face":
         raise KuleshovError("fusion 'face' asks the model for no label: use another --fusion.")
-    people: list[tuple[Person, Example]] = []
+    people: list[tuple[Person, LabelledItem]] = []
     for done, example in enumerate(sample, start=1):
         inference = agent.infer(
             example.work.source, context=example.work.context, boxes=example.work.boxes
         )
         if inference.people:
-            people.append((max(inference.people, key=_area), example))
+            people.append((max(inference.people, key=_face_area), example))
         if watch:
             watch(done, len(sample))
     labels, seed = crew.labels, agent.settings.seed
     fits: dict[str, Fit] = {}
     fused = None
     context = crew.context_asked
-    for asked in sorted({key for person, _ in people for key in readings(person, context)}):
+    for asked in sorted({key for person, _ in people for key in model_readings(person, context)}):
         both = [
             (found[asked], person, example)
             for person, example in people
-            if asked in (found := readings(person, context))
+            if asked in (found := model_readings(person, context))
         ]
         _check_answered(Counter(example.label for *_, example in both), asked)
-        given = _table([scores for scores, *_ in both], labels.names)
+        given = _score_table([scores for scores, *_ in both], labels.names)
         truth = np.array([labels.names.index(example.label) for *_, example in both])
         groups = _group_numbers([example.group for *_, example in both])
-        folds = _folds(truth, seed, groups)
-        temperature, at_edge = fit(given, truth)
-        held_out = _temperatures(given, truth, folds)
+        folds = _make_folds(truth, seed, groups)
+        temperature, at_edge = fit_temperature(given, truth)
+        held_out = _fold_temperatures(given, truth, folds)
         apart = _held_out(given, truth, folds)
-        fits[asked] = _told(temperature, at_edge, given, apart, truth, seed, groups)
-        if crew.strategy in combining.COMPUTED and asked == context:
-            before = _table([person.emotions for _, person, _ in both], labels.names)
-            after = _table(
-                [_fused(crew, person, t) for (_, person, _), t in zip(both, held_out, strict=True)],
+        fits[asked] = _fit_figures(temperature, at_edge, given, apart, truth, seed, groups)
+        if crew.fusion in combining.COMPUTED and asked == context:
+            before = _score_table([person.emotions for _, person, _ in both], labels.names)
+            after = _score_table(
+                [
+                    _fuse_tempered(crew, person, t)
+                    for (_, person, _), t in zip(both, held_out, strict=True)
+                ],
                 labels.names,
             )
             known = ~np.isnan(before).any(axis=1) & ~np.isnan(after).any(axis=1)
-            fused = _told(
+            fused = _fit_figures(
                 temperature,
                 at_edge,
                 before[known],
@@ -231,12 +234,12 @@ def calibrate(
         raise KuleshovError("the model gave no reading of any item of the sample.")
     groups_of_sample = len({e.group for e in sample if e.group is not None}) or None
     return Calibration(
-        **temperatures.basis(crew.provenance),
+        **temperatures.calibration_basis(crew.provenance),
         labels=labels.name,
         names=labels.names,
-        fusion=crew.strategy,
+        fusion=crew.fusion,
         counts=dict(Counter(example.label for example in sample)),
-        left_out=_counted(left_out),
+        left_out=_count_left_out(left_out),
         folds=min(FOLDS, groups_of_sample or FOLDS),
         groups=groups_of_sample,
         fits=fits,
@@ -244,16 +247,16 @@ def calibrate(
     )
 
 
-def _counted(left_out: LeftOut | None) -> dict[str, int]:
+def _count_left_out(left_out: LeftOut | None) -> dict[str, int]:
     told = left_out.to_dict() if left_out else {}
     return {**told.get("words", {}), **told.get("others", {})}
 
 
-def _area(person: Person) -> float:
+def _face_area(person: Person) -> float:
     return person.face.area if person.face else 0.0
 
 
-def readings(person: Person, context_asked: str) -> dict[str, EmotionScores]:
+def model_readings(person: Person, context_asked: str) -> dict[str, EmotionScores]:
     """The model's own readings of a person, by how it was asked; `context_asked`: of a crew."""
     return {
         ASKED.get(judgement.condition, context_asked): judgement.emotions
@@ -262,9 +265,9 @@ def readings(person: Person, context_asked: str) -> dict[str, EmotionScores]:
     }
 
 
-def _fused(crew: Crew, person: Person, temperature: float) -> EmotionScores | None:
+def _fuse_tempered(crew: Crew, person: Person, temperature: float) -> EmotionScores | None:
     """What face and context of a record come to with the context's readings at a temperature."""
-    if person.emotions is None or person.emotions.fusion != crew.strategy:
+    if person.emotions is None or person.emotions.fusion != crew.fusion:
         return None
     face = next(
         (j.emotions for j in person.judgements if j.condition == "face" and j.source != "mllm"),
@@ -277,7 +280,7 @@ def _fused(crew: Crew, person: Person, temperature: float) -> EmotionScores | No
     parts = combining.context_parts(found, told)
     if face is None or not parts:
         return None
-    return combining.combine(crew, face, parts, context_temperature=temperature)
+    return combining.combine_scores(crew, face, parts, context_temperature=temperature)
 
 
 def _check_answered(counts: Counter[str], asked: str) -> None:
@@ -288,7 +291,7 @@ def _check_answered(counts: Counter[str], asked: str) -> None:
         )
 
 
-def _table(found: Sequence[EmotionScores | None], names: Sequence[str]) -> Probabilities:
+def _score_table(found: Sequence[EmotionScores | None], names: Sequence[str]) -> Probabilities:
     """(items, labels); a row of NaN where there is no reading."""
     unknown = dict.fromkeys(names, math.nan)
     return np.array(
@@ -299,25 +302,25 @@ def _table(found: Sequence[EmotionScores | None], names: Sequence[str]) -> Proba
 # ------------------------------------------------------------------------- the fit
 
 
-def tempered(given: Probabilities, temperature: float) -> Probabilities:
+def temper_table(given: Probabilities, temperature: float) -> Probabilities:
     """The distributions (items, labels) at a temperature."""
     logs = np.log(np.maximum(given, 1e-300)) / temperature
     weights = np.exp(logs - logs.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def nll(given: Probabilities, truth: NDArray[np.intp]) -> Probabilities:
+def log_losses(given: Probabilities, truth: NDArray[np.intp]) -> Probabilities:
     """Negative log-likelihood of each item's label, nats, (items,)."""
     return -np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-300))
 
 
-def fit(given: Probabilities, truth: NDArray[np.intp]) -> tuple[float, bool]:
+def fit_temperature(given: Probabilities, truth: NDArray[np.intp]) -> tuple[float, bool]:
     """The temperature of the least mean NLL, and whether it lies at the edge of the search."""
     from scipy.optimize import minimize_scalar
 
     bounds = (math.log(COLDEST), math.log(HOTTEST))
     found = minimize_scalar(
-        lambda log: float(nll(tempered(given, math.exp(log)), truth).mean()),
+        lambda log: float(log_losses(temper_table(given, math.exp(log)), truth).mean()),
         bounds=bounds,
         method="bounded",
         options={"xatol": 1e-5},
@@ -335,7 +338,7 @@ def _group_numbers(groups: Sequence[str | None]) -> NDArray[np.intp]:
     return np.array([number[key] for key in keys], np.intp)
 
 
-def _folds(
+def _make_folds(
     truth: NDArray[np.intp], seed: int, groups: NDArray[np.intp] | None = None
 ) -> NDArray[np.intp]:
     """The fold of each item; labels are spread evenly, and a group lies in one fold whole.
@@ -365,22 +368,22 @@ def _held_out(
     given: Probabilities, truth: NDArray[np.intp], folds: NDArray[np.intp]
 ) -> Probabilities:
     """Each item at the temperature that was fitted without its fold."""
-    found = _temperatures(given, truth, folds)
-    return np.concatenate([tempered(row[None], t) for row, t in zip(given, found, strict=True)])
+    found = _fold_temperatures(given, truth, folds)
+    return np.concatenate([temper_table(row[None], t) for row, t in zip(given, found, strict=True)])
 
 
-def _temperatures(
+def _fold_temperatures(
     given: Probabilities, truth: NDArray[np.intp], folds: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """Of each item the temperature that was fitted without its fold, (items,)."""
     found = np.empty(len(given))
     for fold in np.unique(folds):
         here = folds == fold
-        found[here], _ = fit(given[~here], truth[~here])
+        found[here], _ = fit_temperature(given[~here], truth[~here])
     return found
 
 
-def _told(
+def _fit_figures(
     temperature: float,
     at_edge: bool,
     before: Probabilities,
@@ -400,22 +403,24 @@ def _told(
         for some in random.integers(0, len(names), (RESAMPLES, len(names)))
     ]
 
-    def figure(measure: Callable[[NDArray[np.intp]], float]) -> Figure:
+    def figure(measure: Callable[[NDArray[np.intp]], float]) -> CalibrationFigure:
         low, high = np.percentile([measure(rows) for rows in drawn], [2.5, 97.5])
         value = measure(np.arange(len(truth)))
-        return Figure(value=round(value, 5), low=round(float(low), 5), high=round(float(high), 5))
+        return CalibrationFigure(
+            value=round(value, 5), low=round(float(low), 5), high=round(float(high), 5)
+        )
 
-    first, second = nll(before, truth), nll(after, truth)
+    first, second = log_losses(before, truth), log_losses(after, truth)
     return Fit(
         temperature=round(temperature, 5),
         items=len(truth),
         nll_before=figure(lambda rows: float(first[rows].mean())),
         nll_after=figure(lambda rows: float(second[rows].mean())),
         nll_change=figure(lambda rows: float((second - first)[rows].mean())),
-        ece_before=figure(lambda rows: ece(before[rows], truth[rows])),
-        ece_after=figure(lambda rows: ece(after[rows], truth[rows])),
-        brier_before=figure(lambda rows: brier(before[rows], truth[rows])),
-        brier_after=figure(lambda rows: brier(after[rows], truth[rows])),
+        ece_before=figure(lambda rows: calibration_error(before[rows], truth[rows])),
+        ece_after=figure(lambda rows: calibration_error(after[rows], truth[rows])),
+        brier_before=figure(lambda rows: brier_score(before[rows], truth[rows])),
+        brier_after=figure(lambda rows: brier_score(after[rows], truth[rows])),
         classwise_ece_before=figure(lambda rows: classwise_ece(before[rows], truth[rows])),
         classwise_ece_after=figure(lambda rows: classwise_ece(after[rows], truth[rows])),
         at_edge=at_edge,

@@ -13,7 +13,7 @@ import orjson
 
 from kuleshov.runs import store
 from kuleshov.runs.human_labels import Said
-from kuleshov.studies.statistics import alpha
+from kuleshov.studies.statistics import krippendorff_alpha
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet
 
@@ -21,7 +21,7 @@ MACHINE = "machine"
 
 
 @dataclass(frozen=True)
-class Agreement:
+class RunAgreement:
     """How far machine and people agree on the people read by both.
 
     alpha: Krippendorff's α for nominal data over machine and all annotators; alpha_people: among
@@ -51,7 +51,7 @@ class Agreement:
 
 def labels_of(run: Path) -> LabelSet | None:
     """The label set that a run was read with, as its records hold it; None: no record yet."""
-    for line in store.lines(run):
+    for line in store.read_lines(run):
         told = orjson.loads(line)["provenance"]["label_set"]
         try:
             return LabelSet.model_validate(told)
@@ -63,7 +63,7 @@ def labels_of(run: Path) -> LabelSet | None:
 def machine_labels(run: Path) -> dict[tuple[str, int], str]:
     """The most probable label of each person read, by item and number."""
     found = {}
-    for line in store.lines(run):
+    for line in store.read_lines(run):
         record = orjson.loads(line)
         for person in record["people"]:
             if person["emotions"]:
@@ -75,14 +75,14 @@ def machine_labels(run: Path) -> dict[tuple[str, int], str]:
 
 def manifest_labels(run: Path) -> Iterable[Said]:
     """The manifest's labels, of pictures with one person: it says nothing of which one else."""
-    for line in store.lines(run):
+    for line in store.read_lines(run):
         record = orjson.loads(line)
         label = record["item"]["label"]
         if label is not None and len(record["people"]) == 1:
             yield Said(record["item"]["id"], record["people"][0]["id"], "manifest", label)
 
 
-def agreement(run: Path, said: Iterable[Said], most: int = 200) -> Agreement:
+def compare_run(run: Path, said: Iterable[Said], most: int = 200) -> RunAgreement:
     """Compare a run with what people said; labels are read by the run's own label set.
 
     Raises:
@@ -139,12 +139,12 @@ def agreement(run: Path, said: Iterable[Said], most: int = 200) -> Agreement:
         if any(label != machine[key] for label in told.values())
     ]
     different.sort(key=lambda case: -max(Counter(case["people"].values()).values()))
-    return Agreement(
+    return RunAgreement(
         people=len(answers),
         annotators=len(annotators),
         agree=sum(a == b for a, b in pairs) / len(pairs),
-        alpha=_alpha([own, *raters]),
-        alpha_people=_alpha(raters) if len(raters) > 1 else None,
+        alpha=_raters_alpha([own, *raters]),
+        alpha_people=_raters_alpha(raters) if len(raters) > 1 else None,
         labels=labels,
         confusion=confusion_matrix(
             [a for a, _ in pairs], [b for _, b in pairs], labels=labels
@@ -156,6 +156,8 @@ def agreement(run: Path, said: Iterable[Said], most: int = 200) -> Agreement:
     )
 
 
-def _alpha(raters: list[dict[Any, str | None]]) -> float | None:
+def _raters_alpha(raters: list[dict[Any, str | None]]) -> float | None:
     units = zip(*(rater.values() for rater in raters), strict=True)
-    return alpha([[math.nan if v is None else v for v in unit] for unit in units], "nominal")[0]
+    return krippendorff_alpha(
+        [[math.nan if v is None else v for v in unit] for unit in units], "nominal"
+    )[0]

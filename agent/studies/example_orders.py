@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kuleshov.agent import Agent
-from kuleshov.evidence.influence import divergence
+from kuleshov.evidence.influence import js_divergence
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.types import Record
 from kuleshov.types import Inference
@@ -43,7 +43,7 @@ def under_orders(agent: Agent, source: Any, seeds: Sequence[int], **given: Any) 
     return found
 
 
-def spread(readings: Sequence[Inference]) -> list[Spread]:
+def measure_spread(readings: Sequence[Inference]) -> list[Spread]:
     """How far the readings of each person lie apart; people without a distribution are left out."""
     found = []
     for number in [person.id for person in readings[0].people]:
@@ -56,7 +56,7 @@ def spread(readings: Sequence[Inference]) -> list[Spread]:
         if len(scores) < 2:
             continue
         every = [one.probabilities for one in scores]
-        apart = [divergence(p, q) for i, p in enumerate(every) for q in every[i + 1 :]]
+        apart = [js_divergence(p, q) for i, p in enumerate(every) for q in every[i + 1 :]]
         found.append(
             Spread(
                 person=number,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from kuleshov.evidence.observer import FLOOR, Observer, pool
-from kuleshov.studies.ratings import MISSING, Cells, Ratings, as_distribution, cells
+from kuleshov.evidence.observer import FLOOR, Observer, pool_log_linear
+from kuleshov.studies.ratings import MISSING, Cells, Ratings, as_distribution, mean_cells
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.types import Record
 
@@ -40,7 +40,7 @@ class Rule:
     predict: Callable[[Cells, np.ndarray, np.ndarray], np.ndarray]
 
 
-def _surer(found: Cells, _: np.ndarray, __: np.ndarray) -> np.ndarray:
+def _surer_cue(found: Cells, _: np.ndarray, __: np.ndarray) -> np.ndarray:
     """The cue with the lower entropy."""
     from scipy.stats import entropy
 
@@ -52,7 +52,7 @@ WEIGHT = (0.0, HIGHEST_WEIGHT)
 RULES: tuple[Rule, ...] = (
     Rule("face", "the face alone", (), (), (), lambda c, t, p: c.face),
     Rule("context", "the context alone", (), (), (), lambda c, t, p: c.context),
-    Rule("surer", "the surer of the two cues", (), (), (), _surer),
+    Rule("surer", "the surer of the two cues", (), (), (), _surer_cue),
     Rule("mean", "the mean of both", (), (), (), lambda c, t, p: (c.face + c.context) / 2),
     Rule(
         "linear-pool",
@@ -62,14 +62,21 @@ RULES: tuple[Rule, ...] = (
         ((0.0, 1.0),),
         lambda c, t, p: t[0] * c.face + (1 - t[0]) * c.context,
     ),
-    Rule("product", "the product", (), (), (), lambda c, t, p: pool(c.face, c.context, 1, 1)),
+    Rule(
+        "product",
+        "the product",
+        (),
+        (),
+        (),
+        lambda c, t, p: pool_log_linear(c.face, c.context, 1, 1),
+    ),
     Rule(
         "product-over-prior",
         "Bayesian cue integration",
         (),
         (),
         (),
-        lambda c, t, p: pool(c.face, c.context, 1, 1, 1, p),
+        lambda c, t, p: pool_log_linear(c.face, c.context, 1, 1, 1, p),
     ),
     Rule(
         "log-pool",
@@ -77,7 +84,7 @@ RULES: tuple[Rule, ...] = (
         ("face_weight", "context_weight"),
         (0.5, 0.5),
         (WEIGHT, WEIGHT),
-        lambda c, t, p: pool(c.face, c.context, t[0], t[1]),
+        lambda c, t, p: pool_log_linear(c.face, c.context, t[0], t[1]),
     ),
     Rule(
         "log-pool-prior",
@@ -85,7 +92,7 @@ RULES: tuple[Rule, ...] = (
         ("face_weight", "context_weight", "prior_weight", "lapse"),
         (0.5, 0.5, 0.1, 0.02),
         (WEIGHT, WEIGHT, WEIGHT, (0.0, 0.5)),
-        lambda c, t, p: pool(c.face, c.context, t[0], t[1], t[2], p, t[3]),
+        lambda c, t, p: pool_log_linear(c.face, c.context, t[0], t[1], t[2], p, t[3]),
     ),
 )
 
@@ -190,14 +197,14 @@ class Integration(Record):
         ]
 
 
-def divergences(people: np.ndarray, told: np.ndarray) -> np.ndarray:
+def kl_divergences(people: np.ndarray, told: np.ndarray) -> np.ndarray:
     """Kullback-Leibler divergences KL(people || told) of rows, nats."""
     from scipy.special import rel_entr
 
     return np.asarray(rel_entr(people, np.maximum(told, 1e-12)).sum(axis=1))
 
 
-def integrate(
+def fit_integration(
     ratings: Ratings,
     *,
     source: str,
@@ -216,7 +223,7 @@ def integrate(
         KuleshovError: no pair was judged alone and together, or a library is missing.
     """
     _need_libraries()
-    found = cells(ratings)
+    found = mean_cells(ratings)
     warnings = list(ratings.warnings)
     if found.left_out:
         warnings.append(
@@ -228,7 +235,7 @@ def integrate(
     chosen = next(fit for fit in fits if fit.rule == "log-pool")
     raters = None if ratings.rater is None else len(set(ratings.rater))
     by_rater, spread = _by_rater(ratings, found, warnings)
-    ceiling = _ceiling(ratings, rng)
+    ceiling = _noise_ceiling(ratings, rng)
     if ceiling is None:
         warnings.append("no pair has two judgements: the noise ceiling is not known")
     return Integration(
@@ -240,7 +247,7 @@ def integrate(
         raters=raters,
         rules=tuple(fits),
         ceiling=ceiling,
-        emotions=tuple(_emotions(ratings)),
+        emotions=tuple(_fit_emotions(ratings)),
         by_rater=tuple(by_rater),
         spread=spread,
         observer=Observer(
@@ -265,17 +272,17 @@ def fit_rule(rule: Rule, found: Cells) -> np.ndarray:
 
     if not rule.parameters:
         return np.array([])
-    prior = usual(found)
+    prior = mean_judgement(found)
 
     def loss(parameters: np.ndarray) -> float:
         told = rule.predict(found, parameters, prior)
-        return float(np.average(divergences(found.both, told), weights=found.n))
+        return float(np.average(kl_divergences(found.both, told), weights=found.n))
 
     best = minimize(loss, np.array(rule.start), method="L-BFGS-B", bounds=rule.bounds)
     return np.asarray(best.x)
 
 
-def usual(found: Cells) -> np.ndarray:
+def mean_judgement(found: Cells) -> np.ndarray:
     """p(e): what people judge over all pairs, weighted by judgements, (labels,)."""
     return np.asarray(np.average(found.both, axis=0, weights=found.n))
 
@@ -286,36 +293,36 @@ def held_out(rule: Rule, found: Cells, groups: np.ndarray) -> np.ndarray:
     for group in sorted(set(groups)):
         out = groups == group
         others = found.where(~out)
-        told[out] = rule.predict(found.where(out), fit_rule(rule, others), usual(others))
+        told[out] = rule.predict(found.where(out), fit_rule(rule, others), mean_judgement(others))
     return told
 
 
 def _rule_fit(rule: Rule, found: Cells, rng: np.random.Generator) -> RuleFit:
     parameters = fit_rule(rule, found)
-    told = rule.predict(found, parameters, usual(found))
+    told = rule.predict(found, parameters, mean_judgement(found))
     by_face = held_out(rule, found, found.face_names)
     by_context = held_out(rule, found, found.context_names)
-    apart = divergences(found.both, by_face)
+    apart = kl_divergences(found.both, by_face)
     names = sorted(set(found.face_names))
     rows = {name: np.flatnonzero(found.face_names == name) for name in names}
     kl, r = [], []
     for _ in range(RESAMPLES):
         drawn = np.concatenate([rows[name] for name in rng.choice(names, len(names))])
         kl.append(np.average(apart[drawn], weights=found.n[drawn]))
-        r.append(_r(found.both[drawn].ravel(), by_face[drawn].ravel()))
+        r.append(_pearson_r(found.both[drawn].ravel(), by_face[drawn].ravel()))
     return RuleFit(
         rule=rule.name,
         says=rule.says,
         parameters=dict(zip(rule.parameters, map(float, parameters), strict=True)),
-        divergence=float(np.average(divergences(found.both, told), weights=found.n)),
-        over_faces=_interval(float(np.average(apart, weights=found.n)), kl),
-        over_contexts=float(np.average(divergences(found.both, by_context), weights=found.n)),
-        r=_interval(_r(found.both.ravel(), by_face.ravel()), r),
+        divergence=float(np.average(kl_divergences(found.both, told), weights=found.n)),
+        over_faces=_bootstrap_interval(float(np.average(apart, weights=found.n)), kl),
+        over_contexts=float(np.average(kl_divergences(found.both, by_context), weights=found.n)),
+        r=_bootstrap_interval(_pearson_r(found.both.ravel(), by_face.ravel()), r),
         top_label=float(np.average(by_face.argmax(1) == found.both.argmax(1), weights=found.n)),
     )
 
 
-def _interval(value: float, drawn: Sequence[float]) -> Interval:
+def _bootstrap_interval(value: float, drawn: Sequence[float]) -> Interval:
     known = [x for x in drawn if np.isfinite(x)]
     if not known:
         return Interval(value=value)
@@ -323,14 +330,14 @@ def _interval(value: float, drawn: Sequence[float]) -> Interval:
     return Interval(value=value, low=float(low), high=float(high))
 
 
-def _r(a: np.ndarray, b: np.ndarray) -> float:
+def _pearson_r(a: np.ndarray, b: np.ndarray) -> float:
     """Pearson's r; 0 where one of the two never changes, which predicts nothing."""
     if np.ptp(a) < 1e-12 or np.ptp(b) < 1e-12:
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def _ceiling(ratings: Ratings, rng: np.random.Generator) -> Ceiling | None:
+def _noise_ceiling(ratings: Ratings, rng: np.random.Generator) -> Ceiling | None:
     both = np.flatnonzero(ratings.cue == "both")
     groups: dict[tuple[Any, Any], list[int]] = {}
     for row in both:
@@ -347,8 +354,8 @@ def _ceiling(ratings: Ratings, rng: np.random.Generator) -> Ceiling | None:
             for half, part in zip(halves, (order[:middle], order[middle:]), strict=True):
                 half.append(as_distribution(ratings.values[part].mean(axis=0), ratings.lift))
         a, b = np.array(halves[0]), np.array(halves[1])
-        kl.append(divergences(a, b).mean())
-        r.append(_r(a.ravel(), b.ravel()))
+        kl.append(kl_divergences(a, b).mean())
+        r.append(_pearson_r(a.ravel(), b.ravel()))
     apart, alike = float(np.mean(kl)), float(np.mean(r))
     whole = max(0.0, 2 * alike / (1 + alike)) if alike > -1 else 0.0
     return Ceiling(
@@ -361,7 +368,7 @@ def _ceiling(ratings: Ratings, rng: np.random.Generator) -> Ceiling | None:
     )
 
 
-def _emotions(ratings: Ratings) -> list[EmotionFit]:
+def _fit_emotions(ratings: Ratings) -> list[EmotionFit]:
     """Raw points above the floor, label by label."""
     import statsmodels.api as sm
 
@@ -381,8 +388,8 @@ def _emotions(ratings: Ratings) -> list[EmotionFit]:
     for i, label in enumerate(ratings.labels):
         design = sm.add_constant(np.column_stack([a[:, i], b[:, i]]), has_constant="add")
         alone = {
-            "r_face": _r(a[:, i], both[:, i]),
-            "r_context": _r(b[:, i], both[:, i]),
+            "r_face": _pearson_r(a[:, i], both[:, i]),
+            "r_context": _pearson_r(b[:, i], both[:, i]),
         }
         if np.linalg.matrix_rank(design) < 3:  # a label that is rated alike throughout
             fits.append(EmotionFit(label=label, face=None, context=None, r_both=None, **alone))
@@ -394,7 +401,7 @@ def _emotions(ratings: Ratings) -> list[EmotionFit]:
                 label=label,
                 face=Interval(value=fitted.params[1], low=face_low, high=face_high),
                 context=Interval(value=fitted.params[2], low=context_low, high=context_high),
-                r_both=_r(fitted.predict(design), both[:, i]),
+                r_both=_pearson_r(fitted.predict(design), both[:, i]),
                 **alone,
             )
         )

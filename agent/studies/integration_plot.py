@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.studies.integrate import RULES, Integration, held_out
-from kuleshov.studies.ratings import MISSING, Ratings, cells
+from kuleshov.studies.ratings import MISSING, Ratings, mean_cells
 from kuleshov.tools.errors import KuleshovError
 
 SHOWN = ("face", "product-over-prior", "mean", "log-pool")
@@ -22,7 +22,7 @@ def plot_integration(found: Integration, ratings: Ratings, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise KuleshovError(f"a study needs {MISSING}.") from None
-    pairs = cells(ratings)
+    pairs = mean_cells(ratings)
     by_name = {rule.name: rule for rule in RULES}
     fits = {fit.rule: fit for fit in found.rules}
     figure = Figure(figsize=(12, 6.2), layout="constrained")

@@ -12,12 +12,12 @@ from kuleshov import prompts
 from kuleshov.agent import Agent
 from kuleshov.asking import images, writer
 from kuleshov.asking.examples import unit_distance
-from kuleshov.evidence.influence import divergence
+from kuleshov.evidence.influence import js_divergence
 from kuleshov.inputs import items
 from kuleshov.tools import faces as face_tools
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
-from kuleshov.tools.media.types import Picture
+from kuleshov.tools.media.types import Rgb
 from kuleshov.tools.types import Face, Record
 
 By = Literal["units", "expression", "features", "model"]
@@ -37,7 +37,7 @@ class Seen:
     path: str
     number: int
     face: Face
-    cut: Picture
+    cut: Rgb
 
 
 class Match(Record):
@@ -90,7 +90,7 @@ class Matcher:
     def faces(self, source: str, *, largest: bool = False) -> Iterator[list[Seen]]:
         """The faces of each picture of a folder, glob or manifest; what fails is noted."""
         passed = self.passed.setdefault(source, media.PassedOver())
-        for work in items.read(source, passed):
+        for work in items.read_items(source, passed):
             try:
                 if work.problem is not None or not isinstance(work.source, str):
                     raise KuleshovError(work.problem or f"{work.key} is no file of its own.")
@@ -98,7 +98,9 @@ class Matcher:
                     work.source, max_pixels=self.agent.settings.max_pixels, frames=1
                 )
                 picture = opened.images[0]
-                found = face_tools.observe(self.agent.crew.faces, [picture], opened.media).faces[0]
+                found = face_tools.observe_faces(
+                    self.agent.crew.faces, [picture], opened.media
+                ).faces[0]
                 if not found:
                     raise KuleshovError(f"{work.key}: no face was found.")
             except KuleshovError as error:
@@ -113,10 +115,10 @@ class Matcher:
 
     def rank(
         self, source: str, watch: Callable[[int], None] | None = None
-    ) -> tuple[list[Match], dict[tuple[str, int], Picture]]:
+    ) -> tuple[list[Match], dict[tuple[str, int], Rgb]]:
         """All faces of `source`, nearest first, what could not be measured last; and their cuts."""
         found: list[Match] = []
-        cuts: dict[tuple[str, int], Picture] = {}
+        cuts: dict[tuple[str, int], Rgb] = {}
         for seen in self.faces(source):
             for one in seen:
                 found.append(self._match(one))
@@ -137,8 +139,10 @@ class Matcher:
             and unit.scale == other.scale
         }
         told: dict[str, Any] = {
-            "units": _mean(units),
-            "expression": _mean([_apart(seen.face, shot.face) for shot in self.shots]),
+            "units": _mean_known(units),
+            "expression": _mean_known(
+                [_face_distance(seen.face, shot.face) for shot in self.shots]
+            ),
         }
         if self._features is not None:
             near = self._features @ self._vision([seen.cut])[0]
@@ -154,7 +158,7 @@ class Matcher:
             **told,
         )
 
-    def _vision(self, cuts: Sequence[Picture]) -> Any:
+    def _vision(self, cuts: Sequence[Rgb]) -> Any:
         if self.by != "features":
             return None
         return self.agent.crew.features(cuts)
@@ -162,21 +166,21 @@ class Matcher:
     def _other(self, seen: Seen) -> float:
         """The model's probability of "no" to: is it the same expression?"""
         family = self.agent.crew.writer.family
-        shown = [images.image(shot.cut) for shot in self.shots[:SHOTS_SHOWN]]
-        text = prompts.render(family, "same", shots=len(shown))
-        talk = [writer.user(*shown, images.image(seen.cut), text)]
+        shown = [images.to_image(shot.cut) for shot in self.shots[:SHOTS_SHOWN]]
+        text = prompts.render_prompt(family, "same", shots=len(shown))
+        talk = [writer.user_turn(*shown, images.to_image(seen.cut), text)]
         yes, no = self.agent.crew.score(talk, ["yes", "no"])
         return float(1 / (1 + np.exp(yes - no)))
 
 
-def _apart(a: Face, b: Face) -> float | None:
+def _face_distance(a: Face, b: Face) -> float | None:
     if a.expression is None or b.expression is None:
         return None
     if set(a.expression.probabilities) != set(b.expression.probabilities):
         return None
-    return divergence(a.expression.probabilities, b.expression.probabilities)
+    return js_divergence(a.expression.probabilities, b.expression.probabilities)
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _mean_known(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

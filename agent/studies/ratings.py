@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, suggest_word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +126,7 @@ def read_ratings(
         KuleshovError: a column or condition is missing, one face or one context only, a rating
             outside the declared scale, a label that one condition lacks; one sentence.
     """
-    pandas = _pandas()
+    pandas = _import_pandas()
     try:
         table = pandas.read_csv(path, sep=None, engine="python", encoding="utf-8-sig")
     except OSError as error:
@@ -134,7 +134,7 @@ def read_ratings(
     except Exception as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise KuleshovError(f"{path} is not a table of ratings: {why}.") from None
-    found = {part: _column(table, part, (columns or {}).get(part), path) for part in COLUMNS}
+    found = {part: _find_column(table, part, (columns or {}).get(part), path) for part in COLUMNS}
     named = {part: name for part, name in found.items() if name is not None}
     table = table.dropna(how="all")
     if {"label", "rating"} <= set(table.columns):
@@ -144,13 +144,13 @@ def read_ratings(
         return _of_choices(table, named, labels, path)
     else:
         names = _label_columns(table, labels, named, scale, path)
-    values = table[names].apply(_numbers).to_numpy(float)
-    return _checked(table, names, values, named, scale, path)
+    values = table[names].apply(_column_numbers).to_numpy(float)
+    return _check_ratings(table, names, values, named, scale, path)
 
 
-def _numbers(column: pd.Series) -> pd.Series:
+def _column_numbers(column: pd.Series) -> pd.Series:
     """The cells of a column as numbers, NaN where they are none."""
-    pandas = _pandas()
+    pandas = _import_pandas()
     try:
         return pandas.to_numeric(column, errors="coerce")
     except (OverflowError, ValueError):  # hundreds of digits: no rating
@@ -158,11 +158,12 @@ def _numbers(column: pd.Series) -> pd.Series:
         return pandas.to_numeric(short, errors="coerce")
 
 
-def _column(table: pd.DataFrame, part: str, given: str | None, path: Any) -> str | None:
+def _find_column(table: pd.DataFrame, part: str, given: str | None, path: Any) -> str | None:
     if given is not None:
         if given not in table.columns:
             raise KuleshovError(
-                f"{path} has no column {given!r}{nearest(given, [str(c) for c in table.columns])}."
+                f"{path} has no column "
+                f"{given!r}{suggest_word(given, [str(c) for c in table.columns])}."
             )
         return given
     for name in COLUMNS[part]:
@@ -187,7 +188,7 @@ def _label_columns(
         for name in labels:
             if name not in table.columns:
                 known = [str(column) for column in table.columns]
-                raise KuleshovError(f"{path} has no column {name!r}{nearest(name, known)}.")
+                raise KuleshovError(f"{path} has no column {name!r}{suggest_word(name, known)}.")
         return list(labels)
     if scale is None:
         raise KuleshovError(
@@ -196,7 +197,7 @@ def _label_columns(
         )
     names = []
     for name in table.columns.difference(list(named.values()), sort=False):
-        numbers = _numbers(table[name]).dropna()
+        numbers = _column_numbers(table[name]).dropna()
         whole = len(numbers) and (numbers % 1 == 0).all()
         if whole and numbers.between(*scale).all() and numbers.nunique() > 1:
             names.append(str(name))
@@ -225,7 +226,7 @@ def _declared(table: pd.DataFrame, path: Any) -> tuple[float, float] | None:
     """The ends of the scale that the table itself names."""
     if not {"lowest", "highest"} <= set(table.columns):
         return None
-    ends = table[["lowest", "highest"]].apply(_numbers).dropna().drop_duplicates()
+    ends = table[["lowest", "highest"]].apply(_column_numbers).dropna().drop_duplicates()
     if len(ends) != 1:
         raise KuleshovError(f"{path} declares {len(ends)} scales in lowest and highest, not one.")
     return float(ends.iloc[0, 0]), float(ends.iloc[0, 1])
@@ -240,10 +241,10 @@ def _of_choices(
     unknown = sorted(set(said[kept]) - set(names))
     if unknown:
         raise KuleshovError(
-            f"{path} chooses {unknown[0]!r}, which is no label{nearest(unknown[0], names)}."
+            f"{path} chooses {unknown[0]!r}, which is no label{suggest_word(unknown[0], names)}."
         )
     values = np.array([[float(word == name) for name in names] for word in said[kept]])
-    found = _checked(table[kept], list(names), values, named, (0.0, 1.0), path)
+    found = _check_ratings(table[kept], list(names), values, named, (0.0, 1.0), path)
     return Ratings(
         found.labels,
         found.cue,
@@ -256,7 +257,7 @@ def _of_choices(
     )
 
 
-def _checked(
+def _check_ratings(
     table: pd.DataFrame,
     names: list[str],
     values: np.ndarray,
@@ -298,7 +299,7 @@ def _checked(
     constant = [name for i, name in enumerate(names) if np.ptp(values[:, i]) == 0]
     if constant:
         told.append(f"{', '.join(constant)}: rated alike throughout")
-    face, context = (_names(table, named[part]) for part in ("face", "context"))
+    face, context = (_column_names(table, named[part]) for part in ("face", "context"))
     face[cue == "context"] = ""
     context[cue == "face"] = ""
     both = cue == "both"
@@ -313,7 +314,7 @@ def _checked(
     return Ratings(tuple(names), cue, face, context, rater, values - low, False, tuple(told))
 
 
-def _names(table: pd.DataFrame, column: str) -> np.ndarray:
+def _column_names(table: pd.DataFrame, column: str) -> np.ndarray:
     """Names as text; a whole number is written without a decimal point."""
 
     def text(value: Any) -> str:
@@ -324,7 +325,7 @@ def _names(table: pd.DataFrame, column: str) -> np.ndarray:
     return np.array([text(value) for value in table[column]], dtype=object)
 
 
-def cells(ratings: Ratings) -> Cells:
+def mean_cells(ratings: Ratings) -> Cells:
     """Mean judges of each face, each context and each pair, as distributions.
 
     A mean rating becomes a share by what it has above the floor of the scale.
@@ -370,7 +371,7 @@ def as_distribution(above: np.ndarray, lift: float = ABOVE_FLOOR) -> np.ndarray:
     return lifted / lifted.sum(axis=-1, keepdims=True)
 
 
-def _pandas() -> Any:
+def _import_pandas() -> Any:
     try:
         import pandas
     except ImportError:

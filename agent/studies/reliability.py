@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from kuleshov.asking.coding.coder import PROBED
 from kuleshov.asking.coding.questions import Wording
 from kuleshov.asking.coding.scheme import Scheme, Variable
-from kuleshov.evidence.influence import divergence
-from kuleshov.studies.statistics import Code, Level, alpha
+from kuleshov.evidence.influence import js_divergence
+from kuleshov.studies.statistics import Code, Level, krippendorff_alpha
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media.names import NamedFiles, split_path
 from kuleshov.tools.tables import parse_number, read_table
@@ -75,7 +75,7 @@ class Repeats:
                 units.setdefault((media, variable.people), []).append(variable)
 
 
-def wordings(variable: Variable) -> list[Wording]:
+def list_wordings(variable: Variable) -> list[Wording]:
     """The forms in which a variable is asked: as it stands, options reversed, other words."""
     others = variable.rewordings or (f"Judge by what can be seen. {variable.question}",)
     forms: list[Wording] = [(variable.question, False)]
@@ -84,11 +84,11 @@ def wordings(variable: Variable) -> list[Wording]:
     return [*forms, *((text, False) for text in others)]
 
 
-def versions(agent: Agent, source: Any, said: Sequence[str] = ()) -> list[Inference]:
+def code_versions(agent: Agent, source: Any, said: Sequence[str] = ()) -> list[Inference]:
     """One picture coded once in each form; a variable with fewer forms repeats its first ones."""
     scheme = agent.crew.scheme
     assert scheme is not None
-    forms = {variable.name: wordings(variable) for variable in scheme.variables}
+    forms = {variable.name: list_wordings(variable) for variable in scheme.variables}
     most = max(map(len, forms.values()))
     return [
         agent.code(
@@ -100,14 +100,15 @@ def versions(agent: Agent, source: Any, said: Sequence[str] = ()) -> list[Infere
     ]
 
 
-def measured(repeats: Repeats, scheme: Scheme) -> list[VariableReliability]:
+def measure_reliability(repeats: Repeats, scheme: Scheme) -> list[VariableReliability]:
     """Each variable's agreement with itself, in the scheme's order."""
     return [
-        _measured(variable, repeats.found.get(variable.name, {})) for variable in scheme.variables
+        _variable_reliability(variable, repeats.found.get(variable.name, {}))
+        for variable in scheme.variables
     ]
 
 
-def _measured(
+def _variable_reliability(
     variable: Variable, units: Mapping[Unit, Sequence[CodedVariable]]
 ) -> VariableReliability:
     told = {unit: [a for a in answers if a.value is not None] for unit, answers in units.items()}
@@ -118,25 +119,25 @@ def _measured(
         return VariableReliability(
             **facts, forms=0, why=reasons[0] if reasons else "nobody to ask about"
         )
-    forms = len(wordings(variable))
+    forms = len(list_wordings(variable))
     first = [answers[0].like_blank for answers in told.values()]
     looked = None if None in first else all(first)
     if any(a.method == PROBED for answers in told.values() for a in answers):
         return VariableReliability(
             **facts, forms=1, not_looking=looked, why="this model was taught one form alone"
         )
-    codes = [[code(a) for a in answers[:forms]] for answers in told.values()]
+    codes = [[answer_code(a) for a in answers[:forms]] for answers in told.values()]
     spread = [
-        divergence(a.probabilities, b.probabilities)
+        js_divergence(a.probabilities, b.probabilities)
         for answers in told.values()
         for a, b in combinations(answers[:forms], 2)
         if a.probabilities and b.probabilities
     ]
-    value, why = alpha(codes, LEVELS[variable.type])
+    value, why = krippendorff_alpha(codes, LEVELS[variable.type])
     return VariableReliability(
         **facts,
         forms=forms,
-        same=equal(codes),
+        same=equal_share(codes),
         alpha=value,
         js=fmean(spread) if spread else None,
         not_looking=looked,
@@ -144,7 +145,7 @@ def _measured(
     )
 
 
-def code(answer: CodedVariable) -> Code:
+def answer_code(answer: CodedVariable) -> Code:
     """The answer as one code: likeliest option or step, the count, the text in small letters."""
     shares = answer.probabilities
     if shares:
@@ -155,7 +156,7 @@ def code(answer: CodedVariable) -> Code:
     return str(answer.value).strip().lower()
 
 
-def equal(codes: Sequence[Sequence[Code]]) -> float | None:
+def equal_share(codes: Sequence[Sequence[Code]]) -> float | None:
     """Share of pairs of codes of one unit that are equal; None without a pair."""
     pairs = [a == b for unit in codes for a, b in combinations(unit, 2)]
     return fmean(pairs) if pairs else None
@@ -273,8 +274,8 @@ def with_people(
             continue
         level = LEVELS[kind]
         theirs = {u: [_as_code(c, kind) for c in units[u].values()] for u in answered}
-        pairs = [[code(answered[u]), _middle(theirs[u], level)] for u in answered]
-        value, why = alpha(pairs, level)
+        pairs = [[answer_code(answered[u]), _middle_code(theirs[u], level)] for u in answered]
+        value, why = krippendorff_alpha(pairs, level)
         among = [
             [_as_code(units[u][c], kind) if c in units[u] else math.nan for c in coders]
             for u in units
@@ -284,10 +285,10 @@ def with_people(
                 name=name,
                 type=kind,
                 units=len(pairs),
-                same=equal(pairs),
+                same=equal_share(pairs),
                 alpha=value,
                 people=len(coders),
-                people_alpha=alpha(among, level)[0] if len(coders) > 1 else None,
+                people_alpha=krippendorff_alpha(among, level)[0] if len(coders) > 1 else None,
                 why=why,
             )
         )
@@ -306,7 +307,7 @@ def _as_code(text: str, kind: str) -> Code:
     return text.lower() if kind == "text" else text
 
 
-def _middle(codes: Sequence[Code], level: str) -> Code:
+def _middle_code(codes: Sequence[Code], level: str) -> Code:
     if level == "nominal":
         return Counter(codes).most_common(1)[0][0]
     return median_low([float(c) for c in codes])

@@ -16,7 +16,9 @@ Level = Literal["nominal", "ordinal", "interval", "ratio"]
 Code = str | float
 
 
-def alpha(codes: Sequence[Sequence[Code]], level: Level) -> tuple[float | None, str | None]:
+def krippendorff_alpha(
+    codes: Sequence[Sequence[Code]], level: Level
+) -> tuple[float | None, str | None]:
     """Krippendorff's alpha of units with one code a coder, or None and why.
 
     Args:
@@ -26,8 +28,8 @@ def alpha(codes: Sequence[Sequence[Code]], level: Level) -> tuple[float | None, 
     """
     import numpy as np
 
-    krippendorff = _krippendorff()
-    paired = [known for unit in codes if len(known := [c for c in unit if not _missing(c)]) > 1]
+    krippendorff = _import_krippendorff()
+    paired = [known for unit in codes if len(known := [c for c in unit if not _is_missing(c)]) > 1]
     if len(paired) < 2:
         return None, "alpha needs at least two units"
     if len({c for known in paired for c in known}) < 2:
@@ -38,7 +40,7 @@ def alpha(codes: Sequence[Sequence[Code]], level: Level) -> tuple[float | None, 
     table = np.full((width, len(codes)), np.nan)
     for column, unit in enumerate(codes):
         for row, c in enumerate(unit):
-            if not _missing(c):
+            if not _is_missing(c):
                 table[row, column] = place[c] if isinstance(c, str) else c
     return float(krippendorff.alpha(reliability_data=table, level_of_measurement=level)), None
 
@@ -58,10 +60,10 @@ def alpha_of_counts(counts: NDArray[Any]) -> float:
     counts = counts[counts.sum(axis=1) > 1]
     if len(counts) < 2 or (counts.sum(axis=0) > 0).sum() < 2:
         return math.nan
-    return float(_krippendorff().alpha(value_counts=counts, level_of_measurement="nominal"))
+    return float(_import_krippendorff().alpha(value_counts=counts, level_of_measurement="nominal"))
 
 
-def _krippendorff() -> Any:
+def _import_krippendorff() -> Any:
     try:
         import krippendorff
     except ImportError:
@@ -71,7 +73,7 @@ def _krippendorff() -> Any:
     return krippendorff
 
 
-def _missing(c: Code) -> bool:
+def _is_missing(c: Code) -> bool:
     return isinstance(c, float) and math.isnan(c)
 
 
@@ -91,7 +93,7 @@ class Bin(Record):
     accuracy: float
 
 
-def reliability(given: NDArray[Any], truth: NDArray[Any], bins: int = 10) -> list[Bin]:
+def reliability_bins(given: NDArray[Any], truth: NDArray[Any], bins: int = 10) -> list[Bin]:
     """A reliability diagram: bins of equal width, the empty ones left out.
 
     Args:
@@ -114,17 +116,17 @@ def reliability(given: NDArray[Any], truth: NDArray[Any], bins: int = 10) -> lis
     ]
 
 
-def ece(given: NDArray[Any], truth: NDArray[Any], bins: int = 10) -> float:
+def calibration_error(given: NDArray[Any], truth: NDArray[Any], bins: int = 10) -> float:
     """Expected calibration error of the first label, 0-1 (Naeini, Cooper & Hauskrecht 2015, AAAI).
 
     Items are grouped by the probability of their first label into `bins` of equal width; the mean
     distance, weighted by size, of each group's share of hits from its mean probability.
     """
-    found = reliability(given, truth, bins)
+    found = reliability_bins(given, truth, bins)
     return sum(abs(b.accuracy - b.confidence) * b.n for b in found) / len(truth)
 
 
-def brier(given: NDArray[Any], truth: NDArray[Any]) -> float:
+def brier_score(given: NDArray[Any], truth: NDArray[Any]) -> float:
     """Brier score of all labels, 0-2, lower is better (Brier 1950, Monthly Weather Review 78, 1-3).
 
     The squared distance of each distribution from the one that is 1 on the item's label, averaged.

@@ -89,7 +89,7 @@ class Instant(Recorder):
         return self.known[key]
 
 
-def measure(rounds: int = 2) -> Result:
+def measure_agent_cost(rounds: int = 2) -> Result:
     """Figures `overhead_ratio` and `overhead_ms` on a 1000 × 667 JPEG.
 
     `overhead_ratio`: seconds of `agent.infer` over those of its own model calls made bare, the

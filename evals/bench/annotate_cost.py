@@ -52,23 +52,23 @@ print(json.dumps({"seconds": time.perf_counter() - begun, "growth": most - befor
 """
 
 
-def measure() -> Result:
+def measure_annotate_cost() -> Result:
     """Figures `loop_ratio`, `overlap_ratio`, `store_1m_s`, `store_rss_mb`."""
     from kuleshov.evals.bench import random_model
 
     mllm = random_model.half_billion()
-    calls = _calls(ITEMS)
+    calls = _make_calls(ITEMS)
     half = len(calls) // 2
     # half of the loop before the queue and half after it: a slow spell hits both
-    loop, first = _timed(_loop, mllm, calls[:half])
+    loop, first = _time_work(_loop_calls, mllm, calls[:half])
     behind = BatchedMllm(mllm)
-    queue, found = _timed(_queue, behind, calls)
+    queue, found = _time_work(_queue_calls, behind, calls)
     behind.close()
-    more, second = _timed(_loop, mllm, calls[half:])
+    more, second = _time_work(_loop_calls, mllm, calls[half:])
     loop = Spent(loop.wall_s + more.wall_s, loop.processor_s + more.processor_s)
     same = sum(a == b for a, b in zip(first + second, found, strict=True) if a is not None)
-    overlap = _overlap(mllm)
-    store_s, store_mb, line_bytes = _store()
+    overlap = _measure_overlap(mllm)
+    store_s, store_mb, line_bytes = _measure_store()
     return Result(
         figures={
             "loop_ratio": round(loop.wall_s / queue.wall_s, 2),
@@ -104,7 +104,7 @@ def measure() -> Result:
     )
 
 
-def _picture(seed: int) -> Any:
+def _make_picture(seed: int) -> Any:
     import numpy as np
     from PIL import Image
 
@@ -112,17 +112,17 @@ def _picture(seed: int) -> Any:
     return Image.fromarray(pixels)
 
 
-def _calls(items: int) -> list[Call]:
+def _make_calls(items: int) -> list[Call]:
     """Per item: describe, explain, name the label; four examples before each."""
     shots: list[dict[str, Any]] = []
     for n in range(EXAMPLES):
         shots += [
-            {"type": "image", "image": _picture(1000 + n)},
+            {"type": "image", "image": _make_picture(1000 + n)},
             {"type": "text", "text": f"Example {n + 1}: {LABELS[n]}."},
         ]
     made = []
     for n in range(items):
-        image = {"type": "image", "image": _picture(n)}
+        image = {"type": "image", "image": _make_picture(n)}
         for kind, text in (
             ("write", "Describe the scene, the people and what they do."),
             ("write", "Explain from face and scene what the person most likely feels."),
@@ -133,7 +133,7 @@ def _calls(items: int) -> list[Call]:
     return made
 
 
-def _plain(mllm: Any, kind: str, talk: list[dict[str, Any]]) -> str | None:
+def _plain_step(mllm: Any, kind: str, talk: list[dict[str, Any]]) -> str | None:
     """One step as model cards show it."""
     import torch
 
@@ -156,7 +156,7 @@ class Spent:
     processor_s: float
 
 
-def _timed(
+def _time_work(
     work: Callable[[Any, Sequence[Call]], list[str | None]], mllm: Any, calls: Sequence[Call]
 ) -> tuple[Spent, list[str | None]]:
     wall, processor = time.perf_counter(), time.process_time()
@@ -164,32 +164,32 @@ def _timed(
     return Spent(time.perf_counter() - wall, time.process_time() - processor), found
 
 
-def _loop(mllm: Any, calls: Sequence[Call]) -> list[str | None]:
-    return [_plain(mllm, *call) for call in calls]
+def _loop_calls(mllm: Any, calls: Sequence[Call]) -> list[str | None]:
+    return [_plain_step(mllm, *call) for call in calls]
 
 
-def _queue(queue: BatchedMllm, calls: Sequence[Call]) -> list[str | None]:
+def _queue_calls(queue: BatchedMllm, calls: Sequence[Call]) -> list[str | None]:
     """All steps of all items wait at once, as in a run of as many graphs."""
     with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(partial(_queued, queue), *zip(*calls, strict=True)))
+        return list(pool.map(partial(_queued_step, queue), *zip(*calls, strict=True)))
 
 
-def _queued(queue: BatchedMllm, kind: str, talk: list[dict[str, Any]]) -> str | None:
+def _queued_step(queue: BatchedMllm, kind: str, talk: list[dict[str, Any]]) -> str | None:
     if kind == "write":
         return queue.generate(talk, max_new_tokens=TOKENS).text
     queue.score(talk, LABELS)
     return None
 
 
-def _overlap(mllm: Any) -> dict[str, float]:
+def _measure_overlap(mllm: Any) -> dict[str, float]:
     """The faces of one photograph an item, by the pocket nets, beside the model's answers."""
     from kuleshov.tools import faces as face_tools
     from kuleshov.tools import media
     from kuleshov.tools.media import demo_files
 
     tool = face_tools.load("pocket")
-    photo = media.open_media(str(demo_files.examples()[1])).images
-    calls = _calls(OVERLAP_ITEMS)
+    photo = media.open_media(str(demo_files.find_examples()[1])).images
+    calls = _make_calls(OVERLAP_ITEMS)
 
     def look() -> None:
         for _ in range(OVERLAP_ITEMS):
@@ -197,7 +197,7 @@ def _overlap(mllm: Any) -> dict[str, float]:
 
     def ask() -> None:
         queue = BatchedMllm(mllm)  # one that has read nothing yet
-        _queue(queue, calls)
+        _queue_calls(queue, calls)
         queue.close()
 
     def both() -> None:
@@ -212,7 +212,7 @@ def _overlap(mllm: Any) -> dict[str, float]:
     return seconds
 
 
-def _store() -> tuple[float, float, int]:
+def _measure_store() -> tuple[float, float, int]:
     """In a process of its own, so that nothing else is in its memory."""
     emotions = {"labels": "ekman-7", "probabilities": dict.fromkeys(LABELS, 0.142857)}
     person = {"id": 1, "emotions": emotions}

@@ -17,7 +17,7 @@ from typing import Any
 
 from kuleshov._version import __version__
 from kuleshov.evals.bench.timing import Result, median_seconds
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, suggest_word
 
 
 def main(name: str, *, as_json: bool = False, **options: str) -> int:
@@ -28,7 +28,7 @@ def main(name: str, *, as_json: bool = False, **options: str) -> int:
     """
     if name not in BENCHES:
         raise KuleshovError(
-            f"there is no benchmark {name!r}{nearest(name, list(BENCHES))}; "
+            f"there is no benchmark {name!r}{suggest_word(name, list(BENCHES))}; "
             f"known: {', '.join(BENCHES)}."
         )
     if options and name != "context-reading":
@@ -43,7 +43,7 @@ def main(name: str, *, as_json: bool = False, **options: str) -> int:
                     "bench": name,
                     "figures": result.figures,
                     "settings": result.settings,
-                    "machine": machine(),
+                    "machine": describe_machine(),
                 }
             )
             + "\n"
@@ -60,11 +60,13 @@ def main(name: str, *, as_json: bool = False, **options: str) -> int:
         table.add_row(key, f"{value:.4g}", result.meaning[key])
     console = Console()
     console.print(table)
-    console.print(", ".join(f"{k}: {v}" for k, v in {**result.settings, **machine()}.items()))
+    console.print(
+        ", ".join(f"{k}: {v}" for k, v in {**result.settings, **describe_machine()}.items())
+    )
     return 0
 
 
-def machine() -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     """What the figures were measured on, without naming the machine."""
     return {
         "kuleshov": __version__,
@@ -74,7 +76,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def start() -> Result:
+def bench_start() -> Result:
     """How long a user waits for `kuleshov --help` and for `import kuleshov`."""
 
     def run(*arguments: str) -> Callable[[], Any]:
@@ -104,33 +106,33 @@ def start() -> Result:
     )
 
 
-def agent() -> Result:
+def bench_agent() -> Result:
     """The agent's own cost: `agent.infer` against the same model calls made bare, in turn."""
     from kuleshov.evals.bench import agent_cost
 
-    return agent_cost.measure()
+    return agent_cost.measure_agent_cost()
 
 
-def annotate() -> Result:
+def bench_annotate() -> Result:
     """Annotation against the plain loop of a model card; faces beside the model; the store."""
     from kuleshov.evals.bench import annotate_cost
 
-    return annotate_cost.measure()
+    return annotate_cost.measure_annotate_cost()
 
 
-def context() -> Result:
+def bench_context() -> Result:
     """What 40 coded variables cost against describing the scene, packed and one by one."""
     from kuleshov.evals.bench import context_cost
 
-    return context_cost.measure()
+    return context_cost.measure_context_cost()
 
 
-def reasoning() -> Result:
+def bench_reasoning() -> Result:
     """All labels of a set scored at once; face alone, context alone and both in one inference."""
     from kuleshov.evals.bench import influence_cost
     from kuleshov.evals.bench import labels as reasoning
 
-    labels, influence = reasoning.measure(), influence_cost.measure()
+    labels, influence = reasoning.measure_label_cost(), influence_cost.measure_influence_cost()
     return Result(
         figures={**labels.figures, **influence.figures},
         meaning={**labels.meaning, **influence.meaning},
@@ -138,34 +140,34 @@ def reasoning() -> Result:
     )
 
 
-def faces() -> Result:
+def bench_faces() -> Result:
     """Faces per second against Py-Feat's own `detect`, tiny weights in both."""
     from kuleshov.evals.bench import face_speed
 
-    return face_speed.measure()
+    return face_speed.measure_face_speed()
 
 
-def clips() -> Result:
+def bench_clips() -> Result:
     """Frames per second against Py-Feat's own video path; memory against a clip's length."""
     from kuleshov.evals.bench import clip_speed
 
-    return clip_speed.measure()
+    return clip_speed.measure_clip_speed()
 
 
 def context_reading(**options: Any) -> Result:
     """How well a model reads situations in words, against the label that people would name."""
     from kuleshov.evals.bench import situation_readings
 
-    return situation_readings.measure(**options)
+    return situation_readings.measure_readings(**options)
 
 
 BENCHES: dict[str, Callable[..., Result]] = {
-    "start": start,
-    "agent": agent,
-    "annotate": annotate,
-    "context": context,
-    "reasoning": reasoning,
-    "faces": faces,
-    "clips": clips,
+    "start": bench_start,
+    "agent": bench_agent,
+    "annotate": bench_annotate,
+    "context": bench_context,
+    "reasoning": bench_reasoning,
+    "faces": bench_faces,
+    "clips": bench_clips,
     "context-reading": context_reading,
 }

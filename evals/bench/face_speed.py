@@ -31,17 +31,17 @@ PICTURES, FACES = 32, 2
 ROUNDS = 3
 
 
-def measure() -> Result:
+def measure_face_speed() -> Result:
     """Rates and their ratios; both sides must find the same faces."""
     import torch
 
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tiny_pyfeat.build(Path(folder))
-        tool = pyfeat.load(resources=folder)
+        tiny_pyfeat.build_weights(Path(folder))
+        tool = pyfeat.load_pyfeat(resources=folder)
         try:
-            return _measure(tool, threads, threads_of_pyfeat())
+            return _compare_speed(tool, threads, threads_of_pyfeat())
         finally:
             torch.set_num_threads(threads)
 
@@ -65,10 +65,10 @@ def threads_of_pyfeat() -> int:
     return int(said.stdout.split()[-1])
 
 
-def _measure(tool: pyfeat.PyFeat, our_threads: int, their_threads: int) -> Result:
+def _compare_speed(tool: pyfeat.PyFeat, our_threads: int, their_threads: int) -> Result:
     import torch
 
-    images = [_picture(k) for k in range(PICTURES)]
+    images = [_make_picture(k) for k in range(PICTURES)]
     pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
     peer = tool.unchanged()
 
@@ -134,5 +134,5 @@ def _measure(tool: pyfeat.PyFeat, our_threads: int, their_threads: int) -> Resul
     )
 
 
-def _picture(number: int) -> np.ndarray[Any, Any]:
-    return tiny_pyfeat.picture(number, FACES)
+def _make_picture(number: int) -> np.ndarray[Any, Any]:
+    return tiny_pyfeat.draw_picture(number, FACES)

@@ -52,7 +52,7 @@ class Readable:
         return self.mllm.score(conversation, answers)
 
 
-def measure(rounds: int = 3) -> Result:
+def measure_influence_cost(rounds: int = 3) -> Result:
     """Figures `influence_ratio` and `naive_influence_ratio` on a 1000 × 667 JPEG with one face.
 
     `influence_ratio`: seconds of `agent.infer(…, influence=True)` over those of `agent.infer`, the
@@ -73,7 +73,7 @@ def measure(rounds: int = 3) -> Result:
     face = agent.crew.faces.observe([ramp])[0][0]
     size = (ramp.shape[1], ramp.shape[0])
     cut = np.asarray(Image.fromarray(images.face_alone(ramp, face)).resize(size))
-    covered = images.covered(ramp, [face])
+    covered = images.cover_faces(ramp, [face])
     context = "They have just heard that she passed the exam."
 
     def fresh(work: Callable[[], Any]) -> Callable[[], Any]:

@@ -32,7 +32,7 @@ EVIDENCE = (
 )
 
 
-def measure(rounds: int = ROUNDS) -> Result:
+def measure_label_cost(rounds: int = ROUNDS) -> Result:
     """Figures `labels26_ratio`, `naive_labels26_ratio` and `labels26_multi_ratio`.
 
     The work is a question with ten items of evidence after a picture that has been read.
@@ -47,7 +47,7 @@ def measure(rounds: int = ROUNDS) -> Result:
 
     mllm = random_model.half_billion()
     labels = LabelSet.load("emotic-26").names
-    whole = talk(mllm, labels)
+    whole = label_question(mllm, labels)
 
     each = answers.each_answers(labels)
     one = itertools.cycle(labels)
@@ -91,14 +91,14 @@ def measure(rounds: int = ROUNDS) -> Result:
     )
 
 
-def talk(mllm: Any, labels: Any) -> Conversation:
+def label_question(mllm: Any, labels: Any) -> Conversation:
     """Asks for one of the labels after a picture and ten items of evidence."""
     items = [
         Evidence(n=i, source="bench", kind="context", text=text)
         for i, text in enumerate(EVIDENCE, start=1)
     ]
     writer = asking_writer.Writer(mllm.info.prompts, mllm.info)
-    return writer.direct(images.blank(), None, None, items, labels)
+    return writer.direct(images.blank_image(), None, None, items, labels)
 
 
 def one_forward(mllm: Any, whole: Conversation) -> Any:

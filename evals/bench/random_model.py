@@ -58,7 +58,7 @@ def half_billion(seed: int = 0, also: Sequence[str] = ()) -> TransformersMllm:
         Qwen2Config,
     )
 
-    words = tokenizer(also)
+    words = train_tokenizer(also)
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**TOWER),
         text_config=Qwen2Config(**TEXT, eos_token_id=words.eos_token_id),
@@ -95,7 +95,7 @@ def half_billion(seed: int = 0, also: Sequence[str] = ()) -> TransformersMllm:
     return TransformersMllm(model, processor, info)
 
 
-def tokenizer(also: Sequence[str] = ()) -> Any:
+def train_tokenizer(also: Sequence[str] = ()) -> Any:
     """A byte-level BPE trained on the prompts, the label sets and `also`, what is to be asked."""
     from importlib.resources import files
 

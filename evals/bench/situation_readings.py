@@ -39,7 +39,7 @@ from kuleshov.asking.situation import Surroundings
 from kuleshov.evals.bench.situations import TableSituation, read_situations
 from kuleshov.evals.bench.timing import Result
 from kuleshov.evidence import collection
-from kuleshov.studies.statistics import ece
+from kuleshov.studies.statistics import calibration_error
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.mllm.base import Conversation, Mllm
 from kuleshov.tools.types import EmotionScores
@@ -79,7 +79,7 @@ class MeteredMllm:
         return logs
 
 
-def measure(
+def measure_readings(
     model: str = "pocket",
     *,
     table: str | None = None,
@@ -130,7 +130,7 @@ def measure(
         asked = question  # type: ignore[assignment]
     begun = time.perf_counter()
     found, masses = read_all(crew, metered, items, asked)
-    figures = summarise(found, items, crew.labels.names, settings.seed)
+    figures = summarise_readings(found, items, crew.labels.names, settings.seed)
     if masses:
         figures["mass"] = float(np.mean(masses))
     figures["seconds"] = (time.perf_counter() - begun) / len(items)
@@ -161,13 +161,13 @@ def read_all(
     asked: Literal["situation", "direct"],
 ) -> tuple[list[EmotionScores], list[float]]:
     """The reading of each situation before a blank picture, and the mass on the scored answers."""
-    likelihood, blank = Likelihood(crew), images.blank()
+    likelihood, blank = Likelihood(crew), images.blank_image()
     found, masses = [], []
     for item in items:
-        evidence = collection.collect(None, None, [item.text])
+        evidence = collection.collect_evidence(None, None, [item.text])
         metered.begin()
         if asked == situation.ASKED:
-            scores = situation.read(crew, Surroundings(blank, None, None, evidence))
+            scores = situation.read_situation(crew, Surroundings(blank, None, None, evidence))
         else:
             names = crew.labels.names
             talk = crew.writer.direct(blank, None, None, evidence, names)
@@ -178,7 +178,7 @@ def read_all(
     return found, masses
 
 
-def summarise(
+def summarise_readings(
     found: Sequence[EmotionScores],
     items: Sequence[TableSituation],
     names: Sequence[str],
@@ -197,7 +197,7 @@ def summarise(
             "top1": float((top == y).mean()),
             "rank": float(others.mean()),
             "p_right": float(right.mean()),
-            "ece": ece(p, y),
+            "ece": calibration_error(p, y),
             "largest_share": float(np.bincount(top).max() / len(y)),
         }
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, suggest_word
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.types import Record
 
@@ -71,22 +71,24 @@ def read_situations(
         raise KuleshovError(f"there is no split {split!r}; known: {', '.join(SPLITS)}.")
     if source is None:
         text = (files("kuleshov.evals") / "situations.tsv").read_text("utf-8")
-        return _own(list(csv.DictReader(text.splitlines(), dialect="excel-tab")), labels, split, "")
+        return _own_situations(
+            list(csv.DictReader(text.splitlines(), dialect="excel-tab")), labels, split, ""
+        )
     path = Path(source)
-    rows = _rows(path)
+    rows = _read_rows(path)
     columns = set(rows[0]) if rows else set()
     for needed, read in _KNOWN.items():
         if set(needed) <= columns:
-            return _drawn(read(rows), seed)
+            return _draw_situations(read(rows), seed)
     if not {"label", "situation"} <= columns:
         raise KuleshovError(
             f"{path} has the columns {', '.join(sorted(columns)) or 'none'}; a table of situations "
             "has label and situation."
         )
-    return _own(rows, labels, split, str(path))
+    return _own_situations(rows, labels, split, str(path))
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _read_rows(path: Path) -> list[dict[str, str]]:
     try:
         raw = path.read_bytes()
         raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
@@ -98,7 +100,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines(), delimiter="," if commas else "\t"))
 
 
-def _own(
+def _own_situations(
     rows: Sequence[dict[str, str]], labels: LabelSet, split: str, name: str
 ) -> list[TableSituation]:
     found = []
@@ -109,7 +111,7 @@ def _own(
         if label is None:
             raise KuleshovError(
                 f"{row['label']!r} ({name or 'situations'}) is no label of {labels.name}"
-                f"{nearest(row['label'] or '', labels.names)}; its labels are "
+                f"{suggest_word(row['label'] or '', labels.names)}; its labels are "
                 f"{', '.join(labels.names)}."
             )
         if not (row["situation"] or "").strip():
@@ -120,7 +122,7 @@ def _own(
     return found
 
 
-def _isear(rows: Sequence[dict[str, str]]) -> list[TableSituation]:
+def _isear_situations(rows: Sequence[dict[str, str]]) -> list[TableSituation]:
     return [
         TableSituation(text=" ".join(row["situation"].split()), label=ISEAR[row["emotion"]])
         for row in rows
@@ -129,7 +131,7 @@ def _isear(rows: Sequence[dict[str, str]]) -> list[TableSituation]:
     ]
 
 
-def _event2mind(rows: Sequence[dict[str, str]]) -> list[TableSituation]:
+def _event2mind_situations(rows: Sequence[dict[str, str]]) -> list[TableSituation]:
     words = {word: label for label, several in EVENT2MIND.items() for word in several.split()}
     found = []
     for row in rows:
@@ -144,11 +146,11 @@ def _event2mind(rows: Sequence[dict[str, str]]) -> list[TableSituation]:
     return found
 
 
-def _drawn(found: Sequence[TableSituation], seed: int) -> list[TableSituation]:
+def _draw_situations(found: Sequence[TableSituation], seed: int) -> list[TableSituation]:
     return random.Random(seed).sample(found, min(DRAWN, len(found)))
 
 
 _KNOWN: dict[tuple[str, ...], Callable[[Sequence[dict[str, str]]], list[TableSituation]]] = {
-    ("emotion", "situation", "hindered_plans"): _isear,
-    ("event", "actor", "others"): _event2mind,
+    ("emotion", "situation", "hindered_plans"): _isear_situations,
+    ("event", "actor", "others"): _event2mind_situations,
 }

@@ -1,9 +1,10 @@
 """Tiny weights with which the real Py-Feat runs: no download, and boxes that can be foretold.
 
-`build(folder)` writes a Hub cache as Py-Feat keeps it; load it with
+`build_weights(folder)` writes a Hub cache as Py-Feat keeps it; load it with
 ``PyFeat(resources=folder)``. What the networks then say:
 
-- RetinaFace's weights are set by hand so that its real layers pass brightness through: a `blob`
+- RetinaFace's weights are set by hand so that its real layers pass brightness through: a
+`draw_blob`
   drawn on black is a face of `SIDE` pixels around its middle, and its score grows with brightness.
 - The multitask network is Py-Feat's own in a small size (6.7 million weights), random: its numbers
   mean nothing, but they are probabilities, a softmax, radians, as the real one's are.
@@ -24,7 +25,7 @@ SIDE = 32
 """Width of the boxes that the tiny RetinaFace finds, pixels: its second smallest anchor."""
 
 
-def blob(image: np.ndarray[Any, Any], x: int, y: int, peak: int = 255) -> None:
+def draw_blob(image: np.ndarray[Any, Any], x: int, y: int, peak: int = 255) -> None:
     """Draw a soft light spot on a dark picture: a face whose box is `SIDE` wide around (x, y).
 
     x and y must be 4 above a multiple of 8, the middles of the detector's cells.
@@ -37,15 +38,15 @@ def blob(image: np.ndarray[Any, Any], x: int, y: int, peak: int = 255) -> None:
     image[:] = np.maximum(image, light[..., None].astype(np.uint8))
 
 
-def picture(number: int, faces: int) -> np.ndarray[Any, Any]:
+def draw_picture(number: int, faces: int) -> np.ndarray[Any, Any]:
     """(96, 192, 3) uint8 with one or two faces; their brightness differs a little by `number`."""
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     for k in range(faces):
-        blob(image, 52 + 88 * k, 44, 250 - number % 5)
+        draw_blob(image, 52 + 88 * k, 44, 250 - number % 5)
     return image
 
 
-def place(folder: Path, repo: str, file: str) -> Path:
+def cache_path(folder: Path, repo: str, file: str) -> Path:
     """Path of a file in a Hub cache, with the folders and the ref around it."""
     base = folder / f"models--py-feat--{repo}"
     path = base / "snapshots" / ("0" * 40) / file
@@ -55,7 +56,7 @@ def place(folder: Path, repo: str, file: str) -> Path:
     return path
 
 
-def retinaface() -> dict[str, Any]:
+def retinaface_state() -> dict[str, Any]:
     """State of Py-Feat's RetinaFace whose first channel carries brightness to the first level."""
     import torch
     from feat.face_detectors.Retinaface.Retinaface_model import RetinaFace
@@ -80,13 +81,13 @@ def retinaface() -> dict[str, Any]:
     return state
 
 
-def build(folder: Path) -> Path:
+def build_weights(folder: Path) -> Path:
     """Write the tiny weights of Detectorv2 into `folder`, a Hub cache; returns it."""
     import torch
     from feat.multitask.model_v2 import MEGraphAUv2, ModelV2Config
     from safetensors.torch import save_file
 
-    save_file(retinaface(), place(folder, "retinaface_r34", "model.safetensors"))
+    save_file(retinaface_state(), cache_path(folder, "retinaface_r34", "model.safetensors"))
     config = {
         "backbone": "convnextv2_atto",
         "afg_channels": 32,
@@ -104,7 +105,7 @@ def build(folder: Path) -> Path:
         model = MEGraphAUv2(ModelV2Config(**config, pretrained=False))
     save_file(
         {name: value.contiguous() for name, value in model.state_dict().items()},
-        place(folder, "face_multitask_v2", "face_multitask_v28.safetensors"),
+        cache_path(folder, "face_multitask_v2", "face_multitask_v28.safetensors"),
         metadata={"config": json.dumps(config)},
     )
     return folder
@@ -128,18 +129,18 @@ def build_v1(folder: Path, *, svm: bool = False) -> Path:
     from skops.io import dump
     from xgboost import XGBClassifier as Booster
 
-    save_file(retinaface(), place(folder, "retinaface_r34", "model.safetensors"))
+    save_file(retinaface_state(), cache_path(folder, "retinaface_r34", "model.safetensors"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         landmarks = MobileFaceNet([112, 112], 136, device="cpu")
         pose = PoseMLP(hidden=(8,))
     torch.save(
         {"state_dict": landmarks.state_dict()},
-        place(folder, "mobilefacenet", "mobilefacenet_model_best.pth.tar"),
+        cache_path(folder, "mobilefacenet", "mobilefacenet_model_best.pth.tar"),
     )
-    save_file(pose.state_dict(), place(folder, "pose_mlp_v2", "pose_mlp_v2.safetensors"))
+    save_file(pose.state_dict(), cache_path(folder, "pose_mlp_v2", "pose_mlp_v2.safetensors"))
     norm = {"mean": [0.1] * 6, "std": [0.1] * 6}
-    place(folder, "pose_mlp_v2", "pose_mlp_v2.json").write_text(
+    cache_path(folder, "pose_mlp_v2", "pose_mlp_v2.json").write_text(
         json.dumps({"architecture": {"hidden": [8], "dropout": 0.1, "output_normalization": norm}})
     )
     with torch.device("meta"):
@@ -152,9 +153,9 @@ def build_v1(folder: Path, *, svm: bool = False) -> Path:
                 for name, value in expressions.state_dict().items()
             }
         },
-        place(folder, "resmasknet", "ResMaskNet_Z_resmasking_dropout1_rot30.pth"),
+        cache_path(folder, "resmasknet", "ResMaskNet_Z_resmasking_dropout1_rot30.pth"),
     )
-    place(folder, "resmasknet", "config.json").write_text(
+    cache_path(folder, "resmasknet", "config.json").write_text(
         json.dumps({"in_channels": 3, "num_classes": 7})
     )
     rng = np.random.default_rng(0)
@@ -175,5 +176,5 @@ def build_v1(folder: Path, *, svm: bool = False) -> Path:
         }
     whole.load_weights(scaler, pca, scaler, pca, scaler, pca, classifiers)
     kind = "svm" if svm else "xgb"
-    dump(whole, place(folder, f"{kind}_au", f"{kind}_au_classifier_v2.skops"))
+    dump(whole, cache_path(folder, f"{kind}_au", f"{kind}_au_classifier_v2.skops"))
     return folder

@@ -34,15 +34,15 @@ val_set likewise
 """
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
-    return _read(root, split, CLASSES)
+def read_affectnet(root: Path, split: str) -> Iterator[Sample]:
+    return _read_split(root, split, CLASSES)
 
 
 def read_seven(root: Path, split: str) -> Iterator[Sample]:
-    return _read(root, split, CLASSES[:7])
+    return _read_split(root, split, CLASSES[:7])
 
 
-def _read(root: Path, split: str, classes: tuple[str, ...]) -> Iterator[Sample]:
+def _read_split(root: Path, split: str, classes: tuple[str, ...]) -> Iterator[Sample]:
     name = FOLDERS[split]
     layout.expect_level(root, [name], "AffectNet", LAYOUT)
     images, annotations = root / name / "images", root / name / "annotations"
@@ -52,25 +52,25 @@ def _read(root: Path, split: str, classes: tuple[str, ...]) -> Iterator[Sample]:
     told = layout.names_in(annotations)
     pictures = {Path(file).stem: file for file in layout.names_in(images)}
     ids = sorted(
-        (file.removesuffix("_exp.npy") for file in told if file.endswith("_exp.npy")), key=_key
+        (file.removesuffix("_exp.npy") for file in told if file.endswith("_exp.npy")), key=_id_order
     )
     if not ids:
         raise KuleshovError(
             f"{annotations} holds no <id>_exp.npy, AffectNet's annotations of this version; it "
-            f"holds {layout.listed(sorted(told)) or 'nothing'}."
+            f"holds {layout.list_names(sorted(told)) or 'nothing'}."
         )
     missing = [f"{n}.jpg" for n in ids if n not in pictures]
     layout.complain_of_missing(missing, len(ids), "AffectNet", f"pictures of {name}")
     gone = [f"{n}_{part}.npy" for n in ids for part in PARTS if f"{n}_{part}.npy" not in told]
     layout.complain_of_missing(gone, 3 * len(ids), "AffectNet", f"annotation files of {name}")
-    alone = [pictures[n] for n in sorted(pictures, key=_key) if f"{n}_exp.npy" not in told]
+    alone = [pictures[n] for n in sorted(pictures, key=_id_order) if f"{n}_exp.npy" not in told]
     layout.complain_of_missing(
         [f"{Path(n).stem}_exp.npy" for n in alone], len(pictures), "AffectNet", "annotations"
     )
-    return _samples(images, annotations, ids, pictures, split, classes)
+    return _yield_samples(images, annotations, ids, pictures, split, classes)
 
 
-def _samples(
+def _yield_samples(
     images: Path,
     annotations: Path,
     ids: list[str],
@@ -79,7 +79,7 @@ def _samples(
     classes: tuple[str, ...],
 ) -> Iterator[Sample]:
     for n in ids:
-        place = _number(annotations / f"{n}_exp.npy")
+        place = _read_number(annotations / f"{n}_exp.npy")
         if place not in range(len(CLASSES)):
             raise KuleshovError(
                 f"{annotations / f'{n}_exp.npy'} holds the class {place:g}; AffectNet's eight "
@@ -88,7 +88,7 @@ def _samples(
         if CLASSES[int(place)] not in classes:
             continue
         # −2 stands for no valence and arousal
-        valence, arousal = (_number(annotations / f"{n}_{part}.npy") for part in PARTS[1:])
+        valence, arousal = (_read_number(annotations / f"{n}_{part}.npy") for part in PARTS[1:])
         rated = abs(valence) <= 1 and abs(arousal) <= 1
         yield Sample(
             id=n,
@@ -102,7 +102,7 @@ def _samples(
         )
 
 
-def _number(path: Path) -> float:
+def _read_number(path: Path) -> float:
     import numpy as np
 
     try:
@@ -111,7 +111,7 @@ def _number(path: Path) -> float:
         raise KuleshovError(f"{path} is not one number, as AffectNet has it: {error}.") from None
 
 
-def _key(text: str) -> tuple[int, str]:
+def _id_order(text: str) -> tuple[int, str]:
     number = parse_count(text)
     return (1 << 62, text) if number is None else (number, "")
 
@@ -145,7 +145,7 @@ TASK = Task(
     splits=("train", "val"),
     split="val",
     layout=LAYOUT,
-    reader=read,
+    reader=read_affectnet,
     published=(
         Published(
             "FaceScanPaliGemma",

@@ -36,7 +36,7 @@ LABELS = LabelSet(
 )
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
+def read_bah(root: Path, split: str) -> Iterator[Sample]:
     layout.expect_level(root, ["Videos"], "BAH", LAYOUT)
     path = layout.first_there(root, *(f"{place}/{split}.txt".lstrip("/") for place in PLACES))
     if path is None:
@@ -85,6 +85,6 @@ TASK = Task(
     splits=("train", "val", "test"),
     split="test",
     layout=LAYOUT,
-    reader=read,
+    reader=read_bah,
     published=(),
 )

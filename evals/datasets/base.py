@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kuleshov.evals.types import Kind, Published, Sample
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, suggest_word
 from kuleshov.tools.home import expand_path
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.moved import old_names
@@ -69,7 +69,7 @@ class Task:
         wanted = split or self.split
         if self.splits and wanted not in self.splits:
             raise KuleshovError(
-                f"{self.name} has no split {wanted!r}{nearest(wanted, self.splits)}; it has "
+                f"{self.name} has no split {wanted!r}{suggest_word(wanted, self.splits)}; it has "
                 f"{', '.join(self.splits)}."
             )
         folder = expand_path(root)
@@ -78,7 +78,7 @@ class Task:
         return self.reader(folder, wanted)
 
 
-def rescaled(value: float, low: float, high: float) -> float:
+def rescale_rating(value: float, low: float, high: float) -> float:
     """A rating on a scale from `low` to `high`, on −1…1."""
     if not low <= value <= high:
         raise ValueError(f"{value:g} lies outside the scale {low:g}–{high:g}")

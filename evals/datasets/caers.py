@@ -24,7 +24,7 @@ if wanted train.txt and test.txt with face boxes (CAERS-Annotation)
 """
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
+def read_caers(root: Path, split: str) -> Iterator[Sample]:
     layout.expect_level(root, ["train", "test"], "CAER-S", LAYOUT)
     labels = LabelSet.load("ekman-7")
     folders = {
@@ -41,7 +41,7 @@ def read(root: Path, split: str) -> Iterator[Sample]:
     found = {labels.find(name) for name in folders}
     lacking = [name for name in CLASSES if labels.find(name) not in found]
     layout.complain_of_missing(lacking, len(CLASSES), "CAER-S", f"class folders of {split}")
-    boxes = _boxes(root / f"{split}.txt")
+    boxes = _read_boxes(root / f"{split}.txt")
     pictures = {
         name: [
             path
@@ -67,7 +67,7 @@ def read(root: Path, split: str) -> Iterator[Sample]:
     )
 
 
-def _boxes(path: Path) -> dict[str, Box]:
+def _read_boxes(path: Path) -> dict[str, Box]:
     """Rows of `test/Sad/1000.png,5,294,89,396,191`: picture, class, x0, y0, x1, y1."""
     if not path.is_file():
         return {}
@@ -105,7 +105,7 @@ TASK = Task(
     splits=("train", "test"),
     split="test",
     layout=LAYOUT,
-    reader=read,
+    reader=read_caers,
     published=(
         Published(
             "CAER-Net-S",

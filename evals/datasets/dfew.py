@@ -25,13 +25,13 @@ Clip/original/<number>.mp4, or the cropped faces in Clip/clip_224x224_16f/<5 dig
 """
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
+def read_dfew(root: Path, split: str) -> Iterator[Sample]:
     layout.expect_level(root, [SPLITS, "Clip"], "DFEW", LAYOUT)
-    clips = _clips(root / "Clip")
+    clips = _find_clips(root / "Clip")
     found = []
     for fold in FOLDS if split == "all" else (split,):
         path = root / SPLITS / "test(single-labeled)" / f"set_{fold[-1]}.csv"
-        for number, row in enumerate(layout.rows(path, ["video_name", "label"], "DFEW"), 2):
+        for number, row in enumerate(layout.read_rows(path, ["video_name", "label"], "DFEW"), 2):
             name, label = row["video_name"], row["label"]
             clip, place = parse_count(name), parse_count(label)
             if clip is None or place is None or not 1 <= place <= len(CLASSES):
@@ -54,7 +54,7 @@ def read(root: Path, split: str) -> Iterator[Sample]:
     )
 
 
-def _clips(folder: Path) -> dict[int, tuple[Path, tuple[str, ...]]]:
+def _find_clips(folder: Path) -> dict[int, tuple[Path, tuple[str, ...]]]:
     """By number: the whole clip where it is there, else the cropped face, and a note on that."""
     whole = layout.clips_below(folder / "original")
     found: dict[int, tuple[Path, tuple[str, ...]]] = {
@@ -90,7 +90,7 @@ TASK = Task(
     splits=(*FOLDS, "all"),
     split="all",
     layout=LAYOUT,
-    reader=read,
+    reader=read_dfew,
     mean_of_folds=True,
     published=(
         Published(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kuleshov.evals.datasets import layout
 from kuleshov.evals.datasets.base import Task
-from kuleshov.evals.datasets.mer2023 import transcripts
+from kuleshov.evals.datasets.mer2023 import read_transcripts
 from kuleshov.evals.types import Published, Sample, Target
 from kuleshov.tools.errors import KuleshovError
 
@@ -22,10 +22,10 @@ the clips of MER2023 by these names, in any folder below
 """
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
+def read_emer(root: Path, split: str) -> Iterator[Sample]:
     layout.expect_level(root, [TABLE], "EMER", LAYOUT)
     path = root / TABLE
-    rows = layout.rows(path, ["chinese", "english"], "EMER")
+    rows = layout.read_rows(path, ["chinese", "english"], "EMER")
     name = next((column for column in ("names", "name") if rows and column in rows[0]), None)
     if name is None:
         raise KuleshovError(
@@ -37,7 +37,7 @@ def read(root: Path, split: str) -> Iterator[Sample]:
     clips = layout.clips_below(root)
     missing = [row[name] for row in rows if row[name] not in clips]
     layout.complain_of_missing(missing, len(rows), "EMER", "clips (they are MER2023's)")
-    spoken = transcripts(root)
+    spoken = read_transcripts(root)
     return (
         Sample(
             id=row[name],
@@ -65,7 +65,7 @@ TASK = Task(
     splits=("all",),
     split="all",
     layout=LAYOUT,
-    reader=read,
+    reader=read_emer,
     published=(
         Published(
             "Emotion-LLaMA",

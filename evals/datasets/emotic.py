@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.evals.datasets import layout
-from kuleshov.evals.datasets.base import Task, rescaled
+from kuleshov.evals.datasets.base import Task, rescale_rating
 from kuleshov.evals.types import Box, Published, Sample, Target
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet
@@ -27,14 +27,16 @@ emotic/ade20k, emotic/emodb_small, emotic/framesdb, emotic/mscoco
 LOW, HIGH = 1, 10  # of valence and arousal
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
+def read_emotic(root: Path, split: str) -> Iterator[Sample]:
     layout.expect_level(root, [MAT, "emotic"], "EMOTIC", LAYOUT)
-    pictures = _annotations(root / MAT, split)
+    pictures = _read_annotations(root / MAT, split)
     labels = LabelSet.load("emotic-26")
     samples = [
         sample
         for number, picture in enumerate(pictures, 1)
-        for sample in _samples(picture, f"{root / MAT}, {split}, picture {number}", split, labels)
+        for sample in _picture_samples(
+            picture, f"{root / MAT}, {split}, picture {number}", split, labels
+        )
     ]
     by_folder: dict[str, set[str]] = {}
     wanted = dict.fromkeys(str(sample.source) for sample in samples)
@@ -46,14 +48,14 @@ def read(root: Path, split: str) -> Iterator[Sample]:
         if file not in by_folder[folder]:
             missing.append(name)
     layout.complain_of_missing(missing, len(wanted), "EMOTIC", f"pictures of {split}")
-    return (_placed(sample, root) for sample in samples)
+    return (_place_sample(sample, root) for sample in samples)
 
 
-def _placed(sample: Sample, root: Path) -> Sample:
+def _place_sample(sample: Sample, root: Path) -> Sample:
     return replace(sample, source=root / "emotic" / str(sample.source))
 
 
-def _annotations(path: Path, split: str) -> list[Mapping[str, Any]]:
+def _read_annotations(path: Path, split: str) -> list[Mapping[str, Any]]:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
@@ -68,18 +70,18 @@ def _annotations(path: Path, split: str) -> list[Mapping[str, Any]]:
     if split not in table:
         raise KuleshovError(
             f"{path} is not the annotation file of EMOTIC that is read here: it holds "
-            f"{layout.listed(parts) or 'nothing'}; expected {', '.join(SPLITS)}."
+            f"{layout.list_names(parts) or 'nothing'}; expected {', '.join(SPLITS)}."
         )
-    return _list(table[split])
+    return _to_list(table[split])
 
 
-def _samples(
+def _picture_samples(
     picture: Mapping[str, Any], where: str, split: str, labels: LabelSet
 ) -> Iterator[Sample]:
     try:
         folder, file = str(picture["folder"]), str(picture["filename"])
-        width, height = _numbers(picture["image_size"])[:2]
-        people = _list(picture["person"])
+        width, height = _cell_numbers(picture["image_size"])[:2]
+        people = _to_list(picture["person"])
         for number, person in enumerate(people, 1):
             cells = list(person.values())
             # train: box, categories, continuous, gender, age; val and test carry every annotator's
@@ -88,18 +90,20 @@ def _samples(
             categories, continuous = (
                 (cells[1], cells[2]) if len(cells) == 5 else (cells[2], cells[4])
             )
-            kept, notes = _box(_numbers(box), width, height)
+            kept, notes = _cut_box(_cell_numbers(box), width, height)
             yield Sample(
                 id=f"{folder}/{file}#{number}",
                 source=Path(folder) / file,
-                target=_target(_words(categories), _numbers(continuous), labels, where),
+                target=_make_target(
+                    _cell_words(categories), _cell_numbers(continuous), labels, where
+                ),
                 split=split,
                 box_xyxy=kept,
                 group=f"{folder}/{file}",
                 slices={
-                    name: " ".join(_words(cell)).lower()
+                    name: " ".join(_cell_words(cell)).lower()
                     for name, cell in (("gender", gender), ("age", age))
-                    if _words(cell)
+                    if _cell_words(cell)
                 },
                 notes=notes,
             )
@@ -110,7 +114,9 @@ def _samples(
         ) from None
 
 
-def _target(categories: list[str], continuous: list[float], labels: LabelSet, where: str) -> Target:
+def _make_target(
+    categories: list[str], continuous: list[float], labels: LabelSet, where: str
+) -> Target:
     names = [labels.find(word) for word in categories]
     known = [name for name in labels.names if name in names]
     strange = [word for word, name in zip(categories, names, strict=True) if name is None]
@@ -118,11 +124,13 @@ def _target(categories: list[str], continuous: list[float], labels: LabelSet, wh
         layout.expect_labels(strange, labels.names, "EMOTIC", where)
     valence = arousal = None
     if len(continuous) == 3 and not any(map(math.isnan, continuous)):
-        valence, arousal = (rescaled(value, LOW, HIGH) for value in continuous[:2])
+        valence, arousal = (rescale_rating(value, LOW, HIGH) for value in continuous[:2])
     return Target(labels=tuple(known), valence=valence, arousal=arousal)
 
 
-def _box(corners: list[float], width: float, height: float) -> tuple[Box | None, tuple[str, ...]]:
+def _cut_box(
+    corners: list[float], width: float, height: float
+) -> tuple[Box | None, tuple[str, ...]]:
     """The box cut to the picture, as the authors do, and what that changed."""
     x0, y0, x1, y1 = corners
     box = (
@@ -138,28 +146,30 @@ def _box(corners: list[float], width: float, height: float) -> tuple[Box | None,
     return box, ()
 
 
-def _list(cell: Any) -> list[Any]:
+def _to_list(cell: Any) -> list[Any]:
     """Structs of one are read as the struct itself, of several as an array."""
     if isinstance(cell, Mapping):
         return [cell]
     return list(cell) if hasattr(cell, "__len__") else [cell]
 
 
-def _words(cell: Any) -> list[str]:
+def _cell_words(cell: Any) -> list[str]:
     if isinstance(cell, str):
         return [cell]
     if isinstance(cell, Mapping):
-        return [word for inner in cell.values() for word in _words(inner)]
-    return [word for inner in cell for word in _words(inner)] if hasattr(cell, "__iter__") else []
+        return [word for inner in cell.values() for word in _cell_words(inner)]
+    return (
+        [word for inner in cell for word in _cell_words(inner)] if hasattr(cell, "__iter__") else []
+    )
 
 
-def _numbers(cell: Any) -> list[float]:
+def _cell_numbers(cell: Any) -> list[float]:
     if isinstance(cell, Mapping):
-        return [number for inner in cell.values() for number in _numbers(inner)]
+        return [number for inner in cell.values() for number in _cell_numbers(inner)]
     if isinstance(cell, str):
         return []
     if hasattr(cell, "__len__"):
-        return [number for inner in cell for number in _numbers(inner)]
+        return [number for inner in cell for number in _cell_numbers(inner)]
     return [float(cell)]
 
 
@@ -180,7 +190,7 @@ TASK = Task(
     splits=SPLITS,
     split="test",
     layout=LAYOUT,
-    reader=read,
+    reader=read_emotic,
     published=(
         Published(
             "Xenos et al.",

@@ -46,7 +46,7 @@ or {TABLE} (images, votes, vote_names, usage, names)
 """
 
 
-def target(votes: Sequence[float]) -> Target | None:
+def votes_target(votes: Sequence[float]) -> Target | None:
     """People's answer from ten vote counts in the order of `VOTES`, as FER+ publishes it.
 
     A class with a single vote is an outlier and is left out. `votes` are those of the eight
@@ -65,7 +65,7 @@ def target(votes: Sequence[float]) -> Target | None:
     )
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
+def read_ferplus(root: Path, split: str) -> Iterator[Sample]:
     if root.is_file() and root.name == TABLE:
         return _from_table(root, split)
     if (root / TABLE).is_file():
@@ -76,11 +76,11 @@ def read(root: Path, split: str) -> Iterator[Sample]:
         there = [folder for folder in FOLDERS.values() if (root / folder).is_dir()]
         raise KuleshovError(
             f"{root} lacks {FOLDERS[split]}, which holds {split} of FER+; it has "
-            f"{layout.listed(there)}."
+            f"{layout.list_names(there)}."
         )
     if root.is_dir():
         for marker in (f"{FOLDERS[split]}/label.csv", TABLE):
-            other = layout.elsewhere(root, [marker])
+            other = layout.find_elsewhere(root, [marker])
             if other is not None:
                 raise KuleshovError(
                     f"{root} is the wrong level of FER+: {other} has {marker}; give that folder."
@@ -93,7 +93,7 @@ def read(root: Path, split: str) -> Iterator[Sample]:
     return _from_csv(root, split)
 
 
-def _counts(cells: Sequence[str], where: str) -> list[float]:
+def _vote_counts(cells: Sequence[str], where: str) -> list[float]:
     try:
         counts = [float(cell) for cell in cells]
     except ValueError:
@@ -105,7 +105,7 @@ def _counts(cells: Sequence[str], where: str) -> list[float]:
     return counts
 
 
-def _png(pixels: object) -> bytes:
+def _encode_png(pixels: object) -> bytes:
     from PIL import Image
 
     file = io.BytesIO()
@@ -122,8 +122,8 @@ def _from_folder(folder: Path, split: str) -> Iterator[Sample]:
     found = []
     for number, row in enumerate(rows, start=1):
         # the folders' label.csv has the box of the face, (0, 0, 48, 48), which the big file lacks
-        counts = _counts(row[2:], f"{labels}, row {number}")
-        answer = target(counts)
+        counts = _vote_counts(row[2:], f"{labels}, row {number}")
+        answer = votes_target(counts)
         if answer is not None:
             found.append((row[0].strip(), answer))
     there = {path.name for path in folder.iterdir()}
@@ -155,9 +155,9 @@ def _from_table(path: Path, split: str) -> Iterator[Sample]:
 
     def samples() -> Iterator[Sample]:
         for row in rows:
-            answer = target(votes[row].tolist())
+            answer = votes_target(votes[row].tolist())
             if answer is not None:
-                yield Sample(str(names[row]), _png(images[row]), answer, split)
+                yield Sample(str(names[row]), _encode_png(images[row]), answer, split)
 
     return samples()
 
@@ -179,10 +179,10 @@ def _from_csv(root: Path, split: str) -> Iterator[Sample]:
             f"{PIXELS} has {count} rows and {LABELS} {len(votes)}; they must be of one download, "
             "row by row the same pictures (35,887)."
         )
-    return _rows(root, split, votes)
+    return _row_samples(root, split, votes)
 
 
-def _rows(root: Path, split: str, votes: list[list[str]]) -> Iterator[Sample]:
+def _row_samples(root: Path, split: str, votes: list[list[str]]) -> Iterator[Sample]:
     import numpy as np
 
     with (root / PIXELS).open(encoding="utf-8", newline="") as file:
@@ -190,7 +190,7 @@ def _rows(root: Path, split: str, votes: list[list[str]]) -> Iterator[Sample]:
             name = row[1].strip()
             if row[0].strip() != split or not name:  # no name: not a face
                 continue
-            answer = target(_counts(row[2:], f"{root / LABELS}, line {number}"))
+            answer = votes_target(_vote_counts(row[2:], f"{root / LABELS}, line {number}"))
             if answer is None:
                 continue
             pixels = np.array(cells["pixels"].split(), np.uint8)
@@ -198,7 +198,7 @@ def _rows(root: Path, split: str, votes: list[list[str]]) -> Iterator[Sample]:
                 raise KuleshovError(
                     f"{root / PIXELS}, line {number}: {pixels.size} pixels, expected {SIDE * SIDE}."
                 )
-            yield Sample(name, _png(pixels.reshape(SIDE, SIDE)), answer, split)
+            yield Sample(name, _encode_png(pixels.reshape(SIDE, SIDE)), answer, split)
 
 
 TASK = Task(
@@ -227,7 +227,7 @@ TASK = Task(
     splits=("Training", "PublicTest", "PrivateTest"),
     split="PublicTest",
     layout=LAYOUT,
-    reader=read,
+    reader=read_ferplus,
     published=(
         Published(
             "VGG13, drawn labels (PLD)",

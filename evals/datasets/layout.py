@@ -25,7 +25,7 @@ def expect_level(root: Path, markers: Sequence[str], name: str, layout: str) -> 
         raise KuleshovError(f"{root} is a file, and {name} is a folder: {_one_line(layout)}.")
     if all((root / marker).exists() for marker in markers):
         return root
-    other = elsewhere(root, markers)
+    other = find_elsewhere(root, markers)
     if other is not None:
         raise KuleshovError(
             f"{root} is the wrong level of {name}: it lacks {markers[0]}, and {other} has it; "
@@ -34,34 +34,34 @@ def expect_level(root: Path, markers: Sequence[str], name: str, layout: str) -> 
     there = sorted(entry.name for entry in root.iterdir())
     missing = [marker for marker in markers if not (root / marker).exists()]
     raise KuleshovError(
-        f"{root} is not {name}: there is no {listed(missing)} in it; it holds "
-        f"{listed(there) or 'nothing'}; expected {_one_line(layout)}."
+        f"{root} is not {name}: there is no {list_names(missing)} in it; it holds "
+        f"{list_names(there) or 'nothing'}; expected {_one_line(layout)}."
     )
 
 
-def elsewhere(root: Path, markers: Sequence[str]) -> Path | None:
+def find_elsewhere(root: Path, markers: Sequence[str]) -> Path | None:
     """The folder that holds every marker, up to three levels above or two below."""
-    for other in (*root.resolve().parents[:3], *_below(root, 2)):
+    for other in (*root.resolve().parents[:3], *_folders_below(root, 2)):
         if other != Path(other.anchor) and all((other / marker).exists() for marker in markers):
             return other
     return None
 
 
-def _below(root: Path, depth: int) -> Iterator[Path]:
+def _folders_below(root: Path, depth: int) -> Iterator[Path]:
     """Folders down to a depth; at most 200 of a folder, for a folder of pictures has no more."""
     if depth == 0:
         return
     folders = sorted(entry for entry in root.iterdir() if entry.is_dir())[:200]
     yield from folders
     for folder in folders:
-        yield from _below(folder, depth - 1)
+        yield from _folders_below(folder, depth - 1)
 
 
 def _one_line(layout: str) -> str:
     return re.sub(r"\s*\n\s*", " · ", layout.strip()).rstrip(".")
 
 
-def listed(names: Sequence[str], most: int = 5) -> str:
+def list_names(names: Sequence[str], most: int = 5) -> str:
     """'a, b, c and 4 more'."""
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
@@ -70,7 +70,7 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 def complain_of_missing(missing: Sequence[str | Path], total: int, name: str, what: str) -> None:
     """KuleshovError that counts and names the files that a half download lacks, if any."""
     if missing:
-        names = listed([str(path) for path in missing], 3)
+        names = list_names([str(path) for path in missing], 3)
         raise KuleshovError(
             f"{len(missing)} of {total} {what} of {name} are missing: {names}; finish the "
             "download, or leave their rows out of the annotations."
@@ -83,8 +83,8 @@ def expect_columns(path: Path, found: Sequence[str], wanted: Sequence[str], name
     if lacking:
         raise KuleshovError(
             f"{path} is not the annotation file of {name} that is read here: it lacks the column "
-            f"{listed(lacking)}; found {listed(list(found), 12) or 'none'}; expected "
-            f"{listed(list(wanted), 12)}."
+            f"{list_names(lacking)}; found {list_names(list(found), 12) or 'none'}; expected "
+            f"{list_names(list(wanted), 12)}."
         )
 
 
@@ -94,11 +94,11 @@ def expect_labels(found: Sequence[str], known: Sequence[str], name: str, where: 
     if strange:
         raise KuleshovError(
             f"{where} has {len(strange)} class{'es' if len(strange) > 1 else ''} that {name} does "
-            f"not have: {listed(strange)}; expected {listed(list(known), 12)}."
+            f"not have: {list_names(strange)}; expected {list_names(list(known), 12)}."
         )
 
 
-def rows(path: Path, wanted: Sequence[str], name: str) -> list[dict[str, str]]:
+def read_rows(path: Path, wanted: Sequence[str], name: str) -> list[dict[str, str]]:
     """The rows of a CSV file with a header, cells stripped. Raises KuleshovError."""
     if not path.is_file():
         raise KuleshovError(f"{path}, the annotation file of {name}, is missing.")
@@ -115,7 +115,7 @@ def rows(path: Path, wanted: Sequence[str], name: str) -> list[dict[str, str]]:
         raise KuleshovError(f"{path} is not UTF-8 text; save it as CSV in UTF-8.") from None
 
 
-def number(text: str, where: str) -> float:
+def parse_number(text: str, where: str) -> float:
     try:
         return float(text)
     except ValueError:

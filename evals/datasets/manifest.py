@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.evals.datasets.base import Task
-from kuleshov.evals.datasets.layout import listed
+from kuleshov.evals.datasets.layout import list_names
 from kuleshov.evals.types import Kind, Sample, Target
 from kuleshov.inputs import items
 from kuleshov.inputs.items import Work
@@ -34,14 +34,14 @@ METRICS: dict[Kind, tuple[str, ...]] = {
 }
 
 
-def fitted(root: str | Path) -> Task:
+def fit_task(root: str | Path) -> Task:
     """The task as this table's first row with an answer makes it: its kind and metrics.
 
     Raises:
         KuleshovError: it is no such table, or no row has an answer.
     """
-    path = _table(expand_path(root))
-    for sample in _samples(path, None):
+    path = _find_table(expand_path(root))
+    for sample in _table_samples(path, None):
         kind = kind_of(sample.target)
         return replace(TASK, kind=kind, metrics=METRICS[kind], splits=())
     raise KuleshovError(f"no row of {path} has an answer of people ({', '.join(ANSWERS)}).")
@@ -57,14 +57,14 @@ def kind_of(target: Target) -> Kind:
     return "affect" if target.text is None else "text"
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
-    path = _table(root)
-    found = list(_samples(path, None if split == "all" else split))
+def read_manifest(root: Path, split: str) -> Iterator[Sample]:
+    path = _find_table(root)
+    found = list(_table_samples(path, None if split == "all" else split))
     if not found:
-        splits = sorted({sample.split for sample in _samples(path, None)})
+        splits = sorted({sample.split for sample in _table_samples(path, None)})
         raise KuleshovError(
             f"no row of {path} with an answer is of the split {split!r}; its splits are "
-            f"{listed(splits) or 'none'}."
+            f"{list_names(splits) or 'none'}."
         )
     return iter(found)
 
@@ -72,12 +72,12 @@ def read(root: Path, split: str) -> Iterator[Sample]:
 def unanswered(root: Path, split: str) -> list[str]:
     """Ids of the rows of a split that no answer of people stands in."""
     found: list[str] = []
-    for _ in _samples(_table(root), None if split == "all" else split, found):
+    for _ in _table_samples(_find_table(root), None if split == "all" else split, found):
         pass
     return found
 
 
-def _table(root: Path) -> Path:
+def _find_table(root: Path) -> Path:
     if root.is_dir():
         tables = sorted(p for p in root.iterdir() if p.name.lower().endswith(items.MANIFESTS))
         if len(tables) != 1:
@@ -91,11 +91,13 @@ def _table(root: Path) -> Path:
     return root
 
 
-def _samples(path: Path, split: str | None, lacking: list[str] | None = None) -> Iterator[Sample]:
+def _table_samples(
+    path: Path, split: str | None, lacking: list[str] | None = None
+) -> Iterator[Sample]:
     """The rows of a split with an answer of people; `lacking` gets the ids of those without."""
     seen: dict[str, int | None] = {}
     unanswered = True
-    for work in items.read(path):
+    for work in items.read_items(path):
         if work.problem or work.source is None:
             raise KuleshovError(f"{path}: {work.problem or 'a row without a path.'}")
         if work.key in seen:
@@ -104,7 +106,7 @@ def _samples(path: Path, split: str | None, lacking: list[str] | None = None) ->
                 "give each row an id of its own."
             )
         seen[work.key] = work.row
-        sample = _sample(path, work)
+        sample = _row_sample(path, work)
         unanswered = unanswered and sample is None
         its_split = str(work.item.extra.get("split") or "all")
         if sample is None and lacking is not None and split in (None, its_split):
@@ -117,7 +119,7 @@ def _samples(path: Path, split: str | None, lacking: list[str] | None = None) ->
         )
 
 
-def _sample(path: Path, work: Work) -> Sample | None:
+def _row_sample(path: Path, work: Work) -> Sample | None:
     extra: dict[str, Any] = dict(work.item.extra)
     where = f"{path}, row {work.row}"
     parts: dict[str, Any] = {}
@@ -128,7 +130,7 @@ def _sample(path: Path, work: Work) -> Sample | None:
         parts["label"] = label
     several = extra.pop("labels", None)
     if several is not None:
-        parts["labels"] = _several(str(several), where)
+        parts["labels"] = _parse_several(str(several), where)
     for name in ("valence", "arousal"):
         value = extra.pop(name, None)
         if value is not None:
@@ -140,7 +142,7 @@ def _sample(path: Path, work: Work) -> Sample | None:
         parts["text"] = str(text)
     for name in ("face", "context"):
         if (given := extra.pop(f"label_{name}", None)) is not None:
-            parts[f"{name}_votes"] = _votes(str(given), f"{where}: label_{name}")
+            parts[f"{name}_votes"] = _parse_votes(str(given), f"{where}: label_{name}")
     split = str(extra.pop("split", None) or "all")
     groups = [value for name in GROUPS if (value := extra.pop(name, None)) is not None]
     spoken = extra.pop("transcript", None)
@@ -167,7 +169,7 @@ def _sample(path: Path, work: Work) -> Sample | None:
     )
 
 
-def _votes(text: str, where: str) -> dict[str, float]:
+def _parse_votes(text: str, where: str) -> dict[str, float]:
     """A distribution as JSON. Raises KuleshovError."""
     try:
         found = json.loads(text)
@@ -176,7 +178,7 @@ def _votes(text: str, where: str) -> dict[str, float]:
         raise KuleshovError(f"{where} is {text!r}, not a distribution as JSON.") from None
 
 
-def _several(text: str, where: str) -> tuple[str, ...]:
+def _parse_several(text: str, where: str) -> tuple[str, ...]:
     try:
         told = plain_label(text)
     except KuleshovError as error:
@@ -198,6 +200,6 @@ TASK = Task(
     splits=(),
     split="all",
     layout="a table with path, and label, labels, valence, arousal or text",
-    reader=read,
+    reader=read_manifest,
     unanswered=unanswered,
 )

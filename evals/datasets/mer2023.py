@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kuleshov.evals.datasets import layout
-from kuleshov.evals.datasets.base import Task, rescaled
+from kuleshov.evals.datasets.base import Task, rescale_rating
 from kuleshov.evals.types import Published, Sample, Target
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import Label, LabelSet
@@ -43,7 +43,7 @@ LABELS = LabelSet(
 )
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
+def read_mer2023(root: Path, split: str) -> Iterator[Sample]:
     if (root / "label-6way.npz").is_file() and not (root / f"{split}-label.csv").is_file():
         raise KuleshovError(
             f"{root} is the processed MER2023, whose label-6way.npz holds pickled objects that are "
@@ -51,7 +51,7 @@ def read(root: Path, split: str) -> Iterator[Sample]:
         )
     layout.expect_level(root, [f"{split}-label.csv", split], "MER2023", LAYOUT)
     path = root / f"{split}-label.csv"
-    rows = layout.rows(path, ["name", "discrete"], "MER2023")
+    rows = layout.read_rows(path, ["name", "discrete"], "MER2023")
     layout.expect_labels(
         [row["discrete"] for row in rows if LABELS.find(row["discrete"]) is None],
         LABELS.names,
@@ -61,14 +61,14 @@ def read(root: Path, split: str) -> Iterator[Sample]:
     clips = layout.clips_below(root / split)
     missing = [row["name"] for row in rows if row["name"] not in clips]
     layout.complain_of_missing(missing, len(rows), "MER2023", f"clips of {split}")
-    spoken = transcripts(root)
+    spoken = read_transcripts(root)
     samples = [
         Sample(
             id=row["name"],
             source=clips[row["name"]],
             target=Target(
                 label=LABELS.find(row["discrete"]),
-                valence=_valence(row.get("valence", ""), f"{path}, {row['name']}"),
+                valence=_parse_valence(row.get("valence", ""), f"{path}, {row['name']}"),
             ),
             split=split,
             transcript=spoken.get(row["name"]),
@@ -78,23 +78,23 @@ def read(root: Path, split: str) -> Iterator[Sample]:
     return iter(samples)
 
 
-def _valence(text: str, where: str) -> float | None:
+def _parse_valence(text: str, where: str) -> float | None:
     """On −1…1; test3 has none, which the organisers' script writes as −10."""
-    if not text or layout.number(text, where) == -10:
+    if not text or layout.parse_number(text, where) == -10:
         return None
     try:
-        return rescaled(layout.number(text, where), LOW, HIGH)
+        return rescale_rating(layout.parse_number(text, where), LOW, HIGH)
     except ValueError as error:
         raise KuleshovError(f"{where}: {error}.") from None
 
 
-def transcripts(root: Path) -> dict[str, str]:
+def read_transcripts(root: Path) -> dict[str, str]:
     """Words of each clip, in English where the file has them, else as they were said."""
     path = layout.first_there(root, *TRANSCRIPTS)
     if path is None:
         return {}
     found = {}
-    for row in layout.rows(path, ["name"], "MER2023"):
+    for row in layout.read_rows(path, ["name"], "MER2023"):
         words = next((row[c] for c in ("english", "sentence", "chinese") if row.get(c)), "")
         if words:
             found[row["name"]] = words
@@ -115,7 +115,7 @@ TASK = Task(
     splits=SPLITS,
     split="test3",
     layout=LAYOUT,
-    reader=read,
+    reader=read_mer2023,
     published=(
         Published(
             "Emotion-LLaMA",

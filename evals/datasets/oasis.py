@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kuleshov.evals.datasets import layout
-from kuleshov.evals.datasets.base import Task, rescaled
+from kuleshov.evals.datasets.base import Task, rescale_rating
 from kuleshov.evals.types import Sample, Target
 from kuleshov.tools.errors import KuleshovError
 
@@ -23,9 +23,9 @@ Images/<Theme>.jpg
 """
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
+def read_oasis(root: Path, split: str) -> Iterator[Sample]:
     layout.expect_level(root, [TABLE], "OASIS", LAYOUT)
-    rows = layout.rows(root / TABLE, COLUMNS, "OASIS")
+    rows = layout.read_rows(root / TABLE, COLUMNS, "OASIS")
     folder = layout.first_there(root, "Images", "images")
     if folder is None:
         raise KuleshovError(f"{root} has {TABLE} of OASIS but no folder Images with its pictures.")
@@ -38,8 +38,8 @@ def read(root: Path, split: str) -> Iterator[Sample]:
             id=row["Theme"],
             source=folder / pictures[row["Theme"]],
             target=Target(
-                valence=_rating(row, "Valence_mean", root),
-                arousal=_rating(row, "Arousal_mean", root),
+                valence=_parse_rating(row, "Valence_mean", root),
+                arousal=_parse_rating(row, "Arousal_mean", root),
             ),
             split=split,
             slices={"category": row["Category"]} if row["Category"] else {},
@@ -49,10 +49,10 @@ def read(root: Path, split: str) -> Iterator[Sample]:
     return iter(samples)
 
 
-def _rating(row: dict[str, str], column: str, root: Path) -> float:
+def _parse_rating(row: dict[str, str], column: str, root: Path) -> float:
     where = f"{root / TABLE}, {row['Theme']}"
     try:
-        return rescaled(layout.number(row[column], where), LOW, HIGH)
+        return rescale_rating(layout.parse_number(row[column], where), LOW, HIGH)
     except ValueError as error:
         raise KuleshovError(f"{where}, {column}: {error}.") from None
 
@@ -78,7 +78,7 @@ TASK = Task(
     splits=("all",),
     split="all",
     layout=LAYOUT,
-    reader=read,
+    reader=read_oasis,
     published=(),
     from_memory="That pictures lie in Images/<Theme>.jpg.",
 )

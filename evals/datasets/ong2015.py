@@ -52,7 +52,7 @@ ong2015/ with {TABLE} (shown, face, wheel, payoff1 … win, eight ratings, rater
 """
 
 
-def sentence(payoffs: tuple[float, ...], win: float) -> str:
+def outcome_sentence(payoffs: tuple[float, ...], win: float) -> str:
     """The outcome as a sentence of context; the prizes from low to high."""
     first, second, third = (f"${prize:g}" for prize in sorted(payoffs))
     return (
@@ -61,45 +61,49 @@ def sentence(payoffs: tuple[float, ...], win: float) -> str:
     )
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
-    return _samples(root, split, LABELS)
+def read_ong2015(root: Path, split: str) -> Iterator[Sample]:
+    return _split_samples(root, split, LABELS)
 
 
 def read_subset(root: Path, split: str) -> Iterator[Sample]:
-    return _samples(root, split, SUBSET)
+    return _split_samples(root, split, SUBSET)
 
 
-def _samples(root: Path, split: str, table: Mapping[str, tuple[str, ...]]) -> Iterator[Sample]:
+def _split_samples(
+    root: Path, split: str, table: Mapping[str, tuple[str, ...]]
+) -> Iterator[Sample]:
     from kuleshov.studies.ratings import read_ratings
 
     root = layout.expect_level(root, (TABLE, FACES), "ong2015", LAYOUT)
     wanted = ("wheel", "payoff1", "payoff2", "payoff3", "win", *RATED)
-    contexts = _contexts(layout.rows(root / TABLE, wanted, "ong2015"), root / TABLE)
+    contexts = _wheel_contexts(layout.read_rows(root / TABLE, wanted, "ong2015"), root / TABLE)
     ratings = read_ratings(root / TABLE, labels=RATED, scale=SCALE)
     both = ratings.cue == "both"
-    pairs = sorted(set(zip(ratings.face[both], ratings.context[both], strict=True)), key=_order)
+    pairs = sorted(
+        set(zip(ratings.face[both], ratings.context[both], strict=True)), key=_pair_order
+    )
     missing = sorted({f"{face}.png" for face, _ in pairs} - layout.names_in(root / FACES))
     layout.complain_of_missing(missing, len({face for face, _ in pairs}), "ong2015", "faces")
-    return _told(root, split, table, ratings, contexts, pairs)
+    return _told_samples(root, split, table, ratings, contexts, pairs)
 
 
-def _order(pair: tuple[str, str]) -> tuple[Any, ...]:
+def _pair_order(pair: tuple[str, str]) -> tuple[Any, ...]:
     return tuple((len(name), name) for name in pair)
 
 
-def _contexts(rows: list[dict[str, str]], path: Path) -> dict[str, str]:
+def _wheel_contexts(rows: list[dict[str, str]], path: Path) -> dict[str, str]:
     """The sentence of each wheel."""
     found: dict[str, str] = {}
     for line, row in enumerate(rows, start=2):
         where = f"{path}, line {line}"
-        prizes = tuple(layout.number(row[f"payoff{i}"], where) for i in (1, 2, 3))
-        told = sentence(prizes, layout.number(row["win"], where))
+        prizes = tuple(layout.parse_number(row[f"payoff{i}"], where) for i in (1, 2, 3))
+        told = outcome_sentence(prizes, layout.parse_number(row["win"], where))
         if found.setdefault(row["wheel"], told) != told:
             raise KuleshovError(f"{where}: wheel {row['wheel']} has two outcomes.")
     return found
 
 
-def _told(
+def _told_samples(
     root: Path,
     split: str,
     table: Mapping[str, tuple[str, ...]],
@@ -123,13 +127,15 @@ def _told(
                 f"{root / TABLE}: nobody judged face {face or '–'}, wheel {context or '–'} in the "
                 f"condition {cue}."
             )
-        whole = {label: share * n for label, share in _shares(ratings, of & every, table).items()}
+        whole = {
+            label: share * n for label, share in _label_shares(ratings, of & every, table).items()
+        }
         parted = []
         for half in halves:
             sides = [of & half, of & ~half]
             # of a pair with few judges one half may be empty: it is no half
             parted.append(
-                [_shares(ratings, side, table) for side in sides]
+                [_label_shares(ratings, side, table) for side in sides]
                 if all(side.any() for side in sides)
                 else None
             )
@@ -160,7 +166,9 @@ def _told(
         )
 
 
-def _shares(ratings: Ratings, rows: Any, table: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
+def _label_shares(
+    ratings: Ratings, rows: Any, table: Mapping[str, tuple[str, ...]]
+) -> dict[str, float]:
     """The mean judge's rating above the floor as shares of the labels."""
     from kuleshov.studies.ratings import as_distribution
 
@@ -186,7 +194,7 @@ TASK = Task(
     splits=("experiment3",),
     split="experiment3",
     layout=LAYOUT,
-    reader=read,
+    reader=read_ong2015,
 )
 TASK_SUBSET = replace(
     TASK,

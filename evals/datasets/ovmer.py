@@ -11,8 +11,8 @@ from pathlib import Path
 
 from kuleshov.evals.datasets import layout
 from kuleshov.evals.datasets.base import Task
-from kuleshov.evals.datasets.mer2023 import transcripts
-from kuleshov.evals.text import split as words_of
+from kuleshov.evals.datasets.mer2023 import read_transcripts
+from kuleshov.evals.text import split_words as words_of
 from kuleshov.evals.types import Published, Sample, Target
 
 TABLE = "ovlabel.csv"
@@ -23,13 +23,13 @@ if wanted subtitle_eng.csv (name, sentence)
 """
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
+def read_ovmer(root: Path, split: str) -> Iterator[Sample]:
     layout.expect_level(root, [TABLE, "video"], "OV-MER", LAYOUT)
-    rows = layout.rows(root / TABLE, ["name", "openset"], "OV-MER")
+    rows = layout.read_rows(root / TABLE, ["name", "openset"], "OV-MER")
     clips = layout.clips_below(root / "video")
     missing = [row["name"] for row in rows if row["name"] not in clips]
     layout.complain_of_missing(missing, len(rows), "OV-MER", "clips")
-    spoken = transcripts(root)
+    spoken = read_transcripts(root)
     return (
         Sample(
             id=row["name"],
@@ -60,7 +60,7 @@ TASK = Task(
     splits=("all",),
     split="all",
     layout=LAYOUT,
-    reader=read,
+    reader=read_ovmer,
     published=(
         Published(
             "AffectGPT", "set_f", 0.6252, "Lian et al. (2025), arXiv 2501.16566", "on OV-MERD+"

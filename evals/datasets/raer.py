@@ -24,7 +24,7 @@ if wanted bounding_box/body.json and bounding_box/face.json
 """
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
+def read_raer(root: Path, split: str) -> Iterator[Sample]:
     layout.expect_level(root, [f"annotation/{split}.txt"], "RAER", LAYOUT)
     path = root / "annotation" / f"{split}.txt"
     found: list[tuple[str, str]] = []
@@ -44,10 +44,10 @@ def read(root: Path, split: str) -> Iterator[Sample]:
                 "(distraction)."
             )
         found.append((parts[0].replace("\\", "/"), CLASSES[place - 1]))
-    places = {name: _place(root, name) for name, _ in found}
+    places = {name: _find_clip(root, name) for name, _ in found}
     missing = [name for name, place in places.items() if place is None]
     layout.complain_of_missing(missing, len(found), "RAER", f"clips of {split}")
-    boxes = _boxes(root / "bounding_box")
+    boxes = _read_boxes(root / "bounding_box")
     return (
         Sample(
             id=name,
@@ -60,7 +60,7 @@ def read(root: Path, split: str) -> Iterator[Sample]:
     )
 
 
-def _place(root: Path, name: str) -> Path | None:
+def _find_clip(root: Path, name: str) -> Path | None:
     """The clip of a path that was written for the authors' disk: the longest end that is here."""
     parts = PurePosixPath(name).parts
     for start in range(len(parts)):
@@ -70,7 +70,7 @@ def _place(root: Path, name: str) -> Path | None:
     return None
 
 
-def _boxes(folder: Path) -> dict[str, list[Any]]:
+def _read_boxes(folder: Path) -> dict[str, list[Any]]:
     """By clip: the body's box, else the boxes of the face by frame.
 
     A clip stands under its whole path and under the end of it that says which it is; boxes that
@@ -90,14 +90,14 @@ def _boxes(folder: Path) -> dict[str, list[Any]]:
         own: dict[str, list[Any]] = {}
         for clip, box in table.items():
             if box:
-                whole, end = _keys(clip)
+                whole, end = _path_keys(clip)
                 for key in {whole, end}:
                     own.setdefault(key, []).append(box)
         found |= own
     return found
 
 
-def _keys(name: str) -> tuple[str, str]:
+def _path_keys(name: str) -> tuple[str, str]:
     """The path without its ending, and its last two parts: disks begin differently."""
     path = PurePosixPath(name.replace("\\", "/"))
     parts = [*path.parts[:-1], path.stem]
@@ -105,7 +105,7 @@ def _keys(name: str) -> tuple[str, str]:
 
 
 def _box_of(name: str, boxes: Mapping[str, list[Any]]) -> Box | None:
-    whole, end = _keys(name)
+    whole, end = _path_keys(name)
     given = boxes.get(whole) or boxes.get(end) or []
     if len(given) != 1:  # none, or several clips whose paths end alike: whose it is is unknown
         return None
@@ -133,7 +133,7 @@ TASK = Task(
     splits=("train", "test"),
     split="test",
     layout=LAYOUT,
-    reader=read,
+    reader=read_raer,
     published=(),
     from_memory="The places of lists and boxes within the download.",
 )

@@ -28,7 +28,7 @@ ATTRIBUTES = (
 )
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
+def read_rafdb(root: Path, split: str) -> Iterator[Sample]:
     base = layout.expect_level(root, [f"basic/{LABELS}"], "RAF-DB", LAYOUT) / "basic"
     path = base / LABELS
     wanted = []
@@ -47,7 +47,7 @@ def read(root: Path, split: str) -> Iterator[Sample]:
         raise KuleshovError(f"{path} lists no picture of {split} (names beginning {split}_).")
     aligned = layout.names_in(base / "Image" / "aligned")
     original = layout.names_in(base / "Image" / "original")
-    places = {name: _place(base, name, aligned, original) for name, _ in wanted}
+    places = {name: _find_picture(base, name, aligned, original) for name, _ in wanted}
     missing = [name for name, place in places.items() if place is None]
     layout.complain_of_missing(missing, len(wanted), "RAF-DB", f"pictures of {split}")
     return (
@@ -56,20 +56,20 @@ def read(root: Path, split: str) -> Iterator[Sample]:
             source=places[name] or Path(),
             target=Target(label=label),
             split=split,
-            slices=_slices(base, name),
+            slices=_read_slices(base, name),
         )
         for name, label in wanted
     )
 
 
-def _place(base: Path, name: str, aligned: set[str], original: set[str]) -> Path | None:
+def _find_picture(base: Path, name: str, aligned: set[str], original: set[str]) -> Path | None:
     face = f"{Path(name).stem}_aligned.jpg"
     if face in aligned:
         return base / "Image" / "aligned" / face
     return base / "Image" / "original" / name if name in original else None
 
 
-def _slices(base: Path, name: str) -> dict[str, str]:
+def _read_slices(base: Path, name: str) -> dict[str, str]:
     """Five lines of landmarks, then numbers of gender, race and age."""
     path = base / "Annotation" / "manual" / f"{Path(name).stem}_manu_attri.txt"
     if not path.is_file():
@@ -96,7 +96,7 @@ TASK = Task(
     splits=("train", "test"),
     split="test",
     layout=LAYOUT,
-    reader=read,
+    reader=read_rafdb,
     published=(
         Published(
             "ResEmoteNet", "accuracy", 0.9476, "Roy et al. (2024), ResEmoteNet, arXiv 2409.10545"

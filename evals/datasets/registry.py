@@ -22,7 +22,7 @@ from kuleshov.evals.datasets import (
     veatic,
 )
 from kuleshov.evals.datasets.base import Task
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, suggest_word
 
 TASKS: dict[str, Task] = {
     task.name: task
@@ -48,7 +48,7 @@ TASKS: dict[str, Task] = {
 }
 
 
-def find(name: str, root: str | Path | None = None) -> Task:
+def find_task(name: str, root: str | Path | None = None) -> Task:
     """The task of that name; a manifest's as the table at `root` makes it.
 
     Raises:
@@ -56,8 +56,9 @@ def find(name: str, root: str | Path | None = None) -> Task:
     """
     if name not in TASKS:
         raise KuleshovError(
-            f"there is no task {name!r}{nearest(name, list(TASKS))}; known: {', '.join(TASKS)}."
+            f"there is no task {name!r}{suggest_word(name, list(TASKS))}; known: "
+            f"{', '.join(TASKS)}."
         )
     if name == manifest.TASK.name and root is not None:
-        return manifest.fitted(root)
+        return manifest.fit_task(root)
     return TASKS[name]

@@ -24,7 +24,7 @@ frames/<id>/<n>.jpg (made of the videos by the authors' video_frame.py)
 """
 
 
-def read(root: Path, split: str) -> Iterator[Sample]:
+def read_veatic(root: Path, split: str) -> Iterator[Sample]:
     layout.expect_level(root, [RATINGS], "VEATIC", LAYOUT)
     folder = layout.first_there(root, "frames", "frame")
     if folder is None:
@@ -45,16 +45,16 @@ def read(root: Path, split: str) -> Iterator[Sample]:
     layout.complain_of_missing(tables, 2 * len(ids), "VEATIC", "tables of ratings")
     missing = [n for n in ids if not (folder / n).is_dir()]
     layout.complain_of_missing(missing, len(ids), "VEATIC", "videos' frames")
-    return (sample for n in ids for sample in _video(folder / n, root / RATINGS, n, split))
+    return (sample for n in ids for sample in _video_samples(folder / n, root / RATINGS, n, split))
 
 
-def _video(frames: Path, ratings: Path, name: str, split: str) -> Iterator[Sample]:
+def _video_samples(frames: Path, ratings: Path, name: str, split: str) -> Iterator[Sample]:
     numbered = sorted(
         (number, path)
         for path in frames.iterdir()
         if (number := parse_count(path.stem)) is not None and path.suffix.lower() in IMAGE_SUFFIXES
     )
-    valence, arousal = (_ratings(ratings / f"{name}_{w}.csv") for w in ("valence", "arousal"))
+    valence, arousal = (_read_ratings(ratings / f"{name}_{w}.csv") for w in ("valence", "arousal"))
     if not numbered or numbered[-1][0] >= min(len(valence), len(arousal)):
         raise KuleshovError(
             f"{frames} holds {len(numbered)} frames, the last numbered "
@@ -73,7 +73,7 @@ def _video(frames: Path, ratings: Path, name: str, split: str) -> Iterator[Sampl
         )
 
 
-def _ratings(path: Path) -> list[float]:
+def _read_ratings(path: Path) -> list[float]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.reader(file) if row]
     found = []
@@ -82,7 +82,7 @@ def _ratings(path: Path) -> list[float]:
             raise KuleshovError(
                 f"{path}, line {number}: expected time and rating but found {','.join(row)!r}."
             )
-        value = layout.number(row[1], f"{path}, line {number}")
+        value = layout.parse_number(row[1], f"{path}, line {number}")
         if not -1 <= value <= 1:
             raise KuleshovError(f"{path}, line {number}: {value:g} lies outside −1…1.")
         found.append(value)
@@ -113,7 +113,7 @@ TASK = Task(
     splits=("train", "test"),
     split="test",
     layout=LAYOUT,
-    reader=read,
+    reader=read_veatic,
     published=(),
     from_memory="That ratings lie in −1…1.",
 )

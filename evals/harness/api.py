@@ -15,7 +15,7 @@ from kuleshov.evals.harness.scores import Scores
 from kuleshov.evals.metrics.base import RESAMPLES
 
 
-def run(
+def evaluate_agent(
     agent: Agent,
     task: str,
     data: str | os.PathLike[str],
@@ -42,8 +42,8 @@ def run(
     Raises:
         KuleshovError: the data, a system, or what is in `out` already; one sentence.
     """
-    found = evaluate.begin(
-        registry.find(task, os.fspath(data)),
+    found = evaluate.begin_evaluation(
+        registry.find_task(task, os.fspath(data)),
         os.fspath(data),
         Path(out),
         split=split,
@@ -51,15 +51,17 @@ def run(
         seed=seed,
     )
     evaluate.run_systems(
-        found, tuple(strategies), lambda settings: evaluate.again(agent, settings), clip=clip
+        found, tuple(strategies), lambda settings: evaluate.reset_agent(agent, settings), clip=clip
     )
-    return finish(found, scores.score(found, metrics=metrics, resamples=resamples))
+    return finish_evaluation(
+        found, scores.score_evaluation(found, metrics=metrics, resamples=resamples)
+    )
 
 
-def finish(found: Evaluation, result: Scores) -> Scores:
+def finish_evaluation(found: Evaluation, result: Scores) -> Scores:
     """Write results.json, the tables and the page."""
-    scores.keep(found, result)
+    scores.write_scores(found, result)
     for name, make in tables.WRITTEN.items():
         (found.out / name).write_text(make(result), "utf-8")
-    page.write(found, result)
+    page.write_page(found, result)
     return result

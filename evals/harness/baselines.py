@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from kuleshov.evals.harness.samples import Known
+from kuleshov.evals.harness.samples import KnownSample
 from kuleshov.evals.types import Answer, Kind
 from kuleshov.inputs import items
 from kuleshov.inputs.items import Work
 from kuleshov.runs.local_engine import Progress, Watcher
-from kuleshov.runs.store import RunDirectory, now
+from kuleshov.runs.store import RunDirectory, current_time
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet
@@ -33,14 +33,16 @@ SENTENCE = "a photo of a person who shows {}."
 BATCH = 16
 
 
-def majority(known: Sequence[Known], kind: Kind, names: Sequence[str]) -> Answer:
+def majority_answer(known: Sequence[KnownSample], kind: Kind, names: Sequence[str]) -> Answer:
     """What answers best without looking: the shares of the labels, the mean of the ratings.
 
     Taken from the evaluated samples themselves, so it is an upper bound of a majority learnt from
     other data.
     """
     if kind == "affect":
-        return Answer(valence=_mean(known, "valence"), arousal=_mean(known, "arousal"))
+        return Answer(
+            valence=_mean_rating(known, "valence"), arousal=_mean_rating(known, "arousal")
+        )
     counts: Counter[str] = Counter()
     for sample in known:
         target = sample.target
@@ -56,12 +58,12 @@ def majority(known: Sequence[Known], kind: Kind, names: Sequence[str]) -> Answer
     return Answer(probabilities=shares, label=label)
 
 
-def _mean(known: Sequence[Known], part: str) -> float | None:
+def _mean_rating(known: Sequence[KnownSample], part: str) -> float | None:
     values = [v for sample in known if (v := getattr(sample.target, part)) is not None]
     return float(np.mean(values)) if values else None
 
 
-def guess(random: np.random.Generator, kind: Kind, names: Sequence[str]) -> Answer:
+def random_answer(random: np.random.Generator, kind: Kind, names: Sequence[str]) -> Answer:
     """A blind guess: every label as likely as the others, ratings uniform over −1…1."""
     if kind == "affect":
         valence, arousal = random.uniform(-1, 1, 2)
@@ -74,8 +76,8 @@ def guess(random: np.random.Generator, kind: Kind, names: Sequence[str]) -> Answ
     )
 
 
-def blind(name: str, found: Any, plan: dict[str, Any]) -> Progress:
-    """Run `majority` or `chance`, which look at no picture.
+def run_blind(name: str, found: Any, plan: dict[str, Any]) -> Progress:
+    """Run `majority_answer` or `chance`, which look at no picture.
 
     Args:
         found: the `Evaluation`.
@@ -84,17 +86,17 @@ def blind(name: str, found: Any, plan: dict[str, Any]) -> Progress:
     if kind in ("open", "text") or (kind != "affect" and not labels.names):
         raise KuleshovError(f"{name} has no meaning where people answer in words of their own.")
     random = np.random.default_rng(plan["seed"])
-    fixed = majority(found.known, kind, labels.names) if name == "majority" else None
+    fixed = majority_answer(found.known, kind, labels.names) if name == "majority" else None
     # every guess is drawn, also of samples that are done, so that a resumed run guesses the same
-    answers = [fixed or guess(random, kind, labels.names) for _ in found.known]
+    answers = [fixed or random_answer(random, kind, labels.names) for _ in found.known]
     work = [
-        _Due(sample.id, partial(_same, answer))
+        _Due(sample.id, partial(_same_answer, answer))
         for sample, answer in zip(found.known, answers, strict=True)
     ]
-    return _run(found.run(name), {**plan, "baseline": name}, work, None)
+    return _run_items(found.run(name), {**plan, "baseline": name}, work, None)
 
 
-def _same(answer: Answer) -> Answer:
+def _same_answer(answer: Answer) -> Answer:
     return answer
 
 
@@ -119,14 +121,14 @@ class ClipModel:
 
         from kuleshov.tools.mllm import hardware
 
-        source = hub.find(name)
-        if source.folder is None and (reason := hub.unreachable()) is not None:
+        source = hub.find_model(name)
+        if source.folder is None and (reason := hub.why_unreachable()) is not None:
             raise KuleshovError(
                 f"the baseline clip needs {name}, which is not on this machine, and the Hub cannot "
                 f"be reached ({reason}): with a network run `kuleshov models pull {name}`, or give "
                 "a local folder (--clip FOLDER), or leave clip out of --systems."
             )
-        folder = str(hub.fetch(source).folder)
+        folder = str(hub.fetch_model(source).folder)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type != "clip":
             raise KuleshovError(f"{name} is no CLIP but a {config.model_type} model.")
@@ -152,14 +154,14 @@ class ClipModel:
     def answer(self, work: Work, names: Sequence[str]) -> Answer:
         """Of one item: its person cut out where it has a box; of a clip the mean over frames."""
         opened = media.open_media(work.source)
-        images = [_cut(image, work.boxes) for image in opened.images]
+        images = [_cut_boxes(image, work.boxes) for image in opened.images]
         found = self.scores(images, names)
         return Answer(
             probabilities={name: float(np.mean([row[name] for row in found])) for name in names}
         )
 
 
-def _cut(image: Any, boxes: Sequence[Sequence[float]]) -> Any:
+def _cut_boxes(image: Any, boxes: Sequence[Sequence[float]]) -> Any:
     if not boxes:
         return image
     height, width = image.shape[:2]
@@ -168,7 +170,7 @@ def _cut(image: Any, boxes: Sequence[Sequence[float]]) -> Any:
     return cut if cut.size else image
 
 
-def clip(
+def run_clip(
     run: Path,
     manifest: str,
     labels: LabelSet,
@@ -187,9 +189,10 @@ def clip(
         "sentence": SENTENCE,
     }
     work = (
-        _Due(item.key, partial(model.answer, item, labels.names)) for item in items.read(manifest)
+        _Due(item.key, partial(model.answer, item, labels.names))
+        for item in items.read_items(manifest)
     )
-    return _run(run, told, work, watch)
+    return _run_items(run, told, work, watch)
 
 
 class _Due:
@@ -199,10 +202,12 @@ class _Due:
         self.key, self.answer = key, answer
 
 
-def _run(run: Path, plan: dict[str, Any], work: Iterable[_Due], watch: Watcher | None) -> Progress:
-    progress, begun = Progress(total=None), now()
+def _run_items(
+    run: Path, plan: dict[str, Any], work: Iterable[_Due], watch: Watcher | None
+) -> Progress:
+    progress, begun = Progress(total=None), current_time()
     with RunDirectory(run).open(plan) as directory:
-        for due in _left(directory, work, progress):
+        for due in _left_items(directory, work, progress):
             try:
                 answer = due.answer()
             except KuleshovError as error:
@@ -219,7 +224,9 @@ def _run(run: Path, plan: dict[str, Any], work: Iterable[_Due], watch: Watcher |
     return progress
 
 
-def _left(directory: RunDirectory, work: Iterable[_Due], progress: Progress) -> Iterator[_Due]:
+def _left_items(
+    directory: RunDirectory, work: Iterable[_Due], progress: Progress
+) -> Iterator[_Due]:
     for due in work:
         if directory.meet(due.key) == "new":
             yield due

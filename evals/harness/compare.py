@@ -11,7 +11,7 @@ from kuleshov.evals.datasets.base import Task
 from kuleshov.evals.harness import evaluate
 from kuleshov.evals.harness.evaluate import RUNS, Evaluation
 from kuleshov.evals.metrics import classes, registry
-from kuleshov.evals.metrics.base import RESAMPLES, Difference, difference
+from kuleshov.evals.metrics.base import RESAMPLES, Difference, measure_difference
 from kuleshov.evals.types import Answer, Target
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.types import Record
@@ -35,7 +35,7 @@ class McNemar(Record):
     odds_high: float | None = None
 
 
-class Comparison(Record):
+class SystemComparison(Record):
     """System b against system a."""
 
     a: str
@@ -48,7 +48,7 @@ class Comparison(Record):
     notes: tuple[str, ...] = ()
 
 
-def compare(
+def compare_systems(
     a: str,
     b: str,
     find: Callable[[str, str | Path | None], Task],
@@ -57,7 +57,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
     wheels: str | Path | None = None,
-) -> Comparison:
+) -> SystemComparison:
     """Compare two systems.
 
     Args:
@@ -67,8 +67,8 @@ def compare(
     Raises:
         KuleshovError: no such evaluation or system, two tasks, no sample in common.
     """
-    first, one = _side(a, find)
-    second, other = _side(b, find)
+    first, one = _open_side(a, find)
+    second, other = _open_side(b, find)
     if first.task.name != second.task.name or first.labels.names != second.labels.names:
         raise KuleshovError(
             f"{a} evaluates {first.task.name} with {first.labels.name}, {b} {second.task.name} "
@@ -92,9 +92,9 @@ def compare(
     found, notes = [], []
     for name in metrics or first.task.metrics:
         try:
-            metric = registry.find(name, wheels)
+            metric = registry.find_metric(name, wheels)
             found.append(
-                difference(
+                measure_difference(
                     metric,
                     targets,
                     of_a,
@@ -112,19 +112,19 @@ def compare(
             "McNemar's test takes samples as independent, and here some share a subject or video: "
             "go by the intervals, which draw whole groups"
         )
-    return Comparison(
+    return SystemComparison(
         a=f"{first.out.name}:{one}",
         b=f"{second.out.name}:{other}",
         task=first.task.name,
         samples=len(pairs),
         left_out=len(first.known) + len(second.known) - 2 * len(pairs),
         differences=tuple(found),
-        mcnemar=mcnemar(targets, of_a, of_b, labels),
+        mcnemar=mcnemar_test(targets, of_a, of_b, labels),
         notes=tuple(notes),
     )
 
 
-def mcnemar(
+def mcnemar_test(
     targets: Sequence[Target],
     a: Sequence[Answer | None],
     b: Sequence[Answer | None],
@@ -138,7 +138,7 @@ def mcnemar(
     for target, one, other in zip(targets, a, b, strict=True):
         if target.label is None or one is None or other is None:
             continue
-        pairs = [classes.pair(target, answer, names) for answer in (one, other)]
+        pairs = [classes.label_pair(target, answer, names) for answer in (one, other)]
         if pairs[0] is None or pairs[1] is None:
             continue
         counts[pairs[0][0] == pairs[0][1], pairs[1][0] == pairs[1][1]] += 1
@@ -160,14 +160,14 @@ def mcnemar(
     return McNemar(only_a=only_a, only_b=only_b, p=float(test.pvalue), **told, **odds)
 
 
-def _side(text: str, find: Callable[[str, str | Path | None], Task]) -> tuple[Evaluation, str]:
+def _open_side(text: str, find: Callable[[str, str | Path | None], Task]) -> tuple[Evaluation, str]:
     folder, colon, system = text.rpartition(":")
     if not colon or not Path(folder).is_dir():
         folder, system = text, ""
     path = Path(folder)
     if path.parent.name == RUNS and (path.parent.parent / evaluate.FACTS).is_file():
         path, system = path.parent.parent, system or path.name
-    found = evaluate.opened(path, find)
+    found = evaluate.open_evaluation(path, find)
     held = list(found.held)
     if not system and len(held) == 1:
         system = held[0]

@@ -14,12 +14,12 @@ from typing import Any
 from kuleshov.agent import Agent
 from kuleshov.evals.datasets.base import Task
 from kuleshov.evals.harness import baselines, samples, systems
-from kuleshov.evals.harness.samples import Known
+from kuleshov.evals.harness.samples import KnownSample
 from kuleshov.evals.harness.systems import Outcome
 from kuleshov.evals.types import Sample, Target
 from kuleshov.runs import store
 from kuleshov.runs.local_engine import Watcher
-from kuleshov.runs.store import differences
+from kuleshov.runs.store import list_differences
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.home import expand_path
 from kuleshov.tools.labels import LabelSet
@@ -42,7 +42,7 @@ class Evaluation:
     task: Task
     out: Path
     labels: LabelSet
-    known: list[Known]
+    known: list[KnownSample]
     facts: dict[str, Any]
     manifest: str
     outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
@@ -81,12 +81,12 @@ class Evaluation:
 
     def read(self, system: str) -> list[Outcome]:
         """The answers of a system that the folder holds."""
-        return systems.outcomes(
+        return systems.read_outcomes(
             self.run(self.held[system]), system, self.ids, self.labels, self.task.kind
         )
 
 
-def begin(
+def begin_evaluation(
     task: Task,
     data: str,
     out: Path,
@@ -106,17 +106,17 @@ def begin(
             evaluation; no sample has a label of the set. Samples whose label is not in it are left
             out and counted in `facts`.
     """
-    chosen = _labels(task, labels)
-    task = _fitted(task, chosen)
+    chosen = _choose_labels(task, labels)
+    task = _fit_task(task, chosen)
     left_out = LeftOut(chosen.name, chosen.names)
     every = list(task.read(data, split))
     if task.unanswered is not None:
         for key in task.unanswered(expand_path(data), split or task.split):
             left_out.add(NO_LABEL, key)
     if task.labels is None and chosen.mode != "free":
-        named = (_named(sample, chosen, left_out) for sample in every)
+        named = (_name_labels(sample, chosen, left_out) for sample in every)
         every = [sample for sample in named if sample is not None]
-    found = samples.drawn(every, limit, seed)
+    found = samples.draw_samples(every, limit, seed)
     if not found and left_out.rows:
         raise KuleshovError(
             f"no sample of {task.name} at {data} has a label of {chosen.name}: {left_out}; give "
@@ -134,31 +134,31 @@ def begin(
         "limit": limit,
         "seed": seed,
         "labels": chosen.name,
-        "sha256": samples.digest(found),
+        "sha256": samples.samples_digest(found),
     }
     if left_out.rows:
         facts["left_out"] = {**left_out.to_dict(), "told": str(left_out)}
-    _keep(out, facts)
+    _keep_facts(out, facts)
     if not (out / samples.ITEMS).is_file():
         samples.lay_out(found, out)
         if isinstance(task.labels, LabelSet):
             (out / OWN_LABELS).write_text(as_toml(task.labels), "utf-8")
-    return Evaluation(task, out, chosen, samples.known(out), facts, _manifest(out))
+    return Evaluation(task, out, chosen, samples.known_samples(out), facts, _manifest_path(out))
 
 
-def _manifest(out: Path) -> str:
+def _manifest_path(out: Path) -> str:
     """Absolute, so that a run may be resumed from another folder."""
     return os.path.abspath(out / samples.ITEMS)
 
 
-def _fitted(task: Task, labels: LabelSet) -> Task:
+def _fit_task(task: Task, labels: LabelSet) -> Task:
     """A user's table of several labels each, answered in the model's own words, is an open task."""
     if task.labels is None and task.kind == "multi" and labels.mode == "free":
         return replace(task, kind="open", metrics=OPEN_METRICS)
     return task
 
 
-def _labels(task: Task, given: str | None) -> LabelSet:
+def _choose_labels(task: Task, given: str | None) -> LabelSet:
     if task.label_set is not None:
         if given is not None and given != task.label_set.name:
             raise KuleshovError(
@@ -168,7 +168,7 @@ def _labels(task: Task, given: str | None) -> LabelSet:
     return LabelSet.load(given or ("free" if task.kind in ("open", "text") else "ekman-7"))
 
 
-def _named(sample: Sample, labels: LabelSet, left_out: LeftOut) -> Sample | None:
+def _name_labels(sample: Sample, labels: LabelSet, left_out: LeftOut) -> Sample | None:
     """People's labels by their names in the set, where synonyms or another case were written.
 
     None, and `left_out` is told, where the set has no place for one, and where all that people
@@ -207,7 +207,7 @@ def _named(sample: Sample, labels: LabelSet, left_out: LeftOut) -> Sample | None
     return replace(sample, target=replace(target, **parts))
 
 
-def _keep(out: Path, facts: dict[str, Any]) -> None:
+def _keep_facts(out: Path, facts: dict[str, Any]) -> None:
     path = out / FACTS
     if path.is_file():
         try:
@@ -216,7 +216,7 @@ def _keep(out: Path, facts: dict[str, Any]) -> None:
             raise KuleshovError(f"{path} cannot be read; give another folder to --out.") from None
         # the same samples may lie elsewhere, or be named in another way
         aside = {"data": None, "left_out": None}
-        told = differences({**before, **aside}, {**facts, **aside})
+        told = list_differences({**before, **aside}, {**facts, **aside})
         if told:
             raise KuleshovError(
                 f"{out} holds another evaluation: {'; '.join(told)}. "
@@ -236,7 +236,7 @@ def _keep(out: Path, facts: dict[str, Any]) -> None:
         raise KuleshovError(f"{out} cannot be written: {error.strerror}.") from None
 
 
-def opened(out: Path, find: Callable[[str, str | Path | None], Task]) -> Evaluation:
+def open_evaluation(out: Path, find: Callable[[str, str | Path | None], Task]) -> Evaluation:
     """The evaluation in a folder, without its data set. Raises KuleshovError if there is none."""
     path = out / FACTS
     if not path.is_file():
@@ -245,8 +245,8 @@ def opened(out: Path, find: Callable[[str, str | Path | None], Task]) -> Evaluat
     task = find(facts["task"], facts["data"])
     own = out / OWN_LABELS
     labels = LabelSet.load(str(own)) if own.is_file() else LabelSet.load(facts["labels"])
-    task = _fitted(task, labels)
-    return Evaluation(task, out, labels, samples.known(out), facts, _manifest(out))
+    task = _fit_task(task, labels)
+    return Evaluation(task, out, labels, samples.known_samples(out), facts, _manifest_path(out))
 
 
 # ------------------------------------------------------------------------- running
@@ -295,11 +295,11 @@ def run_systems(
         agent = load(settings)
         agents: dict[str, Agent] = {}
         for name in by_agent:
-            made = trying(name, partial(again, agent, {**settings, "fusion": name}))
+            made = trying(name, partial(reset_agent, agent, {**settings, "fusion": name}))
             if made is not None:
                 agents[name] = made
-        for fusion in systems.shared(agents):
-            with watching(watch, fusion) as watcher:
+        for fusion in systems.shared_runs(agents):
+            with watch_system(watch, fusion) as watcher:
                 agents[fusion].annotate(found.manifest, found.run(fusion), watch=watcher, **options)
     plan = {
         "eval": found.facts["sha256"],
@@ -309,20 +309,22 @@ def run_systems(
     }
     for name in wanted:
         if name == "clip" and model is not None:
-            with watching(watch, name) as watcher:
-                baselines.clip(found.run(name), found.manifest, found.labels, plan, model, watcher)
+            with watch_system(watch, name) as watcher:
+                baselines.run_clip(
+                    found.run(name), found.manifest, found.labels, plan, model, watcher
+                )
         elif name in ("majority", "chance"):
-            trying(name, partial(baselines.blind, name, found, plan))
+            trying(name, partial(baselines.run_blind, name, found, plan))
     found.outcomes = {name: found.read(name) for name in wanted if name not in left_out}
     return left_out
 
 
-def again(agent: Agent, settings: Mapping[str, Any]) -> Agent:
+def reset_agent(agent: Agent, settings: Mapping[str, Any]) -> Agent:
     """The same model and face tool under other settings."""
     return agent.with_settings(**settings)
 
 
-def watching(watch: Callable[[str], Any] | None, name: str) -> Any:
+def watch_system(watch: Callable[[str], Any] | None, name: str) -> Any:
     nobody: Watcher | None = None
     return nullcontext(nobody) if watch is None else watch(name)
 

@@ -16,7 +16,7 @@ import orjson
 from kuleshov.evals.harness.evaluate import Evaluation
 from kuleshov.evals.metrics import judge as judges
 from kuleshov.runs import store
-from kuleshov.runs.store import RunDirectory, now
+from kuleshov.runs.store import RunDirectory, current_time
 from kuleshov.tools import mllm as models
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.mllm.base import Mllm
@@ -24,7 +24,7 @@ from kuleshov.tools.mllm.base import Mllm
 SCHEMA = "kuleshov/verdict@1"
 
 
-def run(found: Evaluation, name: str, *, allow_remote: bool = False) -> None:
+def judge_texts(found: Evaluation, name: str, *, allow_remote: bool = False) -> None:
     """Have a model judge the texts of all systems; the answers then carry its scores.
 
     Raises:
@@ -32,17 +32,17 @@ def run(found: Evaluation, name: str, *, allow_remote: bool = False) -> None:
     """
     if not any(target.text is not None for target in found.targets):
         raise KuleshovError(f"{found.task.name} has no descriptions for a judge to read.")
-    models.check(name, allow_remote=allow_remote)
-    judge(found, models.load(name, allow_remote=allow_remote))
+    models.check_model(name, allow_remote=allow_remote)
+    judge_with(found, models.load_model(name, allow_remote=allow_remote))
 
 
-def judge(found: Evaluation, model: Mllm) -> None:
-    """As `run`, with a model that is loaded."""
+def judge_with(found: Evaluation, model: Mllm) -> None:
+    """As `judge_texts`, with a model that is loaded."""
     for system in found.outcomes:
-        _system(found, system, model)
+        _judge_system(found, system, model)
 
 
-def _system(found: Evaluation, system: str, model: Mllm) -> None:
+def _judge_system(found: Evaluation, system: str, model: Mllm) -> None:
     folder = found.run(f"judge-{system}")
     plan = {
         "eval": found.facts["sha256"],
@@ -50,18 +50,18 @@ def _system(found: Evaluation, system: str, model: Mllm) -> None:
         "judge": {"id": model.info.id, "revision": model.info.revision},
     }
     outcomes = found.outcomes[system]
-    begun = now()
+    begun = current_time()
     with RunDirectory(folder).open(plan) as directory:
         for sample, outcome in zip(found.known, outcomes, strict=True):
             text = outcome.answer.text if outcome.answer else None
             if text is None or sample.target.text is None:
                 continue
             for kind in judges.TEMPLATES:
-                key = _key(sample.id, kind, text)
+                key = _verdict_key(sample.id, kind, text)
                 if directory.meet(key) != "new":
                     continue
                 try:
-                    verdict = judges.verdict(model, kind, sample.target.text, text)
+                    verdict = judges.ask_verdict(model, kind, sample.target.text, text)
                 except KuleshovError as error:
                     directory.fail(key, str(error))
                     continue
@@ -69,7 +69,7 @@ def _system(found: Evaluation, system: str, model: Mllm) -> None:
                 directory.add(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
         directory.session(begun=begun, end="complete")
     said: dict[str, Any] = {}
-    for line in store.lines(folder):
+    for line in store.read_lines(folder):
         told = orjson.loads(line)
         said[told["item"]["id"]] = told["score"]
     for place, (sample, outcome) in enumerate(zip(found.known, outcomes, strict=True)):
@@ -77,11 +77,11 @@ def _system(found: Evaluation, system: str, model: Mllm) -> None:
         if outcome.answer is None or text is None:
             continue
         scores: dict[str, float | None] = {
-            kind: said.get(_key(sample.id, kind, text)) for kind in judges.TEMPLATES
+            kind: said.get(_verdict_key(sample.id, kind, text)) for kind in judges.TEMPLATES
         }
         outcomes[place] = replace(outcome, answer=replace(outcome.answer, judged=scores))
 
 
-def _key(sample: str, kind: str, text: str) -> str:
+def _verdict_key(sample: str, kind: str, text: str) -> str:
     """A verdict holds for one text: another answer is judged anew."""
     return f"{sample} {kind} {hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -20,14 +20,14 @@ import numpy as np
 
 from kuleshov.evals.types import Sample, Target
 from kuleshov.tools.errors import KuleshovError
-from kuleshov.tools.media.sniff import sniff
+from kuleshov.tools.media.sniff import sniff_format
 
 ITEMS, TARGETS, MEDIA = "items.jsonl", "targets.jsonl", "media"
 FRAMES_A_SECOND = 5  # of a clip made from frames, whose times are not known: as many as are read
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownSample:
     """What is kept of a sample to score its answers."""
 
     id: str
@@ -37,7 +37,7 @@ class Known:
     slices: dict[str, str]
 
 
-def drawn(samples: Iterable[Sample], limit: int | None, seed: int) -> list[Sample]:
+def draw_samples(samples: Iterable[Sample], limit: int | None, seed: int) -> list[Sample]:
     """All samples, or `limit` of them in the data set's order, in proportion to labels.
 
     A label's share is rounded by the largest remainder; who is drawn is decided by `seed`.
@@ -73,7 +73,7 @@ def lay_out(samples: Sequence[Sample], out: Path) -> str:
         if sample.id in seen:
             raise KuleshovError(f"the data set has two samples with the id {sample.id!r}.")
         seen.add(sample.id)
-        path = _medium(sample, place, folder)
+        path = _sample_medium(sample, place, folder)
         row: dict[str, Any] = {"path": path, "id": sample.id}
         if sample.box_xyxy is not None:
             row["box"] = list(sample.box_xyxy)
@@ -85,13 +85,13 @@ def lay_out(samples: Sequence[Sample], out: Path) -> str:
         if label is not None:
             row["label"] = dict(label) if not isinstance(label, str) else label
         items.append(json.dumps(row, ensure_ascii=False))
-        targets.append(json.dumps(told(sample), ensure_ascii=False))
-    _write(out / TARGETS, targets)
-    _write(out / ITEMS, items)
+        targets.append(json.dumps(sample_facts(sample), ensure_ascii=False))
+    _write_lines(out / TARGETS, targets)
+    _write_lines(out / ITEMS, items)
     return str(out / ITEMS)
 
 
-def told(sample: Sample) -> dict[str, Any]:
+def sample_facts(sample: Sample) -> dict[str, Any]:
     """What is kept of a sample, in plain values."""
     target = {name: value for name, value in asdict(sample.target).items() if value is not None}
     return {
@@ -103,7 +103,7 @@ def told(sample: Sample) -> dict[str, Any]:
     }
 
 
-def digest(samples: Sequence[Sample]) -> str:
+def samples_digest(samples: Sequence[Sample]) -> str:
     """SHA-256 over ids, sources and answers: whether these are the samples of before."""
     found = hashlib.sha256()
     for sample in samples:
@@ -111,13 +111,13 @@ def digest(samples: Sequence[Sample]) -> str:
         where = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else source.name
         found.update(
             json.dumps(
-                [told(sample), where, sample.box_xyxy, sample.context, sample.transcript]
+                [sample_facts(sample), where, sample.box_xyxy, sample.context, sample.transcript]
             ).encode()
         )
     return found.hexdigest()
 
 
-def known(out: Path) -> list[Known]:
+def known_samples(out: Path) -> list[KnownSample]:
     """The samples of an evaluation's folder. Raises KuleshovError if it is none."""
     path = out / TARGETS
     if not path.is_file():
@@ -128,28 +128,30 @@ def known(out: Path) -> list[Known]:
         parts = row["target"]
         if parts.get("labels") is not None:
             parts["labels"] = tuple(parts["labels"])
-        found.append(Known(row["id"], Target(**parts), row["split"], row["group"], row["slices"]))
+        found.append(
+            KnownSample(row["id"], Target(**parts), row["split"], row["group"], row["slices"])
+        )
     return found
 
 
-def _medium(sample: Sample, place: int, folder: Path) -> str:
+def _sample_medium(sample: Sample, place: int, folder: Path) -> str:
     """The path of a sample's picture or clip for the manifest, written first if need be."""
     source = sample.source
     if isinstance(source, bytes):
-        kind, form = sniff(source[:64])
+        kind, form = sniff_format(source[:64])
         if kind is None:
             raise KuleshovError(f"{sample.id} is not a picture or clip but {form}.")
         target = folder / f"{place:06}.{form.lower()}"
-        _once(target, lambda part: part.write_bytes(source))
+        _write_once(target, lambda part: part.write_bytes(source))
         return f"{MEDIA}/{target.name}"
     if source.is_dir():
         target = folder / f"{place:06}.mkv"
-        _once(target, lambda part: _clip(source, part))
+        _write_once(target, lambda part: _frames_clip(source, part))
         return f"{MEDIA}/{target.name}"
     return os.path.abspath(source)
 
 
-def _once(target: Path, write: Any) -> None:
+def _write_once(target: Path, write: Any) -> None:
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.stem}.part{target.suffix}")
@@ -157,7 +159,7 @@ def _once(target: Path, write: Any) -> None:
         part.replace(target)
 
 
-def _clip(folder: Path, target: Path) -> None:
+def _frames_clip(folder: Path, target: Path) -> None:
     """A folder of frames as a clip without loss (FFV1), in the order of their names."""
     import av
     from PIL import Image
@@ -169,7 +171,7 @@ def _clip(folder: Path, target: Path) -> None:
         raise KuleshovError(f"there is no frame in {folder}.")
     with av.open(str(target), "w") as container:
         stream: Any = None
-        for frame in _pictures(frames, Image):
+        for frame in _open_pictures(frames, Image):
             if stream is None:
                 stream = container.add_stream("ffv1", rate=FRAMES_A_SECOND)
                 stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "bgr0"
@@ -179,7 +181,7 @@ def _clip(folder: Path, target: Path) -> None:
         container.mux(stream.encode())
 
 
-def _pictures(paths: Sequence[Path], library: Any) -> Iterator[Any]:
+def _open_pictures(paths: Sequence[Path], library: Any) -> Iterator[Any]:
     for path in paths:
         try:
             with library.open(path) as opened:
@@ -188,7 +190,7 @@ def _pictures(paths: Sequence[Path], library: Any) -> Iterator[Any]:
             raise KuleshovError(f"the frame {path} cannot be read: {error}.") from None
 
 
-def _write(path: Path, lines: Sequence[str]) -> None:
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
     part = path.with_name(f".{path.name}.part")
     part.write_text("".join(line + "\n" for line in lines), "utf-8")
     part.replace(path)

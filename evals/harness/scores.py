@@ -16,7 +16,7 @@ from kuleshov.evals.harness import systems
 from kuleshov.evals.harness.evaluate import Evaluation
 from kuleshov.evals.harness.systems import Outcome
 from kuleshov.evals.metrics import classes, multilabel, registry
-from kuleshov.evals.metrics.base import RESAMPLES, Figure, figure, rows_of
+from kuleshov.evals.metrics.base import RESAMPLES, Figure, measure_figure, rows_of
 from kuleshov.evals.metrics.classes import ClassScores, Confusion
 from kuleshov.evals.types import Answer, Target
 from kuleshov.runs import store
@@ -64,7 +64,7 @@ class Scores(Record):
     provenance: dict[str, Any] = Field({}, description="by run: model, face tool, settings …")
 
 
-def score(
+def score_evaluation(
     found: Evaluation,
     *,
     metrics: Sequence[str] | None = None,
@@ -83,30 +83,30 @@ def score(
     notes = []
     for name in names:
         try:
-            registry.find(name, wheels)
+            registry.find_metric(name, wheels)
             usable.append(name)
         except KuleshovError as error:
             if metrics is not None:
                 raise
             notes.append(str(error))
     told = [
-        _system(found, name, outcomes, usable, resamples, wheels)
+        _score_system(found, name, outcomes, usable, resamples, wheels)
         for name, outcomes in found.outcomes.items()
     ]
     return Scores(
         facts=found.facts,
-        task=about(found.task),
+        task=task_facts(found.task),
         metrics=tuple(usable),
         systems=tuple(told),
         published=tuple(asdict(result) for result in found.task.published),
-        people=_people(found),
+        people=_people_agreement(found),
         not_run=dict(not_run or {}),
         notes=tuple(notes),
-        provenance={run: _provenance(found, run) for run in dict.fromkeys(s.run for s in told)},
+        provenance={run: _run_provenance(found, run) for run in dict.fromkeys(s.run for s in told)},
     )
 
 
-def about(task: Task) -> dict[str, Any]:
+def task_facts(task: Task) -> dict[str, Any]:
     parts = (
         "name",
         "title",
@@ -121,7 +121,7 @@ def about(task: Task) -> dict[str, Any]:
     return {part: getattr(task, part) for part in parts}
 
 
-def _system(
+def _score_system(
     found: Evaluation,
     name: str,
     outcomes: Sequence[Outcome],
@@ -137,8 +137,8 @@ def _system(
     answers = [outcomes[place].answer for place in read]
     labels = found.labels.names
     figures = tuple(
-        figure(
-            registry.find(metric, wheels),
+        measure_figure(
+            registry.find_metric(metric, wheels),
             targets,
             answers,
             labels,
@@ -156,19 +156,19 @@ def _system(
         states=dict(Counter(outcome.state for outcome in outcomes)),
         reasons=dict(Counter(o.why for o in outcomes if o.why is not None).most_common()),
         figures=figures,
-        **tables(targets, answers, labels),
+        **class_tables(targets, answers, labels),
     )
 
 
-def tables(
+def class_tables(
     targets: Sequence[Target], answers: Sequence[Answer | None], labels: Sequence[str]
 ) -> dict[str, Any]:
     """Per class, confusion and reliability, where people answered with labels of the set."""
     if labels and any(target.label is not None for target in targets):
         return {
             "classes": tuple(classes.per_class(targets, answers, labels)),
-            "confusion": classes.confusion(targets, answers, labels),
-            "reliability": tuple(classes.reliability(targets, answers, labels)),
+            "confusion": classes.confusion_matrix(targets, answers, labels),
+            "reliability": tuple(classes.answer_reliability(targets, answers, labels)),
         }
     if labels and any(target.labels is not None for target in targets):
         rows = rows_of(multilabel.MAP, targets, answers, tuple(labels)).rows
@@ -177,7 +177,7 @@ def tables(
     return {}
 
 
-def _people(found: Evaluation) -> dict[str, float | None]:
+def _people_agreement(found: Evaluation) -> dict[str, float | None]:
     from kuleshov.evals.metrics import votes
 
     if not any(target.votes is not None for target in found.targets):
@@ -188,12 +188,12 @@ def _people(found: Evaluation) -> dict[str, float | None]:
     }
 
 
-def _provenance(found: Evaluation, run: str) -> dict[str, Any]:
+def _run_provenance(found: Evaluation, run: str) -> dict[str, Any]:
     plan = store.read_description(found.run(run))["plan"]
     return {name: value for name, value in plan.items() if name not in ("label_set", "input")}
 
 
-def keep(found: Evaluation, scores: Scores) -> Path:
+def write_scores(found: Evaluation, scores: Scores) -> Path:
     """Write results.json."""
     path = found.out / RESULTS
     part = path.with_name(f".{RESULTS}.part")
@@ -202,7 +202,7 @@ def keep(found: Evaluation, scores: Scores) -> Path:
     return path
 
 
-def kept(out: Path) -> Scores:
+def read_scores(out: Path) -> Scores:
     """The results in an evaluation's folder. Raises KuleshovError if there are none."""
     path = out / RESULTS
     if not path.is_file():

@@ -16,9 +16,9 @@ from typing import Any
 import orjson
 
 from kuleshov.evals.types import Answer, Kind
-from kuleshov.evidence.influence import divergence
+from kuleshov.evidence.influence import js_divergence
 from kuleshov.runs import store
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, suggest_word
 from kuleshov.tools.labels import LabelSet
 from kuleshov.types import Gap, no_face
 
@@ -67,7 +67,7 @@ class Outcome:
     moved: tuple[float, float] | None = None
 
 
-def named(text: str | Sequence[str]) -> tuple[str, ...]:
+def parse_systems(text: str | Sequence[str]) -> tuple[str, ...]:
     """Systems by name. Raises KuleshovError for an unknown one."""
     names = text.split(",") if isinstance(text, str) else text
     found = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
@@ -75,14 +75,15 @@ def named(text: str | Sequence[str]) -> tuple[str, ...]:
     for name in found:
         if name not in known:
             raise KuleshovError(
-                f"there is no system {name!r}{nearest(name, known)}; known: {', '.join(known)}."
+                f"there is no system {name!r}{suggest_word(name, known)}; known: "
+                f"{', '.join(known)}."
             )
     if not found:
         raise KuleshovError(f"name at least one system: {', '.join(known)}.")
     return found
 
 
-def shared(wanted: Iterable[str]) -> dict[str, tuple[str, ...]]:
+def shared_runs(wanted: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Runs by fusion and what each serves: as few as there need be, cheap before dear.
 
     Only under a fusion that is itself wanted: whether these parts can do another is not known.
@@ -101,7 +102,7 @@ def shared(wanted: Iterable[str]) -> dict[str, tuple[str, ...]]:
 # ------------------------------------------------------------------------- reading answers
 
 
-def outcomes(
+def read_outcomes(
     run: Path, system: str, ids: Sequence[str], labels: LabelSet, kind: Kind = "single"
 ) -> list[Outcome]:
     """The answers of a system for the samples `ids`, from the run directory that serves it.
@@ -110,35 +111,37 @@ def outcomes(
         kind: of the task; decides what an answer must hold.
     """
     found: dict[str, Outcome] = {}
-    for line in store.lines(run):
+    for line in store.read_lines(run):
         record = orjson.loads(line)
         found[record["item"]["id"]] = (
-            _baseline(record) if system in BASELINES else answered(record, system, labels, kind)
+            _baseline_outcome(record)
+            if system in BASELINES
+            else system_answer(record, system, labels, kind)
         )
-    for line in store.lines(run, store.FAILURES):
+    for line in store.read_lines(run, store.FAILURES):
         failure = orjson.loads(line)
         found[failure["key"]] = Outcome(None, failure["reason"], "failed")
     missing = Outcome(None, "not read yet", "missing")
     return [found.get(name, missing) for name in ids]
 
 
-def answered(
+def system_answer(
     record: Mapping[str, Any], system: str, labels: LabelSet, kind: Kind = "single"
 ) -> Outcome:
     """A system's answer in one record. Of several people the one with the largest face counts."""
-    person = judged(record)
+    person = judged_person(record)
     if person is None:
         return Outcome(None, "nobody was found", "unanswered")
     if kind == "text":
-        return _description(record, person)
-    scores, why = reading(person, system, record.get("gaps", ()))
+        return _description_outcome(record, person)
+    scores, why = system_reading(person, system, record.get("gaps", ()))
     if scores is None:
         return Outcome(None, why, "unanswered")
     shares = scores["probabilities"]
     words = tuple(shares) if labels.mode == "free" else None
     told = person["explanation"]
     valence, arousal = (
-        person[part] if system == "face" else anchored(shares, labels, part)
+        person[part] if system == "face" else anchor_rating(shares, labels, part)
         for part in ("valence", "arousal")
     )
     if kind == "affect" and valence is None and arousal is None:
@@ -151,11 +154,11 @@ def answered(
             arousal=arousal,
             text=told["text"] if told else None,
         ),
-        moved=_moved(person, scores) if system in COMPUTED else None,
+        moved=_context_shift(person, scores) if system in COMPUTED else None,
     )
 
 
-def _description(record: Mapping[str, Any], person: Mapping[str, Any]) -> Outcome:
+def _description_outcome(record: Mapping[str, Any], person: Mapping[str, Any]) -> Outcome:
     """Where people wrote a description: the scene, the explanation and the reading, in words."""
     told, scores = person["explanation"], person["emotions"]
     if told is None:
@@ -170,29 +173,31 @@ def _description(record: Mapping[str, Any], person: Mapping[str, Any]) -> Outcom
     return Outcome(Answer(text=" ".join(parts)))
 
 
-def _moved(person: Mapping[str, Any], both: Mapping[str, Any]) -> tuple[float, float] | None:
-    face, context = (reading(person, name)[0] for name in ("face", "context"))
+def _context_shift(
+    person: Mapping[str, Any], both: Mapping[str, Any]
+) -> tuple[float, float] | None:
+    face, context = (system_reading(person, name)[0] for name in ("face", "context"))
     if face is None or context is None or both["mode"] != "single":
         return None
     shares = both["probabilities"]
     return (
-        divergence(face["probabilities"], shares),
-        divergence(context["probabilities"], shares),
+        js_divergence(face["probabilities"], shares),
+        js_divergence(context["probabilities"], shares),
     )
 
 
-def judged(record: Mapping[str, Any]) -> dict[str, Any] | None:
+def judged_person(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The person that the sample is about: the one in its box, else the largest face."""
     people: list[dict[str, Any]] = record["people"]
-    return max(people, key=_area, default=None)
+    return max(people, key=_face_area, default=None)
 
 
-def _area(person: Mapping[str, Any]) -> float:
+def _face_area(person: Mapping[str, Any]) -> float:
     box = person["box_xyxy"]
     return (box[2] - box[0]) * (box[3] - box[1]) if box else 0.0
 
 
-def reading(
+def system_reading(
     person: Mapping[str, Any], system: str, gaps: Sequence[Mapping[str, Any]] = ()
 ) -> tuple[dict[str, Any] | None, str | None]:
     """A person's distribution under a system, or None and why there is none."""
@@ -226,7 +231,7 @@ def reading(
     return None, "the model gave no reading"
 
 
-def anchored(shares: Mapping[str, float], labels: LabelSet, dimension: str) -> float | None:
+def anchor_rating(shares: Mapping[str, float], labels: LabelSet, dimension: str) -> float | None:
     """Mean valence or arousal of the labels, weighted by the distribution (−1…1).
 
     None where a label with a share of 1 % or more has no anchor in the set.
@@ -243,7 +248,7 @@ def anchored(shares: Mapping[str, float], labels: LabelSet, dimension: str) -> f
     return max(-1.0, min(1.0, total))
 
 
-def _baseline(record: Mapping[str, Any]) -> Outcome:
+def _baseline_outcome(record: Mapping[str, Any]) -> Outcome:
     given = record["answer"]
     if given is None:
         return Outcome(None, record["why"], "unanswered")

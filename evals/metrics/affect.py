@@ -16,7 +16,7 @@ from kuleshov.evals.types import Answer, Target
 from kuleshov.tools.errors import KuleshovError
 
 
-def ccc(rows: Numbers, names: Names = ()) -> float:
+def concordance_ccc(rows: Numbers, names: Names = ()) -> float:
     try:
         import audmetric
     except ImportError:
@@ -26,7 +26,7 @@ def ccc(rows: Numbers, names: Names = ()) -> float:
     return float(audmetric.concordance_cc(rows[:, 0], rows[:, 1]))
 
 
-def pcc(rows: Numbers, names: Names = ()) -> float:
+def pearson_pcc(rows: Numbers, names: Names = ()) -> float:
     from scipy.stats import pearsonr
 
     if len(rows) < 2 or (np.ptp(rows, axis=0) == 0).any():
@@ -34,18 +34,18 @@ def pcc(rows: Numbers, names: Names = ()) -> float:
     return float(pearsonr(rows[:, 0], rows[:, 1]).statistic)
 
 
-def rmse(rows: Numbers, names: Names = ()) -> float:
+def error_rmse(rows: Numbers, names: Names = ()) -> float:
     from sklearn.metrics import root_mean_squared_error
 
     return float(root_mean_squared_error(rows[:, 0], rows[:, 1]))
 
 
-def sagr(rows: Numbers, names: Names = ()) -> float:
+def sign_agreement(rows: Numbers, names: Names = ()) -> float:
     """Share of samples of which both sides have one sign; 0 agrees with 0 alone."""
     return float((np.sign(rows[:, 0]) == np.sign(rows[:, 1])).mean())
 
 
-def _metrics(dimension: Literal["valence", "arousal"]) -> tuple[Metric, ...]:
+def _affect_metrics(dimension: Literal["valence", "arousal"]) -> tuple[Metric, ...]:
     def counts(target: Target) -> bool:
         return getattr(target, dimension) is not None
 
@@ -63,13 +63,19 @@ def _metrics(dimension: Literal["valence", "arousal"]) -> tuple[Metric, ...]:
         ],
         ...,
     ] = (
-        ("ccc", "Lin (1989), concordance correlation (audmetric)", ccc, "higher", (-1, 1)),
-        ("pcc", "Pearson's r (scipy)", pcc, "higher", (-1, 1)),
-        ("rmse", "root mean squared error on −1…1 (scikit-learn)", rmse, "lower", (0, 2)),
+        (
+            "ccc",
+            "Lin (1989), concordance correlation (audmetric)",
+            concordance_ccc,
+            "higher",
+            (-1, 1),
+        ),
+        ("pcc", "Pearson's r (scipy)", pearson_pcc, "higher", (-1, 1)),
+        ("rmse", "root mean squared error on −1…1 (scikit-learn)", error_rmse, "lower", (0, 2)),
         (
             "sagr",
             "sign agreement (Nicolaou, Gunes & Pantic 2011, IEEE Trans. Affective Computing 2)",
-            sagr,
+            sign_agreement,
             "higher",
             (0, 1),
         ),
@@ -89,4 +95,4 @@ def _metrics(dimension: Literal["valence", "arousal"]) -> tuple[Metric, ...]:
     )
 
 
-METRICS = (*_metrics("valence"), *_metrics("arousal"))
+METRICS = (*_affect_metrics("valence"), *_affect_metrics("arousal"))

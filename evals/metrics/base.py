@@ -132,7 +132,7 @@ def rows_of(
     )
 
 
-def figure(
+def measure_figure(
     metric: Metric,
     targets: Sequence[Target],
     answers: Sequence[Answer | None],
@@ -175,7 +175,7 @@ def figure(
             return metric.compute(table, order)
         return float(np.mean([metric.compute(table[of == part], order) for part in np.unique(of)]))
 
-    value = finite(compute(rows.rows, of_rows))
+    value = finite_value(compute(rows.rows, of_rows))
     if metric.missed is not None:
         every, of_every = rows.rows, of_rows
         if rows.missed is not None:
@@ -183,10 +183,10 @@ def figure(
             if parts is not None:
                 lost = [parts[place] for place in rows.missed_places]
                 of_every = np.concatenate([of_rows, np.array(lost)])
-        facts["strict"] = finite(compute(every, of_every))
+        facts["strict"] = finite_value(compute(every, of_every))
     if value is None:
         return Figure(value=None, why="it is not defined for these samples", **facts)
-    interval = bootstrap(
+    interval = bootstrap_interval(
         lambda drawn: compute(rows.rows[drawn], None if of_rows is None else of_rows[drawn]),
         len(rows.rows),
         rows.groups,
@@ -197,11 +197,11 @@ def figure(
     return Figure(value=value, **interval, **facts)
 
 
-def finite(value: float) -> float | None:
+def finite_value(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def bootstrap(
+def bootstrap_interval(
     statistic: Callable[[NDArray[np.intp]], float],
     n: int,
     groups: Sequence[str] | None,
@@ -283,7 +283,7 @@ class Difference(Record):
     why: str | None = None
 
 
-def difference(
+def measure_difference(
     metric: Metric,
     targets: Sequence[Target],
     a: Sequence[Answer | None],
@@ -308,7 +308,9 @@ def difference(
     both = [place for place in first.places if place in at_b]
     ours = first.rows[[at_a[place] for place in both]] if both else first.rows[:0]
     theirs = second.rows[[at_b[place] for place in both]] if both else second.rows[:0]
-    values = [finite(metric.compute(rows, order)) if both else None for rows in (ours, theirs)]
+    values = [
+        finite_value(metric.compute(rows, order)) if both else None for rows in (ours, theirs)
+    ]
     if values[0] is None or values[1] is None:
         raise KuleshovError(
             f"{metric.name} cannot be compared: {len(both)} samples were answered by both systems"
@@ -319,7 +321,7 @@ def difference(
     def between(x: Numbers, y: Numbers) -> float:
         return metric.compute(y, order) - metric.compute(x, order)
 
-    interval = bootstrap(
+    interval = bootstrap_interval(
         lambda drawn: between(ours[drawn], theirs[drawn]),
         len(both),
         own,
@@ -334,7 +336,7 @@ def difference(
         a=values[0],
         b=values[1],
         value=observed,
-        p=_swapped(between, ours, theirs, own, observed, draws, seed),
+        p=_swap_share(between, ours, theirs, own, observed, draws, seed),
         level=level,
         n=len(both),
         only_a=len(first.places) - len(both),
@@ -343,7 +345,7 @@ def difference(
     )
 
 
-def _swapped(
+def _swap_share(
     between: Callable[[Numbers, Numbers], float],
     ours: Numbers,
     theirs: Numbers,

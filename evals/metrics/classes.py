@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kuleshov.evals.metrics.base import Metric, Names, Numbers, finite
+from kuleshov.evals.metrics.base import Metric, Names, Numbers, finite_value
 from kuleshov.evals.types import Answer, Target
 from kuleshov.studies import statistics
 from kuleshov.studies.statistics import Bin
@@ -22,7 +22,7 @@ from kuleshov.tools.types import Record
 NONE = -1
 
 
-def place(label: str, names: Names) -> int:
+def label_place(label: str, names: Names) -> int:
     """The number of a label. Raises KuleshovError if the task does not have it."""
     if label not in names:
         raise KuleshovError(
@@ -36,19 +36,19 @@ def has_label(target: Target) -> bool:
     return target.label is not None
 
 
-def pair(target: Target, answer: Answer, names: Names) -> tuple[float, float] | None:
+def label_pair(target: Target, answer: Answer, names: Names) -> tuple[float, float] | None:
     """(people's label, the system's); an answer that is no label of the task is not readable."""
     said = answer.top
     if said is None or said not in names:
         return None
-    return place(target.label or "", names), names.index(said)
+    return label_place(target.label or "", names), names.index(said)
 
 
-def missed(target: Target, names: Names) -> tuple[float, float]:
-    return place(target.label or "", names), NONE
+def missed_pair(target: Target, names: Names) -> tuple[float, float]:
+    return label_place(target.label or "", names), NONE
 
 
-def _score(function: str, **options: Any) -> Callable[[Numbers, Names], float]:
+def _class_score(function: str, **options: Any) -> Callable[[Numbers, Names], float]:
     """A scikit-learn score over the classes that occur among the targets."""
 
     def compute(rows: Numbers, names: Names) -> float:
@@ -75,7 +75,7 @@ def _f1_of_all(rows: Numbers, names: Names) -> float:
     return float(f1_score(truth, said, labels=occur, average="macro", zero_division=0))
 
 
-def _alpha(rows: Numbers, names: Names) -> float:
+def _class_alpha(rows: Numbers, names: Names) -> float:
     counts = np.zeros((len(rows), len(names)))
     for column in (0, 1):
         np.add.at(counts, (np.arange(len(rows)), rows[:, column].astype(int)), 1)
@@ -85,15 +85,15 @@ def _alpha(rows: Numbers, names: Names) -> float:
 def _ece_row(target: Target, answer: Answer, names: Names) -> Sequence[float] | None:
     if answer.probabilities is None or any(name not in answer.probabilities for name in names):
         return None
-    return (place(target.label or "", names), *(answer.probabilities[name] for name in names))
+    return (label_place(target.label or "", names), *(answer.probabilities[name] for name in names))
 
 
-def _ece(rows: Numbers, names: Names) -> float:
-    return statistics.ece(rows[:, 1:], rows[:, 0].astype(int))
+def _class_ece(rows: Numbers, names: Names) -> float:
+    return statistics.calibration_error(rows[:, 1:], rows[:, 0].astype(int))
 
 
-def _brier(rows: Numbers, names: Names) -> float:
-    return statistics.brier(rows[:, 1:], rows[:, 0].astype(int))
+def _class_brier(rows: Numbers, names: Names) -> float:
+    return statistics.brier_score(rows[:, 1:], rows[:, 0].astype(int))
 
 
 def _classwise_ece(rows: Numbers, names: Names) -> float:
@@ -121,53 +121,53 @@ ACCURACY = Metric(
     "Accuracy",
     "share of samples with people's label (scikit-learn)",
     has_label,
-    pair,
-    _score("accuracy_score"),
-    missed=missed,
+    label_pair,
+    _class_score("accuracy_score"),
+    missed=missed_pair,
 )
 WAR = Metric(
     "war",
     "WAR",
     "weighted average recall: recall weighted by class size, which is accuracy (scikit-learn)",
     has_label,
-    pair,
-    _score("recall_score", average="weighted"),
-    missed=missed,
+    label_pair,
+    _class_score("recall_score", average="weighted"),
+    missed=missed_pair,
 )
 UAR = Metric(
     "uar",
     "UAR",
     "unweighted average recall: mean recall of the classes that occur (scikit-learn)",
     has_label,
-    pair,
-    _score("recall_score", average="macro"),
-    missed=missed,
+    label_pair,
+    _class_score("recall_score", average="macro"),
+    missed=missed_pair,
 )
 WEIGHTED_F1 = Metric(
     "weighted_f1",
     "Weighted F1",
     "F1 of each class weighted by its size (scikit-learn)",
     has_label,
-    pair,
-    _score("f1_score", average="weighted"),
-    missed=missed,
+    label_pair,
+    _class_score("f1_score", average="weighted"),
+    missed=missed_pair,
 )
 MACRO_F1 = Metric(
     "macro_f1",
     "Macro F1",
     "mean F1 of the classes that occur in targets or answers (scikit-learn)",
     has_label,
-    pair,
+    label_pair,
     _f1_of_all,
-    missed=missed,
+    missed=missed_pair,
 )
 ALPHA = Metric(
     "alpha",
     "Krippendorff's α",
     "system and people as two coders, nominal (Krippendorff 2004; package krippendorff)",
     has_label,
-    pair,
-    _alpha,
+    label_pair,
+    _class_alpha,
     range=(-1, 1),
 )
 ECE = Metric(
@@ -176,7 +176,7 @@ ECE = Metric(
     "expected calibration error of the first label, ten bins (Naeini et al. 2015)",
     has_label,
     _ece_row,
-    _ece,
+    _class_ece,
     best="lower",
 )
 BRIER = Metric(
@@ -185,7 +185,7 @@ BRIER = Metric(
     "squared distance from the label, over all labels, 0 to 2 (Brier 1950)",
     has_label,
     _ece_row,
-    _brier,
+    _class_brier,
     range=(0, 2),
     best="lower",
 )
@@ -236,7 +236,7 @@ def per_class(
     known = [
         (target, answer, row)
         for target, answer in zip(targets, answers, strict=True)
-        if has_label(target) and answer is not None and (row := pair(target, answer, order))
+        if has_label(target) and answer is not None and (row := label_pair(target, answer, order))
     ]
     truth = np.array([row[0] for *_, row in known], int)
     said = np.array([row[1] for *_, row in known], int)
@@ -260,9 +260,9 @@ def per_class(
             ClassScores(
                 label=name,
                 n=int(count[number]),
-                precision=finite(precision[number]),
-                recall=finite(recall[number]),
-                f1=finite(f1[number]),
+                precision=finite_value(precision[number]),
+                recall=finite_value(recall[number]),
+                f1=finite_value(f1[number]),
                 average_precision=ap,
             )
         )
@@ -280,7 +280,7 @@ class Confusion(Record):
     unanswered: tuple[int, ...]
 
 
-def confusion(
+def confusion_matrix(
     targets: Sequence[Target], answers: Sequence[Answer | None], names: Sequence[str]
 ) -> Confusion:
     from sklearn.metrics import confusion_matrix
@@ -291,9 +291,9 @@ def confusion(
     for target, answer in zip(targets, answers, strict=True):
         if not has_label(target):
             continue
-        row = None if answer is None else pair(target, answer, order)
+        row = None if answer is None else label_pair(target, answer, order)
         if row is None:
-            lost[place(target.label or "", order)] += 1
+            lost[label_place(target.label or "", order)] += 1
         else:
             pairs.append(row)
     numbers = np.array(pairs, int).reshape(-1, 2)
@@ -305,7 +305,7 @@ def confusion(
     return Confusion(labels=order, counts=tuple(map(tuple, counts.tolist())), unanswered=lost)
 
 
-def reliability(
+def answer_reliability(
     targets: Sequence[Target],
     answers: Sequence[Answer | None],
     names: Sequence[str],
@@ -321,4 +321,4 @@ def reliability(
     if not rows:
         return []
     table = np.array(rows, float)
-    return statistics.reliability(table[:, 1:], table[:, 0].astype(int), bins)
+    return statistics.reliability_bins(table[:, 1:], table[:, 0].astype(int), bins)

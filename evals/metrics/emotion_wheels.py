@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kuleshov.evals.datasets.layout import expect_columns, listed
+from kuleshov.evals.datasets.layout import expect_columns, list_names
 from kuleshov.evals.metrics.base import Metric, Names, Numbers
-from kuleshov.evals.text import split
+from kuleshov.evals.text import split_words
 from kuleshov.evals.types import Answer, Target
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.home import expand_path
@@ -69,14 +69,15 @@ class Wheels:
         missing = [name for name in names if not (root / name).is_file()]
         if missing:
             raise KuleshovError(
-                f"{root} lacks {listed(missing)}: expected the folder emotion_wheel of MERTools "
-                f"({listed(names, 8)})."
+                f"{root} lacks {list_names(missing)}: expected the folder emotion_wheel of "
+                "MERTools "
+                f"({list_names(names, 8)})."
             )
-        sectors = tuple(_sectors(root / name) for name in names[:WHEELS])
-        return cls(_forms(root / FORMS), _synonyms(root / SYNONYMS), sectors)
+        sectors = tuple(_read_sectors(root / name) for name in names[:WHEELS])
+        return cls(_read_forms(root / FORMS), _read_synonyms(root / SYNONYMS), sectors)
 
 
-def _rows(path: Path) -> Iterator[tuple[str | None, ...]]:
+def _sheet_rows(path: Path) -> Iterator[tuple[str | None, ...]]:
     try:
         from openpyxl import load_workbook
     except ImportError:
@@ -91,8 +92,8 @@ def _rows(path: Path) -> Iterator[tuple[str | None, ...]]:
         book.close()
 
 
-def _sectors(path: Path) -> dict[str, str]:
-    rows = _rows(path)
+def _read_sectors(path: Path) -> dict[str, str]:
+    rows = _sheet_rows(path)
     head = [name or "" for name in next(rows, ())]
     levels = ("level1", "level2", "level3")
     expect_columns(path, head, levels, "the emotion wheels")
@@ -109,8 +110,8 @@ def _sectors(path: Path) -> dict[str, str]:
     return found
 
 
-def _synonyms(path: Path) -> dict[str, tuple[str, ...]]:
-    rows = _rows(path)
+def _read_synonyms(path: Path) -> dict[str, tuple[str, ...]]:
+    rows = _sheet_rows(path)
     head = [name or "" for name in next(rows, ())]
     runs = [(f"word_run{n}", f"synonym_run{n}") for n in range(1, RUNS + 1)]
     expect_columns(path, head, [name for pair in runs for name in pair], "the emotion wheels")
@@ -119,20 +120,20 @@ def _synonyms(path: Path) -> dict[str, tuple[str, ...]]:
         cells = dict(zip(head, row, strict=False))
         for word, synonyms in runs:
             name = cells.get(word)
-            for form in (name, *split(cells.get(synonyms) or "")):
+            for form in (name, *split_words(cells.get(synonyms) or "")):
                 if name and form:
                     found.setdefault(form, {})[name] = None
     return {form: tuple(words) for form, words in found.items()}
 
 
-def _forms(path: Path) -> dict[str, tuple[str, ...]]:
+def _read_forms(path: Path) -> dict[str, tuple[str, ...]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = csv.DictReader(file)
         expect_columns(path, table.fieldnames or [], ("name", "format"), "the emotion wheels")
         found: dict[str, dict[str, None]] = {}
         for row in table:
             base = row["name"].strip().lower()
-            for form in (base, *split(row["format"] or "")):
+            for form in (base, *split_words(row["format"] or "")):
                 found.setdefault(form, {})[base] = None
     return {form: tuple(bases) for form, bases in found.items()}
 
@@ -140,11 +141,11 @@ def _forms(path: Path) -> dict[str, tuple[str, ...]]:
 # ---------------------------------------------------------------------------------- metrics
 
 
-def _clean(words: Sequence[str]) -> set[str]:
+def _clean_words(words: Sequence[str]) -> set[str]:
     return {word.strip().lower() for word in words if word.strip()}
 
 
-def overlap(people: set[str], said: set[str]) -> tuple[float, float]:
+def set_overlap(people: set[str], said: set[str]) -> tuple[float, float]:
     """Precision and recall of one sample; NaN where people named nothing, 0 where it did not."""
     if not people:
         return math.nan, math.nan
@@ -179,7 +180,7 @@ def set_f(wheels: Wheels) -> Metric:
         return [
             number
             for wheel in range(len(wheels.sectors))
-            for number in overlap(
+            for number in set_overlap(
                 wheels.onto(target.labels or (), wheel), wheels.onto(answer.labels, wheel)
             )
         ]
@@ -188,7 +189,7 @@ def set_f(wheels: Wheels) -> Metric:
         return [
             number
             for wheel in range(len(wheels.sectors))
-            for number in overlap(wheels.onto(target.labels or (), wheel), set())
+            for number in set_overlap(wheels.onto(target.labels or (), wheel), set())
         ]
 
     return Metric(
@@ -205,7 +206,7 @@ def set_f(wheels: Wheels) -> Metric:
 def _same_words(target: Target, answer: Answer, names: Names) -> tuple[float, float] | None:
     if answer.labels is None:
         return None
-    return overlap(_clean(target.labels or ()), _clean(answer.labels))
+    return set_overlap(_clean_words(target.labels or ()), _clean_words(answer.labels))
 
 
 SET_F_WORDS = Metric(
@@ -254,11 +255,11 @@ def wheel_hit_rate(wheels: Wheels) -> Metric:
     )
 
 
-def _hit(target: Target, answer: Answer, names: Names) -> tuple[float] | None:
+def _wheel_hit(target: Target, answer: Answer, names: Names) -> tuple[float] | None:
     said = answer.several
     if said is None:
         return None
-    return (float((target.label or "").strip().lower() in _clean(said)),)
+    return (float((target.label or "").strip().lower() in _clean_words(said)),)
 
 
 HIT_RATE = Metric(
@@ -266,7 +267,7 @@ HIT_RATE = Metric(
     "Hit rate",
     "share of samples whose label is among the words of the answer, in the same word",
     lambda target: target.label is not None,
-    _hit,
+    _wheel_hit,
     lambda rows, names: float(rows.mean()),
     missed=lambda target, names: (0.0,),
 )

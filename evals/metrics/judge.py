@@ -48,7 +48,7 @@ def read_score(text: str) -> float | None:
     return score if score is not None and 1 <= score <= 10 else None
 
 
-def verdict(judge: Mllm, kind: Kind, people: str, system: str) -> Verdict:
+def ask_verdict(judge: Mllm, kind: Kind, people: str, system: str) -> Verdict:
     """Ask the judge how far two descriptions agree.
 
     Args:
@@ -58,7 +58,7 @@ def verdict(judge: Mllm, kind: Kind, people: str, system: str) -> Verdict:
         MllmError: the judge fails.
     """
     name = TEMPLATES[kind]
-    text = prompts.render("judge", name, people=people, system=system)
+    text = prompts.render_prompt("judge", name, people=people, system=system)
     said = judge.generate(
         [{"role": "user", "content": [{"type": "text", "text": text}]}],
         max_new_tokens=TOKENS,
@@ -75,7 +75,7 @@ def verdict(judge: Mllm, kind: Kind, people: str, system: str) -> Verdict:
     )
 
 
-def _metric(kind: Kind, title: str, what: str) -> Metric:
+def _judge_metric(kind: Kind, title: str, what: str) -> Metric:
     def row(target: Target, answer: Answer, names: Names) -> tuple[float] | None:
         score = answer.judged.get(kind)
         return None if score is None else (score,)
@@ -91,5 +91,5 @@ def _metric(kind: Kind, title: str, what: str) -> Metric:
     )
 
 
-CLUE_OVERLAP = _metric("clue_overlap", "Clue overlap", "how far the clues named agree")
-LABEL_OVERLAP = _metric("label_overlap", "Label overlap", "how far the emotions named agree")
+CLUE_OVERLAP = _judge_metric("clue_overlap", "Clue overlap", "how far the clues named agree")
+LABEL_OVERLAP = _judge_metric("label_overlap", "Label overlap", "how far the emotions named agree")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from kuleshov.evals.metrics.base import Metric, Names, Numbers, finite
-from kuleshov.evals.metrics.classes import ClassScores, place
+from kuleshov.evals.metrics.base import Metric, Names, Numbers, finite_value
+from kuleshov.evals.metrics.classes import ClassScores, label_place
 from kuleshov.evals.types import Answer, Target
 
 
@@ -16,29 +16,29 @@ def has_labels(target: Target) -> bool:
     return target.labels is not None
 
 
-def marks(labels: Sequence[str], names: Names) -> list[float]:
+def label_marks(labels: Sequence[str], names: Names) -> list[float]:
     """1 for each name that is among `labels`, else 0."""
-    chosen = {place(label, names) for label in labels}
+    chosen = {label_place(label, names) for label in labels}
     return [float(number in chosen) for number in range(len(names))]
 
 
-def scored(target: Target, answer: Answer, names: Names) -> list[float] | None:
+def scored_row(target: Target, answer: Answer, names: Names) -> list[float] | None:
     """People's marks, then the system's score of each label."""
     if answer.probabilities is None or any(name not in answer.probabilities for name in names):
         return None
-    return marks(target.labels or (), names) + [answer.probabilities[name] for name in names]
+    return label_marks(target.labels or (), names) + [answer.probabilities[name] for name in names]
 
 
-def chosen(target: Target, answer: Answer, names: Names) -> list[float] | None:
+def chosen_row(target: Target, answer: Answer, names: Names) -> list[float] | None:
     """People's marks, then the system's. A label that the task does not have is left out."""
     said = answer.several
     if said is None:
         return None
-    return marks(target.labels or (), names) + [float(name in said) for name in names]
+    return label_marks(target.labels or (), names) + [float(name in said) for name in names]
 
 
 def none_chosen(target: Target, names: Names) -> list[float]:
-    return marks(target.labels or (), names) + [0.0] * len(names)
+    return label_marks(target.labels or (), names) + [0.0] * len(names)
 
 
 def average_precisions(rows: Numbers, names: Names) -> Numbers:
@@ -56,12 +56,12 @@ def average_precisions(rows: Numbers, names: Names) -> Numbers:
     )
 
 
-def _map(rows: Numbers, names: Names) -> float:
+def _mean_precision(rows: Numbers, names: Names) -> float:
     found = average_precisions(rows, names)
     return float(np.nanmean(found)) if np.isfinite(found).any() else math.nan
 
 
-def _f1(average: str) -> Callable[[Numbers, Names], float]:
+def _set_f1(average: str) -> Callable[[Numbers, Names], float]:
     def compute(rows: Numbers, names: Names) -> float:
         from sklearn.metrics import f1_score
 
@@ -79,7 +79,7 @@ def _f1(average: str) -> Callable[[Numbers, Names], float]:
 
 
 def per_label(rows: Numbers, names: Names) -> list[ClassScores]:
-    """Each label from rows of `scored`; precision, recall and F1 at 0.5."""
+    """Each label from rows of `scored_row`; precision, recall and F1 at 0.5."""
     from sklearn.metrics import precision_recall_fscore_support
 
     width = len(names)
@@ -94,10 +94,10 @@ def per_label(rows: Numbers, names: Names) -> list[ClassScores]:
             ClassScores(
                 label=name,
                 n=int(truth.sum()),
-                precision=finite(precision),
-                recall=finite(recall),
-                f1=finite(f1),
-                average_precision=finite(aps[number]),
+                precision=finite_value(precision),
+                recall=finite_value(recall),
+                f1=finite_value(f1),
+                average_precision=finite_value(aps[number]),
             )
         )
     return table
@@ -108,16 +108,16 @@ MAP = Metric(
     "mAP",
     "mean over the labels of average precision (Kosti et al. 2020; scikit-learn)",
     has_labels,
-    scored,
-    _map,
+    scored_row,
+    _mean_precision,
 )
 MULTI_MACRO_F1 = Metric(
     "multi_macro_f1",
     "Macro F1 of sets",
     "mean over the labels that occur of F1; probabilities hold from 0.5 (scikit-learn)",
     has_labels,
-    chosen,
-    _f1("macro"),
+    chosen_row,
+    _set_f1("macro"),
     missed=none_chosen,
 )
 MULTI_MICRO_F1 = Metric(
@@ -125,7 +125,7 @@ MULTI_MICRO_F1 = Metric(
     "Micro F1 of sets",
     "F1 over all pairs of sample and label (scikit-learn)",
     has_labels,
-    chosen,
-    _f1("micro"),
+    chosen_row,
+    _set_f1("micro"),
     missed=none_chosen,
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from kuleshov.evals.metrics import affect, classes, emotion_wheels, judge, multilabel, votes
 from kuleshov.evals.metrics.base import Metric
 from kuleshov.evals.metrics.emotion_wheels import Wheels
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, suggest_word
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -39,7 +39,7 @@ ON_WHEELS = {"set_f": emotion_wheels.set_f, "wheel_hit_rate": emotion_wheels.whe
 """Metrics that need the emotion wheels, which are not shipped."""
 
 
-def find(name: str, wheels: Wheels | str | Path | None = None) -> Metric:
+def find_metric(name: str, wheels: Wheels | str | Path | None = None) -> Metric:
     """The metric of that name.
 
     Args:
@@ -59,5 +59,5 @@ def find(name: str, wheels: Wheels | str | Path | None = None) -> Metric:
         return ON_WHEELS[name](wheels if isinstance(wheels, Wheels) else Wheels.load(wheels))
     known = [*METRICS, *ON_WHEELS]
     raise KuleshovError(
-        f"there is no metric {name!r}{nearest(name, known)}; known: {', '.join(known)}."
+        f"there is no metric {name!r}{suggest_word(name, known)}; known: {', '.join(known)}."
     )

@@ -9,9 +9,9 @@ from statistics import fmean
 import numpy as np
 
 from kuleshov.evals.metrics.base import Metric, Names, Numbers
-from kuleshov.evals.metrics.classes import place
+from kuleshov.evals.metrics.classes import label_place
 from kuleshov.evals.types import Answer, Target
-from kuleshov.evidence.influence import divergence
+from kuleshov.evidence.influence import js_divergence
 from kuleshov.studies import statistics
 
 FLOOR = 1e-6
@@ -22,7 +22,7 @@ def has_votes(target: Target) -> bool:
     return target.votes is not None
 
 
-def both(
+def both_distributions(
     target: Target, answer: Answer, names: Names
 ) -> tuple[dict[str, float], dict[str, float]] | None:
     """People's and the system's distribution over the labels; None: the system gave none."""
@@ -32,7 +32,7 @@ def both(
     shares = target.distribution or {}
     for label, share in shares.items():
         if share:
-            place(label, names)
+            label_place(label, names)
     total = sum(given[name] for name in names)
     if total <= 0:
         return None
@@ -45,19 +45,19 @@ def both(
 def _cross_entropy(target: Target, answer: Answer, names: Names) -> Sequence[float] | None:
     from scipy.special import xlogy
 
-    pair = both(target, answer, names)
+    pair = both_distributions(target, answer, names)
     if pair is None:
         return None
     people, said = (np.array(list(side.values())) for side in pair)
     return (float(-xlogy(people, np.maximum(said, FLOOR)).sum()),)
 
 
-def _divergence(target: Target, answer: Answer, names: Names) -> Sequence[float] | None:
-    pair = both(target, answer, names)
-    return None if pair is None else (divergence(*pair),)
+def _vote_divergence(target: Target, answer: Answer, names: Names) -> Sequence[float] | None:
+    pair = both_distributions(target, answer, names)
+    return None if pair is None else (js_divergence(*pair),)
 
 
-def _mean(rows: Numbers, names: Names) -> float:
+def _mean_row(rows: Numbers, names: Names) -> float:
     return float(rows.mean())
 
 
@@ -92,7 +92,7 @@ SOFT_CROSS_ENTROPY = Metric(
     f"−Σ p(people) ln p(system), nats, probabilities from {FLOOR:g} (Barsoum et al. 2016; scipy)",
     has_votes,
     _cross_entropy,
-    _mean,
+    _mean_row,
     best="lower",
     range=None,
 )
@@ -101,7 +101,7 @@ JS_DIVERGENCE = Metric(
     "Jensen–Shannon divergence",
     "mean divergence in bits, base 2, not its root (Lin 1991; scipy)",
     has_votes,
-    _divergence,
-    _mean,
+    _vote_divergence,
+    _mean_row,
     best="lower",
 )

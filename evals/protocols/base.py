@@ -13,12 +13,12 @@ from pydantic import Field
 from kuleshov.agent import Agent
 from kuleshov.evals.harness import evaluate, systems
 from kuleshov.evals.harness.evaluate import Evaluation, Loader
-from kuleshov.evals.harness.report.tables import interval, number
+from kuleshov.evals.harness.report.tables import format_interval, format_number
 from kuleshov.evals.harness.systems import Outcome
 from kuleshov.evals.metrics import registry
-from kuleshov.evals.metrics.base import Figure, bootstrap, figure
+from kuleshov.evals.metrics.base import Figure, bootstrap_interval, measure_figure
 from kuleshov.evals.types import Answer
-from kuleshov.evidence.influence import divergence
+from kuleshov.evidence.influence import js_divergence
 from kuleshov.runs import store
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.base import FaceTool
@@ -27,7 +27,7 @@ from kuleshov.tools.types import Record
 FINDINGS_SCHEMA = "kuleshov/eval-findings@1"
 
 
-class Table(Record):
+class ResultTable(Record):
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -42,7 +42,7 @@ class Findings(Record):
     title: str
     question: str
     source: str
-    tables: tuple[Table, ...]
+    tables: tuple[ResultTable, ...]
     numbers: dict[str, float | None] = {}
     points: tuple[tuple[float, float], ...] = Field(
         (), description="influence: divergence of both from face and from context, bits, an item"
@@ -100,25 +100,25 @@ class Trial:
 
         The run directory is `runs/NAME`: what is done there is not done again.
         """
-        reader = evaluate.again(self.agent, {**self.settings, **changes})
+        reader = evaluate.reset_agent(self.agent, {**self.settings, **changes})
         if tool is not None:
             reader = reader.with_faces(tool(reader.crew.faces))
         run = self.found.run(name)
-        with evaluate.watching(self.watch, name) as watcher:
+        with evaluate.watch_system(self.watch, name) as watcher:
             reader.annotate(
                 self.found.manifest, run, watch=watcher, **{**self.options, **(options or {})}
             )
         kept = {}
-        for line in store.lines(run):
+        for line in store.read_lines(run):
             record = orjson.loads(line)
-            kept[record["item"]["id"]] = slim(record)
+            kept[record["item"]["id"]] = slim_record(record)
         return [kept.get(name) for name in self.found.ids]
 
     def outcomes(self, records: Sequence[dict[str, Any] | None], system: str) -> list[Outcome]:
         return [
             Outcome(None, "it could not be read", "failed")
             if record is None
-            else systems.answered(record, system, self.found.labels)
+            else systems.system_answer(record, system, self.found.labels)
             for record in records
         ]
 
@@ -132,8 +132,8 @@ class Trial:
     ) -> Figure:
         """A metric (None: the task's first) over the samples at `places` (None: all)."""
         at = range(len(answers)) if places is None else places
-        return figure(
-            registry.find(metric or self.found.task.metrics[0]),
+        return measure_figure(
+            registry.find_metric(metric or self.found.task.metrics[0]),
             [self.found.targets[place] for place in at],
             [answers[place] for place in at],
             self.found.labels.names,
@@ -151,7 +151,7 @@ class Trial:
         own = None
         if any(group is not None for group in groups):
             own = [group or f"\0{place}" for group, place in zip(groups, places, strict=True)]
-        found = bootstrap(
+        found = bootstrap_interval(
             lambda drawn: float(table[drawn].mean()),
             len(table),
             own,
@@ -165,7 +165,7 @@ class Trial:
         return self.found.task.metrics[0]
 
 
-def slim(record: Mapping[str, Any]) -> dict[str, Any]:
+def slim_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """What the protocols look at: a record of a clip holds far more."""
     people = [
         {name: value for name, value in person.items() if name not in ("timeline", "track")}
@@ -174,7 +174,7 @@ def slim(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"scene": record["scene"], "coded": record["coded"], "people": people}
 
 
-def apart(
+def compare_outcomes(
     first: Sequence[Outcome], second: Sequence[Outcome]
 ) -> tuple[list[int], list[float], list[float]]:
     """Of samples with a distribution on both sides: places, divergence in bits, label changed."""
@@ -185,19 +185,19 @@ def apart(
         if not p or not q or set(p) != set(q):
             continue
         places.append(place)
-        moved.append(divergence(p, q))
+        moved.append(js_divergence(p, q))
         changed.append(float(one.answer.top != other.answer.top))  # type: ignore[union-attr]
     return places, moved, changed
 
 
-def cells(*values: Any) -> tuple[str, ...]:
+def format_cells(*values: Any) -> tuple[str, ...]:
     """A row of a table: figures with their interval, numbers, words."""
     told = []
     for value in values:
         if isinstance(value, Figure):
-            told.append(interval(value))
+            told.append(format_interval(value))
         elif isinstance(value, float) or value is None:
-            told.append(number(value))
+            told.append(format_number(value))
         else:
             told.append(str(value))
     return tuple(told)
@@ -213,7 +213,7 @@ class Protocol:
     source: str
     run: Callable[[Trial], Findings] = field(repr=False)
 
-    def findings(self, tables: Sequence[Table], **more: Any) -> Findings:
+    def findings(self, tables: Sequence[ResultTable], **more: Any) -> Findings:
         return Findings(
             protocol=self.name,
             title=self.title,

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuleshov.evals.harness import evaluate
-from kuleshov.evals.harness.report.tables import arrow, title
+from kuleshov.evals.harness.report.tables import better_arrow, metric_title
 from kuleshov.evals.metrics import registry
-from kuleshov.evals.metrics.base import Figure, bootstrap, rows_of
-from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
+from kuleshov.evals.metrics.base import Figure, bootstrap_interval, rows_of
+from kuleshov.evals.protocols.base import Findings, Protocol, ResultTable, Trial, format_cells
 from kuleshov.evals.protocols.hallucination import ABSENT, OBJECTS
 from kuleshov.evals.types import Answer, Target
 from kuleshov.tools.errors import KuleshovError
@@ -23,9 +23,9 @@ FEWEST = 10
 MOST = 12  # values of a slice that are set side by side
 
 
-def run(trial: Trial) -> Findings:
+def run_fairness(trial: Trial) -> Findings:
     found = trial.found
-    slices = _slices(trial)
+    slices = _sample_slices(trial)
     if not slices:
         raise KuleshovError(
             f"protocol fairness needs what annotators noted of the people, and {found.task.name} "
@@ -41,7 +41,7 @@ def run(trial: Trial) -> Findings:
         **trial.options,
     )
     metric = trial.primary()
-    tables: list[Table] = []
+    tables: list[ResultTable] = []
     numbers: dict[str, float | None] = {}
     for name, values in slices.items():
         rows = []
@@ -54,18 +54,18 @@ def run(trial: Trial) -> Findings:
                     figure = figure.model_copy(update={"value": None, "low": None, "high": None})
                 told.append(figure)
                 numbers[f"{system}, {name} {value}"] = figure.value
-            gap, p = widest(
+            gap, p = widest_gap(
                 trial,
                 answers,
                 [p for p, f in zip(values.values(), told, strict=True) if f.value is not None],
             )
             numbers[f"{system}, {name}: gap"] = gap.value
             numbers[f"{system}, {name}: p"] = p
-            rows.append(cells(system, *told, gap, p))
+            rows.append(format_cells(system, *told, gap, p))
         heads = [f"{value} (n = {len(places)})" for value, places in values.items()]
         tables.append(
-            Table(
-                title=f"{title(metric)}{arrow(metric)} by {name}",
+            ResultTable(
+                title=f"{metric_title(metric)}{better_arrow(metric)} by {name}",
                 head=("system", *heads, "widest gap", "p"),
                 rows=tuple(rows),
                 note=f"Slices with fewer than {FEWEST} answered samples have no figure. A gap is "
@@ -80,7 +80,7 @@ def run(trial: Trial) -> Findings:
     )
 
 
-def _slices(trial: Trial) -> dict[str, dict[str, list[int]]]:
+def _sample_slices(trial: Trial) -> dict[str, dict[str, list[int]]]:
     """By name of the slice and its value, the places of the samples."""
     found: dict[str, dict[str, list[int]]] = {}
     for place, sample in enumerate(trial.found.known):
@@ -104,7 +104,7 @@ def _class_of(target: Target) -> str:
     return ", ".join(sorted(target.labels or ()))
 
 
-def widest(
+def widest_gap(
     trial: Trial, answers: Sequence[Answer | None], slices: Sequence[Sequence[int]]
 ) -> tuple[Figure, float | None]:
     """Largest less smallest figure over the slices, with an interval over all their samples.
@@ -115,7 +115,7 @@ def widest(
     hold other shares of the classes, some of which are harder, would differ without any system
     treating anybody otherwise.
     """
-    metric = registry.find(trial.primary())
+    metric = registry.find_metric(trial.primary())
     names = trial.found.labels.names
     of_slice: list[int] = []
     places: list[int] = []
@@ -142,7 +142,9 @@ def widest(
     own = None
     if any(group is not None for group in groups):
         own = [group or f"\0{place}" for place, group in enumerate(groups)]
-    interval = bootstrap(gap, len(rows.rows), own, resamples=trial.resamples, seed=trial.seed)
+    interval = bootstrap_interval(
+        gap, len(rows.rows), own, resamples=trial.resamples, seed=trial.seed
+    )
     every = np.arange(len(rows.rows))
     observed = gap(every)
     found = Figure(metric=metric.name, value=observed, n=len(every), unanswered=0, **interval)
@@ -174,5 +176,5 @@ PROTOCOL = Protocol(
     "Slices",
     "Is it as good for every group of people that the annotators distinguish?",
     "Buolamwini & Gebru (2018), FAT*",
-    run,
+    run_fairness,
 )

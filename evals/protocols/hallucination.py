@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
+from kuleshov.evals.protocols.base import Findings, Protocol, ResultTable, Trial, format_cells
 from kuleshov.tools.errors import KuleshovError
 
 OBJECTS, ABSENT = "objects", "absent"
@@ -25,20 +25,20 @@ MOST = 40
 """Kinds of things that are probed: the most frequent ones."""
 
 
-def things(text: str | None) -> tuple[str, ...]:
+def parse_things(text: str | None) -> tuple[str, ...]:
     """`dog; cat` as names in small letters."""
     return tuple(
         dict.fromkeys(part.strip().lower() for part in (text or "").split(";") if part.strip())
     )
 
 
-def named(text: str, vocabulary: Sequence[str]) -> set[str]:
+def named_things(text: str, vocabulary: Sequence[str]) -> set[str]:
     """The things of the vocabulary that a text names, singular or plural, as whole words."""
     lower = text.lower()
     return {thing for thing in vocabulary if re.search(rf"\b{re.escape(thing)}(?:s|es)?\b", lower)}
 
 
-def chair(
+def chair_counts(
     texts: Sequence[str | None], present: Sequence[set[str]], vocabulary: Sequence[str]
 ) -> tuple[list[int], list[tuple[int, int, int]]]:
     """Places of the texts; of each (things named, of these not there, there at all)."""
@@ -46,15 +46,15 @@ def chair(
     for place, (text, there) in enumerate(zip(texts, present, strict=True)):
         if text is None:
             continue
-        said = named(text, vocabulary)
+        said = named_things(text, vocabulary)
         places.append(place)
         counts.append((len(said), len(said - there), len(there)))
     return places, counts
 
 
-def run(trial: Trial) -> Findings:
+def run_hallucination(trial: Trial) -> Findings:
     known = trial.found.known
-    present = [set(things(sample.slices.get(OBJECTS))) for sample in known]
+    present = [set(parse_things(sample.slices.get(OBJECTS))) for sample in known]
     counted = Counter(thing for there in present for thing in there)
     vocabulary = [thing for thing, _ in counted.most_common()]
     if not vocabulary:
@@ -69,9 +69,9 @@ def run(trial: Trial) -> Findings:
     texts = [
         record["scene"]["description"] if record and record["scene"] else None for record in records
     ]
-    tables: list[Table] = []
+    tables: list[ResultTable] = []
     numbers: dict[str, float | None] = {}
-    places, counts = chair(texts, present, vocabulary)
+    places, counts = chair_counts(texts, present, vocabulary)
     naming = [(p, c) for p, c in zip(places, counts, strict=True) if c[0]]
     share = trial.mean([c[1] / c[0] for _, c in naming], [p for p, _ in naming])
     sentences = trial.mean([float(c[1] > 0) for c in counts], places)
@@ -79,17 +79,17 @@ def run(trial: Trial) -> Findings:
     recall = trial.mean([(c[0] - c[1]) / c[2] for _, c in found], [p for p, _ in found])
     numbers |= {"chair_i": share.value, "chair_s": sentences.value, "recall": recall.value}
     tables.append(
-        Table(
+        ResultTable(
             title="Things that the scene text names",
             head=("texts", "CHAIRi ↓", "CHAIRs ↓", "recall ↑"),
-            rows=(cells(len(places), share, sentences, recall),),
+            rows=(format_cells(len(places), share, sentences, recall),),
             note=f"Of {len(vocabulary)} kinds of things that annotators listed. CHAIRi: share of "
             "things named that are not there, mean over texts that name any; CHAIRs: share of "
             "texts that name one that is not there; recall: share of the things there that are "
             "named.",
         )
     )
-    answers, refused = probes(trial, records, present, probed)
+    answers, refused = probe_answers(trial, records, present, probed)
     tables.append(_probe_table(answers, numbers))
     notes = []
     if refused:
@@ -109,7 +109,7 @@ def write_scheme(vocabulary: Sequence[str], path: Path) -> str:
         lines += [
             "",
             "[[variable]]",
-            f'name = "{variable(number)}"',
+            f'name = "{variable_name(number)}"',
             'type = "yes/no"',
             f"question = {json.dumps(f'Is there {what} in the picture?', ensure_ascii=False)}",
             f"probe = {json.dumps(what, ensure_ascii=False)}",
@@ -118,11 +118,11 @@ def write_scheme(vocabulary: Sequence[str], path: Path) -> str:
     return str(path)
 
 
-def variable(number: int) -> str:
+def variable_name(number: int) -> str:
     return f"thing_{number}"
 
 
-def probes(
+def probe_answers(
     trial: Trial,
     records: Sequence[Mapping[str, Any] | None],
     present: Sequence[set[str]],
@@ -130,7 +130,7 @@ def probes(
 ) -> tuple[list[tuple[bool, bool]], list[str]]:
     """(there, said yes) for every thing there and as many that are not; and what is not asked."""
     random = np.random.default_rng(trial.seed)
-    names = {variable(number): thing for number, thing in enumerate(vocabulary)}
+    names = {variable_name(number): thing for number, thing in enumerate(vocabulary)}
     answers: list[tuple[bool, bool]] = []
     asked: set[str] = set()
     for record, there, sample in zip(records, present, trial.found.known, strict=True):
@@ -142,7 +142,7 @@ def probes(
         }
         asked |= set(said)
         yes = sorted(thing for thing in said if thing in there)
-        listed = things(sample.slices.get(ABSENT))
+        listed = parse_things(sample.slices.get(ABSENT))
         pool = sorted(
             thing for thing in said if thing not in there and (not listed or thing in listed)
         )
@@ -151,7 +151,9 @@ def probes(
     return answers, [thing for thing in vocabulary if thing not in asked]
 
 
-def _probe_table(answers: Sequence[tuple[bool, bool]], numbers: dict[str, float | None]) -> Table:
+def _probe_table(
+    answers: Sequence[tuple[bool, bool]], numbers: dict[str, float | None]
+) -> ResultTable:
     from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
     told: dict[str, float | None] = dict.fromkeys(
@@ -170,10 +172,10 @@ def _probe_table(answers: Sequence[tuple[bool, bool]], numbers: dict[str, float 
             "yes_rate": sum(said) / len(said),
         }
     numbers |= {f"probe_{name}": value for name, value in told.items()}
-    return Table(
+    return ResultTable(
         title="Yes or no",
         head=("questions", "accuracy ↑", "precision ↑", "recall ↑", "F1 ↑", "share of yes"),
-        rows=(cells(len(answers), *told.values()),),
+        rows=(format_cells(len(answers), *told.values()),),
         note="Things that are there and, of each picture, as many that are not, drawn at random. "
         "The answer to a blank picture is divided out. A share of yes far from .5 is a bias.",
     )
@@ -184,5 +186,5 @@ PROTOCOL = Protocol(
     "Things that are not there",
     "Does the scene text name things that the picture does not show?",
     "CHAIR: Rohrbach et al. (2018), EMNLP; POPE: Li et al. (2023), EMNLP",
-    run,
+    run_hallucination,
 )

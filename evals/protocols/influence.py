@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kuleshov.evals.harness.report.tables import arrow, title
-from kuleshov.evals.harness.systems import judged
-from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
+from kuleshov.evals.harness.report.tables import better_arrow, metric_title
+from kuleshov.evals.harness.systems import judged_person
+from kuleshov.evals.protocols.base import Findings, Protocol, ResultTable, Trial, format_cells
 from kuleshov.evals.types import Answer
 from kuleshov.evidence.incongruence import PARTING
 from kuleshov.evidence.influence import COMPUTED
@@ -27,16 +27,16 @@ MEASURES = {
 }
 
 
-def run(trial: Trial) -> Findings:
+def run_influence(trial: Trial) -> Findings:
     if trial.found.labels.mode != "single":
         raise KuleshovError("protocol influence needs labels that exclude one another.")
     given: dict[str, Any] = {"fusion": trial.system()} if trial.wanted else {}
     records = trial.records("influence", influence=True, **given)
-    found_in = [_influence(record) for record in records]
+    found_in = [_record_influence(record) for record in records]
     told = [found or {} for found in found_in]
     measured = [p for p, found in enumerate(told) if found.get("js_face_context") is not None]
     apart = [p for p in measured if told[p]["js_face_context"] >= PARTING]
-    tops = [p for p in measured if _top(told[p]["face"]) != _top(told[p]["context"])]
+    tops = [p for p in measured if _top_label(told[p]["face"]) != _top_label(told[p]["context"])]
     subsets = {
         "all that were read under the three": measured,
         f"face and context part, {PARTING} bits or more": apart,
@@ -49,26 +49,33 @@ def run(trial: Trial) -> Findings:
     for name, places in subsets.items():
         figures = []
         for condition in CONDITIONS:
-            answers = [_answer(found, condition) for found in found_in]
+            answers = [_condition_answer(found, condition) for found in found_in]
             figures.append(trial.figure(answers, metric, places))
             numbers[f"{condition}, {name}"] = figures[-1].value
-        rows.append(cells(name, len(places), *figures))
+        rows.append(format_cells(name, len(places), *figures))
     means = []
     for part, name in MEASURES.items():
         known = [p for p in measured if told[p].get(part) is not None]
         mean = trial.mean([told[p][part] for p in known], known)
         numbers[part] = mean.value
-        means.append(cells(name, len(known), mean))
+        means.append(format_cells(name, len(known), mean))
     missing = [f["unanswered"] for f in told if f and f["js_face_context"] is None]
     notes = [f"{len(missing)} samples lack a reading: {missing[0]}"] if missing else []
     return PROTOCOL.findings(
         [
-            Table(
-                title=title(metric) + arrow(metric),
-                head=("samples", "n", "face alone", "context alone", _together(told), COMPUTED),
+            ResultTable(
+                title=metric_title(metric) + better_arrow(metric),
+                head=(
+                    "samples",
+                    "n",
+                    "face alone",
+                    "context alone",
+                    _third_reading(told),
+                    COMPUTED,
+                ),
                 rows=tuple(rows),
             ),
-            Table(
+            ResultTable(
                 title="Jensen–Shannon divergence, index of influence, and shift",
                 head=("measure", "n", "mean"),
                 rows=tuple(means),
@@ -81,23 +88,23 @@ def run(trial: Trial) -> Findings:
     )
 
 
-def _influence(record: dict[str, Any] | None) -> dict[str, Any] | None:
-    person = None if record is None else judged(record)
+def _record_influence(record: dict[str, Any] | None) -> dict[str, Any] | None:
+    person = None if record is None else judged_person(record)
     return person["influence"] if person else None
 
 
-def _together(told: Sequence[dict[str, Any]]) -> str:
+def _third_reading(told: Sequence[dict[str, Any]]) -> str:
     """What the third reading is: fused by a rule, or the model's from both."""
-    kinds = {view.together(Influence.model_validate(found)) for found in told if found}
+    kinds = {view.third_reading(Influence.model_validate(found)) for found in told if found}
     return " or ".join(sorted(kinds)) or "the two together"
 
 
-def _answer(found: dict[str, Any] | None, condition: str) -> Answer | None:
+def _condition_answer(found: dict[str, Any] | None, condition: str) -> Answer | None:
     scores = found.get(condition) if found else None  # an older record has nothing computed
     return Answer(probabilities=scores["probabilities"]) if scores else None
 
 
-def _top(scores: dict[str, Any]) -> str:
+def _top_label(scores: dict[str, Any]) -> str:
     shares: dict[str, float] = scores["probabilities"]
     return max(shares, key=shares.__getitem__)
 
@@ -107,5 +114,5 @@ PROTOCOL = Protocol(
     "Face alone, context alone, the two together",
     "How far does the context move the reading of a face, and does it help where the two part?",
     "Bian et al. (2024), Sensors 24, 126; divergence: Lin (1991)",
-    run,
+    run_influence,
 )

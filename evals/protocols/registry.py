@@ -13,7 +13,7 @@ from kuleshov.evals.protocols import (
     votes,
 )
 from kuleshov.evals.protocols.base import Protocol
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, suggest_word
 
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
@@ -30,11 +30,11 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 
-def find(name: str) -> Protocol:
+def find_protocol(name: str) -> Protocol:
     """The protocol of that name. Raises KuleshovError for an unknown one."""
     if name not in PROTOCOLS:
         raise KuleshovError(
-            f"there is no protocol {name!r}{nearest(name, list(PROTOCOLS))}; known: "
+            f"there is no protocol {name!r}{suggest_word(name, list(PROTOCOLS))}; known: "
             f"{', '.join(PROTOCOLS)}."
         )
     return PROTOCOLS[name]

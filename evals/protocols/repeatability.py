@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from kuleshov.evals.harness.report.tables import title
-from kuleshov.evals.harness.systems import judged
-from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, apart, cells
+from kuleshov.evals.harness.report.tables import metric_title
+from kuleshov.evals.harness.systems import judged_person
+from kuleshov.evals.protocols.base import (
+    Findings,
+    Protocol,
+    ResultTable,
+    Trial,
+    compare_outcomes,
+    format_cells,
+)
 
 BATCHES = (2, 4, 8)
 
 
-def run(trial: Trial) -> Findings:
+def run_repeatability(trial: Trial) -> Findings:
     system = trial.system()
     alone = {"batch": 1, "workers": 1}
     conditions: dict[str, dict[str, Any]] = {"one at a time": alone, "once more": alone}
@@ -33,7 +40,7 @@ def run(trial: Trial) -> Findings:
         outcomes = trial.outcomes(records, system)
         answers = [outcome.answer for outcome in outcomes]
         figure = trial.figure(answers, trial.primary())
-        places, _, changed = apart(base, outcomes)
+        places, _, changed = compare_outcomes(base, outcomes)
         gaps = [
             max(abs(p - q) for p, q in zip(*both, strict=True))
             for place in places
@@ -45,7 +52,7 @@ def run(trial: Trial) -> Findings:
             )
         ]
         same = [
-            _words(one) == _words(other)
+            _record_words(one) == _record_words(other)
             for one, other in zip(first, records, strict=True)
             if one is not None and other is not None
         ]
@@ -58,17 +65,17 @@ def run(trial: Trial) -> Findings:
             f"{name}: first label changes": tops,
         }
         rows.append(
-            cells(
+            format_cells(
                 name, figure, "–" if most is None else f"{most:.1e}" if most else "0", words, tops
             )
         )
     return PROTOCOL.findings(
         [
-            Table(
+            ResultTable(
                 title=f"{system}, against one item at a time",
                 head=(
                     "run",
-                    title(trial.primary()),
+                    metric_title(trial.primary()),
                     "largest difference of a probability",
                     "same words",
                     "first label changes",
@@ -81,8 +88,8 @@ def run(trial: Trial) -> Findings:
     )
 
 
-def _words(record: dict[str, Any]) -> tuple[str | None, str | None]:
-    person = judged(record)
+def _record_words(record: dict[str, Any]) -> tuple[str | None, str | None]:
+    person = judged_person(record)
     told = person["explanation"] if person else None
     scene = record["scene"]
     return (scene["description"] if scene else None, told["text"] if told else None)
@@ -93,5 +100,5 @@ PROTOCOL = Protocol(
     "Repeatability",
     "Does the same picture get the same answer in another run, and beside other pictures?",
     "this project; temperature 0, greedy",
-    run,
+    run_repeatability,
 )

@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 
 from kuleshov.evals.harness import evaluate
-from kuleshov.evals.harness.report.tables import arrow, title
-from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, apart, cells
+from kuleshov.evals.harness.report.tables import better_arrow, metric_title
+from kuleshov.evals.protocols.base import (
+    Findings,
+    Protocol,
+    ResultTable,
+    Trial,
+    compare_outcomes,
+    format_cells,
+)
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet
 
@@ -16,14 +23,14 @@ ORDERS = 3
 FAMILIES = ("brief", "full")
 
 
-def run(trial: Trial) -> Findings:
+def run_sensitivity(trial: Trial) -> Findings:
     system = trial.system()
     if trial.found.labels.mode == "free":
         raise KuleshovError("protocol sensitivity needs a list of labels.")
     conditions: dict[str, dict[str, Any]] = {"as it is": {}}
     for number in range(1, ORDERS + 1):
-        conditions[f"label order {number}"] = {"labels": _file(trial, number)}
-    conditions["label order reversed"] = {"labels": _file(trial, None)}
+        conditions[f"label order {number}"] = {"labels": _label_file(trial, number)}
+    conditions["label order reversed"] = {"labels": _label_file(trial, None)}
     used = trial.agent.crew.provenance["settings"]["prompts"]
     for family in FAMILIES:
         if family != used:
@@ -44,7 +51,7 @@ def run(trial: Trial) -> Findings:
         outcomes = trial.outcomes(records, system)
         base = outcomes if base is None else base
         figure = trial.figure([outcome.answer for outcome in outcomes], metric)
-        places, moved, changed = apart(base, outcomes)
+        places, moved, changed = compare_outcomes(base, outcomes)
         js, tops = trial.mean(moved, places), trial.mean(changed, places)
         numbers |= {
             f"{name}: {metric}": figure.value,
@@ -52,9 +59,9 @@ def run(trial: Trial) -> Findings:
             f"{name}: first label changes": tops.value,
         }
         if name == "as it is":
-            rows.append(cells(name, figure, figure.unanswered, "", ""))
+            rows.append(format_cells(name, figure, figure.unanswered, "", ""))
         else:
-            rows.append(cells(name, figure, figure.unanswered, js, tops))
+            rows.append(format_cells(name, figure, figure.unanswered, js, tops))
     taught = trial.agent.crew.mllm.info.taught_labels
     if taught is not None:
         notes.append(
@@ -63,11 +70,11 @@ def run(trial: Trial) -> Findings:
         )
     return PROTOCOL.findings(
         [
-            Table(
+            ResultTable(
                 title=f"{system} under other orders and wordings",
                 head=(
                     "condition",
-                    title(metric) + arrow(metric),
+                    metric_title(metric) + better_arrow(metric),
                     "unanswered",
                     "moved, bits",
                     "first label changes",
@@ -82,7 +89,7 @@ def run(trial: Trial) -> Findings:
     )
 
 
-def ordered(labels: LabelSet, seed: int | None) -> LabelSet:
+def order_labels(labels: LabelSet, seed: int | None) -> LabelSet:
     """The same labels in another order; None: reversed."""
     several = labels.labels
     places = (
@@ -93,9 +100,9 @@ def ordered(labels: LabelSet, seed: int | None) -> LabelSet:
     return labels.model_copy(update={"labels": tuple(several[place] for place in places)})
 
 
-def _file(trial: Trial, seed: int | None) -> str:
+def _label_file(trial: Trial, seed: int | None) -> str:
     path = trial.found.out / f"labels-{'reversed' if seed is None else f'order-{seed}'}.toml"
-    path.write_text(evaluate.as_toml(ordered(trial.found.labels, seed)), "utf-8")
+    path.write_text(evaluate.as_toml(order_labels(trial.found.labels, seed)), "utf-8")
     return str(path)
 
 
@@ -104,5 +111,5 @@ PROTOCOL = Protocol(
     "Label order and prompt wording",
     "Is it the picture that decides, or the order of the labels and the words of the question?",
     "Zhao et al. (2021), ICML; Lu et al. (2022), ACL",
-    run,
+    run_sensitivity,
 )

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuleshov.evals.harness.systems import BASELINES, Outcome
-from kuleshov.evals.metrics.base import Figure, bootstrap, finite
-from kuleshov.evals.protocols.base import Table, Trial, cells
+from kuleshov.evals.metrics.base import Figure, bootstrap_interval, finite_value
+from kuleshov.evals.protocols.base import ResultTable, Trial, format_cells
 from kuleshov.evals.types import Target
 
 LEAST = 1e-6  # of a probability in a divergence
@@ -41,11 +41,11 @@ def judged_three_ways(target: Target) -> bool:
     return None not in (target.votes, target.face_votes, target.context_votes)
 
 
-def tables(
+def shift_tables(
     trial: Trial, outcomes: Mapping[str, list[Outcome]]
-) -> tuple[list[Table], dict[str, float | None]]:
+) -> tuple[list[ResultTable], dict[str, float | None]]:
     """The two tables and their numbers; none where people did not judge all three."""
-    found = _judged(trial, outcomes)
+    found = _judged_samples(trial, outcomes)
     if found is None:
         return [], {}
     numbers: dict[str, float | None] = {}
@@ -56,21 +56,21 @@ def tables(
         ("both", list(found.given)),
     ):
         for system in systems:
-            r, kl = _against(trial, found, condition, system)
+            r, kl = _against_people(trial, found, condition, system)
             numbers |= {f"{condition}_{system}_r": r.value, f"{condition}_{system}_kl": kl.value}
-            rows.append(cells(CONDITIONS[condition], system, r, kl))
-    ceiling = _ceiling([trial.found.targets[place] for place in found.places], trial)
+            rows.append(format_cells(CONDITIONS[condition], system, r, kl))
+    ceiling = _shift_ceiling([trial.found.targets[place] for place in found.places], trial)
     numbers["shift_ceiling_r"] = ceiling
     shifts = []
     for system in found.given:
         if system in ALONE[:1]:
             continue
-        r = _shift(trial, found, system)
+        r = _system_shift(trial, found, system)
         share = None if r.value is None or not ceiling else r.value / ceiling
         numbers |= {f"shift_{system}_r": r.value, f"shift_{system}_share": share}
-        shifts.append(cells(system, r, share))
+        shifts.append(format_cells(system, r, share))
     return [
-        Table(
+        ResultTable(
             title="Readings against people's, by condition",
             head=("people judged", "system", "r ↑", "Kullback–Leibler, nats ↓"),
             rows=tuple(rows),
@@ -78,7 +78,7 @@ def tables(
             "system's, weighted by judges. mean: of the system's face alone and context alone. "
             "Intervals by group (face or subject); of one condition alone by what was judged.",
         ),
-        Table(
+        ResultTable(
             title="The shift: both together against the face alone",
             head=("system", "r with people's shift ↑", "share of the noise ceiling"),
             rows=tuple(shifts),
@@ -93,7 +93,7 @@ def tables(
 CONDITIONS = {"face": "the face alone", "context": "the context alone", "both": "both"}
 
 
-def _judged(trial: Trial, outcomes: Mapping[str, list[Outcome]]) -> Judged | None:
+def _judged_samples(trial: Trial, outcomes: Mapping[str, list[Outcome]]) -> Judged | None:
     names = trial.found.labels.names
     targets = trial.found.targets
     systems = [name for name in outcomes if name not in BASELINES]
@@ -103,7 +103,7 @@ def _judged(trial: Trial, outcomes: Mapping[str, list[Outcome]]) -> Judged | Non
         place
         for place, target in enumerate(targets)
         if judged_three_ways(target)
-        and all(_shares(outcomes[name][place], names) is not None for name in systems)
+        and all(_outcome_shares(outcomes[name][place], names) is not None for name in systems)
     ]
     if len(places) < 2:
         return None
@@ -118,7 +118,7 @@ def _judged(trial: Trial, outcomes: Mapping[str, list[Outcome]]) -> Judged | Non
         n[condition] = table.sum(axis=1)
         people[condition] = table / n[condition][:, None]
     given = {
-        name: np.array([_shares(outcomes[name][place], names) for place in places])
+        name: np.array([_outcome_shares(outcomes[name][place], names) for place in places])
         for name in systems
     }
     given["mean"] = (given["face"] + given["context"]) / 2
@@ -126,7 +126,7 @@ def _judged(trial: Trial, outcomes: Mapping[str, list[Outcome]]) -> Judged | Non
     return Judged(places, people, given, n, groups)
 
 
-def _shares(outcome: Outcome, names: Sequence[str]) -> list[float] | None:
+def _outcome_shares(outcome: Outcome, names: Sequence[str]) -> list[float] | None:
     given = outcome.answer.probabilities if outcome.answer else None
     if given is None or any(name not in given for name in names):
         return None
@@ -134,7 +134,9 @@ def _shares(outcome: Outcome, names: Sequence[str]) -> list[float] | None:
     return [given[name] / total for name in names] if total > 0 else None
 
 
-def _against(trial: Trial, found: Judged, condition: str, system: str) -> tuple[Figure, Figure]:
+def _against_people(
+    trial: Trial, found: Judged, condition: str, system: str
+) -> tuple[Figure, Figure]:
     """r and divergence; of one condition alone each face (context) counts once."""
     people, given = found.people[condition], found.given[system]
     n, groups = found.n[condition], found.groups
@@ -146,18 +148,18 @@ def _against(trial: Trial, found: Judged, condition: str, system: str) -> tuple[
         people, n = people[first], n[first]
         groups = [str(i) for i in range(len(first))]
     return (
-        _figure(trial, "r", lambda d: correlation(people[d], given[d]), groups),
-        _figure(trial, "kl", lambda d: divergence(people[d], given[d], n[d]), groups),
+        _make_figure(trial, "r", lambda d: score_correlation(people[d], given[d]), groups),
+        _make_figure(trial, "kl", lambda d: kl_divergence(people[d], given[d], n[d]), groups),
     )
 
 
-def _shift(trial: Trial, found: Judged, system: str) -> Figure:
+def _system_shift(trial: Trial, found: Judged, system: str) -> Figure:
     people = found.people["both"] - found.people["face"]
     given = found.given[system] - found.given["face"]
-    return _figure(trial, "r", lambda d: correlation(people[d], given[d]), found.groups)
+    return _make_figure(trial, "r", lambda d: score_correlation(people[d], given[d]), found.groups)
 
 
-def correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+def score_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Pearson's r over samples and labels; NaN where one side does not vary."""
     a, b = first.ravel(), second.ravel()
     if a.std() < 1e-12 or b.std() < 1e-12:
@@ -165,7 +167,7 @@ def correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> floa
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def divergence(
+def kl_divergence(
     people: NDArray[np.float64], given: NDArray[np.float64], n: NDArray[np.float64]
 ) -> float:
     """Mean Kullback-Leibler divergence KL(people || given), nats, weighted by judges."""
@@ -174,7 +176,7 @@ def divergence(
     return float(np.average(rel_entr(people, np.maximum(given, LEAST)).sum(axis=1), weights=n))
 
 
-def _ceiling(targets: Sequence[Target], trial: Trial) -> float | None:
+def _shift_ceiling(targets: Sequence[Target], trial: Trial) -> float | None:
     """How well people's shift can be predicted at all; None: no halves are known."""
     names = trial.found.labels.names
     splits = min((len(target.halves or ()) for target in targets), default=0)
@@ -188,18 +190,20 @@ def _ceiling(targets: Sequence[Target], trial: Trial) -> float | None:
                 both, face = half["both"][side], half["face"][side]
                 rows.append([both.get(name, 0.0) - face.get(name, 0.0) for name in names])
             sides.append(np.array(rows))
-        found.append(correlation(*sides))
+        found.append(score_correlation(*sides))
     r = float(np.mean(found)) if found else float("nan")
-    reliability = finite(2 * r / (1 + r))
+    reliability = finite_value(2 * r / (1 + r))
     return None if reliability is None or reliability <= 0 else float(np.sqrt(reliability))
 
 
-def _figure(trial: Trial, name: str, statistic: Any, groups: Sequence[str]) -> Figure:
+def _make_figure(trial: Trial, name: str, statistic: Any, groups: Sequence[str]) -> Figure:
     every = np.arange(len(groups))
-    value = finite(statistic(every))
+    value = finite_value(statistic(every))
     if value is None:
         why = "one side does not vary"
         return Figure(metric=name, value=None, n=len(groups), unanswered=0, why=why)
     own = None if len(set(groups)) == len(groups) else list(groups)
-    interval = bootstrap(statistic, len(groups), own, resamples=trial.resamples, seed=trial.seed)
+    interval = bootstrap_interval(
+        statistic, len(groups), own, resamples=trial.resamples, seed=trial.seed
+    )
     return Figure(metric=name, value=value, n=len(groups), unanswered=0, **interval)

@@ -7,8 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from kuleshov.evals.harness import samples
-from kuleshov.evals.harness.report.tables import arrow, title
-from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, apart, cells
+from kuleshov.evals.harness.report.tables import better_arrow, metric_title
+from kuleshov.evals.protocols.base import (
+    Findings,
+    Protocol,
+    ResultTable,
+    Trial,
+    compare_outcomes,
+    format_cells,
+)
 from kuleshov.evals.types import Sample, Target
 from kuleshov.tools.errors import KuleshovError
 
@@ -16,12 +23,12 @@ ORDERS = 3
 FOLDER = "shots"
 
 
-def run(trial: Trial) -> Findings:
+def run_shots(trial: Trial) -> Findings:
     system = trial.system()
     if system == "face":
         raise KuleshovError("fusion 'face' asks the model nothing: examples change nothing there.")
     counts = sorted(set(trial.shots))
-    examples = trial.examples or drawn(trial, max(counts))
+    examples = trial.examples or draw_examples(trial, max(counts))
     metric = trial.primary()
     rows: list[tuple[str, ...]] = []
     numbers: dict[str, float | None] = {}
@@ -41,26 +48,28 @@ def run(trial: Trial) -> Findings:
             figure = trial.figure([o.answer for o in readings[-1]], metric)
             numbers[name] = figure.value
             rows.append(
-                cells(count, "–" if seed is None else seed, figure, figure.n, figure.unanswered)
+                format_cells(
+                    count, "–" if seed is None else seed, figure, figure.n, figure.unanswered
+                )
             )
         pairs = [(a, b) for i, a in enumerate(readings) for b in readings[i + 1 :]]
-        found = [apart(a, b) for a, b in pairs]
+        found = [compare_outcomes(a, b) for a, b in pairs]
         places = [place for one in found for place in one[0]]
         if places:
             js = trial.mean([v for one in found for v in one[1]], places)
             changed = trial.mean([v for one in found for v in one[2]], places)
-            orders.append(cells(count, len(seeds), js, changed))
+            orders.append(format_cells(count, len(seeds), js, changed))
             numbers |= {f"order_js_{count}": js.value, f"order_changed_{count}": changed.value}
     tables = [
-        Table(
-            title=f"{system}: {title(metric)}{arrow(metric)} by number of examples",
-            head=("examples", "order (seed)", title(metric), "answered", "unanswered"),
+        ResultTable(
+            title=f"{system}: {metric_title(metric)}{better_arrow(metric)} by number of examples",
+            head=("examples", "order (seed)", metric_title(metric), "answered", "unanswered"),
             rows=tuple(rows),
         )
     ]
     if orders:
         tables.append(
-            Table(
+            ResultTable(
                 title="How far the order decides: all pairs of orders",
                 head=("examples", "orders", "Jensen–Shannon, bits", "first label changes"),
                 rows=tuple(orders),
@@ -92,7 +101,7 @@ def orders_of(count: int) -> list[int | None]:
     return list(found.values())
 
 
-def drawn(trial: Trial, most: int) -> str:
+def draw_examples(trial: Trial, most: int) -> str:
     """A manifest of examples from the task's training split, `most` of each label at most.
 
     Raises:
@@ -132,5 +141,5 @@ PROTOCOL = Protocol(
     "Number of examples and their order",
     "What do 0, 1, 2, 4 and 8 examples change, and how far does their order decide?",
     "Brown et al. (2020), NeurIPS; Lu et al. (2022), ACL",
-    run,
+    run_shots,
 )

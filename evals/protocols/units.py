@@ -7,31 +7,31 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kuleshov.evals.harness.systems import judged
-from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
+from kuleshov.evals.harness.systems import judged_person
+from kuleshov.evals.protocols.base import Findings, Protocol, ResultTable, Trial, format_cells
 from kuleshov.studies import agreement
 from kuleshov.studies.agreement import Sighting
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.base import FaceTool
+from kuleshov.tools.media.types import Rgb
 from kuleshov.tools.types import Face
 
-Pixels = NDArray[np.uint8]
 NAMES = ("units-with", "units-without", "units-swapped")
 MEASURES = ("action_units", "units_measured", "expression", "valence", "arousal")
 """What a face tool says of a face besides where it is."""
 
 
-def key(picture: Pixels) -> str:
+def picture_key(picture: Rgb) -> str:
     return hashlib.sha256(np.ascontiguousarray(picture).tobytes()).hexdigest()
 
 
 class Changed:
     """A face tool that finds the same faces and says of them what it says of other ones.
 
-    donors: by picture (see `key`), the face whose measurements are told; None: nothing is told.
+    donors: by picture (see `picture_key`), the face whose measurements are told; None: nothing is
+    told.
     """
 
     def __init__(self, tool: FaceTool, donors: Mapping[str, Face] | None) -> None:
@@ -40,18 +40,18 @@ class Changed:
         told = f"{how}: {tool.info.caveat}" if tool.info.caveat else how
         self.info = tool.info.model_copy(update={"caveat": told})
 
-    def observe(self, images: Sequence[Pixels]) -> list[list[Face]]:
+    def observe(self, images: Sequence[Rgb]) -> list[list[Face]]:
         return [
-            [self._told(face, key(image)) for face in faces]
+            [self._told(face, picture_key(image)) for face in faces]
             for image, faces in zip(images, self.tool.observe(images), strict=True)
         ]
 
     def _told(self, face: Face, picture: str) -> Face:
         donor = None if self.donors is None else self.donors.get(picture)
-        return changed(face, donor)
+        return swap_measures(face, donor)
 
 
-def changed(face: Face, donor: Face | None) -> Face:
+def swap_measures(face: Face, donor: Face | None) -> Face:
     """The face with the measurements of another; None: with none."""
     if donor is None:
         empty = {"action_units": (), "units_measured": (), "expression": None}
@@ -59,7 +59,7 @@ def changed(face: Face, donor: Face | None) -> Face:
     return face.model_copy(update={name: getattr(donor, name) for name in MEASURES})
 
 
-def swaps(faces: Sequence[Face | None], seed: int) -> list[Face | None]:
+def draw_donors(faces: Sequence[Face | None], seed: int) -> list[Face | None]:
     """For each face the one whose measurements it is given: all in a ring, in random order.
 
     Nobody keeps the own one. A place without a face has no donor.
@@ -74,7 +74,7 @@ def swaps(faces: Sequence[Face | None], seed: int) -> list[Face | None]:
     return found
 
 
-def followed(texts: Sequence[str], own: Face, shown: Face) -> list[bool]:
+def followed_claims(texts: Sequence[str], own: Face, shown: Face) -> list[bool]:
     """Claims on units of which the own face and the shown evidence say opposite things.
 
     True: the claim goes with the evidence, so it was copied. Words that several units would bear
@@ -95,48 +95,48 @@ def followed(texts: Sequence[str], own: Face, shown: Face) -> list[bool]:
     return found
 
 
-def run(trial: Trial) -> Findings:
+def run_units(trial: Trial) -> Findings:
     faces_of = trial.agent.crew.faces
     if not faces_of.info.units:
         raise KuleshovError(f"{faces_of.info.name} measures no action units; use another --faces.")
     if trial.found.task.unit == "clip":
         raise KuleshovError("protocol units reads pictures, and the samples are clips.")
     whole = trial.records(NAMES[0], fusion="text")
-    own = [_face(record) for record in whole]
-    given = swaps(own, trial.seed)
-    pictures = [key(media.open_media(path).images[0]) for path in _paths(trial)]
+    own = [_largest_face(record) for record in whole]
+    given = draw_donors(own, trial.seed)
+    pictures = [picture_key(media.open_media(path).images[0]) for path in _sample_paths(trial)]
     donors = {
         picture: face for picture, face in zip(pictures, given, strict=True) if face is not None
     }
     bare = trial.records(NAMES[1], fusion="text", tool=lambda tool: Changed(tool, None))
     other = trial.records(NAMES[2], fusion="text", tool=lambda tool: Changed(tool, donors))
     rows = [
-        _row("with its evidence", whole, own),
-        _row("without evidence", bare, own),
-        _row("with another face's evidence", other, own),
-        _row("with another face's evidence, against that evidence", other, given),
+        _condition_row("with its evidence", whole, own),
+        _condition_row("without evidence", bare, own),
+        _condition_row("with another face's evidence", other, own),
+        _condition_row("with another face's evidence, against that evidence", other, given),
     ]
     places, shares, count = [], [], 0
     for place, (record, real, shown) in enumerate(zip(other, own, given, strict=True)):
         if record is None or real is None or shown is None:
             continue
-        claims = followed(_texts(record), real, shown)
+        claims = followed_claims(_record_texts(record), real, shown)
         count += len(claims)
         if claims:
             places.append(place)
             shares.append(sum(claims) / len(claims))
     copied = trial.mean(shares, places)
-    unit = Table(
+    unit = ResultTable(
         title="Units named in explanations against units measured on the face",
         head=("condition", "faces", "precision", "recall", "F1", "κ"),
         rows=tuple(row for row, _ in rows),
         note="Units that the tool does not measure, or that the words do not name, are unknown and "
         "left out.",
     )
-    copy = Table(
+    copy = ResultTable(
         title="Where the evidence shown contradicts the face: which do the words follow?",
         head=("faces", "claims", "share that follows the evidence"),
-        rows=(cells(len(places), count, copied),),
+        rows=(format_cells(len(places), count, copied),),
         note="1: it copies what it is told. 0: it looks at the face. Mean over faces.",
     )
     numbers = {
@@ -149,40 +149,40 @@ def run(trial: Trial) -> Findings:
     return PROTOCOL.findings([unit, copy], numbers={**numbers, "copied": copied.value})
 
 
-def _paths(trial: Trial) -> list[str]:
+def _sample_paths(trial: Trial) -> list[str]:
     from kuleshov.inputs import items
 
-    return [str(work.source) for work in items.read(trial.found.manifest)]
+    return [str(work.source) for work in items.read_items(trial.found.manifest)]
 
 
-def _face(record: Mapping[str, Any] | None) -> Face | None:
-    person = None if record is None else judged(record)
+def _largest_face(record: Mapping[str, Any] | None) -> Face | None:
+    person = None if record is None else judged_person(record)
     found = person["face"] if person else None
     return Face.model_validate(found) if found else None
 
 
-def _texts(record: Mapping[str, Any]) -> list[str]:
-    person = judged(record)
+def _record_texts(record: Mapping[str, Any]) -> list[str]:
+    person = judged_person(record)
     told = person["explanation"] if person else None
     return [told["text"], *(cue["text"] for cue in told["cues"])] if told else []
 
 
-def _row(
+def _condition_row(
     condition: str, records: Sequence[Mapping[str, Any] | None], faces: Sequence[Face | None]
 ) -> tuple[tuple[str, ...], dict[str, float | None]]:
     said, seen = [], []
     for place, (record, face) in enumerate(zip(records, faces, strict=True)):
-        if record is None or face is None or not (texts := _texts(record)):
+        if record is None or face is None or not (texts := _record_texts(record)):
             continue
         where = (str(place), None, None)
         said.append(Sighting(*where, face=agreement.in_words(texts, face)))
         seen.append(Sighting(*where, face=face))
     parts = ("precision", "recall", "f1", "kappa")
     if not said:
-        return cells(condition, 0, None, None, None, None), dict.fromkeys(parts)
-    found = agreement.agree(said, seen, ("words", "units measured"))
+        return format_cells(condition, 0, None, None, None, None), dict.fromkeys(parts)
+    found = agreement.measure_agreement(said, seen, ("words", "units measured"))
     told = {part: getattr(found, part) for part in parts}
-    return cells(condition, len(said), *told.values()), told
+    return format_cells(condition, len(said), *told.values()), told
 
 
 PROTOCOL = Protocol(
@@ -190,5 +190,5 @@ PROTOCOL = Protocol(
     "Units named and units measured",
     "Does the model look at the face, or does it repeat the units that it is told?",
     "agreement as in `kuleshov agree`; swapped evidence is a manipulation check of this project",
-    run,
+    run_units,
 )

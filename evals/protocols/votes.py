@@ -15,14 +15,14 @@ from kuleshov.evals.harness import evaluate
 from kuleshov.evals.harness.systems import BASELINES, Outcome
 from kuleshov.evals.metrics import votes
 from kuleshov.evals.protocols import shift
-from kuleshov.evals.protocols.base import Findings, Protocol, Table, Trial, cells
+from kuleshov.evals.protocols.base import Findings, Protocol, ResultTable, Trial, format_cells
 from kuleshov.studies import statistics
 from kuleshov.tools.errors import KuleshovError
 
 DEFAULT = ("face", "context", "people", "text", "majority", "chance")
 
 
-def run(trial: Trial) -> Findings:
+def run_votes(trial: Trial) -> Findings:
     found = trial.found
     names = found.labels.names
     if not any(target.votes is not None for target in found.targets):
@@ -43,8 +43,8 @@ def run(trial: Trial) -> Findings:
         js = trial.figure(answers, "js_divergence")
         cross = trial.figure(answers, "soft_cross_entropy")
         joined = with_system(trial, outcomes)
-        rho = uncertainty(trial, outcomes)
-        labels, distributions = spread(outcomes)
+        rho = entropy_correlation(trial, outcomes)
+        labels, distributions = label_spread(outcomes)
         numbers |= {
             f"{system}_js": js.value,
             f"{system}_soft_cross_entropy": cross.value,
@@ -54,17 +54,17 @@ def run(trial: Trial) -> Findings:
         }
         constant = system in BASELINES and distributions == 1
         rows.append(
-            cells(system, js, cross, joined, "–" if constant else rho, labels, distributions)
+            format_cells(system, js, cross, joined, "–" if constant else rho, labels, distributions)
         )
     people = votes.people_alpha(found.targets, names)
     least = votes.people_entropy(found.targets, names)
     numbers |= {"people_alpha": people, "people_entropy": least}
-    three_ways, more = shift.tables(trial, found.outcomes)
+    three_ways, more = shift.shift_tables(trial, found.outcomes)
     numbers |= more
     return PROTOCOL.findings(
         [
             *three_ways,
-            Table(
+            ResultTable(
                 title="Systems against people's votes",
                 head=(
                     "system",
@@ -80,10 +80,10 @@ def run(trial: Trial) -> Findings:
                 " ρ: Spearman between the entropy of people's votes and of the system's answer. "
                 "Distinct answers: distributions that differ in the second decimal.",
             ),
-            Table(
+            ResultTable(
                 title="The people among themselves",
                 head=("α", "least cross-entropy, nats"),
-                rows=(cells(people, least),),
+                rows=(format_cells(people, least),),
             ),
         ],
         numbers=numbers,
@@ -111,7 +111,7 @@ def with_system(trial: Trial, outcomes: list[Outcome]) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def uncertainty(trial: Trial, outcomes: list[Outcome]) -> float | None:
+def entropy_correlation(trial: Trial, outcomes: list[Outcome]) -> float | None:
     """Spearman's ρ between the entropies; None where one side never changes."""
     from scipy.stats import entropy, spearmanr
 
@@ -128,7 +128,7 @@ def uncertainty(trial: Trial, outcomes: list[Outcome]) -> float | None:
     return float(spearmanr(*zip(*pairs, strict=True)).statistic)
 
 
-def spread(outcomes: list[Outcome]) -> tuple[int, int]:
+def label_spread(outcomes: list[Outcome]) -> tuple[int, int]:
     """How many labels a system uses as its first, and how many distributions it gives at all."""
     given = [o.answer for o in outcomes if o.answer and o.answer.probabilities]
     labels = Counter(answer.top for answer in given)
@@ -141,5 +141,5 @@ PROTOCOL = Protocol(
     "Alignment with human vote distributions",
     "Does the system's distribution follow how far people agree, not only their first label?",
     "Barsoum et al. (2016), ICMI; Krippendorff (2004); Lin (1991)",
-    run,
+    run_votes,
 )

@@ -241,7 +241,9 @@ def test_a_face_tool_that_fails_leaves_a_gap():
     why = "the face tool gave no face (RuntimeError: the net broke)"
     assert f"{why}: the person is judged from context alone" in inference.warnings
     # that nobody was there is not what an evaluation says of it either
-    answer = systems.answered(json.loads(inference.to_json()), "face", LabelSet.load("ekman-7"))
+    answer = systems.system_answer(
+        json.loads(inference.to_json()), "face", LabelSet.load("ekman-7")
+    )
     assert (answer.state, answer.why) == ("unanswered", why)
 
 
@@ -478,7 +480,7 @@ def test_state_holds_plain_values_only():
     from kuleshov.graph import builder
 
     reader = agent()
-    saved = builder.build(reader.crew, checkpointer=InMemorySaver())
+    saved = builder.build_graph(reader.crew, checkpointer=InMemorySaver())
     with reader._laid_out(PICTURE) as key:
         config = {"configurable": {"thread_id": "1"}}
         saved.invoke(reader.start(key, ()), config)

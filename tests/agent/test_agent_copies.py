@@ -21,7 +21,7 @@ from kuleshov import Agent, Settings
 from kuleshov.asking import images as asking_images
 from kuleshov.asking.desk import Desk
 from kuleshov.evals.harness import evaluate
-from kuleshov.session.open_medium import Held
+from kuleshov.session.open_medium import OpenMedium
 from kuleshov.studies.example_orders import under_orders
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.mllm import Call, ScriptedMllm
@@ -90,7 +90,7 @@ def test_an_agent_and_its_copy_read_two_photos_at_once_as_each_alone(copied):
 
 def test_a_desk_gives_no_key_twice_and_none_that_another_gave():
     first = agent(script())
-    held = [Held(first, DARK), Held(first.with_settings(seed=1), DARK)]
+    held = [OpenMedium(first, DARK), OpenMedium(first.with_settings(seed=1), DARK)]
     keys = [Desk().put(DARK) for _ in range(50)] + [first.crew.desk.put(DARK) for _ in range(50)]
     assert len({*keys, *(one.key for one in held)}) == 102
 
@@ -115,7 +115,7 @@ def leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     "copied",
     [
         lambda first: first.with_settings(temperature=0.5),
-        lambda first: evaluate.again(first, {"temperature": 0.5}),
+        lambda first: evaluate.reset_agent(first, {"temperature": 0.5}),
         lambda first: first.with_model(first.crew.mllm).with_settings(temperature=0.5),
     ],
 )
@@ -197,7 +197,7 @@ def test_examples_are_measured_once_and_handed_on(folder, tmp_path):
     first = Agent(scripted(), tool, settings)
     assert tool.measured == 2
     copies = [first.with_settings(shot_seed=1), first.with_settings(labels="ekman-6")]
-    copies += [first.with_model(first.crew.mllm), evaluate.again(first, {"seed": 3})]
+    copies += [first.with_model(first.crew.mllm), evaluate.reset_agent(first, {"seed": 3})]
     copies += [first.with_settings(examples=None).with_settings(examples=str(folder))]
     assert tool.measured == 2
     under_orders(first, DARK, [0, 1, 2])
@@ -243,5 +243,5 @@ def test_copies_keep_the_speech_recogniser(folder):
         model="s", faces="hand", speech="by hand", examples=str(folder), fusion="text"
     )
     first = Agent(scripted(), HandFaces(face(SMILE)), settings, speech=heard)
-    assert evaluate.again(first, {"seed": 2}).crew.speech is heard
+    assert evaluate.reset_agent(first, {"seed": 2}).crew.speech is heard
     assert first.with_faces(HandFaces()).crew.speech is heard

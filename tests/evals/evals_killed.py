@@ -25,11 +25,11 @@ SYSTEMS = ("face", "bayes", "text", "chance")
 
 
 def work(agent: Agent, data: str, out: str) -> None:
-    found = evaluate.begin(registry.find("manifest", data), data, Path(out))
+    found = evaluate.begin_evaluation(registry.find_task("manifest", data), data, Path(out))
     evaluate.run_systems(
-        found, SYSTEMS, lambda settings: evaluate.again(agent, settings), workers=2, batch=2
+        found, SYSTEMS, lambda settings: evaluate.reset_agent(agent, settings), workers=2, batch=2
     )
-    scores.keep(found, scores.score(found, resamples=20))
+    scores.write_scores(found, scores.score_evaluation(found, resamples=20))
 
 
 def fork(agent: Agent, data: str, out: str) -> int:

@@ -87,7 +87,7 @@ def test_rows_with_a_word_that_is_no_label_are_left_out_and_told(data: Path, tmp
 def test_the_command_writes_results_tables_and_a_page(done: tuple[Path, int]):
     out, code = done
     assert code == 1  # one picture could not be read
-    result = scores.kept(out)
+    result = scores.read_scores(out)
     assert [s.system for s in result.systems] == [
         "face",
         "context",
@@ -120,12 +120,12 @@ def test_the_command_writes_results_tables_and_a_page(done: tuple[Path, int]):
 def test_a_second_call_reads_nothing_again(done: tuple[Path, int], data: Path, capsys):
     out, _ = done
     before = (out / "runs" / "people" / "annotations.jsonl").read_bytes()
-    first = scores.kept(out)
+    first = scores.read_scores(out)
     call = ["eval", "manifest", "--data", str(data), "--out", str(out), "--json"]
     assert main.main([*call, *POCKET]) == 1
     told = json.loads(capsys.readouterr().out)
     assert (out / "runs" / "people" / "annotations.jsonl").read_bytes() == before
-    assert scores.kept(out).model_dump(by_alias=True) == first.model_dump(by_alias=True)
+    assert scores.read_scores(out).model_dump(by_alias=True) == first.model_dump(by_alias=True)
     assert told["systems"][0]["system"] == "face"
 
 
@@ -166,15 +166,15 @@ def test_a_task_without_data_says_what_is_needed(capsys):
 def test_what_a_shared_run_serves_is_what_own_runs_say(
     data: Path, done: tuple[Path, int], tmp_path
 ):
-    shared = evaluate.opened(done[0], registry.find)
+    shared = evaluate.open_evaluation(done[0], registry.find_task)
     agent = Agent.load(model="pocket", faces="pocket")
     for system in ("face", "context", "text"):
         out = tmp_path / system
-        told = api.run(agent, "manifest", data, out, strategies=(system,), resamples=5)
+        told = api.evaluate_agent(agent, "manifest", data, out, strategies=(system,), resamples=5)
         assert [s.system for s in told.systems] == [system]
         assert [path.name for path in (out / "runs").iterdir()] == [system]
         assert (out / "report.html").is_file()
-        own = evaluate.opened(out, registry.find).read(system)
+        own = evaluate.open_evaluation(out, registry.find_task).read(system)
         here = [(o.state, o.answer and o.answer.probabilities) for o in own]
         there = [(o.state, o.answer and o.answer.probabilities) for o in shared.read(system)]
         assert here == there
@@ -187,9 +187,11 @@ def test_two_systems_are_compared_on_the_same_samples(done: tuple[Path, int], ca
     told = json.loads(capsys.readouterr().out)
     first, second = (
         {s.id: o.answer.top for s, o in zip(found.known, found.read(name), strict=True) if o.answer}
-        for found, name in [(evaluate.opened(out, registry.find), n) for n in ("face", "chance")]
+        for found, name in [
+            (evaluate.open_evaluation(out, registry.find_task), n) for n in ("face", "chance")
+        ]
     )
-    right = {s.id: s.target.label for s in evaluate.opened(out, registry.find).known}
+    right = {s.id: s.target.label for s in evaluate.open_evaluation(out, registry.find_task).known}
     only = [k for k in first if (first[k] == right[k]) > (second[k] == right[k])]
     assert told["mcnemar"]["only_a"] == len(only)
     assert told["samples"] == 6
@@ -231,7 +233,7 @@ def test_killed_and_resumed_is_as_undisturbed(feat_data: Path, tmp_path: Path):
 
 def plain(out: Path) -> dict[str, Any]:
     """The results without what names the folder."""
-    told = scores.kept(out).model_dump()
+    told = scores.read_scores(out).model_dump()
     for plan in told["provenance"].values():
         plan.pop("input", None)
     return told
@@ -286,8 +288,8 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_clip_runs_in_the_harness(tiny_clip: Path, data: Path, tmp_path: Path, feat_data: Path):
-    task = registry.find("manifest", data)
-    found = evaluate.begin(task, str(data), tmp_path / "out")
+    task = registry.find_task("manifest", data)
+    found = evaluate.begin_evaluation(task, str(data), tmp_path / "out")
     evaluate.run_systems(found, ("clip", "majority"), None, clip=str(tiny_clip))  # type: ignore[arg-type]
     outcomes = dict(zip(found.ids, found.outcomes["clip"], strict=True))
     assert outcomes["bad.png"].state == "failed"

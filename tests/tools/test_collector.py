@@ -16,7 +16,7 @@ class Node:
 def test_nothing_is_collected_within_and_what_was_made_is_old_afterwards():
     gc.collect()
     before = gc.get_stats()
-    with collector.paused():
+    with collector.pause_collector():
         made = [Node() for _ in range(50_000)]
         garbage = weakref.ref(Node())
         assert gc.get_stats() == before
@@ -30,14 +30,14 @@ def test_nothing_is_collected_within_and_what_was_made_is_old_afterwards():
 def test_it_stays_off_where_it_was_off_and_frozen_what_was_frozen():
     gc.disable()
     try:
-        with collector.paused():
+        with collector.pause_collector():
             pass
         assert not gc.isenabled()
     finally:
         gc.enable()
     gc.freeze()
     try:
-        with collector.paused():
+        with collector.pause_collector():
             pass
         assert gc.get_freeze_count()
     finally:

@@ -17,13 +17,13 @@ from kuleshov.tools.pocket import weights
 
 
 def rows() -> dict[str, ToolStatus]:
-    return {row.name: row for row in doctor.report()}
+    return {row.name: row for row in doctor.doctor_rows()}
 
 
 def test_every_part_has_its_row_in_order() -> None:
-    assert [row.name for row in doctor.report()] == [
+    assert [row.name for row in doctor.doctor_rows()] == [
         "kuleshov",
-        *faces.statuses(),
+        *faces.tool_statuses(),
         "torch",
         "transformers",
         "pocket (LLaVA)",
@@ -32,8 +32,8 @@ def test_every_part_has_its_row_in_order() -> None:
         "bitsandbytes",
         "captum",
     ]
-    assert set(faces.statuses()) == set(faces.names()) | set(faces.formats())
-    assert {"pocket", "pyfeat", "mediapipe", "affdex", "facet"} <= set(faces.statuses())
+    assert set(faces.tool_statuses()) == set(faces.tool_names()) | set(faces.file_formats())
+    assert {"pocket", "pyfeat", "mediapipe", "affdex", "facet"} <= set(faces.tool_statuses())
 
 
 def test_versions_and_licences_are_told() -> None:
@@ -46,7 +46,7 @@ def test_versions_and_licences_are_told() -> None:
 
 
 def test_what_is_not_ready_names_its_command() -> None:
-    for row in doctor.report():
+    for row in doctor.doctor_rows():
         assert (row.command is None) == row.ready, row
 
 
@@ -83,7 +83,7 @@ def test_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda k: "NVIDIA H200")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda k: Properties)
     monkeypatch.setattr(torch.version, "cuda", "12.9")
-    assert doctor._torch().measures == (
+    assert doctor._torch_row().measures == (
         "CUDA 12.9: NVIDIA H200 (143.0 GB); models are loaded in bfloat16"
     )
 
@@ -91,20 +91,20 @@ def test_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_bundled_llava_is_compared_with_its_checksum(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(pocket, "folder", lambda: tmp_path)
+    monkeypatch.setattr(pocket, "weights_folder", lambda: tmp_path)
     path = tmp_path / "llava" / "model.safetensors"
-    row = doctor._bundled()
+    row = doctor._bundled_row()
     assert (row.ready, row.command) == (False, "pip install --force-reinstall kuleshov")
     assert row.weights.startswith(f"the weights file {path} is missing; ")
     path.parent.mkdir()
     path.write_bytes(b"weights")
     sums = tmp_path / "checksums.json"
     monkeypatch.setattr(weights, "CHECKSUMS", sums)
-    sums.write_text(f'{{"llava/model.safetensors": "{weights.sha256(path)}"}}')
-    row = doctor._bundled()
+    sums.write_text(f'{{"llava/model.safetensors": "{weights.hash_file(path)}"}}')
+    row = doctor._bundled_row()
     assert (row.ready, row.weights, row.command) == (True, "bundled, checksum right", None)
     path.write_bytes(b"other weights")
-    assert " is damaged (sha256 " in doctor._bundled().weights
+    assert " is damaged (sha256 " in doctor._bundled_row().weights
 
 
 def test_the_default_model_follows_the_hardware_and_the_cache(
@@ -121,11 +121,11 @@ def test_the_default_model_follows_the_hardware_and_the_cache(
             default=True,
             command=None if path else f"kuleshov models pull {hub.LARGE}",
         )
-        monkeypatch.setattr(doctor.mllm, "listing", lambda: [row])
+        monkeypatch.setattr(doctor.mllm, "list_models", lambda: [row])
 
     monkeypatch.setattr(doctor.mllm, "default_model", lambda: hub.LARGE)
     listed("not here", None)
-    assert doctor._default() == ToolStatus(
+    assert doctor._default_row() == ToolStatus(
         name="default model",
         ready=False,
         installed=False,
@@ -136,7 +136,7 @@ def test_the_default_model_follows_the_hardware_and_the_cache(
         command=f"kuleshov models pull {hub.LARGE}",
     )
     listed("cached", "/models/large")
-    row = doctor._default()
+    row = doctor._default_row()
     assert (row.ready, row.weights, row.command) == (
         True,
         "cached (16.1 GB) in /models/large",
@@ -198,7 +198,7 @@ def test_a_part_that_breaks_becomes_a_row(monkeypatch: pytest.MonkeyPatch) -> No
     def broken() -> ToolStatus:
         raise ImportError("libcudart.so.12: cannot open shared object file\nand more")
 
-    monkeypatch.setattr(doctor, "_torch", broken)
+    monkeypatch.setattr(doctor, "_torch_row", broken)
     found = rows()
     assert found["torch"] == ToolStatus(
         name="torch",

@@ -22,7 +22,9 @@ def test_an_old_address_leads_to_the_thing(old: str) -> None:
         for name in names:
             assert getattr(module, name) is here[name]
     for name, home in moved.NAMES.get(old, {}).items():
-        assert getattr(module, name) is getattr(importlib.import_module(home), name)
+        assert getattr(module, name) is getattr(
+            importlib.import_module(home), moved.today(home, name)
+        )
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ BEGIN = """
 import multiprocessing, os, sys, threading
 import torch
 from kuleshov import Agent, Settings
-from kuleshov.tools.mllm.local.batching import batched
+from kuleshov.tools.mllm.local.batching import batch_model
 from kuleshov.tools.errors import KuleshovError
 
 photo, folder = sys.argv[1:]
@@ -169,7 +169,7 @@ if __name__ == "__main__":
     from kuleshov.tools import mllm as models
 
     with ModelServer() as server:
-        mllm = models.load(server.url)
+        mllm = models.load_model(server.url)
         print("parent |", child())
         with multiprocessing.get_context("fork").Pool(1) as pool:
             print("child |", pool.apply_async(child).get(timeout=60))

@@ -15,7 +15,14 @@ from safetensors.torch import load_file, save_file
 # `training` is not installed; it is found from the root of the repository.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from kuleshov.tools.pocket.detector import WEIGHTS, Detector, Look, detect, load, look
+from kuleshov.tools.pocket.detector import (
+    WEIGHTS,
+    Detector,
+    Look,
+    detect_faces,
+    load_detector,
+    look_again,
+)
 from kuleshov.tools.pocket.weights import WeightsError
 from training.detector import data, evaluate, proposals, train, verify
 
@@ -85,8 +92,8 @@ def test_scenes_made_ahead_by_other_processes_give_the_same_weights(tmp_path: Pa
 
 def test_the_second_look_learns_from_what_the_detector_proposes(feat_data: Path):
     photo = cv2.imread(str(feat_data / "multi_face.jpg"), cv2.IMREAD_GRAYSCALE)
-    net = load()
-    boxes, scores = detect(net, np.asarray(photo, np.uint8))
+    net = load_detector()
+    boxes, scores = detect_faces(net, np.asarray(photo, np.uint8))
     height, width = photo.shape
     small = small_material()
     square = cv2.resize(photo, (176, 176), interpolation=cv2.INTER_AREA)
@@ -123,7 +130,7 @@ def test_the_second_look_learns_from_labels_and_from_the_teacher(tmp_path: Path,
     grey[90:110, 90:110] = 200
     boxes = torch.tensor([[82.0, 82.0, 118.0, 118.0], [20.0, 20.0, 56.0, 56.0]])
     with torch.inference_mode():
-        bright, plain = look(net, grey, boxes)
+        bright, plain = look_again(net, grey, boxes)
     assert bright > 0 > plain
     again = verify.train(found, lesson, kept, epochs=4)
     assert torch.equal(again.score.weight, net.score.weight), "a finished training is taken up"
@@ -135,9 +142,9 @@ def test_a_detector_without_its_second_look_is_refused(tmp_path: Path):
     told = {"config": json.dumps(config), "threshold": "0.7", "trained": "2026-11-20"}
     save_file(state, tmp_path / "old.safetensors", told)
     with pytest.raises(WeightsError, match="is not a readable pocket face detector"):
-        load(tmp_path / "old.safetensors")
+        load_detector(tmp_path / "old.safetensors")
     with pytest.raises(ValueError, match="second look is not trained"):
-        detect(Detector(), np.zeros((64, 64), np.uint8))
+        detect_faces(Detector(), np.zeros((64, 64), np.uint8))
 
 
 def test_proposals_beside_a_face_are_left_out():

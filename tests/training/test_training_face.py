@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from kuleshov.tools.pocket.face_net import EXPRESSIONS, load
+from kuleshov.tools.pocket.face_net import EXPRESSIONS, load_face_net
 
 # `training` is not installed; it is found from the root of the repository.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
@@ -153,7 +153,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(small_data, tmp_pat
     first = load_file(whole / "face_net.safetensors")
     second = load_file(killed / "face_net.safetensors")
     assert all(torch.equal(first[name], second[name]) for name in first)
-    net = load(whole / "face_net.safetensors")
+    net = load_face_net(whole / "face_net.safetensors")
     # Random units cannot be learned, and what is not measured is not claimed.
     assert net.info.units == ()
     assert len(net.info.log_prior) == len(EXPRESSIONS)
@@ -200,7 +200,7 @@ def test_a_larger_net_teaches_a_smaller_one(small_data, tmp_path):
     shape = {"widths": (16, 16, 24, 32), "depths": (1, 1, 1)}
     train.train(small_data, large, epochs=1, seed=1, export_every=9, shape=shape)
     weights = large / "face_net.safetensors"
-    assert load(weights).config["widths"] == [16, 16, 24, 32]
+    assert load_face_net(weights).config["widths"] == [16, 16, 24, 32]
     train.train(
         small_data, small, epochs=1, seed=2, export_every=9,
         shape={"widths": (8, 8, 8, 16), "depths": (1, 1, 1)}, teachers=[weights],

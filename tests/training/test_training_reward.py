@@ -75,7 +75,7 @@ def test_captions_are_drawn_from_the_distribution_that_answers_come_from(
     told = [writer.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in greedy]
     pocket = Pocket(BUNDLED)
     for picture, text in zip(photos.images, told, strict=True):
-        ask = user(prompts.render("brief", "scene"), Image.fromarray(picture))
+        ask = user(prompts.render_prompt("brief", "scene"), Image.fromarray(picture))
         assert pocket.write([[ask]], reward.MOST_TOKENS) == [text]
 
 

@@ -41,7 +41,7 @@ def shown(unit: int, probability: float = 0.9) -> ActionUnit:
 
 
 def items(face: Face | None = None, scene: str | None = None, *notes: str) -> list[Evidence]:
-    return collection.collect(face, Scene(description=scene) if scene else None, notes)
+    return collection.collect_evidence(face, Scene(description=scene) if scene else None, notes)
 
 
 def reading(found: list[Evidence], labels: tuple[str, ...] = rules.LABELS) -> str:
@@ -173,7 +173,8 @@ def test_faces_that_a_tool_measured_come_in_half_of_the_lists_with_a_face() -> N
     real = [items for items in faces if items[0].source == "faces:test"]
     assert 0.35 < len(real) / len(faces) < 0.65
     assert [item.text for item in real[0]] == [
-        item.text for item in writer.numbered(collection.collect(seen, None), "brief")[0]
+        item.text
+        for item in writer.number_evidence(collection.collect_evidence(seen, None), "brief")[0]
     ]
 
 

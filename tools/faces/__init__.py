@@ -3,6 +3,8 @@
 The adapters below register themselves; none imports its toolbox before it is loaded.
 """
 
+from typing import TYPE_CHECKING
+
 from kuleshov.tools.faces import files, hsemotion, mediapipe, pocket, programs, rules, yunet  # noqa: F401  (registers)
 from kuleshov.tools.faces.base import (
     FaceTool,
@@ -13,12 +15,13 @@ from kuleshov.tools.faces.base import (
     ToolError,
     ToolStatus,
     check_inputs,
-    observe,
+    observe_faces,
     register,
     register_format,
 )
 from kuleshov.tools.faces.pyfeat import tool  # noqa: F401  (registers)
-from kuleshov.tools.faces.registry import entry, formats, load, names, statuses
+from kuleshov.tools.faces.registry import file_formats, find_entry, load, tool_names, tool_statuses
+from kuleshov.tools.moved import old_names
 
 __all__ = [
     "FaceTool",
@@ -29,12 +32,16 @@ __all__ = [
     "ToolError",
     "ToolStatus",
     "check_inputs",
-    "entry",
-    "formats",
+    "file_formats",
+    "find_entry",
     "load",
-    "names",
-    "observe",
+    "observe_faces",
     "register",
     "register_format",
-    "statuses",
+    "tool_names",
+    "tool_statuses",
 ]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)

@@ -112,7 +112,7 @@ class MediaMeasuringTool(Protocol):
         ...
 
 
-def observe(
+def observe_faces(
     tool: FaceTool,
     images: Sequence[NDArray[np.uint8]],
     media: Media,
@@ -138,7 +138,7 @@ def observe(
             seen = Observation(tool.observe(images))
     except StoppedError as stopped:
         raise StoppedError(_dated(stopped.done, frames[: len(stopped.done)])) from stopped
-    seen = Observation(seen.faces, (*seen.gaps, *_unmeasured(tool.info, seen.faces)))
+    seen = Observation(seen.faces, (*seen.gaps, *_unmeasured_gaps(tool.info, seen.faces)))
     if media.kind != "clip":
         return seen
     return Observation(_dated(seen.faces, frames), seen.gaps)
@@ -151,7 +151,7 @@ def _dated(faces: Sequence[Sequence[Face]], frames: Sequence[Frame]) -> list[lis
     ]
 
 
-def _unmeasured(info: FaceToolInfo, faces: Sequence[Sequence[Face]]) -> list[str]:
+def _unmeasured_gaps(info: FaceToolInfo, faces: Sequence[Sequence[Face]]) -> list[str]:
     """A gap for faces of which the tool gave no number at all where it should give some."""
     found = [face for here in faces for face in here]
     blank = 0
@@ -190,7 +190,7 @@ class ToolStatus(Record):
 
 
 @dataclass(frozen=True)
-class Entry:
+class ToolEntry:
     """A registered tool: `load(**options)` makes it, `status()` looks without loading weights.
 
     finds: it finds faces itself. measures: it measures faces that another tool found. program: it
@@ -214,7 +214,7 @@ class FormatReader:
     measures: str
 
 
-registry: dict[str, Entry] = {}
+registry: dict[str, ToolEntry] = {}
 format_readers: dict[str, FormatReader] = {}
 
 
@@ -228,7 +228,7 @@ def register(
     program: bool = False,
 ) -> None:
     """Make a tool known by name; the last registration of a name wins."""
-    registry[name] = Entry(name, load, status, finds, measures, program)
+    registry[name] = ToolEntry(name, load, status, finds, measures, program)
 
 
 def register_format(

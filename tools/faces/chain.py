@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuleshov.tools.faces.base import (
-    Entry,
     FaceTool,
     FaceToolInfo,
     MediaMeasuringTool,
     Observation,
+    ToolEntry,
     ToolStatus,
     check_inputs,
-    observe,
+    observe_faces,
 )
 from kuleshov.tools.media import Frame, Media
 from kuleshov.tools.stopping import StoppedError
@@ -36,7 +36,7 @@ class CombinedFaces:
         self.finder = finder
         self.measures = tuple(measures)
         infos = [finder.info, *(tool.info for tool in self.measures)]
-        self.info = _merged(name, infos)
+        self.info = _merge_infos(name, infos)
         self.forks = all(getattr(tool, "forks", True) for tool in (finder, *self.measures))
 
     def check_inputs(self, paths: Sequence[str], members: int = 0) -> None:
@@ -54,7 +54,7 @@ class CombinedFaces:
     ) -> Observation:
         """As `MediaFaceTool.observe_media`; result files among the tools are looked up by it."""
         with _whole():
-            seen = observe(self.finder, images, media, frames)
+            seen = observe_faces(self.finder, images, media, frames)
             measured = self._measured(images, seen.faces, media, frames)
         return Observation(measured.faces, (*seen.gaps, *measured.gaps))
 
@@ -75,7 +75,7 @@ class CombinedFaces:
             else:
                 more = tool.measure(images, faces)
             faces = [
-                [_with(face, own, tool.info) for face, own in zip(here, new, strict=True)]
+                [_with_measures(face, own, tool.info) for face, own in zip(here, new, strict=True)]
                 for here, new in zip(faces, more, strict=True)
             ]
         named = {"tool": self.info.name, "version": self.info.version}
@@ -93,7 +93,7 @@ def _whole() -> Iterator[None]:
         raise StoppedError from None
 
 
-def _with(face: Face, own: Face, info: FaceToolInfo) -> Face:
+def _with_measures(face: Face, own: Face, info: FaceToolInfo) -> Face:
     """`face` with what a later tool measures in place of what was said before."""
     changes: dict[str, Any] = {
         "notes": (*face.notes, *(n for n in own.notes if n not in face.notes))
@@ -108,7 +108,7 @@ def _with(face: Face, own: Face, info: FaceToolInfo) -> Face:
     return face.model_copy(update=changes)
 
 
-def _merged(name: str, infos: Sequence[FaceToolInfo]) -> FaceToolInfo:
+def _merge_infos(name: str, infos: Sequence[FaceToolInfo]) -> FaceToolInfo:
     units = next((info for info in reversed(infos) if info.units), infos[0])
     expression = next((info for info in reversed(infos) if info.expressions), infos[0])
     caveats = dict.fromkeys(info.caveat for info in infos if info.caveat)
@@ -134,7 +134,7 @@ def _merged(name: str, infos: Sequence[FaceToolInfo]) -> FaceToolInfo:
     )
 
 
-def entry(name: str, parts: Sequence[Entry]) -> Entry:
+def chain_entry(name: str, parts: Sequence[ToolEntry]) -> ToolEntry:
     """The tools of `parts` as one entry of the registry."""
 
     def load(device: str | None = None) -> CombinedFaces:
@@ -153,4 +153,4 @@ def entry(name: str, parts: Sequence[Entry]) -> Entry:
             command=missing[0].command if missing else None,
         )
 
-    return Entry(name, load, status)
+    return ToolEntry(name, load, status)

@@ -47,7 +47,7 @@ def side_by_side(work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> 
         return work(items)
     ends = [len(items) * k // many for k in range(many + 1)]
     portions = [items[begin:end] for begin, end in itertools.pairwise(ends)]
-    pool = _pool(many, threads // many)
+    pool = _thread_pool(many, threads // many)
     doing = [pool.submit(carried(work), portion) for portion in portions]
     try:
         return [result for done in doing for result in done.result()]
@@ -56,11 +56,11 @@ def side_by_side(work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> 
             done.cancel()
 
 
-def _pool(many: int, threads: int) -> ThreadPoolExecutor:
+def _thread_pool(many: int, threads: int) -> ThreadPoolExecutor:
     """One for the whole process: callers from several threads share it, and the cores."""
     with _making:
         if (many, threads) not in _pools:
-            pool = ThreadPoolExecutor(many, "side-by-side", _use, (threads,))
+            pool = ThreadPoolExecutor(many, "side-by-side", _use_threads, (threads,))
             begun = threading.Barrier(many + 1)
             for _ in range(many):
                 pool.submit(begun.wait)  # each thread takes one: then all have their setting
@@ -69,7 +69,7 @@ def _pool(many: int, threads: int) -> ThreadPoolExecutor:
         return _pools[many, threads]
 
 
-def _forget() -> None:
+def _forget_pools() -> None:
     """In a forked process: the pools' threads stayed with the parent, and so may held locks."""
     global _making, _setting
     _making, _setting = threading.Lock(), threading.Lock()
@@ -77,10 +77,10 @@ def _forget() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_forget_pools)
 
 
-def _use(threads: int) -> None:
+def _use_threads(threads: int) -> None:
     """Let this thread compute on so many cores; all others keep what they have.
 
     Torch has no call for one thread alone: what later ones are given is put back at once.

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from kuleshov.tools.types import Face
 
 
-def crop(image: NDArray[np.uint8], face: Face, *, times: float, size: int) -> NDArray[np.uint8]:
+def crop_square(
+    image: NDArray[np.uint8], face: Face, *, times: float, size: int
+) -> NDArray[np.uint8]:
     """A square around the middle of the face's box, `times` its longer side, as (size, size, 3).
 
     What lies outside the picture repeats its border.

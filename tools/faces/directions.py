@@ -52,7 +52,7 @@ def angle_of(face: Face, unit: int) -> float | None:
     return None if angle is None else sign * angle
 
 
-def lines(face: Face) -> Iterator[tuple[str, tuple[int, ...], str]]:
+def direction_lines(face: Face) -> Iterator[tuple[str, tuple[int, ...], str]]:
     """What is told of head and gaze: ("head" or "gaze", units that are shown, text)."""
     for name, kind, least in (("head", HEAD, HEAD_DEG), ("gaze", GAZE, GAZE_DEG)):
         known = {unit: turned for unit in kind if (turned := is_turned(face, unit)) is not None}
@@ -60,7 +60,7 @@ def lines(face: Face) -> Iterator[tuple[str, tuple[int, ...], str]]:
             continue
         shown = tuple(unit for unit, turned in known.items() if turned)
         verb = "looks " if name == "gaze" else ""
-        told = [_text(face, unit, kind[unit][2]) for unit in shown]
+        told = [_direction_text(face, unit, kind[unit][2]) for unit in shown]
         if told:
             text = verb + ", ".join(told)
         elif any(angle_of(face, unit) is not None for unit in kind):
@@ -70,7 +70,7 @@ def lines(face: Face) -> Iterator[tuple[str, tuple[int, ...], str]]:
         yield name, shown, f"{name}: {text}"
 
 
-def _text(face: Face, unit: int, words: str) -> str:
+def _direction_text(face: Face, unit: int, words: str) -> str:
     measured = face.unit(unit)
     if measured is not None:
         return f"{words} (AU{unit} {measured.shown})"

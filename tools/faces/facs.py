@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, suggest_word
 from kuleshov.tools.types import ActionUnit, Face, Record
 
 UNITS: dict[int, str] = {
@@ -58,12 +58,12 @@ FURTHER: dict[int, str] = {
 }  # fmt: skip
 
 
-def name(unit: int) -> str:
+def unit_name(unit: int) -> str:
     """`12` → "lip corner puller"; a unit without a name here → "action unit"."""
     return UNITS.get(unit) or FURTHER.get(unit) or "action unit"
 
 
-class Source(Record):
+class FacsSource(Record):
     """Where a statement comes from. checked: False means quoted from memory, to be verified."""
 
     short: str
@@ -76,43 +76,43 @@ class Source(Record):
 
 UNCHECKED = "†"
 UNCHECKED_MEANS = f"{UNCHECKED} quoted from memory, not checked against the source"
-SOURCES: dict[str, Source] = {
-    "emfacs": Source(short="EMFACS", text="EMFACS-style tables, as commonly quoted"),
-    "facs2002": Source(
+SOURCES: dict[str, FacsSource] = {
+    "emfacs": FacsSource(short="EMFACS", text="EMFACS-style tables, as commonly quoted"),
+    "facs2002": FacsSource(
         short="FACS Guide 2002",
         text="Ekman, Friesen & Hager (2002), FACS Investigator's Guide, Table 10-1, from copies of "
         "the table; that disgust is AU9, AU10 or both: Pochedly, Widen & Russell (2012)",
     ),
-    "du2014": Source(
+    "du2014": FacsSource(
         short="Du et al. 2014",
         text="Du, Tao & Martinez (2014), Compound facial expressions of emotion, PNAS 111:E1454, "
         "Table 1: units of over 70% of 230 posers, in brackets those of some",
         checked=False,
     ),
-    "cordaro2018": Source(
+    "cordaro2018": FacsSource(
         short="Cordaro et al. 2018",
         text="Cordaro et al. (2018), as tabulated by Keltner et al. (2019)",
         checked=False,
     ),
-    "affdex": Source(
+    "affdex": FacsSource(
         short="Affdex SDK 3",
         text="Affectiva's Affdex SDK 3 (McDuff et al. 2016), mapping expressions to emotions: "
         "units that lower an emotion's likelihood; Affdex 2 of iMotions publishes no such table",
         checked=False,
     ),
-    "ambadar2009": Source(short="Ambadar et al. 2009", text="Ambadar, Cohn & Reed (2009)"),
-    "ekman1982": Source(
+    "ambadar2009": FacsSource(short="Ambadar et al. 2009", text="Ambadar, Cohn & Reed (2009)"),
+    "ekman1982": FacsSource(
         short="Ekman & Friesen 1982",
         text="Ekman & Friesen (1982), Felt, false, and miserable smiles",
         checked=False,
     ),
-    "review": Source(
+    "review": FacsSource(
         short="Bian et al. 2024", text="Bian, Küster, Liu & Krumhuber (2024), doi:10.3390/s24010126"
     ),
-    "pspi": Source(
+    "pspi": FacsSource(
         short="Prkachin & Solomon 2008", text="Prkachin & Solomon (2008)", checked=False
     ),
-    "arkit": Source(
+    "arkit": FacsSource(
         short="Py-Feat AU reference",
         text="Py-Feat 2.1 AU reference and region map, after FACS and the ARKit-to-FACS sheet",
     ),
@@ -364,17 +364,18 @@ def measured_by(unit: int) -> list[tuple[str, str]]:
     return [(tool, scale) for tool, (units, scale) in MEASURED_BY.items() if unit in units]
 
 
-def expressions() -> list[str]:
+def list_expressions() -> list[str]:
     return list(dict.fromkeys(pattern.expression for pattern in PATTERNS))
 
 
-def patterns(expression: str) -> list[Pattern]:
+def expression_patterns(expression: str) -> list[Pattern]:
     """All patterns of an expression, prototype first. Raises KuleshovError if it is unknown."""
     found = [pattern for pattern in PATTERNS if pattern.expression == expression.lower().strip()]
     if not found:
         raise KuleshovError(
-            f"there is no pattern for {expression!r}{nearest(expression, expressions())}; "
-            f"known: {', '.join(expressions())}."
+            f"there is no pattern for "
+            f"{expression!r}{suggest_word(expression, list_expressions())}; "
+            f"known: {', '.join(list_expressions())}."
         )
     return found
 
@@ -429,7 +430,7 @@ def _is_shown(face: Face, unit: int) -> bool | None:
     return None if found is None or found.weak else found.is_shown
 
 
-def smiles(face: Face) -> dict[str, bool | None]:
+def find_smiles(face: Face) -> dict[str, bool | None]:
     """Smile type → shown, not shown, or None where a unit it needs was not measured."""
     found: dict[str, bool | None] = {}
     for smile in SMILES:
@@ -488,13 +489,13 @@ class Pain(Record):
         return told[0] + (f" ({'; '.join(told[1:])})" if told[1:] else "")
 
 
-def pain(face: Face) -> Pain | None:
+def measure_pain(face: Face) -> Pain | None:
     """Prkachin-Solomon pain intensity from what was measured; None: no unit of it as intensity.
 
     AU4, 6, 7, 9 and 10 on 0-5, 0 where the tool codes the unit absent; AU43 0 or 1, and where no
     tool told it AU45 instead, which the formula does not name.
     """
-    values = {unit: _degree(face.unit(unit)) for unit in PSPI_UNITS}
+    values = {unit: _unit_degree(face.unit(unit)) for unit in PSPI_UNITS}
     if all(value is None for value in values.values()):
         return None
     closed: bool | None = None
@@ -513,14 +514,14 @@ def pain(face: Face) -> Pain | None:
     )
 
 
-def _degree(unit: ActionUnit | None) -> float | None:
+def _unit_degree(unit: ActionUnit | None) -> float | None:
     if unit is None or unit.weak or unit.intensity is None:
         return None
     return 0.0 if unit.is_shown is False else unit.intensity
 
 
-def pspi(face: Face) -> float | None:
-    """The whole of `pain`, 0-16; None where a unit it needs was not measured.
+def pspi_score(face: Face) -> float | None:
+    """The whole of `measure_pain`, 0-16; None where a unit it needs was not measured.
 
     Raises:
         KuleshovError: the units are not intensities: it is not defined on other scales.
@@ -532,5 +533,5 @@ def pspi(face: Face) -> float | None:
                 f"PSPI is defined on intensities 0-5, but {face.tool} gives AU{number} as "
                 f"{unit.scale}; use a tool with intensities, e.g. OpenFace."
             )
-    found = pain(face)
+    found = measure_pain(face)
     return None if found is None or found.missing else found.value

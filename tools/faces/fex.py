@@ -101,7 +101,7 @@ def write_fex(
             writer = csv.DictWriter(file, columns, extrasaction="ignore")
             writer.writeheader()
             for row in rows:
-                writer.writerow(dict(_fields(row, one)))
+                writer.writerow(dict(_row_fields(row, one)))
                 count += 1
         part.replace(target)
     except OSError as error:
@@ -112,7 +112,7 @@ def write_fex(
     return count
 
 
-def _fields(row: FexRow, scale: Scale) -> Iterator[tuple[str, Any]]:
+def _row_fields(row: FexRow, scale: Scale) -> Iterator[tuple[str, Any]]:
     """Column and value of all that is known."""
     face = row.face
     yield "input", in_csv(row.input)[0]
@@ -146,7 +146,7 @@ def _fields(row: FexRow, scale: Scale) -> Iterator[tuple[str, Any]]:
                 yield column, round(sign * math.radians(angle), 6)
     for unit in face.whole_units():
         for held in SCALES:
-            value = _number(unit, held)
+            value = _unit_number(unit, held)
             if value is not None:
                 name = f"AU{unit.unit:02d}" if held == scale else f"au{unit.unit:02d}_{held}"
                 yield name, value
@@ -161,6 +161,6 @@ def _fields(row: FexRow, scale: Scale) -> Iterator[tuple[str, Any]]:
     yield "tool", face.tool
 
 
-def _number(unit: ActionUnit, scale: Scale) -> float | None:
+def _unit_number(unit: ActionUnit, scale: Scale) -> float | None:
     value = getattr(unit, scale)
     return int(value) if isinstance(value, bool) else value

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from kuleshov.tools import stopping
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
-from kuleshov.tools.faces.model_file import sha256
+from kuleshov.tools.faces.model_file import hash_file
 from kuleshov.tools.home import expand_path, find_home_folder
 from kuleshov.tools.types import EmotionScores, Face
 
@@ -65,18 +65,18 @@ class HSEmotion:
             ToolError: the package or the file is missing, the file's name or content is not
                 HSEmotion's.
         """
-        installed = _installed()
+        installed = _installed_version()
         if installed is None:
             raise ToolError(f"HSEmotion is not installed; run `{INSTALL}`.")
-        file = _find(path)
+        file = _find_model(path)
         if file is None:
-            raise ToolError(f"HSEmotion's weights are missing; run `{_command()}`.")
+            raise ToolError(f"HSEmotion's weights are missing; run `{_fetch_command()}`.")
         if file.stem not in MODELS:
             raise ToolError(
                 f"{file} must keep the name of an HSEmotion model, because it tells its classes "
                 f"and its input: {', '.join(MODELS)} (.onnx)."
             )
-        self._net = _load(file)
+        self._net = _load_recogniser(file)
         labels = [_LABELS[self._net.idx_to_class[k]] for k in sorted(self._net.idx_to_class)]
         outputs = len(labels) + (2 if self._net.is_mtl else 0)
         # a picture of the right size and no content shows whether the file is what its name says
@@ -101,11 +101,11 @@ class HSEmotion:
         self.info = FaceToolInfo(
             name="hsemotion",
             version=f"hsemotion-onnx {installed} ({file.stem})",
-            expressions=tuple(sorted(labels, key=_order)),
+            expressions=tuple(sorted(labels, key=_label_order)),
             label_set=f"ekman-{len(labels)}",
             measures=f"expressions ({len(labels)}){affect}",
             licence=LICENCE,
-            weights={file.name: sha256(file)},
+            weights={file.name: hash_file(file)},
         )
 
     def measure(
@@ -113,7 +113,9 @@ class HSEmotion:
     ) -> list[list[Face]]:
         """Expressions of found faces, all in one batch; see `MeasuringTool.measure`."""
         cuts = [
-            _cut(image, face) for image, here in zip(images, faces, strict=True) for face in here
+            _cut_face(image, face)
+            for image, here in zip(images, faces, strict=True)
+            for face in here
         ]
         rows: list[NDArray[Any]] = []
         try:
@@ -146,7 +148,9 @@ class HSEmotion:
                 method="softmax",
             )
         valence, arousal = (
-            (_affect(row[count]), _affect(row[count + 1])) if self._net.is_mtl else (None, None)
+            (_clip_affect(row[count]), _clip_affect(row[count + 1]))
+            if self._net.is_mtl
+            else (None, None)
         )
         return Face(
             xyxy=face.xyxy,
@@ -159,18 +163,18 @@ class HSEmotion:
         )
 
 
-def _order(label: str) -> int:
+def _label_order(label: str) -> int:
     return (
         "anger", "disgust", "fear", "happiness", "sadness", "surprise", "contempt", "neutral"
     ).index(label)  # fmt: skip
 
 
-def _affect(value: float) -> float | None:
+def _clip_affect(value: float) -> float | None:
     """Valence or arousal; the regression may leave −1 to 1 by a little."""
     return round(min(1.0, max(-1.0, float(value))), 4) if math.isfinite(value) else None
 
 
-def _cut(image: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
+def _cut_face(image: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
     """The box as it is, inside the picture: so the package's own examples cut their faces."""
     height, width = image.shape[:2]
     x0, y0, x1, y1 = face.xyxy
@@ -179,7 +183,7 @@ def _cut(image: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image[top:bottom, left:right])
 
 
-def _load(file: Path) -> Any:
+def _load_recogniser(file: Path) -> Any:
     """The package's recogniser on this very file, where it would look one up or download it."""
     try:
         from hsemotion_onnx import facial_emotions
@@ -201,7 +205,7 @@ def _load(file: Path) -> Any:
         facial_emotions.get_model_path = kept
 
 
-def _find(given: str | os.PathLike[str] | None = None) -> Path | None:
+def _find_model(given: str | os.PathLike[str] | None = None) -> Path | None:
     named = given or os.environ.get(VARIABLE)
     if named:
         path = expand_path(named)
@@ -214,7 +218,7 @@ def _find(given: str | os.PathLike[str] | None = None) -> Path | None:
     return next((path for path in own if path.is_file()), None)
 
 
-def _command() -> str:
+def _fetch_command() -> str:
     home, name = find_home_folder(), f"{MODELS[0]}.onnx"
     path = Path(name) if home is None else home / ".hsemotion" / name
     also = "and" if home is None else "or"
@@ -224,27 +228,27 @@ def _command() -> str:
     )
 
 
-def _installed() -> str | None:
+def _installed_version() -> str | None:
     try:
         return importlib.metadata.version("hsemotion-onnx") if find_spec("hsemotion_onnx") else None
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def load(device: str | None = None, path: str | None = None) -> HSEmotion:
+def load_hsemotion(device: str | None = None, path: str | None = None) -> HSEmotion:
     """`device` is taken for the sake of the protocol: the package runs on the CPU."""
     return HSEmotion(path)
 
 
-def status(path: str | None = None) -> ToolStatus:
-    version = _installed()
+def hsemotion_status(path: str | None = None) -> ToolStatus:
+    version = _installed_version()
     try:
-        file = _find(path)
+        file = _find_model(path)
         weights = f"{file}" if file else f"missing: {MODELS[0]}.onnx (about {SIZES_MB} MB)"
     except ToolError as error:
         file, weights = None, str(error)
     needed = [] if version else [INSTALL]
-    needed += [] if file else [_command()]
+    needed += [] if file else [_fetch_command()]
     return ToolStatus(
         name="hsemotion",
         ready=not needed,
@@ -257,4 +261,4 @@ def status(path: str | None = None) -> ToolStatus:
     )
 
 
-register("hsemotion", load, status, finds=False, measures=True)
+register("hsemotion", load_hsemotion, hsemotion_status, finds=False, measures=True)

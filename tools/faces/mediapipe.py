@@ -32,7 +32,7 @@ from kuleshov.tools import stopping
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces import crop, facs
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
-from kuleshov.tools.faces.model_file import ModelFile, sha256
+from kuleshov.tools.faces.model_file import ModelFile, hash_file
 from kuleshov.tools.types import ActionUnit, Face, HeadPose, Side
 
 LICENCE = "code and weights Apache-2.0 (Google)"
@@ -87,7 +87,7 @@ class MediaPipe:
             ToolError: MediaPipe is not installed or cannot be imported, or its model is missing
                 and cannot be had.
         """
-        installed = _installed()
+        installed = _installed_version()
         if installed is None:
             raise ToolError(f"MediaPipe is not installed; run `{INSTALL}`.")
         file = MODEL.get(path)
@@ -96,11 +96,11 @@ class MediaPipe:
         # two of them, because one is made for a number of faces; made now, where a damaged file
         # or a missing system library is told
         self._landmarkers = {
-            most: _landmarker(str(file), most, least)
+            most: _make_landmarker(str(file), most, least)
             for most, least in ((1, CONFIDENCE_CUT), (MOST_FACES, CONFIDENCE_WHOLE))
         }
         for made in self._landmarkers.values():
-            weakref.finalize(self, _close, made)
+            weakref.finalize(self, _close_landmarker, made)
         self.info = FaceToolInfo(
             name="mediapipe",
             version=f"mediapipe {installed} (FaceLandmarker)",
@@ -108,7 +108,7 @@ class MediaPipe:
             unit_scale="activation: MediaPipe blendshape activation, 0-1, left and right apart",
             measures="action units (blendshape activation)",
             licence=LICENCE,
-            weights={file.name: sha256(file)},
+            weights={file.name: hash_file(file)},
             caveat=(
                 "MediaPipe: units 5, 6, 9, 25 and 34 count as measured only where they fire; "
                 "thresholds were not compared with FACS coders"
@@ -120,7 +120,7 @@ class MediaPipe:
         return [
             sorted(
                 (
-                    self._face(_bounds(points, image.shape), values, pose)
+                    self._face(_landmark_bounds(points, image.shape), values, pose)
                     for points, values, pose in self._look(image, MOST_FACES)
                 ),
                 key=lambda face: -face.area,
@@ -140,7 +140,7 @@ class MediaPipe:
 
     def _measured(self, image: NDArray[np.uint8], face: Face) -> Face:
         for times in TIMES:
-            seen = self._look(crop.crop(image, face, times=times, size=SIZE), 1)
+            seen = self._look(crop.crop_square(image, face, times=times, size=SIZE), 1)
             if seen:
                 return self._face(face.xyxy, *seen[0][1:])
         return Face(
@@ -216,7 +216,10 @@ def from_blendshapes(shapes: Mapping[str, float]) -> tuple[ActionUnit, ...]:
         if unit not in THRESHOLDS and unit not in SILENT:
             continue
         steps = THRESHOLDS.get(unit)
-        values = {side: _mean(shapes, half) for side, half in halves(unit, names).items()}
+        values = {
+            side: _mean_activation(shapes, half)
+            for side, half in unit_blendshapes(unit, names).items()
+        }
         if unit in SILENT:
             # a half that does not fire says nothing
             fires = steps[0] if steps else FIRES
@@ -254,7 +257,7 @@ def head_pose(matrix: NDArray[np.float64]) -> HeadPose:
     return HeadPose(pitch=pitch, yaw=yaw, roll=roll)
 
 
-def halves(unit: int, names: Sequence[str]) -> dict[Side, tuple[str, ...]]:
+def unit_blendshapes(unit: int, names: Sequence[str]) -> dict[Side, tuple[str, ...]]:
     """The blendshapes of a unit by the person's own side; a turn of the eyes is one of both."""
     left = tuple(name for name in names if name.endswith("Left"))
     right = tuple(name for name in names if name.endswith("Right"))
@@ -263,14 +266,14 @@ def halves(unit: int, names: Sequence[str]) -> dict[Side, tuple[str, ...]]:
     return {"left": left, "right": right}
 
 
-def _mean(shapes: Mapping[str, float], names: Sequence[str]) -> float | None:
+def _mean_activation(shapes: Mapping[str, float], names: Sequence[str]) -> float | None:
     """Mean activation; None where one is missing or NaN."""
     found = [shapes.get(name) for name in names]
     known = [value for value in found if value is not None and np.isfinite(value)]
     return None if len(known) < len(names) else sum(known) / len(known)
 
 
-def _bounds(
+def _landmark_bounds(
     points: NDArray[np.float64], shape: tuple[int, ...]
 ) -> tuple[float, float, float, float]:
     (x0, y0), (x1, y1) = points.min(0), points.max(0)
@@ -283,7 +286,7 @@ def _bounds(
     )
 
 
-def _close(landmarker: Any) -> None:
+def _close_landmarker(landmarker: Any) -> None:
     try:
         landmarker.close()
     except RuntimeError:
@@ -307,7 +310,7 @@ def _without_chatter() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _landmarker(file: str, most: int, confidence: float) -> Any:
+def _make_landmarker(file: str, most: int, confidence: float) -> Any:
     try:
         import mediapipe
         from mediapipe.tasks.python import BaseOptions, vision
@@ -333,20 +336,20 @@ def _landmarker(file: str, most: int, confidence: float) -> Any:
         ) from error
 
 
-def _installed() -> str | None:
+def _installed_version() -> str | None:
     try:
         return importlib.metadata.version("mediapipe") if find_spec("mediapipe") else None
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def load(device: str | None = None, path: str | None = None) -> MediaPipe:
+def load_mediapipe(device: str | None = None, path: str | None = None) -> MediaPipe:
     """`device` is taken for the sake of the protocol: the net runs on the CPU."""
     return MediaPipe(path)
 
 
-def status(path: str | None = None) -> ToolStatus:
-    version = _installed()
+def mediapipe_status(path: str | None = None) -> ToolStatus:
+    version = _installed_version()
     try:
         file = MODEL.find(path)
         weights = f"{file}" if file else f"missing: {MODEL.name} ({MODEL.size / 1e6:.1f} MB)"
@@ -366,4 +369,4 @@ def status(path: str | None = None) -> ToolStatus:
     )
 
 
-register("mediapipe", load, status, measures=True)
+register("mediapipe", load_mediapipe, mediapipe_status, measures=True)

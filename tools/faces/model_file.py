@@ -92,7 +92,7 @@ class ModelFile:
         return path
 
     def _check(self, path: Path, what: str, remedy: str) -> None:
-        if sha256(path) != self.sha256:
+        if hash_file(path) != self.sha256:
             raise ToolError(
                 f"{what} is not the published {self.name}: its SHA-256 differs; {remedy}."
             )
@@ -129,6 +129,6 @@ class ModelFile:
         return cached
 
 
-def sha256(path: Path) -> str:
+def hash_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

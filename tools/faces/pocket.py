@@ -37,10 +37,10 @@ class PocketFaces:
 
         self._detector, self._face_net = detector, face_net
         self.threshold = threshold
-        self.detector = detector.load()
-        self.net = face_net.load()
+        self.detector = detector.load_detector()
+        self.net = face_net.load_face_net()
         units = self.net.info.units
-        folder = pocket.folder()
+        folder = pocket.weights_folder()
         self.info = FaceToolInfo(
             name="pocket",
             version=f"{VERSION} (face net of {self.net.info.trained})",
@@ -56,7 +56,7 @@ class PocketFaces:
             measures="expressions (8), action units",
             licence=LICENCE,
             weights={
-                name: weights.sha256(folder / name)
+                name: weights.hash_file(folder / name)
                 for name in ("detector.safetensors", "face_net.safetensors")
             },
             caveat=pocket.CAVEAT,
@@ -89,7 +89,7 @@ class PocketFaces:
         return [
             None
             if stopping.is_asked()
-            else self._detector.detect(self.detector, image, threshold=self.threshold)
+            else self._detector.detect_faces(self.detector, image, threshold=self.threshold)
             for image in images
         ]
 
@@ -113,11 +113,12 @@ class PocketFaces:
     ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """Expression and units of each box of each picture, all in one batch."""
         crops = [
-            self._face_net.crop(image, here) for image, here in zip(images, boxes, strict=True)
+            self._face_net.crop_faces(image, here)
+            for image, here in zip(images, boxes, strict=True)
         ]
         if not any(len(crop) for crop in crops):
             return iter(())
-        expressions, units = self._face_net.read(self.net, np.concatenate(crops))
+        expressions, units = self._face_net.read_faces(self.net, np.concatenate(crops))
         return zip(expressions, units, strict=True)
 
     def _face(
@@ -170,20 +171,20 @@ class PocketFaces:
         Raises:
             KuleshovError: captum is not installed; names the command.
         """
-        crop = self._face_net.crop(image, np.array([face.xyxy]))[0]
-        return crop, self._face_net.heatmap(self.net, crop, label)
+        crop = self._face_net.crop_faces(image, np.array([face.xyxy]))[0]
+        return crop, self._face_net.draw_heatmap(self.net, crop, label)
 
 
-def load(threshold: float | None = None, device: str | None = None) -> PocketFaces:
+def load_pocket_faces(threshold: float | None = None, device: str | None = None) -> PocketFaces:
     """`device` is taken for the sake of the protocol: these nets are small and stay on the CPU."""
     return PocketFaces(threshold)
 
 
-def status() -> ToolStatus:
+def pocket_status() -> ToolStatus:
     missing = []
     for name in ("detector.safetensors", "face_net.safetensors"):
         try:
-            weights.check(pocket.folder() / name, name)
+            weights.check_weights(pocket.weights_folder() / name, name)
         except weights.WeightsError as error:
             missing.append(str(error))
     return ToolStatus(
@@ -198,4 +199,4 @@ def status() -> ToolStatus:
     )
 
 
-register("pocket", load, status, measures=True)
+register("pocket", load_pocket_faces, pocket_status, measures=True)

@@ -99,7 +99,7 @@ class Program:
         return str(path)
 
 
-def _openface(program: str, source: Path, out: Path, is_clip: bool) -> tuple[list[str], Path]:
+def _call_openface(program: str, source: Path, out: Path, is_clip: bool) -> tuple[list[str], Path]:
     binary = "FeatureExtraction" if is_clip else "FaceLandmarkImg"
     result = out / f"{source.stem}.csv"
     if program.startswith(DOCKER):
@@ -113,18 +113,18 @@ def _openface(program: str, source: Path, out: Path, is_clip: bool) -> tuple[lis
     return [str(Path(program) / binary), *options], result
 
 
-def _openface3(program: str, source: Path, out: Path, is_clip: bool) -> tuple[list[str], Path]:
+def _call_openface3(program: str, source: Path, out: Path, is_clip: bool) -> tuple[list[str], Path]:
     options = ["detect", str(source), "-o", str(out), "-d", "cpu"]
     return [program, "-m", "openface.cli", *options], out / f"face_analysis_{source.stem}.csv"
 
 
-def _libreface(program: str, source: Path, out: Path, is_clip: bool) -> tuple[list[str], Path]:
+def _call_libreface(program: str, source: Path, out: Path, is_clip: bool) -> tuple[list[str], Path]:
     result = out / "result.csv"
     options = ["--input_path", str(source), "--output_path", str(result), "--temp", str(out / "t")]
     return [program, "-m", "libreface.commandline", *options], result
 
 
-def _pyafar(program: str, source: Path, out: Path, is_clip: bool) -> tuple[list[str], Path]:
+def _call_pyafar(program: str, source: Path, out: Path, is_clip: bool) -> tuple[list[str], Path]:
     result = out / "result.csv"
     return [program, "-c", _PYAFAR, str(source), str(result)], result
 
@@ -133,14 +133,14 @@ PROGRAMS = {
     "openface": Program(
         "openface",
         "OPENFACE_BIN",
-        _openface,
+        _call_openface,
         "docker pull algebr/openface && export OPENFACE_BIN=docker:algebr/openface",
         folder=True,
     ),
     "openface3": Program(
         "openface3",
         "OPENFACE3_PYTHON",
-        _openface3,
+        _call_openface3,
         "python3.10 -m venv openface3 && openface3/bin/pip install openface-test==0.1.26 && "
         "openface3/bin/openface download && export OPENFACE3_PYTHON=$PWD/openface3/bin/python",
         clips=False,  # its detect-video raises: frames go one by one
@@ -148,14 +148,14 @@ PROGRAMS = {
     "libreface": Program(
         "libreface",
         "LIBREFACE_PYTHON",
-        _libreface,
+        _call_libreface,
         "python3.8 -m venv libreface && libreface/bin/pip install libreface==0.2.0 && "
         "export LIBREFACE_PYTHON=$PWD/libreface/bin/python",
     ),
     "pyafar": Program(
         "pyafar",
         "PYAFAR_PYTHON",
-        _pyafar,
+        _call_pyafar,
         "install the wheel from github.com/AffectAnalysisGroup/PyAFAR/releases, then "
         "export PYAFAR_PYTHON=its/bin/python",
         stills=False,
@@ -224,14 +224,14 @@ class ProgramFaces:
         out = folder / "out"
         out.mkdir()
         arguments, result = self.program.command(self.path, source.resolve(), out, is_clip)
-        code, said = run(arguments, self.timeout_s, self.program.name)
+        code, said = run_program(arguments, self.timeout_s, self.program.name)
         if code != 0 or not result.is_file():
             what = f"ended with exit code {code}" if code else "wrote no result file"
             raise ToolError(f"{self.program.name} {what}; its last lines: {said}")
-        return files.load(self.program.name, result)
+        return files.load_file(self.program.name, result)
 
 
-def run(arguments: Sequence[str], timeout_s: float, name: str) -> tuple[int, str]:
+def run_program(arguments: Sequence[str], timeout_s: float, name: str) -> tuple[int, str]:
     """Run a program to its end; returns its exit code and its last lines, on one line.
 
     Raises:
@@ -257,13 +257,13 @@ def run(arguments: Sequence[str], timeout_s: float, name: str) -> tuple[int, str
         except subprocess.TimeoutExpired:
             raise ToolError(
                 f"{name} took longer than {timeout_s:g} s (setting tool_timeout_s) and was ended; "
-                f"its last lines: {_last(said)}"
+                f"its last lines: {_last_lines(said)}"
             ) from None
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        return code, _last(said)
+        return code, _last_lines(said)
 
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> int:
@@ -278,7 +278,7 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> int:
             stopping.check()
 
 
-def _last(said: IO[bytes]) -> str:
+def _last_lines(said: IO[bytes]) -> str:
     said.seek(0, os.SEEK_END)
     said.seek(max(0, said.tell() - 4096))
     lines = said.read().decode("utf-8", "replace").splitlines()
@@ -295,7 +295,7 @@ UNITS: dict[str, tuple[int, ...]] = {
 }
 
 
-def load(
+def load_program(
     program: Program,
     device: str | None = None,
     path: str | None = None,
@@ -311,7 +311,7 @@ def load(
     return ProgramFaces(program, found, timeout_s)
 
 
-def status(program: Program, path: str | None = None) -> ToolStatus:
+def program_status(program: Program, path: str | None = None) -> ToolStatus:
     """Whether its program is named and there; it is not run."""
     try:
         found, said = program.find(path), ""
@@ -331,4 +331,6 @@ def status(program: Program, path: str | None = None) -> ToolStatus:
 
 
 for _name, _program in PROGRAMS.items():
-    register(_name, partial(load, _program), partial(status, _program), program=True)
+    register(
+        _name, partial(load_program, _program), partial(program_status, _program), program=True
+    )

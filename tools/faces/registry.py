@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kuleshov.tools.errors import nearest
+from kuleshov.tools.errors import suggest_word
 from kuleshov.tools.faces import chain
 from kuleshov.tools.faces.base import (
-    Entry,
     FaceTool,
+    ToolEntry,
     ToolError,
     ToolStatus,
     format_readers,
@@ -26,17 +26,17 @@ from kuleshov.tools.faces.base import (
 )
 
 
-def names() -> list[str]:
-    """Names of tools that run; see `formats` for those whose result files can be read."""
+def tool_names() -> list[str]:
+    """Names of tools that run; see `file_formats` for those whose result files can be read."""
     return sorted(registry)
 
 
-def formats() -> list[str]:
+def file_formats() -> list[str]:
     """Toolboxes whose result files can be read."""
     return sorted(format_readers)
 
 
-def statuses(paths: Mapping[str, str] | None = None) -> dict[str, Callable[[], ToolStatus]]:
+def tool_statuses(paths: Mapping[str, str] | None = None) -> dict[str, Callable[[], ToolStatus]]:
     """How every known tool is, by name: those that run and those whose result files are read.
 
     `paths`: model files and programs that the user named, by tool.
@@ -62,9 +62,9 @@ def _only_read(name: str) -> ToolStatus:
     )
 
 
-def entry(
+def find_entry(
     name: str, paths: Mapping[str, str] | None = None, timeout_s: float | None = None
-) -> Entry:
+) -> ToolEntry:
     """The tool that `name` stands for: NAME, NAME+NAME, NAME:FILE or NAME+NAME:FILE.
 
     Args:
@@ -80,8 +80,8 @@ def entry(
     *heads, last = tools.split("+")
     for tool in paths or {}:
         _takes_a_path(tool)
-    parts = [_single(part) for part in heads]
-    parts.append(_file(last, path) if ":" in name else _single(last))
+    parts = [_single_entry(part) for part in heads]
+    parts.append(_file_entry(last, path) if ":" in name else _single_entry(last))
     parts = [_with_options(part, paths or {}, timeout_s) for part in parts]
     first, *rest = parts
     if not first.finds:
@@ -93,12 +93,12 @@ def entry(
         if not part.measures:
             raise ToolError(
                 f"{part.name} finds faces itself and cannot measure those of {first.name}; "
-                f"after a + can come {', '.join(n for n in names() if registry[n].measures)}, "
+                f"after a + can come {', '.join(n for n in tool_names() if registry[n].measures)}, "
                 "or a result file."
             )
     if not rest:
         return first
-    return chain.entry(name, parts)
+    return chain.chain_entry(name, parts)
 
 
 def _takes_a_path(tool: str) -> None:
@@ -107,12 +107,12 @@ def _takes_a_path(tool: str) -> None:
     ]
     if tool not in known:
         raise ToolError(
-            f"setting paths: {tool!r} takes no path{nearest(tool, known)}; those that do: "
+            f"setting paths: {tool!r} takes no path{suggest_word(tool, known)}; those that do: "
             f"{', '.join(sorted(known))}."
         )
 
 
-def _with_options(part: Entry, paths: Mapping[str, str], timeout_s: float | None) -> Entry:
+def _with_options(part: ToolEntry, paths: Mapping[str, str], timeout_s: float | None) -> ToolEntry:
     options: dict[str, Any] = {}
     if part.name in paths:
         options["path"] = paths[part.name]
@@ -121,23 +121,23 @@ def _with_options(part: Entry, paths: Mapping[str, str], timeout_s: float | None
     return replace(part, load=partial(part.load, **options)) if options else part
 
 
-def _single(name: str) -> Entry:
+def _single_entry(name: str) -> ToolEntry:
     if name in registry:
         return registry[name]
     if name in format_readers:
         raise ToolError(f"{name} is read from its result file: use {name}:FILE.")
     raise ToolError(
-        f"there is no face tool {name!r}{nearest(name, [*names(), *formats()])}; "
-        f"known: {', '.join(names())}; result files: "
-        f"{', '.join(f'{known}:FILE' for known in formats()) or 'none'}."
+        f"there is no face tool {name!r}{suggest_word(name, [*tool_names(), *file_formats()])}; "
+        f"known: {', '.join(tool_names())}; result files: "
+        f"{', '.join(f'{known}:FILE' for known in file_formats()) or 'none'}."
     )
 
 
-def _file(name: str, path: str) -> Entry:
+def _file_entry(name: str, path: str) -> ToolEntry:
     if name not in format_readers:
         raise ToolError(
-            f"there is no reader for result files of {name!r}{nearest(name, formats())}; "
-            f"known: {', '.join(formats())}."
+            f"there is no reader for result files of {name!r}{suggest_word(name, file_formats())}; "
+            f"known: {', '.join(file_formats())}."
         )
     if not Path(path).is_file():
         raise ToolError(f"there is no result file {path!r} ({name}:FILE).")
@@ -148,10 +148,10 @@ def _file(name: str, path: str) -> Entry:
     def status() -> ToolStatus:
         return ToolStatus(name=f"{name}:{path}", ready=True, installed=True)
 
-    return Entry(f"{name}:{path}", load, status, finds=True, measures=True)
+    return ToolEntry(f"{name}:{path}", load, status, finds=True, measures=True)
 
 
 def load(name: str, **options: Any) -> FaceTool:
     """Load the tool `name`. Raises ToolError if it is unknown, not installed or lacks weights."""
-    tool: FaceTool = entry(name).load(**options)
+    tool: FaceTool = find_entry(name).load(**options)
     return tool

@@ -43,7 +43,7 @@ LEAST = 5
 SURE = (0.03, 0.4, 0.8, 0.95)
 
 
-def _rates() -> dict[str, dict[int, float]]:
+def _unit_rates() -> dict[str, dict[int, float]]:
     """Expression → unit → share of its posers that show the unit; BASE where not listed."""
     rates: dict[str, dict[int, float]] = {"neutral": {}}
     for pattern in facs.PATTERNS:
@@ -54,7 +54,7 @@ def _rates() -> dict[str, dict[int, float]]:
     return {label: rates[label] for label in LABELS}
 
 
-RATES = _rates()
+RATES = _unit_rates()
 UNITS = tuple(sorted({unit for rates in RATES.values() for unit in rates}))
 USUAL = {
     unit: sum(RATES[label].get(unit, BASE) for label in LABELS) / len(LABELS) for unit in UNITS
@@ -62,15 +62,15 @@ USUAL = {
 """Unit → its base rate where every expression is as frequent as any other."""
 
 
-def weights(expression: str) -> dict[int, float]:
+def unit_weights(expression: str) -> dict[int, float]:
     """Unit → what it adds to the log-odds of the expression when it is surely shown (nats)."""
     return {unit: math.log(rate / BASE) for unit, rate in RATES[expression].items()}
 
 
-def expression(units: Sequence[ActionUnit]) -> EmotionScores | None:
+def infer_expression(units: Sequence[ActionUnit]) -> EmotionScores | None:
     """The distribution that the measured units speak for; None if fewer than LEAST were told."""
     sure = {
-        unit.unit: _sure(unit)
+        unit.unit: _shown_probability(unit)
         for unit in whole_units(units)
         if unit.unit in UNITS and not unit.weak
     }
@@ -100,7 +100,7 @@ def by_rules(scores: EmotionScores) -> bool:
     return scores.method.startswith("rules")
 
 
-def _sure(unit: ActionUnit) -> float | None:
+def _shown_probability(unit: ActionUnit) -> float | None:
     """How surely the unit is shown, 0-1: its probability, or by how clearly it is shown."""
     if unit.intensity is None and unit.probability is not None:
         return unit.probability
@@ -127,7 +127,7 @@ class Rules:
         return [[self._face(face) for face in here] for here in faces]
 
     def _face(self, face: Face) -> Face:
-        found = expression(face.action_units)
+        found = infer_expression(face.action_units)
         return Face(
             xyxy=face.xyxy,
             expression=found,
@@ -137,12 +137,12 @@ class Rules:
         )
 
 
-def load(device: str | None = None) -> Rules:
+def load_rules(device: str | None = None) -> Rules:
     """`device` is taken for the sake of the protocol."""
     return Rules()
 
 
-def status() -> ToolStatus:
+def rules_status() -> ToolStatus:
     return ToolStatus(
         name="rules",
         ready=True,
@@ -154,4 +154,4 @@ def status() -> ToolStatus:
     )
 
 
-register("rules", load, status, finds=False, measures=True)
+register("rules", load_rules, rules_status, finds=False, measures=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kuleshov.tools import stopping
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.faces.base import FaceToolInfo, ToolError, ToolStatus, register
-from kuleshov.tools.faces.model_file import ModelFile, sha256
+from kuleshov.tools.faces.model_file import ModelFile, hash_file
 from kuleshov.tools.types import Face
 
 LICENCE = "code Apache-2.0 (OpenCV); weights MIT (opencv_zoo)"
@@ -70,7 +70,7 @@ class Yunet:
             version=f"OpenCV {cv2.__version__}",
             measures="faces",
             licence=LICENCE,
-            weights={file.name: sha256(file)},
+            weights={file.name: hash_file(file)},
         )
 
     def observe(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
@@ -110,12 +110,12 @@ class Yunet:
         return sorted(faces, key=lambda face: -(face.score or 0))
 
 
-def load(device: str | None = None, path: str | None = None) -> Yunet:
+def load_yunet(device: str | None = None, path: str | None = None) -> Yunet:
     """`device` is taken for the sake of the protocol: the net runs on the CPU."""
     return Yunet(path)
 
 
-def status(path: str | None = None) -> ToolStatus:
+def yunet_status(path: str | None = None) -> ToolStatus:
     try:
         version: str | None = importlib.metadata.version("opencv-python")
     except importlib.metadata.PackageNotFoundError:
@@ -137,4 +137,4 @@ def status(path: str | None = None) -> ToolStatus:
     )
 
 
-register("yunet", load, status)
+register("yunet", load_yunet, yunet_status)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from kuleshov.tools.errors import KuleshovError, first_line, nearest
+from kuleshov.tools.errors import KuleshovError, first_line, suggest_word
 from kuleshov.tools.structured_text import LARGEST_TOML, parse_toml, read_text
 from kuleshov.tools.types import HumanLabel, Record, _is_no_answer, _plain_word, plain_label
 
@@ -156,7 +156,7 @@ class LabelSet(Record):
             text = read_text(name, "label set", largest=LARGEST_TOML)
         else:
             raise KuleshovError(
-                f"there is no label set {name!r}{nearest(name, shipped)}; "
+                f"there is no label set {name!r}{suggest_word(name, shipped)}; "
                 f"shipped: {', '.join(shipped)}; or give the path of a .toml file."
             )
         told = parse_toml(text, f"the label set {name}")

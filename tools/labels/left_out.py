@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kuleshov.tools.errors import nearest
+from kuleshov.tools.errors import suggest_word
 
 NAMED, WORDS = 3, 6  # rows of a word, and words, that a sentence names
 
@@ -46,7 +46,7 @@ class LeftOut:
 
     def __str__(self) -> str:
         told = [
-            f"{_rows(keys)} labelled {word[:60]!r}{nearest(word, list(self.names))}"
+            f"{_rows_text(keys)} labelled {word[:60]!r}{suggest_word(word, list(self.names))}"
             for word, keys in list(self.words.items())[:WORDS]
         ]
         if len(self.words) > WORDS:
@@ -55,10 +55,10 @@ class LeftOut:
             told[-1] += f", which {'is' if len(told) == 1 else 'are'} no label of {self.labels}"
             if self.names:
                 told[-1] += f" ({', '.join(self.names)})"
-        told += [f"{_rows(keys)} {reason}" for reason, keys in self.others.items()]
+        told += [f"{_rows_text(keys)} {reason}" for reason, keys in self.others.items()]
         return f"left out: {'; '.join(told)}"
 
 
-def _rows(keys: list[str]) -> str:
+def _rows_text(keys: list[str]) -> str:
     named = ", ".join(keys[:NAMED]) + (", …" if len(keys) > NAMED else "")
     return f"{'1 row' if len(keys) == 1 else f'{len(keys):,} rows'} ({named})"

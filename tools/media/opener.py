@@ -16,7 +16,7 @@ import numpy as np
 from kuleshov.tools.media import pictures
 from kuleshov.tools.media.clips import Clip
 from kuleshov.tools.media.passed_over import PassedOver
-from kuleshov.tools.media.sniff import sniff
+from kuleshov.tools.media.sniff import sniff_format
 from kuleshov.tools.media.stream import ClipStream
 from kuleshov.tools.media.types import (
     CLIP_SUFFIXES,
@@ -62,7 +62,7 @@ def open_media(source: Any, *, max_pixels: int = MAX_PIXELS, frames: int = 8) ->
             with open(name, "rb") as file:
                 return _open_file(file, name, name, max_pixels=max_pixels, frames=frames)
         except OSError as error:
-            raise _unreadable(name, error) from None
+            raise _unreadable_error(name, error) from None
     if isinstance(source, np.ndarray):
         name = "the array"
         rgb, notes = pictures.from_array(source, max_pixels)
@@ -109,17 +109,19 @@ def open_clip(source: Any, *, max_pixels: int = MAX_PIXELS) -> ClipStream | None
         try:
             file = open(name, "rb")  # noqa: SIM115 (the stream closes it)
         except OSError as error:
-            raise _unreadable(name, error) from None
+            raise _unreadable_error(name, error) from None
     else:
         return None
     try:
-        kind, form = _kind(file, name, path)
+        kind, form = _sniff_kind(file, name, path)
         if kind == "clip":
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-            return ClipStream(Clip(file, name, max_pixels), file, _writable(path), digest, form)
+            return ClipStream(
+                Clip(file, name, max_pixels), file, _writable_path(path), digest, form
+            )
     except OSError as error:
         file.close()
-        raise _unreadable(name, error) from None
+        raise _unreadable_error(name, error) from None
     except BaseException:
         file.close()
         raise
@@ -147,7 +149,7 @@ def pictures_of(source: Any, media: Media, *, max_pixels: int = MAX_PIXELS) -> l
         stream.close()
 
 
-def expand(paths: Sequence[str], passed: PassedOver | None = None) -> list[str]:
+def expand_paths(paths: Sequence[str], passed: PassedOver | None = None) -> list[str]:
     """Files that paths and glob patterns (`*`, `?`, `[…]`, `**`) name, each once.
 
     passed: counts what a pattern matches that is no picture or clip.
@@ -196,7 +198,7 @@ def why_passed_over(path: str) -> str | None:
             head = file.read(4096)
     except OSError as error:
         return f"unreadable: {error.strerror or error}".rstrip(".").lower()
-    kind, form = sniff(head)
+    kind, form = sniff_format(head)
     if kind is not None:
         return None
     return "empty" if not head else Path(lower).suffix if form == "text" else form
@@ -207,7 +209,7 @@ def _check_path(name: str) -> None:
     try:
         mode = os.stat(name).st_mode
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise _unreadable(name, error) from None
+        raise _unreadable_error(name, error) from None
     if stat.S_ISDIR(mode):
         raise MediaError(
             f"{name} is a folder, not a file; name its files, e.g. {os.path.join(name, '*.jpg')}."
@@ -216,19 +218,19 @@ def _check_path(name: str) -> None:
         raise MediaError(f"{name} is not a regular file.")
 
 
-def _unreadable(name: str, error: Exception) -> MediaError:
+def _unreadable_error(name: str, error: Exception) -> MediaError:
     if isinstance(error, FileNotFoundError):
         return MediaError(f"there is no file {name}.")
     why = getattr(error, "strerror", None) or str(error)
     return MediaError(f"{name} cannot be read: {why[:1].lower()}{why[1:]}.")
 
 
-def _kind(file: IO[bytes], name: str, path: str | None) -> tuple[str, str]:
+def _sniff_kind(file: IO[bytes], name: str, path: str | None) -> tuple[str, str]:
     """Kind (image or clip) and format, the file rewound. Raises MediaError."""
     head = file.read(4096)
     if not head:
         raise MediaError(f"{name} is empty (0 bytes).")
-    kind, form = sniff(head)
+    kind, form = sniff_format(head)
     suffix = Path(path).suffix.lower() if path else ""
     if suffix in RAW_SUFFIXES and kind == "image" and form == "TIFF":
         kind, form = None, "a camera's raw picture"
@@ -249,7 +251,7 @@ def _kind(file: IO[bytes], name: str, path: str | None) -> tuple[str, str]:
     return kind, form
 
 
-def _writable(path: str | None) -> str | None:
+def _writable_path(path: str | None) -> str | None:
     """A name that is not UTF-8 could not be written as JSON."""
     return None if path is None else os.fsencode(path).decode("utf-8", "replace")
 
@@ -257,10 +259,10 @@ def _writable(path: str | None) -> str | None:
 def _open_file(
     file: IO[bytes], name: str, path: str | None, *, max_pixels: int, frames: int
 ) -> Opened:
-    kind, form = _kind(file, name, path)
+    kind, form = _sniff_kind(file, name, path)
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     file.seek(0)
-    path = _writable(path)
+    path = _writable_path(path)
     if kind == "clip":
         clip = Clip(file, name, max_pixels)
         images = clip.sample(frames)
@@ -268,7 +270,7 @@ def _open_file(
             path=path,
             sha256=digest,
             kind="clip",
-            size=_size(images[0]),
+            size=_picture_size(images[0]),
             format=form,
             notes=tuple(clip.notes),
             duration_s=clip.duration_s,
@@ -283,7 +285,7 @@ def _open_file(
         path=path,
         sha256=digest,
         kind="image",
-        size=_size(rgb),
+        size=_picture_size(rgb),
         format=form,
         notes=tuple(notes),
         orientation=orientation,
@@ -291,5 +293,5 @@ def _open_file(
     return Opened(media, [rgb])
 
 
-def _size(rgb: Rgb) -> tuple[int, int]:
+def _picture_size(rgb: Rgb) -> tuple[int, int]:
     return rgb.shape[1], rgb.shape[0]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kuleshov.tools.media import colour, isobmff
-from kuleshov.tools.media.types import MediaError, Rgb, check_pixels, damaged
+from kuleshov.tools.media.types import MediaError, Rgb, check_pixels, damaged_error
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -42,7 +42,7 @@ def from_file(
     try:
         picture = getattr(importlib.import_module(module), reader)(file, None)
     except Exception:  # Pillow's readers raise anything from SyntaxError to struct.error
-        raise damaged(name) from None
+        raise damaged_error(name) from None
     with picture:
         check_pixels(name, picture.width, picture.height, max_pixels)
         # Pillow turns a TIFF as it loads it; a PNG tells only after its pixels
@@ -74,12 +74,12 @@ def _converted(
         picture.info.pop("icc_profile", None)  # codes go before it
     if form == "PNG" and head[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
         # 16 bit, RGB, or with an alpha: Pillow keeps 8 of them
-        deep = _deep(file, picture, name, _significant_bits(head), codes)
+        deep = _read_deep(file, picture, name, _significant_bits(head), codes)
         if deep is not None:
             return deep
         file.seek(0)
     if form == "TIFF" and _bits_per_value(picture) > 8 and picture.mode in ("RGB", "RGBA"):
-        deep = _deep(file, picture, name, _tiff_bits(picture), None)
+        deep = _read_deep(file, picture, name, _tiff_bits(picture), None)
         if deep is not None:
             return deep
         file.seek(0)
@@ -127,7 +127,7 @@ def _from_pil(
                 picture.seek(0)
         picture.load()
     except Exception:
-        raise damaged(name) from None
+        raise damaged_error(name) from None
     try:
         upright = ImageOps.exif_transpose(picture)
     except Exception:
@@ -307,7 +307,7 @@ def _bits_per_value(picture: PIL.Image.Image) -> int:
     return max(bits) if isinstance(bits, tuple) else int(bits)
 
 
-def _deep(
+def _read_deep(
     file: IO[bytes],
     picture: PIL.Image.Image,
     name: str,
@@ -322,7 +322,7 @@ def _deep(
     try:
         picture.load()  # a damaged file is refused as any other
     except Exception:
-        raise damaged(name) from None
+        raise damaged_error(name) from None
     file.seek(0)
     values = _decoded_deep(file.read())
     if values is None or values.shape[:2] != (picture.height, picture.width):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 
-def sniff(head: bytes) -> tuple[Literal["image", "clip"] | None, str]:
+def sniff_format(head: bytes) -> tuple[Literal["image", "clip"] | None, str]:
     """Kind and format by the first bytes, whatever the suffix says; (None, "a PDF document")."""
     brand = head[8:12]
     others = (

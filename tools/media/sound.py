@@ -60,7 +60,7 @@ def open_sound(
         stream = choose_sound(container)
         if stream.codec_context is None:
             raise NoSoundError("the clip's sound is in a codec that cannot be decoded here")
-        yield _pieces(container, stream, start_s, end_s)
+        yield _sound_pieces(container, stream, start_s, end_s)
 
 
 def has_sound(source: Any) -> bool:
@@ -72,12 +72,12 @@ def has_sound(source: Any) -> bool:
         return False
 
 
-def _pieces(container: Any, stream: Any, start_s: float, end_s: float) -> Iterator[Samples]:
+def _sound_pieces(container: Any, stream: Any, start_s: float, end_s: float) -> Iterator[Samples]:
     zero_s = (container.start_time or 0) / 1e6
     at, end = round(start_s * RATE), end_s * RATE
     heard = False
     tolerance = 0  # the first sample lies where it should
-    for time_s, samples in _decoded(container, stream):
+    for time_s, samples in _decode_sound(container, stream):
         heard = True
         place = at if time_s is None else round((time_s - zero_s) * RATE)
         if place < at - tolerance:
@@ -99,7 +99,7 @@ def _pieces(container: Any, stream: Any, start_s: float, end_s: float) -> Iterat
         raise NoSoundError("the clip's sound cannot be decoded")
 
 
-def _decoded(container: Any, stream: Any) -> Iterator[tuple[float | None, Samples]]:
+def _decode_sound(container: Any, stream: Any) -> Iterator[tuple[float | None, Samples]]:
     """Decoded and resampled sound with its time in seconds; damaged packets are passed over."""
     import av
 

@@ -26,7 +26,7 @@ LONG_SHOT_S = 10.0  # a shot that goes on is sampled again after this
 
 
 @dataclass(frozen=True)
-class Sample:
+class FrameSample:
     """One sampled frame, its pixels, and whether a new shot began since the last one.
 
     A frame that stays on the screen is sampled again and again, with the same pixels and the
@@ -81,7 +81,7 @@ class ClipStream:
         rate: float = 5.0,
         count: int = 8,
         start_s: float = 0.0,
-    ) -> Iterator[Sample]:
+    ) -> Iterator[FrameSample]:
         """The sampled frames in order of time.
 
         Args:
@@ -120,7 +120,7 @@ class ClipStream:
             yield self._taken(frame, raw, video, pending)
             pending = False
 
-    def _steady(self, rate: float, start_s: float) -> Iterator[Sample]:
+    def _steady(self, rate: float, start_s: float) -> Iterator[FrameSample]:
         """Frames at a steady rate; where none comes in time, the one that is on the screen.
 
         A clip of fewer frames than `rate` gives each once: its own rate is not made up for.
@@ -130,10 +130,10 @@ class ClipStream:
         due, sampled_s = start_s, -float("inf")
         pending = False
         on: tuple[Frame, Any, Any] | None = None  # what is on the screen
-        shown: Sample | None = None  # the last sample
+        shown: FrameSample | None = None  # the last sample
         left_out = 0
 
-        def stays(until_s: float) -> Iterator[Sample]:
+        def stays(until_s: float) -> Iterator[FrameSample]:
             nonlocal due, sampled_s, pending, shown
             if on is None or self.clip.left_out != left_out:
                 return  # what came after it is not known
@@ -143,7 +143,7 @@ class ClipStream:
             while (at := max(due, sampled_s + step)) + 0.5 * step < until_s - 1e-6:
                 if shown is not None and shown.frame.index == frame.index:
                     here = Frame(index=frame.index, time_s=round(at, 6))
-                    shown = Sample(here, shown.image, pending)
+                    shown = FrameSample(here, shown.image, pending)
                 else:
                     begins = max(frame.time_s, start_s)
                     shown = self._taken(
@@ -172,11 +172,11 @@ class ClipStream:
             yield shown
         yield from stays(self.duration_s)
 
-    def _taken(self, frame: Frame, raw: Any, video: Any, cut: bool) -> Sample:
+    def _taken(self, frame: Frame, raw: Any, video: Any, cut: bool) -> FrameSample:
         image = self.clip.picture(raw, video)
         self.size = (image.shape[1], image.shape[0])
         self.read += 1
-        return Sample(frame, image, cut)
+        return FrameSample(frame, image, cut)
 
 
 class Shots:

@@ -90,7 +90,7 @@ class _Line:
     fresh: set[int] = field(default_factory=set)
 
 
-def read(path: str | os.PathLike[str], notes: list[str] | None = None) -> list[Cue]:
+def read_transcript(path: str | os.PathLike[str], notes: list[str] | None = None) -> list[Cue]:
     """The lines of a transcript in order of time; without times in a text file that has none.
 
     Args:
@@ -107,13 +107,13 @@ def read(path: str | os.PathLike[str], notes: list[str] | None = None) -> list[C
     except OSError as error:
         raise KuleshovError(f"cannot read the transcript {file}: {error.strerror}.") from None
     notes = [] if notes is None else notes
-    text = _decoded(data, file, notes)
+    text = _decode_text(data, file, notes)
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
-    found = _parsed(file, text, notes)
+    found = _parse_file(file, text, notes)
     times = [time for one in found for time in (one.start_s, one.end_s) if time is not None]
     if not all(map(math.isfinite, times)):
-        raise _unreadable(file, "one of its times is no time")
-    cues = [one for one in _unrolled(found) if one.lines]
+        raise _unreadable_error(file, "one of its times is no time")
+    cues = [one for one in _unroll_captions(found) if one.lines]
     kept = []
     early = 0
     for cue in cues:
@@ -135,7 +135,7 @@ def read(path: str | os.PathLike[str], notes: list[str] | None = None) -> list[C
     return _with_speakers(kept)
 
 
-def _decoded(data: bytes, file: Path, notes: list[str]) -> str:
+def _decode_text(data: bytes, file: Path, notes: list[str]) -> str:
     """Text of UTF-8 or UTF-16; else Western European, which is noted, where it reads as that."""
     refused = KuleshovError(f"the transcript {file} is not UTF-8; save it as UTF-8.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -166,25 +166,25 @@ def _decoded(data: bytes, file: Path, notes: list[str]) -> str:
 # ---------------------------------------------------------------------------------- formats
 
 
-def _parsed(file: Path, text: str, notes: list[str]) -> list[_Line]:
+def _parse_file(file: Path, text: str, notes: list[str]) -> list[_Line]:
     kind = file.suffix.lower()
     lines = text.split("\n")
     if text.lstrip().startswith("WEBVTT") or kind == ".vtt":
-        return _webvtt(lines)
+        return _parse_webvtt(lines)
     if kind == ".json":
-        return _json(file, text)
+        return _parse_json(file, text)
     if kind in (".tsv", ".csv"):
-        return _tsv(file, lines)
+        return _parse_tsv(file, lines)
     if kind == ".sbv":
-        return _blocks(lines, SBV)
+        return _parse_blocks(lines, SBV)
     if kind in (".srt", ".txt", ""):
-        found = _blocks(lines, ARROW)
+        found = _parse_blocks(lines, ARROW)
         if found:
             return found
         if kind == ".srt":
-            raise _unreadable(file, "no line of times")
+            raise _unreadable_error(file, "no line of times")
     if kind == ".lrc":
-        return _lyrics(lines)
+        return _parse_lyrics(lines)
     if kind in (".txt", "", ".text", ".md"):
         headed = transcript_text.read_headed(lines, notes)
         if headed:
@@ -193,18 +193,18 @@ def _parsed(file: Path, text: str, notes: list[str]) -> list[_Line]:
     return _through_pysubs2(file, text)
 
 
-def _unreadable(file: Path, why: str) -> KuleshovError:
+def _unreadable_error(file: Path, why: str) -> KuleshovError:
     return KuleshovError(f"{file} is not a subtitle file that can be read (.srt, .vtt): {why}.")
 
 
-def _seconds(clock: str) -> float:
+def _clock_seconds(clock: str) -> float:
     """`1:02:03,5`, `02:03.5` or `-00:01.0` in seconds."""
     sign = -1.0 if clock.startswith("-") else 1.0
     parts = clock.lstrip("-").replace(",", ".").split(":")
     return sign * round(sum(float(p) * 60**k for k, p in enumerate(reversed(parts))), 6)
 
 
-def _blocks(lines: list[str], times: re.Pattern[str]) -> list[_Line]:
+def _parse_blocks(lines: list[str], times: re.Pattern[str]) -> list[_Line]:
     """SubRip and SBV: a line of times, then words up to the number before the next times."""
     found: list[_Line] = []
     for line in lines:
@@ -212,7 +212,7 @@ def _blocks(lines: list[str], times: re.Pattern[str]) -> list[_Line]:
         if match:
             if found:
                 _drop_number(found[-1].lines)
-            found.append(_Line(_seconds(match[1]), _seconds(match[2]), []))
+            found.append(_Line(_clock_seconds(match[1]), _clock_seconds(match[2]), []))
         elif found:
             found[-1].lines.append(line)
     return found
@@ -230,7 +230,7 @@ def _drop_number(lines: list[str]) -> None:
         lines.pop()
 
 
-def _webvtt(lines: list[str]) -> list[_Line]:
+def _parse_webvtt(lines: list[str]) -> list[_Line]:
     """Cues by the W3C's rules: a block is a cue where one of its first two lines holds times."""
     found: list[_Line] = []
     block: list[str] = []
@@ -252,7 +252,7 @@ def _webvtt_block(block: list[str], found: list[_Line]) -> None:
         match = ARROW.match(line)
         if match:
             # a cue that follows without a blank line begins with its identifier or its times
-            open_ = _Line(_seconds(match[1]), _seconds(match[2]), [])
+            open_ = _Line(_clock_seconds(match[1]), _clock_seconds(match[2]), [])
             found.append(open_)
         elif open_ is not None:
             follows = place + 1 < len(block) and ARROW.match(block[place + 1])
@@ -268,8 +268,8 @@ def _timed_text(lines: list[str]) -> list[_Line]:
     for line in words:
         match = next((m for form in LINE_TIMES if (m := form.match(line))), None)
         if match:
-            end = _seconds(match[2]) if match[2] else None
-            found.append(_Line(_seconds(match[1]), end, [match[3]] if match[3] else []))
+            end = _clock_seconds(match[2]) if match[2] else None
+            found.append(_Line(_clock_seconds(match[1]), end, [match[3]] if match[3] else []))
             timed += 1
         elif not found:
             return []  # words before any time
@@ -290,7 +290,7 @@ def _until_next(found: list[_Line]) -> None:
             one.end_s = after.start_s
 
 
-def _lyrics(lines: list[str]) -> list[_Line]:
+def _parse_lyrics(lines: list[str]) -> list[_Line]:
     """LRC: every time before a line is one at which it is sung; [ar: …] and its like are not."""
     found = []
     for line in lines:
@@ -298,13 +298,13 @@ def _lyrics(lines: list[str]) -> list[_Line]:
         if stamps:
             words = re.sub(r"<\d{1,3}:\d{1,2}(?:[.:]\d{1,3})?>", "", stamps[2])
             for at in re.findall(r"\[(\d{1,3}:\d{1,2})(?:[.:](\d{1,3}))?\]", stamps[1]):
-                found.append(_Line(_seconds(f"{at[0]}.{at[1] or 0}"), None, [words]))
+                found.append(_Line(_clock_seconds(f"{at[0]}.{at[1] or 0}"), None, [words]))
     found.sort(key=lambda one: one.start_s or 0.0)
     _until_next(found)
     return found
 
 
-def _json(file: Path, text: str) -> list[_Line]:
+def _parse_json(file: Path, text: str) -> list[_Line]:
     """Whisper, WhisperX, whisper.cpp, faster-whisper's lists, and YouTube's events."""
     try:
         told = orjson.loads(text)
@@ -331,21 +331,30 @@ def _json(file: Path, text: str) -> list[_Line]:
                 for e in told["utterances"]
             ]
         rows = told["segments"] if isinstance(told, dict) else told
-        return [_Line(_number(e["start"]), _number(e["end"]), [_words_of(e)], _speaker_of(e))
-                for e in rows]  # fmt: skip
+        return [
+            _Line(
+                _parse_number(e["start"]), _parse_number(e["end"]), [_words_of(e)], _speaker_of(e)
+            )
+            for e in rows
+        ]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
         pass
     try:
         return _through_pysubs2(file, text)
     except KuleshovError:
-        raise _unreadable(file, "its JSON is of no speech recogniser that is known") from None
+        raise _unreadable_error(file, "its JSON is of no speech recogniser that is known") from None
 
 
 def _of_words(results: dict[str, Any]) -> list[_Line]:
     """Amazon Transcribe's and Deepgram's results: utterances, or sentences of single words."""
     if "utterances" in results or "channels" in results:
         return [
-            _Line(_number(e["start"]), _number(e["end"]), [str(e["transcript"])], _speaker_of(e))
+            _Line(
+                _parse_number(e["start"]),
+                _parse_number(e["end"]),
+                [str(e["transcript"])],
+                _speaker_of(e),
+            )
             for e in results["utterances"]
         ]
     found: list[_Line] = []
@@ -381,11 +390,11 @@ def _speaker_of(entry: dict[str, object]) -> str | None:
     return None if who is None else str(who)
 
 
-def _number(value: object) -> float | None:
+def _parse_number(value: object) -> float | None:
     return None if value is None else float(str(value))
 
 
-def _tsv(file: Path, lines: list[str]) -> list[_Line]:
+def _parse_tsv(file: Path, lines: list[str]) -> list[_Line]:
     """Whisper's table: begin and end in milliseconds, and the words."""
     if file.suffix.lower() == ".csv":  # whisper.cpp's
         rows = [row for row in csv.reader(lines, skipinitialspace=True) if any(row)]
@@ -396,7 +405,7 @@ def _tsv(file: Path, lines: list[str]) -> list[_Line]:
             raise ValueError
         return [_Line(float(r[0]) / 1000, float(r[1]) / 1000, ["\t".join(r[2:])]) for r in rows[1:]]
     except (ValueError, IndexError, csv.Error):
-        raise _unreadable(file, "its columns are not start, end, text") from None
+        raise _unreadable_error(file, "its columns are not start, end, text") from None
 
 
 def _through_pysubs2(file: Path, text: str) -> list[_Line]:
@@ -410,13 +419,13 @@ def _through_pysubs2(file: Path, text: str) -> list[_Line]:
         kind = pysubs2.formats.FILE_EXTENSION_TO_FORMAT_IDENTIFIER.get(file.suffix.lower())
         subtitles = pysubs2.SSAFile.from_string(text, format_=kind)
     except pysubs2.exceptions.UnknownFPSError:
-        raise _unreadable(
+        raise _unreadable_error(
             file, "its times are numbers of frames, and it does not tell their rate"
         ) from None
     except Exception as error:
-        raise _unreadable(file, type(error).__name__) from None
+        raise _unreadable_error(file, type(error).__name__) from None
     if kind is None and subtitles.format not in SURE:
-        raise _unreadable(file, "its form is not known by its ending or its begin")
+        raise _unreadable_error(file, "its form is not known by its ending or its begin")
     substation = subtitles.format in ("ass", "ssa")
     found = []
     for event in subtitles.events:
@@ -435,13 +444,13 @@ def _through_pysubs2(file: Path, text: str) -> list[_Line]:
 # ---------------------------------------------------------------------------------- words
 
 
-def _unrolled(found: list[_Line]) -> list[_Line]:
+def _unroll_captions(found: list[_Line]) -> list[_Line]:
     """Rolling captions show each line twice or more: kept where it is new."""
     for one in found:
         lines = [line for line in "\n".join(one.lines).split("\n") if line.strip()]
         one.fresh = {k for k, line in enumerate(lines) if WORD_TIME.search(line)}
         one.lines = lines
-    shown = [[_plain(line) for line in one.lines] for one in found]
+    shown = [[_strip_markup(line) for line in one.lines] for one in found]
     again = [0] * len(found)
     for k in range(1, len(found)):
         one, before = found[k], found[k - 1]
@@ -467,26 +476,26 @@ def _unrolled(found: list[_Line]) -> list[_Line]:
     return found
 
 
-def _plain(line: str) -> str:
+def _strip_markup(line: str) -> str:
     return " ".join(MARKUP.sub("", WORD_TIME.sub("", OVERRIDE.sub("", line))).split())
 
 
 def _by_voice(text: str, speaker: str | None) -> Iterator[tuple[str, str | None]]:
     """The words of a cue, by the voices that it names."""
     pieces = VOICE.split(text)
-    yield _words(pieces[0]), _named(speaker)
+    yield _cue_words(pieces[0]), _speaker_name(speaker)
     for who, words in zip(pieces[1::2], pieces[2::2], strict=True):
-        yield _words(words), _named(html.unescape(who))
+        yield _cue_words(words), _speaker_name(html.unescape(who))
 
 
-def _words(text: str) -> str:
+def _cue_words(text: str) -> str:
     """What of a cue is said: without markup, entities decoded, lines joined."""
     text = OVERRIDE.sub("", WORD_TIME.sub("", BREAK.sub(" ", text)))
     text = ENTITY.sub(lambda match: html.unescape(match[0]), MARKUP.sub("", text))
     return " ".join(re.sub("[\u200b\u200e\u200f\u2060\ufeff]", "", text).split())
 
 
-def _named(speaker: object) -> str | None:
+def _speaker_name(speaker: object) -> str | None:
     """A name on one line that can end neither a quotation nor a sentence of the evidence."""
     if not isinstance(speaker, str):
         return None
@@ -499,18 +508,18 @@ def _with_speakers(cues: list[Cue]) -> list[Cue]:
     A name in ordinary letters ("Anna: …") counts where it comes again or where most lines begin
     so: "Remember: …" is no speaker.
     """
-    heads = [None if cue.speaker else _head(cue.text) for cue in cues]
+    heads = [None if cue.speaker else _speaker_head(cue.text) for cue in cues]
     often = Counter(head[0] for head in heads if head)
     most = 2 * sum(head is not None for head in heads) > len(cues) > 1
     return [
-        cue.model_copy(update={"speaker": _named(head[0]), "text": head[1]})
+        cue.model_copy(update={"speaker": _speaker_name(head[0]), "text": head[1]})
         if head and (head[2] or often[head[0]] > 1 or most)
         else cue
         for cue, head in zip(cues, heads, strict=True)
     ]
 
 
-def _head(text: str) -> tuple[str, str, bool] | None:
+def _speaker_head(text: str) -> tuple[str, str, bool] | None:
     """Name, words, and whether the form alone tells a speaker."""
     match = SPEAKER.match(text)
     if not match:
@@ -522,7 +531,7 @@ def _head(text: str) -> tuple[str, str, bool] | None:
 # ---------------------------------------------------------------------------------- prompt
 
 
-def condensed(cues: list[Cue], most: int = MOST_LINES) -> list[Cue]:
+def condense_cues(cues: list[Cue], most: int = MOST_LINES) -> list[Cue]:
     """For the prompt: neighbours joined into at most `most`; what is long is cut with an …"""
     joined = []
     for first, last in joined_spans(len(cues), most):
@@ -546,7 +555,7 @@ def condensed(cues: list[Cue], most: int = MOST_LINES) -> list[Cue]:
 
 
 def joined_spans(count: int, most: int = MOST_LINES) -> list[tuple[int, int]]:
-    """First and last line, from 1, of each line that `condensed` makes of `count` lines."""
+    """First and last line, from 1, of each line that `condense_cues` makes of `count` lines."""
     size = max(1, -(-count // most))
     return [(begin + 1, min(begin + size, count)) for begin in range(0, count, size)]
 
@@ -555,7 +564,7 @@ def count_joined(count: int, most: int = MOST_LINES) -> int:
     return len(joined_spans(count, most))
 
 
-def within(cues: list[Cue], end_s: float) -> tuple[list[Cue], int]:
+def cues_within(cues: list[Cue], end_s: float) -> tuple[list[Cue], int]:
     """The lines that begin before the end of the clip, and how many do not."""
     kept = [cue for cue in cues if cue.start_s is None or cue.start_s < end_s]
     return kept, len(cues) - len(kept)

@@ -38,7 +38,6 @@ MAX_PIXELS = 100_000_000
 """Most pixels of a picture or of a clip's frame; a larger one is refused before it is decoded."""
 
 Rgb = NDArray[np.uint8]
-Picture = NDArray[np.uint8]
 
 
 class MediaError(KuleshovError):
@@ -112,7 +111,7 @@ class Opened:
     images: list[Rgb]
 
 
-def damaged(name: str) -> MediaError:
+def damaged_error(name: str) -> MediaError:
     return MediaError(f"{name} is cut off or damaged: its picture cannot be read to the end.")
 
 

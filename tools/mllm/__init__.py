@@ -6,10 +6,13 @@ nor transformers.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, MllmInfo, Turn
-from kuleshov.tools.mllm.hub import ModelStatus, default_model, listing, pull
-from kuleshov.tools.mllm.loader import check, load
+from kuleshov.tools.mllm.hub import ModelStatus, default_model, list_models, pull_model
+from kuleshov.tools.mllm.loader import check_model, load_model
 from kuleshov.tools.mllm.scripted import Call, ScriptedMllm
+from kuleshov.tools.moved import old_names
 
 __all__ = [
     "Call",
@@ -21,9 +24,13 @@ __all__ = [
     "ModelStatus",
     "ScriptedMllm",
     "Turn",
-    "check",
+    "check_model",
     "default_model",
-    "listing",
-    "load",
-    "pull",
+    "list_models",
+    "load_model",
+    "pull_model",
 ]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)

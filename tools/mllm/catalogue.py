@@ -8,7 +8,7 @@ from kuleshov.tools.mllm import hardware
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownModel:
     """A model of the Hub that this program was checked with."""
 
     id: str
@@ -25,9 +25,9 @@ LARGE = "llava-hf/llava-onevision-qwen2-7b-ov-hf"
 KNOWN = {
     known.id: known
     for known in (
-        Known(SMALL, 1.79, 0.9e9, "Apache-2.0", True, "default on a CPU; images and clips"),
-        Known(LARGE, 16.1, 8.0e9, "Apache-2.0", True, "default on a GPU; images and clips"),
-        Known(
+        KnownModel(SMALL, 1.79, 0.9e9, "Apache-2.0", True, "default on a CPU; images and clips"),
+        KnownModel(LARGE, 16.1, 8.0e9, "Apache-2.0", True, "default on a GPU; images and clips"),
+        KnownModel(
             "llava-hf/llava-interleave-qwen-0.5b-hf",
             1.73,
             0.9e9,
@@ -35,9 +35,13 @@ KNOWN = {
             True,
             "several images",
         ),
-        Known("llava-hf/llava-1.5-7b-hf", 14.1, 7.1e9, "Llama 2", False, "one image"),
-        Known("llava-hf/llava-v1.6-mistral-7b-hf", 15.1, 7.6e9, "Apache-2.0", False, "one image"),
-        Known("llava-hf/LLaVA-NeXT-Video-7B-hf", 14.1, 7.1e9, "Llama 2", True, "images and clips"),
+        KnownModel("llava-hf/llava-1.5-7b-hf", 14.1, 7.1e9, "Llama 2", False, "one image"),
+        KnownModel(
+            "llava-hf/llava-v1.6-mistral-7b-hf", 15.1, 7.6e9, "Apache-2.0", False, "one image"
+        ),
+        KnownModel(
+            "llava-hf/LLaVA-NeXT-Video-7B-hf", 14.1, 7.1e9, "Llama 2", True, "images and clips"
+        ),
     )
 }
 
@@ -46,9 +50,13 @@ KNOWN = {
 SPEECH = {
     known.id: known
     for known in (
-        Known("openai/whisper-base", 0.3, 74e6, "Apache-2.0", False, "words of clips (--speech)"),
-        Known("openai/whisper-small", 1.0, 244e6, "Apache-2.0", False, "words of clips (--speech)"),
-        Known(
+        KnownModel(
+            "openai/whisper-base", 0.3, 74e6, "Apache-2.0", False, "words of clips (--speech)"
+        ),
+        KnownModel(
+            "openai/whisper-small", 1.0, 244e6, "Apache-2.0", False, "words of clips (--speech)"
+        ),
+        KnownModel(
             "openai/whisper-large-v3-turbo", 1.6, 809e6, "MIT", False, "words of clips (--speech)"
         ),
     )

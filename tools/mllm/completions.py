@@ -101,7 +101,7 @@ def assemble_stream(
     message: dict[str, Any] = {"content": None}
     told: dict[str, Any] = {"choices": [{"message": message, "finish_reason": None}]}
     choice, shown, ended = told["choices"][0], "", False
-    for line in _lines(pieces):
+    for line in _stream_lines(pieces):
         if not line.startswith("data:"):
             continue
         data = line[5:].strip()
@@ -139,7 +139,7 @@ def assemble_stream(
     return told
 
 
-def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
+def _stream_lines(pieces: Iterator[bytes]) -> Iterator[str]:
     rest = b""
     for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")

@@ -34,12 +34,12 @@ from kuleshov.tools.mllm.base import (
     MllmInfo,
     ServerRefusedError,
 )
-from kuleshov.tools.mllm.local.encode import rgb
+from kuleshov.tools.mllm.local.encode import to_rgb
 from kuleshov.tools.mllm.server_words import BUSY
 from kuleshov.tools.mllm.top_logprobs import first_words
-from kuleshov.tools.process import generation
+from kuleshov.tools.process import fork_generation
 
-__all__ = ["EndpointError", "EndpointMllm", "Limits", "check", "first_words", "is_here"]
+__all__ = ["EndpointError", "EndpointMllm", "Limits", "check_address", "first_words", "is_here"]
 
 JPEG_QUALITY = 95
 SMALLER = 4  # a picture that was refused for its size is sent once more with so much fewer pixels
@@ -83,7 +83,7 @@ def is_address(name: str | None) -> bool:
     return name is not None and name.startswith(("http://", "https://"))
 
 
-def check(address: str, *, allow_remote: bool) -> None:
+def check_address(address: str, *, allow_remote: bool) -> None:
     """Refuse what is no address, and one off this machine that was not allowed.
 
     Raises:
@@ -150,7 +150,7 @@ class EndpointMllm:
         """
         import httpx
 
-        check(address, allow_remote=allow_remote)
+        check_address(address, allow_remote=allow_remote)
         base, name = urldefrag(address)
         base, _, self._query = base.partition("?")
         self.base, self.limits, self.sleep = base.rstrip("/"), limits or Limits(), sleep
@@ -164,7 +164,7 @@ class EndpointMllm:
             trust_env=self.limits.proxy and not is_here(host),
             limits=httpx.Limits(max_connections=self.limits.concurrency),
         )
-        self.http, self._born = self._connect(), generation()
+        self.http, self._born = self._connect(), fork_generation()
         slots, self._context = self._slots()
         self.batch = min(self.limits.concurrency, slots or self.limits.concurrency)
         self._gate = threading.BoundedSemaphore(self.batch)
@@ -240,12 +240,12 @@ class EndpointMllm:
                 )
             self._room = max(self._room, room + 1)  # kept: the next answer needs it too
         if thoughts:
-            _note(thoughts="left out")
+            _note_usage(thoughts="left out")
         if schema is not None:  # some servers take a schema and do not keep to it
             text = server_words.only_json(text, cut)
         return Generation(
             text=text,
-            tokens=_whole((answer.get("usage") or {}).get("completion_tokens")),
+            tokens=_whole_number((answer.get("usage") or {}).get("completion_tokens")),
             mean_logprob=None,
             finished=not cut,
             seconds=time.perf_counter() - begun,
@@ -280,7 +280,7 @@ class EndpointMllm:
                 return []
 
         scores = top_logprobs.score_listed(found, answers, go_on, self.name)
-        if (meter := usage.current()) is not None:
+        if (meter := usage.current_usage()) is not None:
             meter.note_listed(scores.mass, scores.floored)
         return scores
 
@@ -432,16 +432,16 @@ class EndpointMllm:
                 continue
             self._count(answer, retries)
             if schema is not None:
-                _note(answer_form=FORMS[way])
+                _note_usage(answer_form=FORMS[way])
             if self._without:
-                _note(left_out=sorted(self._without))
+                _note_usage(left_out=sorted(self._without))
             self._check_refusal(answer["choices"][0])
             return answer
 
     def _connected(self) -> Any:
         """The client; in a forked process a new one, or answers would come to the wrong process."""
-        if self._born != generation():
-            self.http, self._born = self._connect(), generation()
+        if self._born != fork_generation():
+            self.http, self._born = self._connect(), fork_generation()
         return self.http
 
     def _request_body(
@@ -453,7 +453,7 @@ class EndpointMllm:
         shrunk: int,
     ) -> dict[str, Any]:
         pixels = self.limits.picture_pixels // (SMALLER if shrunk else 1)
-        asked = messages(conversation, pixels)
+        asked = chat_messages(conversation, pixels)
         sent: dict[str, Any] = {"model": self.name, "messages": asked, **body}
         if self._switched_off:
             sent["chat_template_kwargs"] = NO_THOUGHTS
@@ -484,10 +484,10 @@ class EndpointMllm:
         if error.passing or error.status in (401, 402, 429):
             return False
         if error.status == 413:
-            if shrunk or not any(_pictures(sent)):
+            if shrunk or not any(_sent_pictures(sent)):
                 return False
             self._shrunk = 1
-            _note(pictures_smaller=f"the server answered 413: {error.said}")
+            _note_usage(pictures_smaller=f"the server answered 413: {error.said}")
             return True
         if "max_tokens" in sent and "max_completion_tokens" in said:
             self._most_word = "max_completion_tokens"
@@ -552,7 +552,7 @@ class EndpointMllm:
                     why = "answered with what cannot be unpacked"
                     vain += 1  # a server that packs wrongly does so again
                 except httpx.TransportError as error:
-                    why = f"cannot be reached: {_first(error)}"
+                    why = f"cannot be reached: {_first_sentence(error)}"
                 except ValueError as error:
                     why = f"answered with {error}"
             if vain >= TIMEOUTS:
@@ -664,11 +664,13 @@ class EndpointMllm:
             self.sleep(at - now)
 
     def _count(self, answer: dict[str, Any], retries: int) -> None:
-        meter = usage.current()
+        meter = usage.current_usage()
         if meter is None:
             return
         told = answer.get("usage") or {}
-        read, wrote = (_whole(told.get(name)) for name in ("prompt_tokens", "completion_tokens"))
+        read, wrote = (
+            _whole_number(told.get(name)) for name in ("prompt_tokens", "completion_tokens")
+        )
         prices = (self.limits.price_in, self.limits.price_out)
         cost = None
         if prices[0] is not None and prices[1] is not None:
@@ -679,7 +681,7 @@ class EndpointMllm:
 # ---------------------------------------------------------------------------------- forms
 
 
-def messages(conversation: Conversation, pixels: int) -> list[dict[str, Any]]:
+def chat_messages(conversation: Conversation, pixels: int) -> list[dict[str, Any]]:
     """A conversation in OpenAI's form; pictures as JPEG data of at most so many pixels."""
     made = []
     for turn in conversation:
@@ -690,7 +692,7 @@ def messages(conversation: Conversation, pixels: int) -> list[dict[str, Any]]:
         parts = [
             {"type": "text", "text": part["text"]}
             if part["type"] == "text"
-            else {"type": "image_url", "image_url": {"url": _data(part["image"], pixels)}}
+            else {"type": "image_url", "image_url": {"url": _image_data(part["image"], pixels)}}
             for part in content
         ]
         alone = turn["role"] != "user" and all(part["type"] == "text" for part in parts)
@@ -703,31 +705,31 @@ def messages(conversation: Conversation, pixels: int) -> list[dict[str, Any]]:
     return made
 
 
-def _data(picture: Any, pixels: int) -> str:
-    image = rgb(picture)
+def _image_data(picture: Any, pixels: int) -> str:
+    image = to_rgb(picture)
     had = image.size
     if had[0] * had[1] > pixels:
         scale = (pixels / (had[0] * had[1])) ** 0.5
         image = image.resize((max(1, int(had[0] * scale)), max(1, int(had[1] * scale))))
-    if (meter := usage.current()) is not None:
+    if (meter := usage.current_usage()) is not None:
         meter.note_picture(image.size, had)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _pictures(sent: dict[str, Any]) -> Iterator[Any]:
+def _sent_pictures(sent: dict[str, Any]) -> Iterator[Any]:
     for turn in sent["messages"]:
         if isinstance(turn["content"], list):
             yield from (part for part in turn["content"] if part["type"] == "image_url")
 
 
-def _note(**facts: Any) -> None:
-    if (meter := usage.current()) is not None:
+def _note_usage(**facts: Any) -> None:
+    if (meter := usage.current_usage()) is not None:
         meter.note(**facts)
 
 
-def _whole(value: Any) -> int:
+def _whole_number(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
@@ -744,6 +746,6 @@ def _retry_after(headers: Any) -> float | None:
         return None
 
 
-def _first(error: Exception) -> str:
+def _first_sentence(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

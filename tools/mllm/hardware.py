@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kuleshov.tools.errors import nearest
+from kuleshov.tools.errors import suggest_word
 from kuleshov.tools.mllm.base import MllmError
 
 SMALL = "llava-hf/llava-onevision-qwen2-0.5b-ov-hf"
@@ -47,7 +47,7 @@ def choose_device(device: str | None = None) -> str:
     try:
         kind = torch.device(device).type
     except RuntimeError:
-        hint = nearest(device, ["cpu", "cuda", "mps"])
+        hint = suggest_word(device, ["cpu", "cuda", "mps"])
         raise MllmError(
             f"there is no device {device!r}{hint}; use cpu, cuda, cuda:1 or mps."
         ) from None
@@ -91,7 +91,7 @@ def choose_dtype(dtype: str | None, device: str, parameters: int | None = None) 
     if dtype is not None:
         if dtype not in DTYPES:
             raise MllmError(
-                f"there is no dtype {dtype!r}{nearest(dtype, list(DTYPES))}; "
+                f"there is no dtype {dtype!r}{suggest_word(dtype, list(DTYPES))}; "
                 "use float32, bfloat16 or float16."
             )
         return DTYPES[dtype]
@@ -149,16 +149,17 @@ def check_fits(name: str, parameters: int, *, device: str, dtype: str, quantizat
     needed = needed_bytes(parameters, dtype, quantization)
     if free is not None and needed > free:
         raise MllmError(
-            f"{name} needs about {gigabytes(needed)} on {device} ({_how(dtype, quantization)}) "
-            f"and {gigabytes(free)} are free; {advice(name, device, quantization)}."
+            f"{name} needs about {format_bytes(needed)} on {device} "
+            f"({_format_name(dtype, quantization)}) "
+            f"and {format_bytes(free)} are free; {memory_advice(name, device, quantization)}."
         )
 
 
-def _how(dtype: str, quantization: str) -> str:
+def _format_name(dtype: str, quantization: str) -> str:
     return dtype if quantization == "none" else quantization
 
 
-def advice(name: str, device: str, quantization: str) -> str:
+def memory_advice(name: str, device: str, quantization: str) -> str:
     """What to choose instead when memory is short."""
     ways = ["--quantization 4bit"] if quantization != "4bit" else []
     ways.append(f"a smaller model (--model {'pocket' if name == SMALL else SMALL})")
@@ -167,7 +168,7 @@ def advice(name: str, device: str, quantization: str) -> str:
     return "use " + ", or ".join(ways)
 
 
-def gigabytes(number: float) -> str:
+def format_bytes(number: float) -> str:
     """'1.8 GB', '12 MB': decimal units, as the Hub shows them."""
     return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
 
@@ -192,13 +193,13 @@ def telling_what_to_choose(name: str, device: str, quantization: str) -> Iterato
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        _release(device)
+        _release_memory(device)
         raise MllmError(
-            f"{name} ran out of memory on {device}; {advice(name, device, quantization)}."
+            f"{name} ran out of memory on {device}; {memory_advice(name, device, quantization)}."
         ) from error
 
 
-def _release(device: str) -> None:
+def _release_memory(device: str) -> None:
     import torch
 
     if device.startswith("cuda"):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kuleshov.tools import pocket
-from kuleshov.tools.errors import first_line, nearest
+from kuleshov.tools.errors import first_line, suggest_word
 from kuleshov.tools.home import expand_path
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import MllmError
@@ -62,7 +62,7 @@ LLAVA = Ways()
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelSource:
     """Where a model comes from; `folder` is None for a Hub model that is not here."""
 
     id: str
@@ -82,32 +82,32 @@ def default_model(device: str | None = None, quantization: str = "none") -> str:
     return LARGE if free is not None and needed + SPARE_BYTES <= free else SMALL
 
 
-def find(name: str, ways: Ways = LLAVA) -> Source:
+def find_model(name: str, ways: Ways = LLAVA) -> ModelSource:
     """What a name stands for: 'pocket', a local folder, or an id of the Hub.
 
     Raises:
         MllmError: it is none of these; suggests the nearest known name.
     """
     if name == "pocket":
-        return Source(name, "bundled", pocket.folder() / "llava")
+        return ModelSource(name, "bundled", pocket.weights_folder() / "llava")
     path = expand_path(name)
     if path.is_dir():
-        return Source(name, "folder", path)
+        return ModelSource(name, "folder", path)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise MllmError(f"there is no folder {name}.")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        hint = _suggestion(name)
+        hint = _suggest_name(name)
         raise MllmError(
             f"there is no model {name!r}{hint}; give an id of the Hub such as {ways.example}"
             + (", a local folder, or pocket." if ways.bundled else " or a local folder.")
         )
-    folder = snapshot(name)
-    if folder is not None and weights.files(folder) is not None:
-        return Source(name, "hub", folder, folder.name)
-    return Source(name, "hub", None)
+    folder = find_snapshot(name)
+    if folder is not None and weights.weight_files(folder) is not None:
+        return ModelSource(name, "hub", folder, folder.name)
+    return ModelSource(name, "hub", None)
 
 
-def check(
+def check_source(
     name: str | None,
     *,
     device: str | None = None,
@@ -123,35 +123,35 @@ def check(
     Raises:
         MllmError: unknown, incomplete, or neither here nor to be downloaded now.
     """
-    source = find(name or default_model(device, quantization), ways)
+    source = find_model(name or default_model(device, quantization), ways)
     if source.folder is None:
         _must_reach(source.id, ways)
     else:
         _must_be_whole(source.id, source.folder)
 
 
-def fetch(source: Source, ways: Ways = LLAVA) -> Source:
+def fetch_model(source: ModelSource, ways: Ways = LLAVA) -> ModelSource:
     """The source with its files here, downloaded if need be. Raises MllmError if it cannot."""
     if source.folder is not None:
         return source
-    folder = download(source.id, ways)
-    return Source(source.id, "hub", folder, folder.name)
+    folder = download_model(source.id, ways)
+    return ModelSource(source.id, "hub", folder, folder.name)
 
 
-def pull(name: str) -> Path:
+def pull_model(name: str) -> Path:
     """Download a model from the Hub; its folder. What is here already is not asked for again.
 
     Raises:
         MllmError: no network, no such model, no safetensors weights, no room on the disk.
     """
-    source = fetch(find(name))
+    source = fetch_model(find_model(name))
     assert source.folder is not None
     _must_be_whole(source.id, source.folder)
     return source.folder
 
 
 def _must_be_whole(name: str, folder: Path) -> None:
-    if name == "pocket" and weights.files(folder) is None:
+    if name == "pocket" and weights.weight_files(folder) is None:
         raise MllmError(
             "the bundled model's weights are not in this installation; "
             "install it again with `pip install --force-reinstall kuleshov`."
@@ -159,14 +159,14 @@ def _must_be_whole(name: str, folder: Path) -> None:
     weights.check_complete(folder, name)
 
 
-def listing() -> list[ModelStatus]:
+def list_models() -> list[ModelStatus]:
     """The bundled model, what the Hub cache holds, and known models that are not here.
 
     Asks nothing of the network.
     """
-    rows = [_bundled()]
+    rows = [_bundled_model()]
     default = default_model()
-    cached = {row.id: row for row in _cached()}
+    cached = {row.id: row for row in _cached_models()}
     rows += [row.model_copy(update={"default": row.id == default}) for row in cached.values()]
     rows += [
         ModelStatus(
@@ -184,13 +184,13 @@ def listing() -> list[ModelStatus]:
     return rows
 
 
-def _bundled() -> ModelStatus:
-    folder = pocket.folder() / "llava"
-    here = folder.is_dir() and weights.files(folder) is not None
+def _bundled_model() -> ModelStatus:
+    folder = pocket.weights_folder() / "llava"
+    here = folder.is_dir() and weights.weight_files(folder) is not None
     return ModelStatus(
         id="pocket",
         state="bundled" if here else "incomplete",
-        bytes=weights.size(folder) if here else None,
+        bytes=weights.folder_size(folder) if here else None,
         licence=POCKET_LICENCE,
         note=pocket.CAVEAT,
         path=str(folder) if here else None,
@@ -198,18 +198,18 @@ def _bundled() -> ModelStatus:
     )
 
 
-def _cached() -> list[ModelStatus]:
+def _cached_models() -> list[ModelStatus]:
     rows = []
     for name, folder in cached_models():
         known = NAMED.get(name)
-        whole = weights.files(folder) is not None
+        whole = weights.weight_files(folder) is not None
         rows.append(
             ModelStatus(
                 id=name,
                 state="cached" if whole else "incomplete",
-                bytes=weights.size(folder),
-                licence=known.licence if known else weights.licence(folder),
-                note=known.note if known else _note(folder),
+                bytes=weights.folder_size(folder),
+                licence=known.licence if known else weights.read_licence(folder),
+                note=known.note if known else _folder_note(folder),
                 path=str(folder),
                 command=None if whole else f"kuleshov models pull {name}",
             )
@@ -217,8 +217,8 @@ def _cached() -> list[ModelStatus]:
     return rows
 
 
-def _note(folder: Path) -> str:
-    return "words of clips (--speech)" if weights.hears(folder) else ""
+def _folder_note(folder: Path) -> str:
+    return "words of clips (--speech)" if weights.is_whisper(folder) else ""
 
 
 def cached_models() -> list[tuple[str, Path]]:
@@ -231,16 +231,16 @@ def cached_models() -> list[tuple[str, Path]]:
         for entry in sorted(cache.iterdir())
         if entry.name.startswith("models--")
     ]
-    found = [(name, snapshot(name)) for name in names]
+    found = [(name, find_snapshot(name)) for name in names]
     return [
         (name, folder)
         for name, folder in found
         if folder is not None
-        and (name in NAMED or weights.reads_images(folder) or weights.hears(folder))
+        and (name in NAMED or weights.reads_images(folder) or weights.is_whisper(folder))
     ]
 
 
-def snapshot(name: str) -> Path | None:
+def find_snapshot(name: str) -> Path | None:
     """The cached snapshot folder of a Hub model's main branch, complete or not."""
     home = _cache_folder() / f"models--{name.replace('/', '--')}"
     try:
@@ -257,11 +257,11 @@ def _cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def _suggestion(name: str) -> str:
+def _suggest_name(name: str) -> str:
     """' (did you mean X?)' by whole ids and by their last parts, which is what is remembered."""
     ids = [*NAMED, *(cached for cached, _ in cached_models())]
     short = {known.split("/")[-1].lower(): known for known in ids}
-    hint = nearest(name, ["pocket", *short, *(known.lower() for known in ids)])
+    hint = suggest_word(name, ["pocket", *short, *(known.lower() for known in ids)])
     match = re.search(r"did you mean (.*)\?", hint)
     if match is None:
         return ""
@@ -272,7 +272,7 @@ def _suggestion(name: str) -> str:
 # -------------------------------------------------------------------- the network
 
 
-def offline() -> bool:
+def is_offline() -> bool:
     """Whether the user keeps the Hub's libraries off the network."""
     from huggingface_hub import constants
 
@@ -280,7 +280,7 @@ def offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE) or said.upper() in {"1", "ON", "YES", "TRUE"}
 
 
-def unreachable() -> str | None:
+def why_unreachable() -> str | None:
     """Why the Hub cannot be reached, or None if it answers; known within some 4 s.
 
     In a thread, since looking up a host name knows no time limit.
@@ -288,7 +288,7 @@ def unreachable() -> str | None:
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session
 
-    if offline():
+    if is_offline():
         return "HF_HUB_OFFLINE is set"
     outcome: list[str | None] = []
 
@@ -306,26 +306,26 @@ def unreachable() -> str | None:
 
 
 def _must_reach(name: str, ways: Ways) -> None:
-    reason = unreachable()
+    reason = why_unreachable()
     if reason is None:
         return
     from huggingface_hub import constants
 
-    hint = "" if name in NAMED else _suggestion(name)
+    hint = "" if name in NAMED else _suggest_name(name)
     raise MllmError(
         f"the model {name}{hint} is not on this machine and {constants.ENDPOINT} cannot be reached "
         f"({reason}): with a network run `kuleshov models pull {name}`, or {ways.others}."
     )
 
 
-def download(name: str, ways: Ways = LLAVA) -> Path:
+def download_model(name: str, ways: Ways = LLAVA) -> Path:
     """Fetch a model's safetensors, config and processor files into the Hub cache.
 
     Says on stderr what is being fetched, under which licence and how large, then shows its
     progress there. A download that broke off goes on where it stopped.
 
     Raises:
-        MllmError: see `pull`.
+        MllmError: see `pull_model`.
     """
     _must_reach(name, ways)
     from huggingface_hub import HfApi, snapshot_download
@@ -341,12 +341,12 @@ def download(name: str, ways: Ways = LLAVA) -> Path:
         wanted = {
             file.rfilename: file.size or 0
             for file in about.siblings or []
-            if _wanted(file.rfilename)
+            if _is_wanted(file.rfilename)
         }
         if not any(file.endswith(".safetensors") for file in wanted):
             raise MllmError(f"{name} offers no safetensors weights, and nothing else is loaded.")
         total = sum(wanted.values())
-        _announce(name, about, total)
+        _announce_download(name, about, total)
         _must_have_room(name, total)
         folder = Path(snapshot_download(name, allow_patterns=list(wanted)))
     except GatedRepoError:
@@ -356,7 +356,7 @@ def download(name: str, ways: Ways = LLAVA) -> Path:
         ) from None
     except RepositoryNotFoundError:
         raise MllmError(
-            f"the Hub has no model {name}{_suggestion(name)}, or it is private."
+            f"the Hub has no model {name}{_suggest_name(name)}, or it is private."
         ) from None
     except Exception as error:
         # httpx is huggingface_hub's own choice, so its errors are told by where they come from
@@ -373,7 +373,7 @@ def download(name: str, ways: Ways = LLAVA) -> Path:
     return folder
 
 
-def _wanted(file: str) -> bool:
+def _is_wanted(file: str) -> bool:
     """Top-level config, tokenizer, card and safetensors; no other weights, no code.
 
     Of weights that are there twice, the second copy in float32 is left out (Whisper large-v3).
@@ -385,11 +385,11 @@ def _wanted(file: str) -> bool:
     )
 
 
-def _announce(name: str, about: Any, total: int) -> None:
+def _announce_download(name: str, about: Any, total: int) -> None:
     card = about.card_data or {}
     licence = card.get("license_name") or card.get("license") or "not named"
     sys.stderr.write(
-        f"downloading {name}: {hardware.gigabytes(total)}, licence {licence}, "
+        f"downloading {name}: {hardware.format_bytes(total)}, licence {licence}, "
         f"to {_cache_folder()}\n"
     )
     sys.stderr.flush()
@@ -412,6 +412,7 @@ def _must_have_room(name: str, total: int) -> None:
     free = shutil.disk_usage(cache).free
     if total > free:
         raise MllmError(
-            f"{name} takes {hardware.gigabytes(total)} and {hardware.gigabytes(free)} are free in "
+            f"{name} takes {hardware.format_bytes(total)} and {hardware.format_bytes(free)} are "
+            "free in "
             f"{cache}; set HF_HOME to a folder with more room."
         )

@@ -12,7 +12,7 @@ from kuleshov.tools.mllm.hub import default_model
 from kuleshov.tools.process import note_loaded
 
 
-def check(
+def check_model(
     name: str | None,
     *,
     device: str | None = None,
@@ -26,12 +26,12 @@ def check(
             this machine that was not allowed.
     """
     if name is not None and endpoint.is_address(name):
-        endpoint.check(name, allow_remote=allow_remote)
+        endpoint.check_address(name, allow_remote=allow_remote)
     else:
-        hub.check(name, device=device, quantization=quantization)
+        hub.check_source(name, device=device, quantization=quantization)
 
 
-def load(
+def load_model(
     name: str | None = None,
     *,
     device: str | None = None,
@@ -67,20 +67,20 @@ def load(
         return endpoint.EndpointMllm(name, allow_remote=allow_remote, limits=limits)
     from kuleshov.tools.mllm.local import weights
 
-    source = hub.find(name or default_model(device, quantization))
+    source = hub.find_model(name or default_model(device, quantization))
     facts: dict[str, Any] = {"revision": source.revision, "prompts": prompts}
     if source.kind == "bundled":
         facts |= _pocket_facts(source.folder)
         facts["prompts"] = prompts or "brief"
     else:
-        source = hub.fetch(source)
+        source = hub.fetch_model(source)
         assert source.folder is not None
         known = hub.KNOWN.get(source.id)
         facts["revision"] = source.revision
-        facts["licence"] = weights.licence(source.folder) or (known.licence if known else None)
+        facts["licence"] = weights.read_licence(source.folder) or (known.licence if known else None)
         facts["many_images"] = known.many_images if known else None
         if source.kind == "folder":
-            facts["sha256"] = weights.fingerprint(source.folder)
+            facts["sha256"] = weights.weights_fingerprint(source.folder)
     from kuleshov.tools.mllm.local.model import TransformersMllm
 
     assert source.folder is not None
@@ -101,7 +101,7 @@ def _pocket_facts(folder: Path | None) -> dict[str, Any]:
     from kuleshov.tools.pocket import weights
 
     assert folder is not None
-    sha256 = weights.check(folder / "model.safetensors", "llava/model.safetensors")
+    sha256 = weights.check_weights(folder / "model.safetensors", "llava/model.safetensors")
     return {
         "sha256": sha256,
         "caveat": pocket.CAVEAT,

@@ -50,7 +50,7 @@ def read_list(listed: object) -> list[tuple[str, float]]:
     return found if len(found) > 1 else []
 
 
-def bare(token: str) -> str:
+def bare_token(token: str) -> str:
     """A token without what stands around an answer: blanks, quotes, marks of a blank."""
     return token.replace("▁", " ").replace("Ġ", " ").strip().strip("\"'*`").lower()
 
@@ -71,7 +71,7 @@ def _sorted_out(
     """What the tokens give to each answer, and those that need another token to be told apart."""
     sums, untold = [0.0] * len(answers), dict[str, float]()
     for token, log in listed:
-        own = bare(token)
+        own = bare_token(token)
         if not own:
             continue
         # in a word, a blank matters: "s" + " ad" does not spell "sad"
@@ -102,7 +102,7 @@ def score_listed(
             on beginnings that several of them share.
     """
     sums, untold = _sorted_out(listed, answers)
-    left = _follow(sums, untold, answers, go_on, depth=1)
+    left = _follow_token(sums, untold, answers, go_on, depth=1)
     mass = min(sum(sums), 1.0)
     if not any(sums):
         raise CannotScoreError(f"{name} lists none of {', '.join(answers)} as the first word.")
@@ -121,7 +121,7 @@ def score_listed(
     return ListedScores([math.log(s) if s > 0 else least for s in sums], mass, floored)
 
 
-def _follow(
+def _follow_token(
     sums: list[float],
     untold: dict[str, float],
     answers: Sequence[str],
@@ -140,7 +140,7 @@ def _follow(
             continue
         for i, share in enumerate(found):
             sums[i] += weight * share
-        left += _follow(
+        left += _follow_token(
             sums, {s: weight * share for s, share in deeper.items()}, answers, go_on, depth + 1
         )
     return left

@@ -70,7 +70,7 @@ _current: ContextVar[Usage | None] = ContextVar("kuleshov_usage", default=None)
 
 
 @contextmanager
-def metered(usage: Usage | None = None) -> Iterator[Usage]:
+def meter_usage(usage: Usage | None = None) -> Iterator[Usage]:
     """Requests made within, also by threads that were given this context, are summed here.
 
     `usage`: sums that are gone on with; None: new ones.
@@ -83,5 +83,5 @@ def metered(usage: Usage | None = None) -> Iterator[Usage]:
         _current.reset(token)
 
 
-def current() -> Usage | None:
+def current_usage() -> Usage | None:
     return _current.get()

@@ -7,7 +7,9 @@ import json
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from kuleshov.tools.moved import old_names
 
 CAVEAT = "pocket models: for demonstration, see the card (`kuleshov models card pocket`)"
 
@@ -39,20 +41,20 @@ TAUGHT_PROBES = (
 taught "a child", which is not asked: no guessing of age.)"""
 
 
-def folder() -> Path:
+def weights_folder() -> Path:
     """Where the bundled weights lie."""
     return Path(str(files("kuleshov.tools.pocket")))
 
 
 @cache
-def scale() -> dict[str, Any]:
+def fitted_scale() -> dict[str, Any]:
     """The fitted temperatures, what each was fitted on, and the weights that they hold for."""
     return dict(json.loads(SCALE.read_text("utf-8")))
 
 
 def scale_facts(sha256: str) -> dict[str, Any]:
     """The temperatures as a model's facts name them; none for weights that they do not hold for."""
-    told = scale()
+    told = fitted_scale()
     if told["weights_sha256"] != sha256:
         return {}
     parts = ("context", "face")
@@ -60,3 +62,7 @@ def scale_facts(sha256: str) -> dict[str, Any]:
         "scale": {part: told[part]["temperature"] for part in parts},
         "scale_source": {part: f"{told[part]['source']}; {told['command']}" for part in parts},
     }
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)

@@ -26,7 +26,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.ops import nms, roi_align
 
-from kuleshov.tools.pocket.weights import WeightsError, check
+from kuleshov.tools.pocket.weights import WeightsError, check_weights
 from kuleshov.tools.structured_text import parse_json
 
 NAME = "detector.safetensors"
@@ -71,7 +71,7 @@ REACH = 10.0
 FER_FRAME = {"left": 0.134, "top": 0.003, "right": 0.140, "bottom": -0.011}
 
 
-def block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+def conv_block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution, batch normalisation, ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
@@ -85,7 +85,7 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = block(channels, channels)
+        self.conv = conv_block(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv(x)
@@ -105,10 +105,10 @@ class Look(nn.Module):
         self.widths = widths
         first, second, third = widths
         self.net = nn.Sequential(
-            block(1, first, 3, 2),
-            block(first, second, 3, 2),
+            conv_block(1, first, 3, 2),
+            conv_block(first, second, 3, 2),
             Residual(second),
-            block(second, third, 3, 2),
+            conv_block(second, third, 3, 2),
             Residual(third),
             Residual(third),
             # One weight a place: the face is in the middle, what surrounds it is not.
@@ -159,7 +159,7 @@ class Detector(nn.Module):
     centre to the box's left, top, right and bottom side as logarithms of strides.
 
     `threshold` (least score of a face), `trained` (ISO date) and `verifier`, which gives the boxes
-    a second look, are set by `load`.
+    a second look, are set by `load_detector`.
     """
 
     threshold: float = 0.5
@@ -175,16 +175,16 @@ class Detector(nn.Module):
         self.config = {"widths": list(widths), "depths": list(depths)}
         self.verifier = None
         stem, quarter, fine, coarse = widths
-        self.stem = nn.Sequential(block(1, stem, 3, 2), block(stem, quarter, 3, 2))
+        self.stem = nn.Sequential(conv_block(1, stem, 3, 2), conv_block(stem, quarter, 3, 2))
         self.fine = nn.Sequential(
-            block(quarter, fine, 3, 2), *(Residual(fine) for _ in range(depths[0]))
+            conv_block(quarter, fine, 3, 2), *(Residual(fine) for _ in range(depths[0]))
         )
         self.coarse = nn.Sequential(
-            block(fine, coarse, 3, 2), *(Residual(coarse) for _ in range(depths[1]))
+            conv_block(fine, coarse, 3, 2), *(Residual(coarse) for _ in range(depths[1]))
         )
-        self.context = block(coarse, fine, 1)
-        self.head_fine = nn.Sequential(block(fine, fine), nn.Conv2d(fine, 5, 1))
-        self.head_coarse = nn.Sequential(block(coarse, coarse), nn.Conv2d(coarse, 5, 1))
+        self.context = conv_block(coarse, fine, 1)
+        self.head_fine = nn.Sequential(conv_block(fine, fine), nn.Conv2d(fine, 5, 1))
+        self.head_coarse = nn.Sequential(conv_block(coarse, coarse), nn.Conv2d(coarse, 5, 1))
 
     def forward(self, grey: Tensor) -> tuple[Tensor, Tensor]:
         fine = self.fine(self.stem((grey - 127.0) / 64.0))
@@ -205,7 +205,7 @@ class Detector(nn.Module):
         return self
 
 
-def decode(maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+def decode_boxes(maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     """Boxes (N, A, 4) in pixels of the network's input, and scores (N, A) in 0–1, of all cells."""
     boxes, scores = [], []
     for stride, output in zip(STRIDES, maps, strict=True):
@@ -227,7 +227,7 @@ DAMAGE = (
 """What a damaged file of weights raises: the library, the words in its header, the net's shapes."""
 
 
-def load(path: Path | None = None) -> Detector:
+def load_detector(path: Path | None = None) -> Detector:
     """The detector in eval mode on the CPU, float32; the bundled weights unless `path` is given.
 
     The bundled file is compared with its released sha256 first.
@@ -237,7 +237,7 @@ def load(path: Path | None = None) -> Detector:
     """
     if path is None:
         path = WEIGHTS
-        check(path, NAME)
+        check_weights(path, NAME)
     if not path.is_file():
         raise WeightsError(f"the weights file {path} is missing.")
     try:
@@ -260,7 +260,7 @@ def load(path: Path | None = None) -> Detector:
     return net.fuse().to(memory_format=torch.channels_last)
 
 
-def _levels(grey: NDArray[np.uint8], longest: int) -> list[NDArray[np.uint8]]:
+def _pyramid_levels(grey: NDArray[np.uint8], longest: int) -> list[NDArray[np.uint8]]:
     """The pyramid: reduced copies of a grey picture, the largest first."""
     height, width = grey.shape
     scale = min(1.0, longest / max(height, width))
@@ -277,7 +277,7 @@ def _levels(grey: NDArray[np.uint8], longest: int) -> list[NDArray[np.uint8]]:
             return levels
 
 
-def _alone(boxes: Tensor) -> Tensor:
+def _suppress_nested(boxes: Tensor) -> Tensor:
     """Which of the boxes (N, 4), best first, neither lie inside a better one nor hold one.
 
     A mouth taken for a face at one level of the pyramid overlaps the true box too little for
@@ -293,24 +293,24 @@ def _alone(boxes: Tensor) -> Tensor:
     return keep
 
 
-def padded(grey: NDArray[np.uint8]) -> Tensor:
+def pad_picture(grey: NDArray[np.uint8]) -> Tensor:
     """A grey picture (H, W) with its last row and column repeated up to multiples of 16."""
     pad = ((0, -grey.shape[0] % STRIDES[-1]), (0, -grey.shape[1] % STRIDES[-1]))
     return torch.from_numpy(np.pad(grey, pad, mode="edge"))
 
 
-def propose(net: Detector, grey: Tensor, least: float) -> tuple[Tensor, Tensor]:
+def propose_boxes(net: Detector, grey: Tensor, least: float) -> tuple[Tensor, Tensor]:
     """Boxes (N, 4) and scores (N,) of at least `least` in a grey picture (H, W) uint8, H and W
     multiples of 16, without those that overlap a better one."""
     picture = grey[None, None].float().contiguous(memory_format=torch.channels_last)
-    boxes, scores = (output[0] for output in decode(net(picture)))
+    boxes, scores = (output[0] for output in decode_boxes(net(picture)))
     keep = scores >= least
     boxes, scores = boxes[keep], scores[keep]
     kept = nms(boxes, scores, OVERLAP)
     return boxes[kept], scores[kept]
 
 
-def look(verifier: Look, grey: Tensor, boxes: Tensor) -> Tensor:
+def look_again(verifier: Look, grey: Tensor, boxes: Tensor) -> Tensor:
     """Logits (N,) of the second look at boxes (N, 4) of a grey picture, means over views."""
     if not len(boxes):
         return torch.empty(0)
@@ -321,25 +321,25 @@ def look(verifier: Look, grey: Tensor, boxes: Tensor) -> Tensor:
     return logits.view(-1, len(boxes)).mean(0)
 
 
-def logit(scores: Tensor) -> Tensor:
+def to_logits(scores: Tensor) -> Tensor:
     """Logits of scores, those of 0 and 1 within reach."""
     return scores.clamp(1e-4, 1 - 1e-4).logit()
 
 
-def search(
+def search_levels(
     net: Detector, grey: NDArray[np.uint8], least: float, longest_side: int = LONGEST_SIDE
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """For each level of the pyramid of a grey picture: the level (H, W), proposals' boxes (N, 4) in
     its pixels and scores (N,) of at least `least`, and the factors (4,) that bring boxes back."""
-    for level in _levels(grey, longest_side):
+    for level in _pyramid_levels(grey, longest_side):
         height, width = level.shape
-        whole = padded(level)
+        whole = pad_picture(level)
         scale = torch.tensor([grey.shape[1] / width, grey.shape[0] / height]).repeat(2)
-        yield whole, *propose(net, whole, least), scale
+        yield whole, *propose_boxes(net, whole, least), scale
 
 
 @torch.inference_mode()
-def detect(
+def detect_faces(
     net: Detector,
     rgb: NDArray[np.uint8],
     threshold: float | None = None,
@@ -349,7 +349,7 @@ def detect(
     """Find the faces of one picture.
 
     Args:
-        net: from `load`.
+        net: from `load_detector`.
         rgb: (height, width, 3) uint8 RGB, upright, or (height, width) uint8 grey. The network
             sees grey.
         threshold: least score; the one chosen after training unless given.
@@ -372,12 +372,12 @@ def detect(
     one = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) if rgb.ndim == 3 else rgb
     grey = np.asarray(one, np.uint8)
     found_boxes, found_scores = [], []
-    for level, boxes, scores, scale in search(net, grey, PROPOSED, longest_side):
-        scores = net.verifier.weigh(logit(scores), look(net.verifier, level, boxes))
+    for level, boxes, scores, scale in search_levels(net, grey, PROPOSED, longest_side):
+        scores = net.verifier.weigh(to_logits(scores), look_again(net.verifier, level, boxes))
         keep = scores >= least
         found_boxes.append(boxes[keep] * scale)
         found_scores.append(scores[keep])
     boxes, scores = torch.cat(found_boxes), torch.cat(found_scores)
     kept = nms(boxes, scores, OVERLAP)
-    kept = kept[_alone(boxes[kept])][:max_faces]
+    kept = kept[_suppress_nested(boxes[kept])][:max_faces]
     return boxes[kept].numpy(), scores[kept].numpy()

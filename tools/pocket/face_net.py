@@ -24,7 +24,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from kuleshov.tools.errors import KuleshovError
-from kuleshov.tools.pocket.weights import WeightsError, check
+from kuleshov.tools.pocket.weights import WeightsError, check_weights
 from kuleshov.tools.structured_text import parse_json
 
 NAME = "face_net.safetensors"
@@ -77,7 +77,7 @@ class Unit:
 class FaceNetInfo:
     """What the weights file says of itself.
 
-    units: the units it claims, in the order of `read`.
+    units: the units it claims, in the order of `read_faces`.
     columns: their columns in the net's second output.
     unit_mean, unit_std: activation = mean + std · output, one a unit.
     temperature, tau, log_prior: probabilities = softmax(logits / temperature − tau · log_prior).
@@ -126,7 +126,7 @@ class FaceNetInfo:
         )
 
 
-def standardise(faces: Tensor) -> Tensor:
+def standardise_faces(faces: Tensor) -> Tensor:
     """Give each face mean 0 and (about) unit standard deviation.
 
     `faces` (N, 1, H, W) float in 0–1. The constant keeps the noise of a flat picture small.
@@ -177,7 +177,7 @@ class Block(nn.Module):
 class FaceNet(nn.Module):
     """Faces (N, 1, 48, 48), standardised, to expression logits (N, 8) and unit z-scores (N, U).
 
-    `info` is set on a net that came from `load`.
+    `info` is set on a net that came from `load_face_net`.
     """
 
     info: FaceNetInfo
@@ -215,19 +215,19 @@ class FaceNet(nn.Module):
     def fuse(self) -> FaceNet:
         """Fold the batch normalisations into the convolutions before them, for speed. In place."""
         self.eval()
-        self.stem = nn.Sequential(_folded(self.stem[0], self.stem[1]), self.stem[2])
+        self.stem = nn.Sequential(_fold_norm(self.stem[0], self.stem[1]), self.stem[2])
         for block in self.body:
             assert isinstance(block, Block)
-            block.conv1 = _folded(block.conv1, block.norm1)
-            block.conv2 = _folded(block.conv2, block.norm2)
+            block.conv1 = _fold_norm(block.conv1, block.norm1)
+            block.conv2 = _fold_norm(block.conv2, block.norm2)
             block.norm1 = block.norm2 = nn.Identity()
             if isinstance(block.shortcut, nn.Sequential):
                 pool, conv, norm = block.shortcut
-                block.shortcut = nn.Sequential(pool, _folded(conv, norm))
+                block.shortcut = nn.Sequential(pool, _fold_norm(conv, norm))
         return self
 
 
-def _folded(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
+def _fold_norm(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
     return fuse_conv_bn_eval(conv, norm)
@@ -240,7 +240,7 @@ DAMAGE = (
 """What a damaged file of weights raises: the library, the words in its header, the net's shapes."""
 
 
-def load(path: Path | None = None) -> FaceNet:
+def load_face_net(path: Path | None = None) -> FaceNet:
     """The net in eval mode on the CPU, float32; the bundled weights unless `path` is given.
 
     The bundled file is compared with its released sha256 first.
@@ -250,7 +250,7 @@ def load(path: Path | None = None) -> FaceNet:
     """
     if path is None:
         path = WEIGHTS
-        check(path, NAME)
+        check_weights(path, NAME)
     if not path.is_file():
         raise WeightsError(f"the weights file {path} is missing.")
     try:
@@ -273,7 +273,7 @@ def load(path: Path | None = None) -> FaceNet:
 
 @cache
 def _bundled_info() -> FaceNetInfo:
-    check(WEIGHTS, NAME)
+    check_weights(WEIGHTS, NAME)
     with safe_open(WEIGHTS, framework="pt") as file:
         return FaceNetInfo.parse(file.metadata())
 
@@ -285,7 +285,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def crop(
+def crop_faces(
     rgb: NDArray[np.uint8], boxes_xyxy: NDArray[Any], boxes_of: str = "yunet"
 ) -> NDArray[np.uint8]:
     """Cut detected faces out in the framing the net was trained on.
@@ -310,10 +310,10 @@ def crop(
         raise ValueError("boxes_xyxy must be finite with x0 < x1 and y0 < y1")
     if boxes_of not in BOXES:
         raise ValueError(f"boxes_of must be one of {', '.join(BOXES)} but is {boxes_of!r}")
-    return np.stack([_cut(rgb, box, BOXES[boxes_of]) for box in boxes])
+    return np.stack([_cut_face(rgb, box, BOXES[boxes_of]) for box in boxes])
 
 
-def _cut(
+def _cut_face(
     rgb: NDArray[np.uint8], box: NDArray[np.float64], place: tuple[float, float, float, float]
 ) -> NDArray[np.uint8]:
     """One face so that `box` comes to lie at `place`, pixels of the 48."""
@@ -343,19 +343,19 @@ def _as_input(faces: NDArray[np.uint8]) -> Tensor:
         )
     if not len(faces):
         return torch.empty(0, 1, FACE_SIZE, FACE_SIZE)
-    inputs = standardise(torch.from_numpy(np.ascontiguousarray(faces))[:, None].float() / 255)
+    inputs = standardise_faces(torch.from_numpy(np.ascontiguousarray(faces))[:, None].float() / 255)
     return inputs.contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
-def read(
+def read_faces(
     net: FaceNet, faces: NDArray[np.uint8], batch: int = 32
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Read faces.
 
     Args:
-        net: from `load`.
-        faces: (N, 48, 48) uint8 grey, in FER+ framing as `crop` gives them.
+        net: from `load_face_net`.
+        faces: (N, 48, 48) uint8 grey, in FER+ framing as `crop_faces` gives them.
 
     Returns:
         Expression probabilities (N, 8) in the order of `EXPRESSIONS`, and units (N, U) in the
@@ -375,11 +375,11 @@ def read(
     return torch.cat(probabilities).numpy(), torch.cat(units).numpy()
 
 
-def heatmap(net: FaceNet, face: NDArray[np.uint8], label: str) -> NDArray[np.float32]:
+def draw_heatmap(net: FaceNet, face: NDArray[np.uint8], label: str) -> NDArray[np.float32]:
     """Where the net looked for `label`: Grad-CAM (Selvaraju et al. 2017) of the last 6×6 map.
 
     Args:
-        net: from `load`. face: (48, 48) uint8 grey. label: one of `EXPRESSIONS`.
+        net: from `load_face_net`. face: (48, 48) uint8 grey. label: one of `EXPRESSIONS`.
 
     Returns:
         (48, 48) float32 in 0–1, stretched so that the strongest place is 1; all 0 where nothing

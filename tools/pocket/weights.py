@@ -17,18 +17,18 @@ class WeightsError(KuleshovError, ValueError):
     """A weights file is missing, damaged, or not what its name says."""
 
 
-def sha256(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """sha256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache
-def _checksums(path: Path, changed_ns: int) -> dict[str, str]:
+def _released_checksums(path: Path, changed_ns: int) -> dict[str, str]:
     return dict(json.loads(path.read_text("utf-8")))
 
 
-def check(path: Path, name: str) -> str:
+def check_weights(path: Path, name: str) -> str:
     """Compare the file with the sha256 released for `name`, and return it.
 
     Raises:
@@ -40,10 +40,10 @@ def check(path: Path, name: str) -> str:
             "install it again with `pip install --force-reinstall kuleshov`."
         )
     try:
-        expected = _checksums(CHECKSUMS, CHECKSUMS.stat().st_mtime_ns)[name]
+        expected = _released_checksums(CHECKSUMS, CHECKSUMS.stat().st_mtime_ns)[name]
     except (OSError, ValueError, KeyError):
         raise WeightsError(f"no checksum is known for {name} in {CHECKSUMS}.") from None
-    found = sha256(path)
+    found = hash_file(path)
     if found != expected:
         raise WeightsError(
             f"the weights file {path} is damaged (sha256 {found[:8]}…, released {expected[:8]}…); "

@@ -21,9 +21,9 @@ from kuleshov.tools.media.sound import RATE, Samples
 from kuleshov.tools.media.transcript import Cue
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.local import weights
-from kuleshov.tools.mllm.local.loading import quiet
+from kuleshov.tools.mllm.local.loading import quiet_libraries
 from kuleshov.tools.speech.base import Heard, SpeechError, SpeechInfo
-from kuleshov.tools.speech.windows import Windows, is_silent, lines, pause_before
+from kuleshov.tools.speech.windows import Windows, is_silent, pause_before, window_lines
 
 # the thresholds of section 4.5 of the paper
 NO_SPEECH, UNLIKELY, COMPRESSED = 0.6, -1.0, 2.4
@@ -51,7 +51,7 @@ class Whisper:
         self._first_timestamp = settings.no_timestamps_token_id + 1
         self._no_speech = settings.no_timestamps_token_id - 1  # as in all of Whisper's vocabularies
         self._languages: dict[str, int] = dict(getattr(settings, "lang_to_id", None) or {})
-        self._language = _language(info, self._languages)
+        self._language = _language_code(info, self._languages)
         self._lock = threading.Lock()
         self.forks = info.device == "cpu"
 
@@ -76,7 +76,7 @@ class Whisper:
 
         place = hardware.choose_device(device)
         chosen = hardware.choose_dtype(dtype, place, weights.count_parameters(folder))
-        with quiet(), hardware.telling_what_to_choose(name, place, "none"):
+        with quiet_libraries(), hardware.telling_what_to_choose(name, place, "none"):
             try:
                 processor = WhisperProcessor.from_pretrained(folder, trust_remote_code=False)
                 loaded: Any = WhisperForConditionalGeneration.from_pretrained(
@@ -163,14 +163,14 @@ class Whisper:
         if no_speech > NO_SPEECH and mean_logprob < UNLIKELY:
             heard.quiet.append(whole)
             return length_s
-        found, step_s = lines(
+        found, step_s = window_lines(
             tokens, first_timestamp=self._first_timestamp, tick_s=self._tick_s, length_s=length_s
         )
         texts = [self._text(line.tokens) for line in found]
         if not any(texts):
             heard.quiet.append(whole)
             return length_s
-        if mean_logprob < UNLIKELY or _compression(" ".join(texts)) > COMPRESSED:
+        if mean_logprob < UNLIKELY or _compression_ratio(" ".join(texts)) > COMPRESSED:
             heard.unsure.append(whole)
             return length_s
         heard.language = language  # what the first words were in holds for the rest
@@ -199,7 +199,7 @@ class Whisper:
             if language is None and self._languages:
                 language = max(self._languages, key=lambda k: float(first[self._languages[k]]))
                 language = language.strip("<|>")
-            with quiet():  # it warns of arguments that its own code passes on
+            with quiet_libraries():  # it warns of arguments that its own code passes on
                 written = model.generate(
                     encoder_outputs=encoded,
                     generation_config=self._greedy(),
@@ -235,7 +235,7 @@ class Whisper:
         return " ".join(text.replace("\ufffd", "").split())  # half a letter at a line's end
 
 
-def _language(info: SpeechInfo, known: dict[str, int]) -> str | None:
+def _language_code(info: SpeechInfo, known: dict[str, int]) -> str | None:
     """The code of the language asked for, checked against those the model knows."""
     from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
@@ -250,7 +250,7 @@ def _language(info: SpeechInfo, known: dict[str, int]) -> str | None:
     return code
 
 
-def _compression(text: str) -> float:
+def _compression_ratio(text: str) -> float:
     """Bytes before and after zlib: a loop compresses well."""
     data = text.encode()
     return len(data) / len(zlib.compress(data))

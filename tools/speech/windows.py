@@ -28,7 +28,7 @@ and its gaps lie 15 dB and more); what is this much above it is a sound."""
 
 
 @dataclass(frozen=True)
-class Line:
+class SpokenLine:
     """Words as token ids, seconds from the start of their window."""
 
     start_s: float
@@ -36,9 +36,9 @@ class Line:
     tokens: tuple[int, ...]
 
 
-def lines(
+def window_lines(
     tokens: Sequence[int], *, first_timestamp: int, tick_s: float, length_s: float
-) -> tuple[list[Line], float]:
+) -> tuple[list[SpokenLine], float]:
     """The lines of one window, and how far to move on, seconds.
 
     Args:
@@ -47,7 +47,7 @@ def lines(
         length_s: of the sound in the window. A line that begins behind it was made up in the
             padding and is left out; ends are cut to it.
     """
-    found: list[Line] = []
+    found: list[SpokenLine] = []
     words: list[int] = []
     begin_s: float | None = None
     for token in tokens:
@@ -56,7 +56,7 @@ def lines(
             continue
         time_s = round((token - first_timestamp) * tick_s, 3)
         if words:
-            found.append(Line(begin_s or 0.0, time_s, tuple(words)))
+            found.append(SpokenLine(begin_s or 0.0, time_s, tuple(words)))
             words, begin_s = [], None
         else:
             begin_s = time_s
@@ -67,9 +67,9 @@ def lines(
         if LEAST_STEP_S <= cut_s < length_s:
             words, step_s = [], cut_s
     if words:
-        found.append(Line(begin_s or 0.0, length_s, tuple(words)))
+        found.append(SpokenLine(begin_s or 0.0, length_s, tuple(words)))
     inside = [line for line in found if line.start_s < length_s]
-    return [Line(n.start_s, min(n.end_s, length_s), n.tokens) for n in inside], step_s
+    return [SpokenLine(n.start_s, min(n.end_s, length_s), n.tokens) for n in inside], step_s
 
 
 def is_silent(samples: Samples) -> bool:

@@ -65,7 +65,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 
 
 def finder(net: detector.Detector, threshold: float | None = None) -> Finder:
-    return lambda rgb: detector.detect(net, rgb, threshold)[0]
+    return lambda rgb: detector.detect_faces(net, rgb, threshold)[0]
 
 
 def yunet_finder(folder: Path, threshold: float = 0.7) -> Finder:
@@ -214,7 +214,7 @@ def figures(data_dir: Path, weights: Path | None = None) -> dict[str, float]:
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    net = detector.load(weights)
+    net = detector.load_detector(weights)
     result = {
         "parameters": float(sum(p.numel() for p in net.parameters())),
         "threshold": net.threshold,
@@ -240,7 +240,7 @@ def fer_frame(
         size = int(48 * rng.uniform(1.2, 4))
         x, y = (int(v) for v in rng.integers(20, 384 - size - 20, 2))
         picture[y : y + size, x : x + size] = cv2.resize(face.grey, (size, size))
-        boxes, _ = detector.detect(net, picture)
+        boxes, _ = detector.detect_faces(net, picture)
         truth = face.box * (size / 48) + (x, y, x, y)
         for box in boxes:
             if matched(truth[None], box[None]):
@@ -273,7 +273,9 @@ def main() -> None:
     parser.add_argument("--frame", action="store_true", help="measure FER_FRAME and nothing else")
     arguments = parser.parse_args()
     if arguments.frame:
-        for name, value in fer_frame(detector.load(arguments.weights), arguments.data).items():
+        for name, value in fer_frame(
+            detector.load_detector(arguments.weights), arguments.data
+        ).items():
             print(f"{name:18} {value:7.3f}")
         return
     columns = {"pocket": figures(arguments.data, arguments.weights)}

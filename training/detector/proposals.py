@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from kuleshov.tools.pocket.detector import Detector, cut_out, padded, propose
+from kuleshov.tools.pocket.detector import Detector, cut_out, pad_picture, propose_boxes
 from training.detector import data
 
 LEAST, DOUBTED = 0.15, 0.3
@@ -122,8 +122,8 @@ def gather(
     def see(
         kind: str, grey: NDArray[np.uint8], faces: list[NDArray], ignore: list[NDArray]
     ) -> None:
-        whole = padded(grey)
-        boxes, scores = propose(net, whole, LEAST)
+        whole = pad_picture(grey)
+        boxes, scores = propose_boxes(net, whole, LEAST)
         verdict = verdicts(boxes, faces, ignore)
         drawn = torch.from_numpy(rng.random(len(boxes)) < DRAWN)
         keep = (verdict == 1) | ((verdict == 0) & ((scores >= DOUBTED) | drawn))

@@ -37,7 +37,15 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision.ops import generalized_box_iou_loss
 
-from kuleshov.tools.pocket.detector import NAME, STRIDES, WEIGHTS, Detector, decode, detect, load
+from kuleshov.tools.pocket.detector import (
+    NAME,
+    STRIDES,
+    WEIGHTS,
+    Detector,
+    decode_boxes,
+    detect_faces,
+    load_detector,
+)
 from training.checksums import enter
 from training.detector import data, verify
 from training.saving import save
@@ -111,7 +119,7 @@ def loss(maps: tuple[Tensor, ...], labels: Tensor, boxes: Tensor) -> tuple[Tenso
         logits, labels.clamp(min=0), reduction="none"
     )
     score_loss = ((labels.clamp(min=0) - p).abs().square() * error * (labels >= 0)).sum() / count
-    predicted, _ = decode(maps)
+    predicted, _ = decode_boxes(maps)
     box_loss = generalized_box_iou_loss(predicted[positive], boxes[positive], reduction="sum")
     return score_loss, box_loss / count
 
@@ -239,7 +247,9 @@ def choose_threshold(net: Detector, folder: Path) -> float:
                     turned = cv2.warpAffine(
                         picture, turn, picture.shape[::-1], borderMode=cv2.BORDER_REFLECT
                     )
-                    scores += detect(net, np.asarray(turned, np.uint8), threshold=0.1)[1].tolist()
+                    scores += detect_faces(net, np.asarray(turned, np.uint8), threshold=0.1)[
+                        1
+                    ].tolist()
     first_not_shown = sorted(scores)[-FALSE_BOXES - 1]
     return round(float(np.clip(np.ceil(first_not_shown * 100 + 1) / 100, 0.3, 0.9)), 2)
 
@@ -262,7 +272,7 @@ def export(net: Detector, folder: Path, out: Path, steps: int) -> Path:
         "card": "cards/detector.md",
     }
     save_file(state, path, metadata)
-    metadata["threshold"] = str(choose_threshold(load(path), folder))
+    metadata["threshold"] = str(choose_threshold(load_detector(path), folder))
     save_file(state, path, metadata)
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, threshold {metadata['threshold']}")
     return path

@@ -26,9 +26,9 @@ from kuleshov.tools.pocket.detector import (
     PROPOSED,
     Detector,
     Look,
-    logit,
-    look,
-    search,
+    look_again,
+    search_levels,
+    to_logits,
 )
 from training import published
 from training.average import Average
@@ -235,9 +235,9 @@ def _choosing(net: Detector, folder: Path) -> tuple[Tensor, Tensor]:
         faces, ignore = list(seen[seen[:, 4] >= data.SURE, :4]), list(seen[:, :4])
         for view in [large] if people else [photo.grey, large]:
             grey = np.asarray(cv2.cvtColor(view, cv2.COLOR_BGR2GRAY), np.uint8)
-            for level, boxes, scores, scale in search(net, grey, PROPOSED):
+            for level, boxes, scores, scale in search_levels(net, grey, PROPOSED):
                 verdict = verdicts(boxes * scale, faces, ignore)
-                both = torch.stack([logit(scores), look(net.verifier, level, boxes)], 1)
+                both = torch.stack([to_logits(scores), look_again(net.verifier, level, boxes)], 1)
                 logits.append(both[verdict >= 0])
                 right.append(verdict[verdict >= 0])
     return torch.cat(logits), torch.cat(right)

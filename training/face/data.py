@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kuleshov.tools.faces import facs
-from kuleshov.tools.pocket.face_net import EXPRESSIONS, FACE_SIZE, standardise
+from kuleshov.tools.pocket.face_net import EXPRESSIONS, FACE_SIZE, standardise_faces
 
 FACES = "ferplus48.npz"
 BLENDSHAPES = "ferplus_blendshapes.npz"
@@ -173,7 +173,7 @@ def augment(faces: Tensor, size: int, strength: float = 1.0) -> Tensor:
             views[blurred], size=smaller, mode="bilinear", antialias=True
         )
         views[blurred] = functional.interpolate(small, size=size, mode="bilinear")
-    views = standardise(views)
+    views = standardise_faces(views)
     noise = uniform(0, 0.15) * (chance() < 0.4 * strength)
     views = views + torch.randn_like(views) * noise[:, None, None, None]
     pixels = torch.arange(size, device=device) / size
@@ -190,4 +190,4 @@ def as_input(images: np.ndarray | Tensor, size: int = FACE_SIZE) -> Tensor:
     faces = torch.as_tensor(images)[:, None].float() / 255
     if size != FACE_SIZE:
         faces = functional.interpolate(faces, size=size, mode="bilinear", antialias=True)
-    return standardise(faces)
+    return standardise_faces(faces)

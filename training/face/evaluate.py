@@ -68,12 +68,12 @@ def milliseconds(net: FaceNet, batch: int, seconds: float = 2.0) -> float:
     """Milliseconds a face for `read` at this batch size, median over calls."""
     faces = np.random.default_rng(0).integers(0, 256, (batch, FACE_SIZE, FACE_SIZE), np.uint8)
     for _ in range(5):
-        face_net.read(net, faces)
+        face_net.read_faces(net, faces)
     times: list[float] = []
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
         start = time.perf_counter()
-        face_net.read(net, faces)
+        face_net.read_faces(net, faces)
         times.append(time.perf_counter() - start)
     return float(np.median(times)) / batch * 1e3
 
@@ -86,10 +86,10 @@ def figures(data_dir: Path, weights: Path | None = None) -> dict[str, float]:
     over the faces on which it found one.
     """
     faces = data.read(data_dir)
-    net = face_net.load(weights)
+    net = face_net.load_face_net(weights)
     rows = np.flatnonzero(faces.part == "public_test")
     images = faces.images[rows]
-    probabilities, units = face_net.read(net, images)
+    probabilities, units = face_net.read_faces(net, images)
     probabilities = probabilities.astype(np.float64)
     clear = faces.majority[rows] >= 0
     truth = faces.majority[rows][clear]
@@ -127,12 +127,12 @@ def figures(data_dir: Path, weights: Path | None = None) -> dict[str, float]:
     result["plain/accuracy"] = float(accuracy_score(truth, logits[clear].argmax(1)))
     result["plain/uar"] = uar(truth, logits[clear].argmax(1))
     result["plain/soft_ece"] = soft_ece(softmax(logits[labelled], axis=1), soft)
-    mirrored, _ = face_net.read(net, np.ascontiguousarray(images[:, :, ::-1]))
+    mirrored, _ = face_net.read_faces(net, np.ascontiguousarray(images[:, :, ::-1]))
     both = (probabilities + mirrored)[clear].argmax(1)
     result["with_mirror/accuracy"] = float(accuracy_score(truth, both))
     result["with_mirror/uar"] = uar(truth, both)
     for name, moves in MOVES.items():
-        moved, _ = face_net.read(net, reframe(images[clear], moves))
+        moved, _ = face_net.read_faces(net, reframe(images[clear], moves))
         result[f"{name}/accuracy"] = float(accuracy_score(truth, moved.argmax(1)))
         result[f"{name}/uar"] = uar(truth, moved.argmax(1))
 

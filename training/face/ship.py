@@ -9,13 +9,13 @@ import argparse
 import shutil
 from pathlib import Path
 
-from kuleshov.tools.pocket.face_net import NAME, WEIGHTS, load
+from kuleshov.tools.pocket.face_net import NAME, WEIGHTS, load_face_net
 from training.checksums import enter
 
 
 def ship(weights: Path) -> str:
     """Copy `weights` into the package and write its checksum; other entries stay. Returns it."""
-    load(weights)  # refuses what is not a face net
+    load_face_net(weights)  # refuses what is not a face net
     shutil.copyfile(weights, WEIGHTS)
     return enter(NAME, WEIGHTS)
 

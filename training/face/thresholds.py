@@ -45,7 +45,7 @@ def rules(usage: str, temper: float, most: int = 3000) -> tuple[float, float, fl
     try:
         for row in np.flatnonzero(clear)[:most]:
             units = mediapipe.from_blendshapes(dict(zip(names, shapes[row], strict=True)))
-            said = reverse.expression(units)
+            said = reverse.infer_expression(units)
             assert said is not None
             truth = next(label for label, k in order.items() if k == votes[row].argmax())
             right.setdefault(truth, []).append(said.top == truth)

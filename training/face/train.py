@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kuleshov.tools.pocket.face_net import FACE_SIZE, NAME, FaceNet, load
+from kuleshov.tools.pocket.face_net import FACE_SIZE, NAME, FaceNet, load_face_net
 from training.face import data
 from training.face.export import export
 from training.saving import save
@@ -134,7 +134,7 @@ def train(
         rows = np.flatnonzero(faces.part == "train")
     else:
         rows = np.flatnonzero((faces.part == "train") & (faces.labelled | faces.found))
-    masters = [load(path).to(device) for path in teachers]
+    masters = [load_face_net(path).to(device) for path in teachers]
     mean, std = unit_scale(faces)
     images = torch.from_numpy(faces.images).to(device)
     soft = torch.from_numpy(faces.soft).to(device)

@@ -105,7 +105,7 @@ class Pocket:
     ) -> np.ndarray:
         """(N, 2): sum of log p of each caption's tokens and end token, and their number."""
         rows = []
-        ask = prompts.render("brief", "scene")
+        ask = prompts.render_prompt("brief", "scene")
         for start in range(0, len(texts), batch):
             several = list(
                 zip(pictures[start : start + batch], texts[start : start + batch], strict=True)
@@ -161,7 +161,7 @@ def photo_figures(pocket: Pocket, photos: data.Photos, out: dict[str, float]) ->
     out["perplexity drop"] = drop(both)
     out["perplexity drop low"], out["perplexity drop high"] = interval(both, drop)
 
-    ask = prompts.render("brief", "scene")
+    ask = prompts.render_prompt("brief", "scene")
     told = pocket.write([[user(ask, picture)] for picture in pictures], 40)
     each = cider(told, photos.captions)
     out["CIDEr-D"] = float(each.mean())
@@ -180,7 +180,7 @@ def photo_figures(pocket: Pocket, photos: data.Photos, out: dict[str, float]) ->
         asked += [(i, thing, said[thing]) for thing in said if thing in ("a person", *chosen)]
     answers = pocket.first(
         [
-            [user(prompts.render("brief", "probe", thing=thing), pictures[i])]
+            [user(prompts.render_prompt("brief", "probe", thing=thing), pictures[i])]
             for i, thing, _ in asked
         ],
         [("yes", "no")] * len(asked),
@@ -205,7 +205,7 @@ def face_figures(pocket: Pocket, faces: data.Faces, part: str, out: dict[str, fl
     talks = [
         [
             user(
-                prompts.render("brief", "expression", labels=labels),
+                prompts.render_prompt("brief", "expression", labels=labels),
                 Image.fromarray(faces.images[row]).convert("RGB"),
             )
         ]
@@ -270,7 +270,7 @@ def list_figures(
         talks = [
             [
                 user(
-                    prompts.render("brief", "direct", evidence=items, labels=labels),
+                    prompts.render_prompt("brief", "direct", evidence=items, labels=labels),
                     p if picture else None,
                 )
             ]
@@ -290,7 +290,9 @@ def list_figures(
         kinds["both" if face and other else "face" if face else "context"].append(hit)
     out.update({f"lists direct {kind}": float(np.mean(v)) for kind, v in kinds.items() if v})
 
-    talks = [[user(prompts.render("brief", "judge", evidence=items), p)] for items, _, p in made]
+    talks = [
+        [user(prompts.render_prompt("brief", "judge", evidence=items), p)] for items, _, p in made
+    ]
     told = pocket.write(talks, 120)
     checks = [
         readable(text, [item.n for item in items])
@@ -328,7 +330,7 @@ def list_figures(
     out["cues true to the line they cite"] = float(np.mean(true_to_line))
     out["explanation contradicts itself"] = float(np.mean(at_odds))
     after = [
-        [*talk, assistant(text), user(prompts.render("brief", "label", labels=labels))]
+        [*talk, assistant(text), user(prompts.render_prompt("brief", "label", labels=labels))]
         for talk, text, labels in zip(talks, told, sets, strict=True)
     ]
     hits = np.array([top(a) == t for a, t in zip(pocket.first(after, sets), truth, strict=True)])
@@ -347,7 +349,7 @@ def list_figures(
         more = [*items, Evidence(n=len(items) + 1, source="user", kind="context", text=order)]
         moved.append(
             [
-                [user(prompts.render("brief", "direct", evidence=e, labels=labels), picture)]
+                [user(prompts.render_prompt("brief", "direct", evidence=e, labels=labels), picture)]
                 for e in (items, more)
             ]
         )
@@ -359,7 +361,14 @@ def list_figures(
     grey = Image.new("RGB", (336, 336), (127, 127, 127))
     nothing = pocket.first(
         [
-            [user(prompts.render("brief", "direct", evidence=lists.nothing(), labels=labels), grey)]
+            [
+                user(
+                    prompts.render_prompt(
+                        "brief", "direct", evidence=lists.nothing(), labels=labels
+                    ),
+                    grey,
+                )
+            ]
             for labels in names
         ],
         names,
@@ -372,7 +381,7 @@ def explained_figures(
 ) -> None:
     """Whether the explanation of each list names the label that the rule reads from it."""
     told = pocket.write(
-        [[user(prompts.render("brief", "judge", evidence=items))] for items in several], 120
+        [[user(prompts.render_prompt("brief", "judge", evidence=items))] for items in several], 120
     )
     hits = []
     for text, items in zip(told, several, strict=True):
@@ -389,7 +398,9 @@ def measured_figures(
     random = np.random.default_rng(seed)
     several = []
     for place in random.permutation(len(made)).tolist():
-        items, _ = writer.numbered(collection.collect(made[place], None), lists.FAMILY)
+        items, _ = writer.number_evidence(
+            collection.collect_evidence(made[place], None), lists.FAMILY
+        )
         if rules.margin(rules.read(items)) >= lists.MARGIN and len(several) < count:
             several.append(items)
     explained_figures(pocket, "measured faces", several, out)
@@ -426,7 +437,9 @@ def figures(data_dir: str | Path, model_dir: str | Path, part: str = "test") -> 
     measured_figures(pocket, faces, out)
     clip_figures(pocket, photos, faces, out)
     begun = time.perf_counter()
-    pocket.write([[user(prompts.render("brief", "scene"), Image.fromarray(photos.images[0]))]], 40)
+    pocket.write(
+        [[user(prompts.render_prompt("brief", "scene"), Image.fromarray(photos.images[0]))]], 40
+    )
     out["seconds a caption"] = time.perf_counter() - begun
     return out
 

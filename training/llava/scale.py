@@ -28,7 +28,7 @@ from kuleshov import Agent
 from kuleshov.asking import images
 from kuleshov.asking.scoring import Likelihood
 from kuleshov.evidence import collection
-from kuleshov.studies.calibrate import fit, nll, tempered
+from kuleshov.studies.calibrate import fit_temperature, log_losses, temper_table
 from kuleshov.tools import pocket
 from kuleshov.tools.pocket import weights
 
@@ -50,10 +50,10 @@ def context_readings(agent: Agent, path: Path) -> tuple[np.ndarray, np.ndarray]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if row["emotion"] in ISEAR]
     chosen = np.random.default_rng(SEED).permutation(len(rows))[:CONTEXTS]
-    names, blank = crew.labels.names, images.blank()
+    names, blank = crew.labels.names, images.blank_image()
     found, truth = [], []
     for row in (rows[place] for place in chosen):
-        items = collection.collect(None, None, [row["situation"][:2000]])
+        items = collection.collect_evidence(None, None, [row["situation"][:2000]])
         talk = crew.writer.direct(blank, None, None, items, names)
         scores = likelihood.scores(talk, names, "direct")
         found.append([scores.probabilities[name] for name in names])
@@ -81,7 +81,7 @@ def face_readings(agent: Agent, path: Path) -> tuple[np.ndarray, np.ndarray]:
         faces = crew.faces.observe([picture])[0]
         if not faces:
             continue
-        items = collection.collect(faces[0], None, person=1)
+        items = collection.collect_evidence(faces[0], None, person=1)
         talk = crew.writer.direct(images.image(picture), None, None, items, names)
         scores = likelihood.scores(talk, names, "direct")
         found.append([scores.probabilities[name] for name in names])
@@ -90,14 +90,14 @@ def face_readings(agent: Agent, path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fitted(given: np.ndarray, truth: np.ndarray, source: str) -> dict[str, object]:
-    temperature, at_edge = fit(given, truth)
+    temperature, at_edge = fit_temperature(given, truth)
     assert not at_edge, "the temperature lies at the edge of the search"
     return {
         "temperature": round(temperature, 4),
         "items": len(truth),
         "accuracy": round(float((given.argmax(1) == truth).mean()), 4),
-        "nll_before": round(float(nll(given, truth).mean()), 4),
-        "nll_after": round(float(nll(tempered(given, temperature), truth).mean()), 4),
+        "nll_before": round(float(log_losses(given, truth).mean()), 4),
+        "nll_after": round(float(log_losses(temper_table(given, temperature), truth).mean()), 4),
         "nll_of_uniform": round(math.log(given.shape[1]), 4),
         "source": source,
     }
@@ -109,7 +109,9 @@ def main() -> None:
     data = parser.parse_args().data
     agent = Agent.load(model="pocket", faces="pocket", labels="ekman-7")
     told = {
-        "weights_sha256": weights.sha256(pocket.folder() / "llava" / "model.safetensors"),
+        "weights_sha256": weights.hash_file(
+            pocket.weights_folder() / "llava" / "model.safetensors"
+        ),
         "labels": "ekman-7",
         "command": COMMAND,
         "context": fitted(

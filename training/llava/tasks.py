@@ -94,7 +94,7 @@ class Writer:
         self.eos = tokenizer.convert_tokens_to_ids(EOS)
         self.with_image = self.ids(f"<s>USER: {IMAGE * IMAGE_TOKENS}\n")
         self.without = self.ids("<s>USER: ")
-        self.scene = self.ids(prompts.render("brief", "scene") + ANSWER)
+        self.scene = self.ids(prompts.render_prompt("brief", "scene") + ANSWER)
         self.numbers = {self.ids(str(n))[0] for n in range(1, 31)}
         self.sets = [LabelSet.load(f"ekman-{n}").names for n in (6, 7, 8)]
 
@@ -159,7 +159,7 @@ class Writer:
         return row
 
     def probe(self, row: Row, thing: str, truth: bool) -> None:
-        prompt = self.add(row, 0, prompts.render("brief", "probe", thing=thing) + ANSWER)
+        prompt = self.add(row, 0, prompts.render_prompt("brief", "probe", thing=thing) + ANSWER)
         self.answer(row, prompt, "yes" if truth else "no", YES_NO)
 
     def face(self, random: np.random.Generator, picture: int, soft: np.ndarray) -> Row:
@@ -170,7 +170,7 @@ class Writer:
         shares = {label: float(soft[EXPRESSIONS.index(label)]) for label in labels}
         total = sum(shares.values())
         if total > 0.5:
-            text = prompts.render("brief", "expression", labels=labels) + ANSWER
+            text = prompts.render_prompt("brief", "expression", labels=labels) + ANSWER
             self.spread(
                 row,
                 self.add(row, 0, text),
@@ -189,8 +189,8 @@ class Writer:
 
     def evidence(self, random: np.random.Generator, row: Row, items: Sequence[Evidence]) -> None:
         """Adds one evidence list: the explanation, the label after it, the label at once."""
-        direct = prompts.render("brief", "direct", evidence=items, labels=["x", "y"])
-        judge = prompts.render("brief", "judge", evidence=items)
+        direct = prompts.render_prompt("brief", "direct", evidence=items, labels=["x", "y"])
+        judge = prompts.render_prompt("brief", "judge", evidence=items)
         shared = direct[: direct.rindex("\n") + 1]
         assert judge.startswith(shared)
         read = self.add(row, 0, shared)
@@ -203,18 +203,20 @@ class Writer:
             for place, token, weight in row.nodes[told].targets
         ]
         if random.random() < 0.03:
-            again = " USER: " + prompts.render("brief", "repair") + ANSWER
+            again = " USER: " + prompts.render_prompt("brief", "repair") + ANSWER
             self.answer(row, self.add(row, told, again), text)
         labels = list(self.sets[random.integers(3)])
         if random.random() < 0.5:
             random.shuffle(labels)
         shares = rules.read(items, labels)
-        after = " USER: " + prompts.render("brief", "label", labels=labels) + ANSWER
+        after = " USER: " + prompts.render_prompt("brief", "label", labels=labels) + ANSWER
         self.spread(row, self.add(row, told, after), shares, LABEL)
         labels = list(self.sets[random.integers(3)])
         if random.random() < 0.5:
             random.shuffle(labels)
-        at_once = prompts.render("brief", "direct", evidence=items, labels=labels)[len(shared) :]
+        at_once = prompts.render_prompt("brief", "direct", evidence=items, labels=labels)[
+            len(shared) :
+        ]
         self.spread(row, self.add(row, read, at_once + ANSWER), rules.read(items, labels), LABEL)
 
 
@@ -297,18 +299,18 @@ def corpus(captions: Sequence[str], seed: int = 0) -> list[str]:
     for _ in range(4000):
         items = lists.make(random, say)
         random.shuffle(labels)
-        texts.append("USER: " + prompts.render("brief", "judge", evidence=items) + ANSWER)
+        texts.append("USER: " + prompts.render_prompt("brief", "judge", evidence=items) + ANSWER)
         texts.append(json.dumps(rules.explain(items), separators=(",", ":")))
-        texts.append(" USER: " + prompts.render("brief", "label", labels=labels) + ANSWER)
+        texts.append(" USER: " + prompts.render_prompt("brief", "label", labels=labels) + ANSWER)
     for thing in THINGS:
-        texts += ["USER: \n" + prompts.render("brief", "probe", thing=thing) + ANSWER] * 50
+        texts += ["USER: \n" + prompts.render_prompt("brief", "probe", thing=thing) + ANSWER] * 50
     texts += [
         "yes",
         "no",
         "N/A",
-        prompts.render("brief", "scene") + ANSWER,
-        prompts.render("brief", "expression", labels=labels) + ANSWER,
-        " USER: " + prompts.render("brief", "repair") + ANSWER,
+        prompts.render_prompt("brief", "scene") + ANSWER,
+        prompts.render_prompt("brief", "expression", labels=labels) + ANSWER,
+        " USER: " + prompts.render_prompt("brief", "repair") + ANSWER,
         *rules.LABELS,
     ] * 300
     return texts

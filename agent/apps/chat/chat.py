@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from kuleshov.agent import Agent, Event
 from kuleshov.apps.chat import inline
-from kuleshov.apps.chat.conversations import Kept, Memory
-from kuleshov.apps.chat.printer import Shown, Written
+from kuleshov.apps.chat.conversations import KeptConversation, Memory
+from kuleshov.apps.chat.printer import ShownReading, Written
 from kuleshov.output import view
-from kuleshov.session.compare import compare
-from kuleshov.session.parse import understand
+from kuleshov.session.compare import compare_readings
+from kuleshov.session.parse import parse_line
 from kuleshov.session.session import Session
-from kuleshov.tools.errors import KuleshovError, first_line, nearest, shortened
+from kuleshov.tools.errors import KuleshovError, first_line, shorten_text, suggest_word
 from kuleshov.tools.home import expand_path
 from kuleshov.tools.labels import LabelSet, shipped_label_sets
 from kuleshov.tools.structured_text import parse_count
@@ -81,7 +81,7 @@ class Chat:
         """Args: memory: None keeps nothing; picture: how the terminal draws one, if it can."""
         self.agent = agent
         self.console = console
-        self.shown = Shown(console)
+        self.shown = ShownReading(console)
         self.memory = memory
         self.picture = picture
         self.session: Session | None = None
@@ -102,13 +102,13 @@ class Chat:
         with self._turn():
             self._open(path, **words)
 
-    def resume(self, kept: Kept) -> None:
+    def resume(self, kept: KeptConversation) -> None:
         """Go on with a conversation that was kept."""
         with self._turn():
             session = Session(self.agent, kept.path)
             try:
                 with self._stoppable() as stop, self._busy("looking at the picture again"):
-                    _restore(session, kept, stop)
+                    _restore_session(session, kept, stop)
             except BaseException:
                 session.close()
                 raise
@@ -116,7 +116,8 @@ class Chat:
             first, now = session.readings[0].provenance.mllm, self.agent.crew.mllm.info
             if first and first.get("id") != now.id:
                 self.shown.wrapped(
-                    f"read by {view.clean(first.get('id'))}; it goes on with {view.clean(now.id)}"
+                    f"read by {view.clean_line(first.get('id'))}; it goes on with "
+                    f"{view.clean_line(now.id)}"
                 )
             self._reading()
             self.shown.steps(session.steps)
@@ -137,7 +138,7 @@ class Chat:
             self._wrong(f"this turn failed ({type(error).__name__}: {first_line(error)}).")
         if self.memory is not None and self.session is not None and self._steps() != steps:
             try:
-                title = view.title(self.session.current.media)
+                title = view.media_title(self.session.current.media)
                 self.memory.keep(self.id, self.path, title, self.session.plain())
             except KuleshovError as error:
                 self._wrong(str(error))
@@ -147,26 +148,26 @@ class Chat:
 
     def _wrong(self, sentence: str) -> None:
         self.failed += 1
-        self.shown.wrapped(f"kuleshov: {view.clean(sentence)}", style="yellow")
+        self.shown.wrapped(f"kuleshov: {view.clean_line(sentence)}", style="yellow")
         self.shown.line()
 
     def _do(self, text: str) -> None:
         if not text:
             return
-        file = _dropped(text)
+        file = _dropped_file(text)
         if file is not None:
             self._open(file)
             return
         if text.startswith("/"):
             name, _, rest = text[1:].partition(" ")
             if name not in COMMANDS:
-                hint = nearest(name, list(COMMANDS))
+                hint = suggest_word(name, list(COMMANDS))
                 raise KuleshovError(f"there is no command /{name}{hint}; /help lists them.")
             if COMMANDS[name].takes == "" and rest.strip():
                 raise KuleshovError(f"/{name} takes nothing after it.")
             getattr(self, f"_{name}")(rest.strip())
             return
-        asked = understand(text)
+        asked = parse_line(text)
         if asked.kind == "person":
             self._person(str(asked.person))
             return
@@ -210,7 +211,9 @@ class Chat:
                 moved = moved.model_copy(update={"shifts": own})
             self.shown.comparison(moved)
         for gap in session.current.gaps:
-            self.shown.wrapped(f"gap: {view.clean(gap.step)}: {view.clean(gap.reason)}", 2)
+            self.shown.wrapped(
+                f"gap: {view.clean_line(gap.step)}: {view.clean_line(gap.reason)}", 2
+            )
         return True
 
     # ------------------------------------------------------------------------ slash commands
@@ -218,7 +221,7 @@ class Chat:
     def _open(self, path: str, **words: Any) -> None:
         if not path:
             raise KuleshovError("say which: /open PATH")
-        path = _whole(path)
+        path = _whole_path(path)
         session = Session(self.agent, path, **words)
         try:
             with self._stoppable() as stop, self._busy("opening") as tell:
@@ -248,7 +251,7 @@ class Chat:
             return
         wanted = parse_count(number)
         if wanted is None:
-            raise KuleshovError(f"a person is a number, or all, not {shortened(number)!r}.")
+            raise KuleshovError(f"a person is a number, or all, not {shorten_text(number)!r}.")
         chosen = session.choose(wanted)
         if chosen is not None:
             self.shown.brief(chosen)
@@ -292,10 +295,10 @@ class Chat:
             self._judge(lambda s, stop: s.change(examples=given, stop=stop))
             known = self._there().agent.crew.examples
             if known is not None and known.left_out.rows:
-                self.shown.wrapped(f"examples: {view.clean(str(known.left_out))}")
+                self.shown.wrapped(f"examples: {view.clean_line(str(known.left_out))}")
                 self.shown.line()
         else:
-            self.shown.wrapped(f"examples: {view.clean(now or 'none')}")
+            self.shown.wrapped(f"examples: {view.clean_line(now or 'none')}")
             self.shown.line()
 
     def _influence(self, _: str) -> None:
@@ -311,7 +314,7 @@ class Chat:
             raise KuleshovError("nothing has changed since the first reading.")
         asked = [s.asked for s in session.steps if s.comparison is not None]
         self.shown.comparison(
-            compare(
+            compare_readings(
                 session.readings[0],
                 session.current,
                 f"since the first reading: {'; '.join(asked)}",
@@ -321,27 +324,29 @@ class Chat:
 
     def _beside(self, session: Session, path: str) -> None:
         """Read another picture, and show its people beside those of this one, by number."""
-        other = Session(self.agent, _whole(path), words=session.words)
+        other = Session(self.agent, _whole_path(path), words=session.words)
         try:
             with self._stoppable() as stop, self._busy("opening") as tell:
                 for event in other.read(stop=stop):
                     tell(event)
-            names = [view.title(s.current.media) for s in (session, other)]
-            self.shown.comparison(compare(session.current, other.current, " → ".join(names)))
+            names = [view.media_title(s.current.media) for s in (session, other)]
+            self.shown.comparison(
+                compare_readings(session.current, other.current, " → ".join(names))
+            )
         finally:
             other.close()
 
     def _save(self, folder: str) -> None:
         session = self._there()
-        target = expand_path(folder) if folder else _free(Path(self.path).stem + "-chat")
+        target = expand_path(folder) if folder else _free_folder(Path(self.path).stem + "-chat")
         for path in session.save(target):
-            self.shown.wrapped(f"written: {view.clean(path)}")
+            self.shown.wrapped(f"written: {view.clean_line(path)}")
         self.shown.line()
 
     def _undo(self, _: str) -> None:
         taken = self._there().undo()
         self.shown.wrapped(
-            f"Taken back ({taken.kind.replace('_', ' ')}): {view.clean(taken.asked)}"
+            f"Taken back ({taken.kind.replace('_', ' ')}): {view.clean_line(taken.asked)}"
         )
         self.shown.line()
 
@@ -375,7 +380,7 @@ class Chat:
             people = session.current.people if len(pictures) == 1 else ()
             columns = min(60, self.console.width)
             self.console.file.write(
-                inline.escape(inline.png(middle, people), self.picture, columns)
+                inline.encode_picture(inline.draw_png(middle, people), self.picture, columns)
             )
         self.shown.reading(session.current)
 
@@ -421,7 +426,7 @@ class Chat:
             yield tell
 
 
-def _dropped(text: str) -> str | None:
+def _dropped_file(text: str) -> str | None:
     """The file that a line is, as when it is dropped into the terminal."""
     path = text.strip("'\"").replace("\\ ", " ")
     if "\n" in path or len(path) > 1000 or not os.path.splitext(path)[1]:
@@ -432,7 +437,7 @@ def _dropped(text: str) -> str | None:
     return None
 
 
-def _free(name: str) -> Path:
+def _free_folder(name: str) -> Path:
     """A folder of this name that is not there yet."""
     folder, count = Path(name), 1
     while folder.exists():
@@ -441,11 +446,13 @@ def _free(name: str) -> Path:
     return folder
 
 
-def _whole(path: str) -> str:
+def _whole_path(path: str) -> str:
     return os.path.abspath(expand_path(path.strip("'\"")))
 
 
-def _restore(session: Session, kept: Kept, stop: threading.Event | None) -> None:
+def _restore_session(
+    session: Session, kept: KeptConversation, stop: threading.Event | None
+) -> None:
     """As `Session.restore`. Raises KuleshovError also where what was kept is not whole."""
     try:
         session.restore(kept.session, stop=stop)

@@ -18,7 +18,7 @@ from typing import Any, TypedDict
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 
-from kuleshov.tools.errors import KuleshovError, shortened
+from kuleshov.tools.errors import KuleshovError, shorten_text
 from kuleshov.tools.home import expand_path
 from kuleshov.tools.structured_text import parse_count
 
@@ -35,7 +35,7 @@ class _State(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptConversation:
     """A conversation that can be continued. `at`: seconds since 1970, of its last turn."""
 
     id: str
@@ -45,7 +45,7 @@ class Kept:
     session: dict[str, Any]
 
 
-def folder() -> Path:
+def conversation_folder() -> Path:
     """Where conversations and typed lines are kept: `KULESHOV_DATA`, or the user's data folder.
 
     Raises:
@@ -68,7 +68,7 @@ def folder() -> Path:
 def kept_files() -> list[Path]:
     """All files of conversations and typed lines that there are; none where there is no folder."""
     try:
-        where = folder()
+        where = conversation_folder()
     except KuleshovError:
         return []
     names = (FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", HISTORY)
@@ -80,7 +80,7 @@ class Memory:
 
     def __init__(self, where: Path | None = None) -> None:
         """Raises KuleshovError where the folder cannot be written."""
-        self.where = where or folder()
+        self.where = where or conversation_folder()
         self.damaged: list[str] = []
         try:
             self.where.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -90,7 +90,7 @@ class Memory:
             self.saver = SqliteSaver(self._connection)
             self.saver.setup()
         except (OSError, sqlite3.Error) as error:
-            why = shortened(getattr(error, "strerror", None) or str(error))
+            why = shorten_text(getattr(error, "strerror", None) or str(error))
             raise KuleshovError(
                 f"conversations cannot be kept in {self.where} ({why}); choose another folder "
                 f"with {FOLDER}, or use --private."
@@ -124,7 +124,7 @@ class Memory:
         except sqlite3.Error as error:
             raise self._unusable("this turn was not kept", error) from None
 
-    def listing(self) -> list[Kept]:
+    def listing(self) -> list[KeptConversation]:
         """All conversations, the latest first; those that are damaged go to `damaged`.
 
         Raises:
@@ -139,9 +139,9 @@ class Memory:
         for (name,) in rows:
             values = self._state_of(name)
             if values is None:
-                self.damaged.append(shortened(str(name)))
+                self.damaged.append(shorten_text(str(name)))
             else:
-                found.append(Kept(str(name), **values))
+                found.append(KeptConversation(str(name), **values))
         return sorted(found, key=lambda kept: -kept.at)
 
     def _state_of(self, name: Any) -> dict[str, Any] | None:
@@ -150,15 +150,15 @@ class Memory:
             point = self.saver.get_tuple({"configurable": {"thread_id": name, "checkpoint_ns": ""}})
         except Exception:  # msgpack's, LangGraph's and SQLite's errors: its bytes are damaged
             return None
-        return None if point is None else _values(point.checkpoint.get("channel_values"))
+        return None if point is None else _kept_values(point.checkpoint.get("channel_values"))
 
     def _unusable(self, what: str, error: Exception) -> KuleshovError:
         return KuleshovError(
-            f"{what}: {self.where / FILE} is locked or damaged ({shortened(str(error))}); where "
+            f"{what}: {self.where / FILE} is locked or damaged ({shorten_text(str(error))}); where "
             "nobody else uses it, move it away to begin a new one."
         )
 
-    def find(self, name: str) -> Kept:
+    def find(self, name: str) -> KeptConversation:
         """By its place in `listing` (1 is the latest) or its id. KuleshovError if there is none."""
         found = self.listing()
         place = parse_count(name)
@@ -168,7 +168,7 @@ class Memory:
             if kept.id == name:
                 return kept
         raise KuleshovError(
-            f"there is no conversation {shortened(name)!r}: `kuleshov chat --resume` lists them."
+            f"there is no conversation {shorten_text(name)!r}: `kuleshov chat --resume` lists them."
         )
 
     def forget(self, id: str) -> None:
@@ -183,7 +183,7 @@ class Memory:
             self._connection.close()
 
 
-def _values(state: Any) -> dict[str, Any] | None:
+def _kept_values(state: Any) -> dict[str, Any] | None:
     """What a checkpoint says, if it is one of a conversation."""
     kinds: dict[str, Any] = {"path": str, "title": str, "at": (int, float), "session": dict}
     if not isinstance(state, dict):

@@ -27,7 +27,7 @@ COLUMN_PX = 8  # width of a terminal's column that a sixel picture is sized for
 COLOURS = 64
 
 
-def protocol(environ: Mapping[str, str] = os.environ) -> Protocol | None:
+def find_protocol(environ: Mapping[str, str] = os.environ) -> Protocol | None:
     """What this terminal understands, by its environment."""
     term, program = environ.get("TERM", ""), environ.get("TERM_PROGRAM", "")
     if "TMUX" in environ or term.startswith(("screen", "tmux")):
@@ -41,10 +41,10 @@ def protocol(environ: Mapping[str, str] = os.environ) -> Protocol | None:
     return None
 
 
-def escape(png: bytes, how: Protocol, columns: int) -> str:
+def encode_picture(png: bytes, how: Protocol, columns: int) -> str:
     """The characters that draw a PNG `columns` wide."""
     if how == "sixel":
-        return _sixel(png, columns * COLUMN_PX)
+        return _encode_sixel(png, columns * COLUMN_PX)
     data = base64.standard_b64encode(png).decode("ascii")
     if how == "iterm":
         return f"\x1b]1337;File=inline=1;size={len(png)};width={columns}:{data}\a\n"
@@ -56,7 +56,7 @@ def escape(png: bytes, how: Protocol, columns: int) -> str:
     return "".join(drawn) + "\n"
 
 
-def png(picture: np.ndarray, people: Iterable[Person] = ()) -> bytes:
+def draw_png(picture: np.ndarray, people: Iterable[Person] = ()) -> bytes:
     """The picture (H, W, 3, uint8) with each person's box and number, at most 800 px long."""
     image = Image.fromarray(picture)
     scale = min(1.0, LONGEST_PX / max(image.size))
@@ -81,7 +81,7 @@ def png(picture: np.ndarray, people: Iterable[Person] = ()) -> bytes:
     return out.getvalue()
 
 
-def _sixel(png: bytes, width: int) -> str:
+def _encode_sixel(png: bytes, width: int) -> str:
     """The picture at most `width` pixels wide, in bands of six rows, one colour after another."""
     image = Image.open(io.BytesIO(png)).convert("RGB")
     image.thumbnail((width, LONGEST_PX))
@@ -96,12 +96,12 @@ def _sixel(png: bytes, width: int) -> str:
         band = numbers[top : top + 6]
         bits = (1 << np.arange(len(band)))[:, None]
         for colour in np.unique(band):
-            drawn.append(f"#{colour}{_runs(((band == colour) * bits).sum(axis=0))}$")
+            drawn.append(f"#{colour}{_encode_runs(((band == colour) * bits).sum(axis=0))}$")
         drawn.append("-")
     return "".join(drawn) + "\x1b\\\n"
 
 
-def _runs(columns: np.ndarray) -> str:
+def _encode_runs(columns: np.ndarray) -> str:
     """Sixel characters, runs of more than three written as !N."""
     drawn = []
     for part in np.split(columns, np.flatnonzero(np.diff(columns)) + 1):

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from kuleshov.output import view
 from kuleshov.output.card import STATUS_STYLE, Card
-from kuleshov.session.answer import Answer
-from kuleshov.session.compare import Comparison, Shift
+from kuleshov.session.answer import CitedAnswer
+from kuleshov.session.compare import ReadingComparison, Shift
 from kuleshov.session.session import Step
 
 if TYPE_CHECKING:
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 LEAST = 0.01  # labels below this before and after are named together
 
 
-class Shown(Card):
+class ShownReading(Card):
     """Prints to one console."""
 
     def reading(self, inference: Inference) -> None:
         """The reading without its evidence and units, which commands show."""
         self.title(inference)
-        self.wrapped(" · ".join(view.facts(inference)), style="dim")
+        self.wrapped(" · ".join(view.media_facts(inference)), style="dim")
         scene = inference.scene
         self.heading("Scene")
-        self.wrapped(view.clean(scene.description) if scene else "not described", 2)
+        self.wrapped(view.clean_line(scene.description) if scene else "not described", 2)
         for person in inference.people:
             self.brief(person)
         if not inference.people:
@@ -44,16 +44,18 @@ class Shown(Card):
 
     def brief(self, person: Person) -> None:
         scores = person.emotions
-        self.heading(f"Person {person.id}", "" if scores is None else view.headline(scores))
+        self.heading(f"Person {person.id}", "" if scores is None else view.score_headline(scores))
         if scores is None:
-            self.wrapped(f"unanswered: {view.clean(person.unanswered or 'no reason given')}", 2)
+            self.wrapped(
+                f"unanswered: {view.clean_line(person.unanswered or 'no reason given')}", 2
+            )
         else:
             self.distribution(scores)
-            self.field("rests on", view.fusion(scores), 8)
+            self.field("rests on", view.fusion_text(scores), 8)
         if person.explanation is not None:
             numbers = dict.fromkeys(cue.evidence for cue in person.explanation.cues)
             cited = " ".join(f"[{number}]" for number in numbers)
-            self.wrapped(f"{view.clean(person.explanation.text)} {cited}".rstrip(), 2)
+            self.wrapped(f"{view.clean_line(person.explanation.text)} {cited}".rstrip(), 2)
 
     def all_units(self, people: Sequence[Person]) -> None:
         for person in people:
@@ -67,7 +69,7 @@ class Shown(Card):
     def whole_scene(self, inference: Inference) -> None:
         self.heading("Scene")
         scene = inference.scene
-        self.wrapped(view.clean(scene.description) if scene else "not described", 2)
+        self.wrapped(view.clean_line(scene.description) if scene else "not described", 2)
         for name, text in view.scene_details(inference):
             self.field(name, text, 10)
         if inference.coded is not None:
@@ -82,15 +84,15 @@ class Shown(Card):
                 self.incongruence(person)
         self.line()
 
-    def comparison(self, found: Comparison) -> None:
+    def comparison(self, found: ReadingComparison) -> None:
         """Before and after side by side, a bar for what is now."""
-        self.heading("Supposed" if found.supposed else "Changed", view.clean(found.what))
+        self.heading("Supposed" if found.supposed else "Changed", view.clean_line(found.what))
         for shift in found.shifts:
             self.shift(shift, "supposed" if found.supposed else "now")
         self.line()
 
     def shift(self, shift: Shift, after: str) -> None:
-        self.subheading(f"Person {shift.person}", _moved(shift))
+        self.subheading(f"Person {shift.person}", _shift_text(shift))
         if not shift.rows:
             self.wrapped("unanswered before and after", 4)
             return
@@ -100,56 +102,62 @@ class Shown(Card):
         room = min(30, self.width - column - 30)
         self.line(f"    {'':{column}}  {'before':>6}  {after:>8}  {'':>5}")
         for label, old, new in rows:
-            name = set_cell_size(view.clean(label), column)
+            name = set_cell_size(view.clean_line(label), column)
             self.line(
-                f"    {name}  {_share(old):>6}  ",
-                (f"{_share(new):>8}", "bold" if label == shift.top_after else ""),
-                f"  {_points(old, new):>5}  ",
+                f"    {name}  {_share_text(old):>6}  ",
+                (f"{_share_text(new):>8}", "bold" if label == shift.top_after else ""),
+                f"  {_points_text(old, new):>5}  ",
                 self.bar(new, room) if new else "",
             )
         if rest:
-            self.wrapped(f"below 1%: {', '.join(view.clean(label) for label in rest)}", 4, "dim")
+            self.wrapped(
+                f"below 1%: {', '.join(view.clean_line(label) for label in rest)}", 4, "dim"
+            )
 
     def steps(self, steps: Sequence[Step]) -> None:
         """What was said so far, the first reading left out."""
         for step in steps[1:]:
-            self.wrapped(f"> {step.kind.replace('_', ' ')}: {view.clean(step.asked)}", style="dim")
+            self.wrapped(
+                f"> {step.kind.replace('_', ' ')}: {view.clean_line(step.asked)}", style="dim"
+            )
             if step.answer is not None:
-                self.wrapped(view.clean(step.answer.text), 2)
+                self.wrapped(view.clean_line(step.answer.text), 2)
             for shift in step.comparison.shifts if step.comparison else ():
-                self.wrapped(f"person {shift.person}: {_moved(shift)}", 2)
+                self.wrapped(f"person {shift.person}: {_shift_text(shift)}", 2)
         self.line()
 
-    def answer(self, found: Answer) -> None:
+    def answer(self, found: CitedAnswer) -> None:
         """What stands below an answer: whether its cues hold, and how it came about."""
         if found.by == "mllm":
             for cue in found.cues:
                 head = Text(f"  {cue.status:<12}  ", STATUS_STYLE[cue.status])
                 other = " (the item cited says something else)" if cue.elsewhere else ""
                 self.wrapped(
-                    Text.assemble(head, f"[{cue.evidence}] ", view.clean(cue.text), (other, "dim")),
+                    Text.assemble(
+                        head, f"[{cue.evidence}] ", view.clean_line(cue.text), (other, "dim")
+                    ),
                     hang=16,
                 )
             for number in found.unknown:
                 self.wrapped(f"[{number}]: there is no such evidence", 2, "bold red")
         if found.note:
-            self.wrapped(f"({view.clean(found.note)})", 2, "dim")
+            self.wrapped(f"({view.clean_line(found.note)})", 2, "dim")
         self.line()
 
 
-def _moved(shift: Shift) -> str:
+def _shift_text(shift: Shift) -> str:
     if shift.top_before is None or shift.top_after is None:
         return "unanswered " + ("before" if shift.top_before is None else "now")
-    before, after = view.clean(shift.top_before), view.clean(shift.top_after)
+    before, after = view.clean_line(shift.top_before), view.clean_line(shift.top_after)
     told = f"still {after}" if before == after else f"{before} → {after}"
     return told if shift.js is None else f"{told}, {shift.js:.2f} bit apart"
 
 
-def _share(p: float | None) -> str:
-    return "–" if p is None else view.percent(p)
+def _share_text(p: float | None) -> str:
+    return "–" if p is None else view.format_percent(p)
 
 
-def _points(old: float | None, new: float | None) -> str:
+def _points_text(old: float | None, new: float | None) -> str:
     """Percentage points between the two."""
     if old is None or new is None:
         return ""

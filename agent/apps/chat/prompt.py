@@ -55,7 +55,7 @@ class SlashCompleter(Completer):
         return []
 
 
-def lines(chat: Chat, history: Path | None) -> Iterator[str]:
+def read_lines(chat: Chat, history: Path | None) -> Iterator[str]:
     """What is typed, line by line, until /quit, Ctrl-D or a closed terminal.
 
     Args: history: the file that typed lines are kept in; None keeps them for this run only.
@@ -86,18 +86,18 @@ def lines(chat: Chat, history: Path | None) -> Iterator[str]:
     )
     while not chat.over:
         try:
-            yield prompt.prompt(f"{label(chat)}> ")
+            yield prompt.prompt(f"{prompt_label(chat)}> ")
         except KeyboardInterrupt:
             chat.shown.wrapped("(/quit or Ctrl-D leaves)", style="dim")
         except (EOFError, OSError):  # Ctrl-D, or the terminal is gone
             return
 
 
-def label(chat: Chat) -> str:
+def prompt_label(chat: Chat) -> str:
     """What is spoken of: the file, the person, and whether something is supposed."""
     if chat.session is None:
         return "kuleshov"
-    told = view.title(chat.session.current.media)
+    told = view.media_title(chat.session.current.media)
     if chat.session.person is not None and len(chat.session.current.people) > 1:
         told += f", person {chat.session.person.id}"
     return told + (", supposed" if chat.session.supposing else "")

@@ -1,8 +1,9 @@
 """The commands of `kuleshov`, one module each, in the order of `kuleshov --help`.
 
-A module `name` has `add(commands)`, which declares its options, and `run(arguments)`, which does
-the work and returns the exit code. Heavy imports happen inside `run`, so that `--help` answers at
-once.
+A module `name` has `add_command(commands)`, which declares its options, and
+`run_command(arguments)`, which does
+the work and returns the exit code. Heavy imports happen inside `run_command`, so that `--help`
+answers at once.
 """
 
 COMMANDS = (

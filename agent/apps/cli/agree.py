@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kuleshov.apps.cli.options import Commands
-from kuleshov.output.terminal import OK, console, say
+from kuleshov.output.terminal import OK, make_console, say
 
 if TYPE_CHECKING:
     from kuleshov.studies.agreement import Agreement
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NUMBERS = ("n", "value", "ICC", "AC1")
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     agree = commands.add_parser(
         "agree", help="agreement of two toolboxes, or of a model's words with measured units"
     )
@@ -36,7 +36,7 @@ def add(commands: Commands) -> None:
     agree.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.studies import agreement
     from kuleshov.tools.errors import KuleshovError
 
@@ -47,17 +47,20 @@ def run(arguments: argparse.Namespace) -> int:
             raise KuleshovError(
                 "give two result files, or one file of records (.jsonl, from infer --json)."
             )
-        said, seen = agreement.words_and_units(agreement.records(Path(arguments.a)))
-        result = agreement.agree(said, seen, ("words", "units measured"))
+        said, seen = agreement.words_and_units(agreement.read_records(Path(arguments.a)))
+        result = agreement.measure_agreement(said, seen, ("words", "units measured"))
     else:
-        (name_a, a), (name_b, b) = agreement.read(arguments.a), agreement.read(arguments.b)
+        (name_a, a), (name_b, b) = (
+            agreement.read_sightings(arguments.a),
+            agreement.read_sightings(arguments.b),
+        )
         if name_a == name_b:
             name_a, name_b = f"{name_a} (A)", f"{name_b} (B)"
-        result = agreement.agree(a, b, (name_a, name_b))
+        result = agreement.measure_agreement(a, b, (name_a, name_b))
     if arguments.json:
         sys.stdout.write(result.model_dump_json() + "\n")
     else:
-        _print(result)
+        _print_agreement(result)
     return OK
 
 
@@ -71,20 +74,20 @@ def _with_people(arguments: argparse.Namespace) -> int:
     human = reliability.read_human(arguments.codes, notes)
     for note in notes:
         say(f"kuleshov: {note}")
-    rows = reliability.with_people(agreement.records(Path(arguments.a)), human)
+    rows = reliability.with_people(agreement.read_records(Path(arguments.a)), human)
     if arguments.json:
         sys.stdout.write(json.dumps([row.model_dump() for row in rows]) + "\n")
     else:
-        agreement_tables.with_people(rows, console())
+        agreement_tables.with_people(rows, make_console())
     return OK
 
 
-def _print(result: Agreement) -> None:
+def _print_agreement(result: Agreement) -> None:
     from rich.table import Table
 
     from kuleshov.tools.faces import facs
 
-    out = console()
+    out = make_console()
     out.print(
         f"{result.a} × {result.b}: {result.pairs} faces in common; without partner: "
         f"{result.unmatched_a} of {result.a}, {result.unmatched_b} of {result.b}"
@@ -104,17 +107,23 @@ def _print(result: Agreement) -> None:
         units.add_column(column, justify="right" if column in NUMBERS else "left")
     for unit in result.units:
         value = f"{unit.value:+.2f}" if unit.value is not None else f"– ({unit.why})"
-        row = [f"AU{unit.unit}", facs.name(unit.unit), str(unit.n)]
+        row = [f"AU{unit.unit}", facs.unit_name(unit.unit), str(unit.n)]
         row += ["r" if unit.statistic == "r" else "κ", value]
-        row += [_number(unit.icc), _number(unit.ac1)]
+        row += [_format_number(unit.icc), _format_number(unit.ac1)]
         if words:
-            row += [_number(unit.precision), _number(unit.recall), _number(unit.f1)]
+            row += [
+                _format_number(unit.precision),
+                _format_number(unit.recall),
+                _format_number(unit.f1),
+            ]
         units.add_row(*row)
     out.print(units)
     if words:
         out.print(
-            f"all units: precision {_number(result.precision)}, recall {_number(result.recall)}, "
-            f"F1 {_number(result.f1)}, κ {_number(result.kappa)}, AC1 {_number(result.ac1)}"
+            f"all units: precision {_format_number(result.precision)}, recall "
+            f"{_format_number(result.recall)}, "
+            f"F1 {_format_number(result.f1)}, κ {_format_number(result.kappa)}, AC1 "
+            f"{_format_number(result.ac1)}"
         )
         out.print("With measured units in the prompt this measures copying.")
     if result.confusion:
@@ -126,8 +135,8 @@ def _print(result: Agreement) -> None:
         for label, counts in sorted(result.confusion.items()):
             table.add_row(label, *(str(counts.get(column, 0)) for column in columns))
         out.print(table)
-        out.print(f"same expression: {_number(result.same_expression)}")
+        out.print(f"same expression: {_format_number(result.same_expression)}")
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"

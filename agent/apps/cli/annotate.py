@@ -8,10 +8,10 @@ import os
 import sys
 
 from kuleshov.apps.cli.options import Commands, add_choices, load_agent
-from kuleshov.output.terminal import FAILED, OK, console, say
+from kuleshov.output.terminal import FAILED, OK, make_console, say
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     annotate = commands.add_parser(
         "annotate",
         help="annotate a data set; the same call again goes on where it stopped",
@@ -50,17 +50,17 @@ def add(commands: Commands) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.inputs import items
     from kuleshov.output import exports
     from kuleshov.runs import progress, summary
     from kuleshov.tools import scratch
 
-    items.read(arguments.input)  # a mistake in its name is told before models are loaded
+    items.read_items(arguments.input)  # a mistake in its name is told before models are loaded
     agent = load_agent(arguments)
     kind = arguments.progress or ("bar" if sys.stderr.isatty() else "json")
     try:
-        with progress.Shown(kind) as watch:
+        with progress.ProgressDisplay(kind) as watch:
             ended = agent.annotate(
                 arguments.input,
                 arguments.out,
@@ -83,11 +83,11 @@ def run(arguments: argparse.Namespace) -> int:
     for note in told:
         as_json = json.dumps({"event": "note", "text": note}, ensure_ascii=False)
         say(as_json if kind == "json" else f"kuleshov: {note}")
-    found = summary.summarise(arguments.out)
+    found = summary.summarise_run(arguments.out)
     (page,) = exports.export(arguments.out, "html")
     if kind == "json":
         sys.stderr.write(json.dumps({"event": "summary", **found.to_dict()}) + "\n")
     elif kind == "bar":
-        summary.print_summary(found, console(stderr=True))
+        summary.print_summary(found, make_console(stderr=True))
         say(f"to browse: {page}")
     return FAILED if found.failed else OK

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.apps.cli.options import Commands
-from kuleshov.output.terminal import OK, console, say
+from kuleshov.output.terminal import OK, make_console, say
 from kuleshov.tools.valid_text import csv_row
 
 SHOWN = 15
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     found = commands.add_parser(
         "associations", help="context variables against expressions and units, over a run"
     )
@@ -42,21 +42,22 @@ def add(commands: Commands) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.studies import associations
-    from kuleshov.tools.errors import KuleshovError, nearest
+    from kuleshov.tools.errors import KuleshovError, suggest_word
 
     wanted: list[Any] = [name.strip() for name in arguments.outcomes.split(",")]
     for name in wanted:
         if name not in associations.OUTCOMES:
             known = associations.OUTCOMES
             raise KuleshovError(
-                f"there is no outcome {name!r}{nearest(name, known)}; known: {', '.join(known)}."
+                f"there is no outcome {name!r}{suggest_word(name, known)}; known: "
+                f"{', '.join(known)}."
             )
-    data, contexts, outcomes = associations.frame(
-        associations.read(arguments.run), wanted, arguments.group
+    data, contexts, outcomes = associations.build_frame(
+        associations.read_run(arguments.run), wanted, arguments.group
     )
-    found = associations.associate(
+    found = associations.measure_associations(
         data, contexts, outcomes, mixed=arguments.mixed, correction=arguments.correction
     )
     out = Path(arguments.out or Path(arguments.run) / "associations")
@@ -71,14 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise KuleshovError(f"cannot write to {out}: {error.strerror}.") from None
     say(f"table: {out / 'associations.csv'}")
-    _print(found, len(data))
+    _print_associations(found, len(data))
     return OK
 
 
-def _print(found: Any, people: int) -> None:
+def _print_associations(found: Any, people: int) -> None:
     from rich.table import Table
 
-    terminal = console()
+    terminal = make_console()
     tested = found[found["p"].notna()]
     sure = tested[tested["p_corrected"] < 0.05]
     terminal.print(

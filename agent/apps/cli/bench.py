@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from kuleshov.apps.cli.options import Commands, registered
+from kuleshov.apps.cli.options import Commands, find_command
 
 READING = ("model", "table", "split", "question", "prompts", "labels", "device")
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     bench = commands.add_parser("bench", help="measure speed as ratios, or readings")
     bench.add_argument(
         "name", help="start, agent, annotate, context, reasoning, faces, clips or context-reading"
@@ -35,6 +35,6 @@ def add(commands: Commands) -> None:
     reading.add_argument("--device", help="as for `infer`")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     given = {name: value for name in READING if (value := getattr(arguments, name)) is not None}
-    return int(registered("bench")(arguments.name, as_json=arguments.json, **given))
+    return int(find_command("bench")(arguments.name, as_json=arguments.json, **given))

@@ -14,13 +14,13 @@ from kuleshov.apps.cli.options import (
     load_agent,
     tell_passed_over,
 )
-from kuleshov.output.terminal import OK, console, say
+from kuleshov.output.terminal import OK, make_console, say
 
 if TYPE_CHECKING:
     from kuleshov.evidence.temperatures import Calibration
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     calibrate = commands.add_parser(
         "calibrate",
         help="fit the model's certainty to a labelled sample of your own",
@@ -46,7 +46,7 @@ def add(commands: Commands) -> None:
     add_choices(calibrate)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.settings import Settings
     from kuleshov.studies import calibrate
     from kuleshov.tools.errors import KuleshovError
@@ -76,17 +76,17 @@ def run(arguments: argparse.Namespace) -> int:
         if done % 10 == 0 or done == total:
             say(f"{done} of {total} read")
 
-    found = calibrate.calibrate(agent, sample, watch, left_out)
-    _write(arguments.out, found.to_toml())
+    found = calibrate.fit_calibration(agent, sample, watch, left_out)
+    _write_whole(arguments.out, found.to_toml())
     if arguments.json:
         sys.stdout.write(found.model_dump_json(by_alias=True) + "\n")
     else:
-        _show(found)
+        _show_calibration(found)
     say(f"written: {arguments.out}; use it with --calibration {arguments.out}")
     return OK
 
 
-def _write(path: str, text: str) -> None:
+def _write_whole(path: str, text: str) -> None:
     """Whole or not at all."""
     part = f"{path}.part"
     with open(part, "w", encoding="utf-8") as file:
@@ -94,11 +94,11 @@ def _write(path: str, text: str) -> None:
     os.replace(part, path)
 
 
-def _show(found: Calibration) -> None:
+def _show_calibration(found: Calibration) -> None:
     from kuleshov.evidence.temperatures import ASKED
     from kuleshov.output.terminal_text import Lines
 
-    lines = Lines(console())
+    lines = Lines(make_console())
     total = sum(found.counts.values())
     lines.line((f"{found.model}, {found.labels}", "bold"), f"  {total} items")
     lines.field("labels", ", ".join(f"{name} {n}" for name, n in found.counts.items()), 11)
@@ -118,10 +118,12 @@ def _show(found: Calibration) -> None:
             ("ECE by label", fit.classwise_ece_before, fit.classwise_ece_after),
             ("Brier", fit.brier_before, fit.brier_after),
         ):
-            lines.field(label, f"{_interval(before)} to {_interval(after)}", 11, indent=4)
+            lines.field(
+                label, f"{_format_interval(before)} to {_format_interval(after)}", 11, indent=4
+            )
         change = fit.nll_change
         verdict = "better" if change.high < 0 else "worse" if change.low > 0 else "not told apart"
-        lines.field("NLL change", f"{_interval(change)}: {verdict}", 11, indent=4)
+        lines.field("NLL change", f"{_format_interval(change)}: {verdict}", 11, indent=4)
     lines.line()
     whole = "" if found.groups is None else f" of {found.groups} persons or videos, none in two"
     lines.wrapped(
@@ -133,8 +135,8 @@ def _show(found: Calibration) -> None:
     )
 
 
-def _interval(figure: object) -> str:
-    from kuleshov.evidence.temperatures import Figure
+def _format_interval(figure: object) -> str:
+    from kuleshov.evidence.temperatures import CalibrationFigure
 
-    assert isinstance(figure, Figure)
+    assert isinstance(figure, CalibrationFigure)
     return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"

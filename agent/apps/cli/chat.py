@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from kuleshov.apps.cli.options import Commands, add_choices, add_words, load_agent, words
-from kuleshov.output.terminal import FAILED, OK, console, say
+from kuleshov.apps.cli.options import Commands, add_choices, add_words, given_words, load_agent
+from kuleshov.output.terminal import FAILED, OK, make_console, say
 
 if TYPE_CHECKING:
     from kuleshov.apps.chat.chat import Chat
-    from kuleshov.apps.chat.conversations import Kept, Memory
+    from kuleshov.apps.chat.conversations import KeptConversation, Memory
 
 LIST = ""  # what --resume is without a name
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     chat = commands.add_parser(
         "chat",
         help="talk about a picture or clip: ask, suppose, compare",
@@ -45,32 +45,32 @@ def add(commands: Commands) -> None:
     chat.add_argument("--no-picture", action="store_true", help="never draw in the terminal")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.apps.chat import inline
     from kuleshov.tools.errors import KuleshovError
 
     if arguments.resume is not None and (arguments.private or arguments.path):
         other = "--private" if arguments.private else "a path"
         raise KuleshovError(f"--resume goes with neither a path nor --private; got {other}.")
-    memory = None if arguments.private else _opened(resuming=arguments.resume is not None)
+    memory = None if arguments.private else _open_memory(resuming=arguments.resume is not None)
     kept = None
     if memory is not None and arguments.resume is not None:
-        kept = _chosen(memory, arguments.resume)
+        kept = _choose_conversation(memory, arguments.resume)
         if kept is None:
             return OK
     if arguments.path:
         from kuleshov.tools import media
 
-        (arguments.path,) = media.expand([arguments.path])  # told before a model is loaded
-    chat = _begun(arguments, memory)
+        (arguments.path,) = media.expand_paths([arguments.path])  # told before a model is loaded
+    chat = _begin_chat(arguments, memory)
     if sys.stdout.isatty() and not arguments.no_picture:
-        chat.picture = inline.protocol()
+        chat.picture = inline.find_protocol()
     if kept is not None:
         chat.resume(kept)
     elif arguments.path:
-        chat.open(arguments.path, **_given(arguments))
+        chat.open(arguments.path, **_given_situation(arguments))
     try:
-        for line in _lines(chat, memory):
+        for line in _input_lines(chat, memory):
             chat.line(line)
             if chat.over:
                 break
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILED if chat.failed else OK
 
 
-def _opened(*, resuming: bool) -> Memory | None:
+def _open_memory(*, resuming: bool) -> Memory | None:
     """Where the conversation is kept; None, and it is said, where there is no such place.
 
     Raises:
@@ -101,32 +101,32 @@ def _opened(*, resuming: bool) -> Memory | None:
         return None
 
 
-def _begun(arguments: argparse.Namespace, memory: Memory | None) -> Chat:
+def _begin_chat(arguments: argparse.Namespace, memory: Memory | None) -> Chat:
     from kuleshov.apps.chat.chat import Chat
 
-    terminal = console()
+    terminal = make_console()
     busy = terminal.status("loading the model …") if terminal.is_terminal else nullcontext()
     with busy:
         agent = load_agent(arguments)
     return Chat(agent, terminal, memory=memory)
 
 
-def _given(arguments: argparse.Namespace) -> dict[str, object]:
+def _given_situation(arguments: argparse.Namespace) -> dict[str, object]:
     """What the options say of the situation, as a session takes it."""
     from kuleshov.session.open_medium import Words
 
-    told = words(arguments)
+    told = given_words(arguments)
     known = Words(tuple(told["context"]), tuple(told["said"]), tuple(told["who"].items()))
     return {"words": known, "transcript": arguments.transcript}
 
 
-def _lines(chat: Chat, memory: Memory | None) -> Iterator[str]:
+def _input_lines(chat: Chat, memory: Memory | None) -> Iterator[str]:
     """Typed in a terminal, or piped: then each line is shown as it is taken."""
     if sys.stdin.isatty() and sys.stdout.isatty():
         from kuleshov.apps.chat import prompt
         from kuleshov.apps.chat.conversations import HISTORY
 
-        yield from prompt.lines(chat, memory.where / HISTORY if memory else None)
+        yield from prompt.read_lines(chat, memory.where / HISTORY if memory else None)
         return
     from kuleshov.output import view
 
@@ -139,17 +139,17 @@ def _lines(chat: Chat, memory: Memory | None) -> Iterator[str]:
         whole = "\n".join([*before, line])
         before = []
         if whole.strip():
-            chat.shown.wrapped(f"> {view.clean(whole)}", hang=2)
+            chat.shown.wrapped(f"> {view.clean_line(whole)}", hang=2)
             yield whole
     if before:
         yield "\n".join(before)
 
 
-def _chosen(memory: Memory, name: str) -> Kept | None:
+def _choose_conversation(memory: Memory, name: str) -> KeptConversation | None:
     """The conversation that --resume names; without a name they are listed to choose from."""
     if name != LIST:
         return memory.find(name)
-    from kuleshov.apps.chat.printer import Shown
+    from kuleshov.apps.chat.printer import ShownReading
     from kuleshov.output import view
 
     found = memory.listing()
@@ -158,13 +158,13 @@ def _chosen(memory: Memory, name: str) -> Kept | None:
     if not found:
         say("kuleshov: no conversation is kept yet.")
         return None
-    shown = Shown(console())
+    shown = ShownReading(make_console())
     for place, kept in enumerate(found, 1):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.at))
         asked = [step["asked"] for step in kept.session.get("steps", ())[1:]]
-        last = f": {view.clean(asked[-1])}" if asked else ""
+        last = f": {view.clean_line(asked[-1])}" if asked else ""
         turns = "1 turn" if len(asked) == 1 else f"{len(asked)} turns"
-        shown.wrapped(f"{place:>3}  {when}  {view.clean(kept.title)}, {turns}{last}", hang=5)
+        shown.wrapped(f"{place:>3}  {when}  {view.clean_line(kept.title)}, {turns}{last}", hang=5)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return None
     try:

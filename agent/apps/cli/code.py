@@ -6,11 +6,11 @@ import argparse
 import sys
 from contextlib import ExitStack
 
-from kuleshov.apps.cli.options import Commands, add_choices, expanded, load_agent
-from kuleshov.output.terminal import FAILED, OK, USAGE, console, say
+from kuleshov.apps.cli.options import Commands, add_choices, expand_patterns, load_agent
+from kuleshov.output.terminal import FAILED, OK, USAGE, make_console, say
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     code = commands.add_parser("code", help="code the context as variables with probabilities")
     code.add_argument("paths", nargs="+", metavar="PATH", help="pictures, clips or globs")
     add_choices(code)
@@ -38,13 +38,13 @@ def add(commands: Commands) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.output import card, coded_table
     from kuleshov.studies import agreement_tables, batch_calibration, reliability
     from kuleshov.tools.errors import KuleshovError
     from kuleshov.types import Inference
 
-    paths, failed = expanded(arguments.paths)
+    paths, failed = expand_patterns(arguments.paths)
     if not paths:
         return USAGE
     # before the model is loaded: a table that cannot be written would cost all that was coded
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif arguments.csv:
             out = open_files.enter_context(coded_table.open_csv(arguments.csv))
         agent = load_agent(arguments, **({} if arguments.scheme else {"scheme": "default"}))
-        terminal = console(stderr=arguments.csv == "-" or arguments.json)
+        terminal = make_console(stderr=arguments.csv == "-" or arguments.json)
         repeats = reliability.Repeats()
         done = []
 
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 inference = agent.code(path, said=arguments.said)
                 if arguments.repeat:
-                    repeats.add(path, reliability.versions(agent, path, arguments.said))
+                    repeats.add(path, reliability.code_versions(agent, path, arguments.said))
             except KuleshovError as error:
                 say(f"kuleshov: {error}")
                 failed += 1
@@ -92,7 +92,9 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"table: {arguments.csv}")
     if arguments.repeat and done:
         assert agent.crew.scheme is not None
-        agreement_tables.reliability(reliability.measured(repeats, agent.crew.scheme), terminal)
+        agreement_tables.print_reliability(
+            reliability.measure_reliability(repeats, agent.crew.scheme), terminal
+        )
     if not done:
         return USAGE if len(paths) == 1 and failed == 1 else FAILED
     return FAILED if failed else OK

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from kuleshov.apps.cli.options import Commands, add_choices, expanded, load_agent
-from kuleshov.output.terminal import FAILED, OK, USAGE, console, say
+from kuleshov.apps.cli.options import Commands, add_choices, expand_patterns, load_agent
+from kuleshov.output.terminal import FAILED, OK, USAGE, make_console, say
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     contexts = commands.add_parser(
         "contexts", help="in which of your candidate situations does each face belong?"
     )
@@ -24,17 +24,17 @@ def add(commands: Commands) -> None:
     contexts.add_argument("--json", action="store_true", help="one JSON record a line on stdout")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.asking.coding import candidates
     from kuleshov.output import card
     from kuleshov.tools.errors import KuleshovError
 
-    situations = candidates.load(arguments.candidates)
-    paths, failed = expanded(arguments.paths)
+    situations = candidates.load_candidates(arguments.candidates)
+    paths, failed = expand_patterns(arguments.paths)
     if not paths:
         return USAGE
     agent = load_agent(arguments)
-    terminal = console()
+    terminal = make_console()
     done = 0
     for path in paths:
         try:

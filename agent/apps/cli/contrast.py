@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kuleshov.studies.contrast import Contrast
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     contrast = commands.add_parser(
         "contrast",
         help="the Kuleshov experiment: every face under every context",
@@ -49,40 +49,40 @@ def add(commands: Commands) -> None:
     add_choices(contrast, without=("--faces",))
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.studies.contrast import Experiment, read_contexts
-    from kuleshov.studies.contrast.contexts import pictures
+    from kuleshov.studies.contrast.contexts import list_pictures
     from kuleshov.studies.contrast.page import write_contrast
     from kuleshov.tools.errors import KuleshovError
     from kuleshov.tools.media import PassedOver
 
     passed = {name: PassedOver() for name in (arguments.contexts, arguments.pictures)}
     contexts = read_contexts(arguments.contexts, passed[arguments.contexts])
-    faces = pictures(arguments.pictures, passed[arguments.pictures])
+    faces = list_pictures(arguments.pictures, passed[arguments.pictures])
     for name, others in passed.items():
         tell_passed_over(name, others)
     out = make_folder(arguments.out)
     experiment = Experiment(load_agent(arguments))
-    found = experiment.run(faces, contexts, _watch if sys.stderr.isatty() else None)
+    found = experiment.run(faces, contexts, _watch_pairs if sys.stderr.isatty() else None)
     try:
-        _write(out / "readings.csv", found.rows())
-        _write(out / "margins.csv", found.margins())
-        _write(out / "effects.csv", (effect.model_dump() for effect in found.effects))
+        _write_rows(out / "readings.csv", found.rows())
+        _write_rows(out / "margins.csv", found.margins())
+        _write_rows(out / "effects.csv", (effect.model_dump() for effect in found.effects))
         (out / "contrast.json").write_text(found.model_dump_json(indent=1) + "\n", "utf-8")
     except OSError as error:
         raise KuleshovError(f"cannot write to the folder {out}: {error.strerror}.") from None
     write_contrast(out / "contrast.html", found, experiment.cuts)
-    _summary(found)
+    _print_summary(found)
     say(f"written: {out / 'contrast.html'}, readings.csv, margins.csv, effects.csv, contrast.json")
     return FAILED if found.gaps else OK
 
 
-def _watch(done: int, total: int) -> None:
+def _watch_pairs(done: int, total: int) -> None:
     sys.stderr.write(f"\r{done} of {total} pairs" + ("\n" if done == total else ""))
     sys.stderr.flush()
 
 
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     rows = list(rows)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -90,7 +90,7 @@ def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         writer.writerows(csv_row([row[name] for name in rows[0]]) for row in rows)
 
 
-def _summary(found: Contrast) -> None:
+def _print_summary(found: Contrast) -> None:
     """A line a context: how the faces read under it, and what moved against the face alone."""
     from kuleshov.output import view
 
@@ -110,5 +110,5 @@ def _summary(found: Contrast) -> None:
         moved = "face and context do not part"
         if shifts:
             mean = sum(shifts) / len(shifts)
-            moved = f"moved {view.signed(mean)} log-odds towards it, mean of {len(shifts)}"
-        sys.stdout.write(f"{view.clean(context.name)}: {told} of {len(tops)} faces; {moved}\n")
+            moved = f"moved {view.format_signed(mean)} log-odds towards it, mean of {len(shifts)}"
+        sys.stdout.write(f"{view.clean_line(context.name)}: {told} of {len(tops)} faces; {moved}\n")

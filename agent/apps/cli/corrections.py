@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.apps.cli.options import Commands
-from kuleshov.output.terminal import OK, console
+from kuleshov.output.terminal import OK, make_console
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     corrections = commands.add_parser(
         "corrections", help="compare a run with people: Krippendorff's alpha, confusion, cases"
     )
@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
     corrections.add_argument("--json", action="store_true")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.output.exports import label_studio
     from kuleshov.runs import store
     from kuleshov.studies import corrections as people
@@ -38,22 +38,22 @@ def run(arguments: argparse.Namespace) -> int:
     skipped: Counter[str] = Counter()
     if arguments.file:
         shown = label_studio.regions_of(folder)
-        said = label_studio.corrections(Path(arguments.file), shown, skipped)
+        said = label_studio.read_corrections(Path(arguments.file), shown, skipped)
     else:
         said = people.manifest_labels(folder)
-    found = people.agreement(folder, said)
+    found = people.compare_run(folder, said)
     if arguments.json:
         sys.stdout.write(
             json.dumps({**found.to_dict(), "skipped": dict(skipped)}, ensure_ascii=False) + "\n"
         )
     else:
-        _show(found, console())
+        _show_agreement(found, make_console())
         for why, count in skipped.items():
-            console().print(f"left out, {count:,} times: {why}", markup=False)
+            make_console().print(f"left out, {count:,} times: {why}", markup=False)
     return OK
 
 
-def _show(found: Any, terminal: Any) -> None:
+def _show_agreement(found: Any, terminal: Any) -> None:
     from rich.markup import escape
     from rich.table import Table
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from kuleshov.apps.cli.options import Commands, tell_settings
-from kuleshov.output.terminal import console
+from kuleshov.output.terminal import make_console
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     demo = commands.add_parser(
         "demo", help="read two photographs and a clip with the bundled models, write a report"
     )
@@ -16,8 +16,8 @@ def add(commands: Commands) -> None:
     demo.add_argument("--settings", metavar="FILE.toml", help="a settings file")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.apps.cli import first_look
 
     tell_settings(arguments.settings)
-    return first_look.run(arguments.report, console(), arguments.settings)
+    return first_look.show_demo(arguments.report, make_console(), arguments.settings)

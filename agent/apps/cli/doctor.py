@@ -7,26 +7,26 @@ import json
 import sys
 
 from kuleshov.apps.cli.options import Commands, tell_settings
-from kuleshov.output.terminal import OK, console
+from kuleshov.output.terminal import OK, make_console
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     doctor = commands.add_parser("doctor", help="what is installed, what is missing, licences")
     doctor.add_argument("--json", action="store_true")
     doctor.add_argument("--settings", metavar="FILE.toml", help="a settings file")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.apps.cli import status_tables
     from kuleshov.settings import Settings
     from kuleshov.tools import doctor
 
     tell_settings(arguments.settings)
-    rows = doctor.report(Settings.load(arguments.settings).paths)
+    rows = doctor.doctor_rows(Settings.load(arguments.settings).paths)
     if arguments.json:
         sys.stdout.write(json.dumps([row.model_dump(mode="json") for row in rows], indent=2) + "\n")
     else:
-        status_tables.print_doctor(rows, console())
+        status_tables.print_doctor(rows, make_console())
         _tell_kept()
     return OK
 
@@ -40,7 +40,7 @@ def _tell_kept() -> None:
     if kept:
         size = sum(path.stat().st_size for path in kept)
         lie = f"Chats and typed lines are kept in {kept[0].parent} ({size / 1e6:.1f} MB)"
-    console().print(
+    make_console().print(
         f"{lie}; `kuleshov forget` deletes them, and what killed runs left in the folder for "
         "temporary files. Records and reports are written only where a command is told to.",
         markup=False,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from kuleshov.apps.cli.options import Commands, add_choices, load_agent, registered
+from kuleshov.apps.cli.options import Commands, add_choices, find_command, load_agent
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     evaluation = commands.add_parser(
         "eval",
         help="evaluate on a labelled data set, with baselines, intervals and a report",
@@ -65,5 +65,5 @@ def add(commands: Commands) -> None:
     evaluation.add_argument("--json", action="store_true", help="results as JSON on stdout")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    return int(registered("eval")(arguments, load_agent))
+def run_command(arguments: argparse.Namespace) -> int:
+    return int(find_command("eval")(arguments, load_agent))

@@ -8,7 +8,7 @@ from kuleshov.apps.cli.options import Commands
 from kuleshov.output.terminal import OK, say
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     export = commands.add_parser("export", help="write a run as CSV, Parquet and other forms")
     export.add_argument("run", metavar="RUN/", help="as `kuleshov annotate` leaves it")
     export.add_argument(
@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     export.add_argument("--out", metavar="PATH", help="default: a file in RUN/")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.output import exports
 
     for line in exports.export(arguments.run, arguments.to, arguments.out):

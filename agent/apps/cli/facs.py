@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 ORDER = {"prototype": 0, "variant": 1, "posed": 2, "compound": 3, "display": 4}
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     facs = commands.add_parser("facs", help="explain an action unit or an expression's units")
     facs.add_argument("unit", nargs="?", type=int, metavar="UNIT", help="FACS number, e.g. 12")
     facs.add_argument("--emotion", metavar="NAME", help="e.g. fear, happily surprised, pain")
     facs.add_argument("--json", action="store_true")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.tools.errors import KuleshovError
     from kuleshov.tools.faces import facs
 
@@ -36,11 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
         told = explain_unit(arguments.unit)
     else:
         told = explain_emotion(arguments.emotion)
-    told["sources"] = _sources(told)
+    told["sources"] = _source_lines(told)
     if arguments.json:
         sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write(_text(told))
+        sys.stdout.write(_unit_text(told))
     return OK
 
 
@@ -51,15 +51,15 @@ def explain_unit(unit: int) -> dict[str, Any]:
     patterns = sorted((p for p in facs.PATTERNS if unit in p.units), key=lambda p: ORDER[p.kind])
     shapes = facs.BLENDSHAPES.get(unit)
     return {
-        "title": f"AU{unit} {facs.name(unit)}",
+        "title": f"AU{unit} {facs.unit_name(unit)}",
         "part of": [f"{p.expression}: {p.text()} ({facs.SOURCES[p.source]})" for p in patterns],
         "speaks against": [
-            f"{label} ({_against(label, unit)})"
+            f"{label} ({_evidence_against(label, unit)})"
             for label, units in facs.AGAINST.items()
             if unit in units
         ],
         "smiles": [
-            f"{smile.name}: {_smile(smile)}; {smile.meaning} ({facs.SOURCES[smile.source]})"
+            f"{smile.name}: {_smile_text(smile)}; {smile.meaning} ({facs.SOURCES[smile.source]})"
             for smile in facs.SMILES
             if unit in (*smile.units, *smile.any_of)
         ],
@@ -76,15 +76,15 @@ def explain_emotion(emotion: str) -> dict[str, Any]:
     """The patterns of an expression. Raises KuleshovError if it is unknown."""
     from kuleshov.tools.faces import facs
 
-    patterns = facs.patterns(emotion)
+    patterns = facs.expression_patterns(emotion)
     label = patterns[0].expression
     units = sorted({unit for pattern in patterns for unit in pattern.units})
     return {
         "title": label,
         "patterns": [f"{p.kind}: {p.text()} ({facs.SOURCES[p.source]})" for p in patterns],
-        "units": [f"AU{unit} {facs.name(unit)}" for unit in units],
+        "units": [f"AU{unit} {facs.unit_name(unit)}" for unit in units],
         "speaks against it": [
-            f"AU{unit} {facs.name(unit)} ({_against(label, unit)})"
+            f"AU{unit} {facs.unit_name(unit)} ({_evidence_against(label, unit)})"
             for unit in facs.AGAINST.get(label, ())
         ],
         "note": [
@@ -94,14 +94,14 @@ def explain_emotion(emotion: str) -> dict[str, Any]:
     }
 
 
-def _against(label: str, unit: int) -> str:
+def _evidence_against(label: str, unit: int) -> str:
     from kuleshov.tools.faces import facs
 
     # the review names this very case
     return str(facs.SOURCES["review" if (label, unit) == ("happiness", 15) else "affdex"])
 
 
-def _sources(told: dict[str, Any]) -> list[str]:
+def _source_lines(told: dict[str, Any]) -> list[str]:
     """What the short names in the entries stand for."""
     from kuleshov.tools.faces import facs
 
@@ -111,14 +111,14 @@ def _sources(told: dict[str, Any]) -> list[str]:
     return lines + ([facs.UNCHECKED_MEANS] if any(not s.checked for s in used) else [])
 
 
-def _smile(smile: Smile) -> str:
+def _smile_text(smile: Smile) -> str:
     units = [f"AU{unit}" for unit in smile.units]
     if smile.any_of:
         units.append("|".join(f"AU{unit}" for unit in smile.any_of))
     return "+".join(units)
 
 
-def _text(told: dict[str, Any]) -> str:
+def _unit_text(told: dict[str, Any]) -> str:
     lines = [told["title"]]
     for heading, entries in told.items():
         if heading != "title" and entries:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from kuleshov.agent import Agent
 from kuleshov.output import card, files, report
 from kuleshov.tools import media
-from kuleshov.tools.media.demo_files import examples
+from kuleshov.tools.media.demo_files import find_examples
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def run(path: str, console: Console, settings: str | None = None) -> int:
+def show_demo(path: str, console: Console, settings: str | None = None) -> int:
     """Read the examples, print them, write the report to `path`; `settings`: a file of them."""
     files.check_path(path)
-    paths = examples()
+    paths = find_examples()
     agent = Agent.load(settings, model="pocket", faces="pocket")
     from rich.markup import escape
 

@@ -9,7 +9,7 @@ from kuleshov.apps.cli.options import Commands
 from kuleshov.output.terminal import OK, say
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     forget = commands.add_parser(
         "forget",
         help="delete kept chats, typed lines and what killed runs left behind",
@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
     forget.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.apps.chat import conversations
     from kuleshov.tools.errors import KuleshovError
     from kuleshov.tools.scratch import remove_left_behind

@@ -9,12 +9,12 @@ from kuleshov.apps.cli.options import Commands
 from kuleshov.output.terminal import OK
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     commands.add_parser("graph", help="print the agent's graph as Mermaid text")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.graph import builder
 
-    sys.stdout.write(builder.mermaid())
+    sys.stdout.write(builder.draw_mermaid())
     return OK

@@ -14,8 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kuleshov.apps.cli import resume
-from kuleshov.apps.cli.options import Commands, add_choices, add_words, expanded, load_agent, words
-from kuleshov.output.terminal import FAILED, OK, USAGE, console, say
+from kuleshov.apps.cli.options import (
+    Commands,
+    add_choices,
+    add_words,
+    expand_patterns,
+    given_words,
+    load_agent,
+)
+from kuleshov.output.terminal import FAILED, OK, USAGE, make_console, say
 
 INTERRUPTED = 130
 
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
     from kuleshov.types import Inference
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     infer = commands.add_parser("infer", help="read pictures and clips")
     add_options(infer)
     infer.add_argument(
@@ -35,7 +42,7 @@ def add(commands: Commands) -> None:
     )
 
 
-def _seeds(text: str) -> list[int]:
+def _parse_seeds(text: str) -> list[int]:
     """`0,1,2` as numbers."""
     return [int(part) for part in text.split(",")]
 
@@ -54,7 +61,7 @@ def add_options(infer: argparse.ArgumentParser) -> None:
     )
     infer.add_argument(
         "--shuffle-seeds",
-        type=_seeds,
+        type=_parse_seeds,
         metavar="0,1,2",
         help="read under several orders of the examples, and say how far the readings part",
     )
@@ -70,14 +77,14 @@ def add_options(infer: argparse.ArgumentParser) -> None:
     infer.add_argument("--stream", action="store_true", help="show the model's words as they come")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.output import card
     from kuleshov.tools.errors import KuleshovError
     from kuleshov.tools.faces import check_inputs
     from kuleshov.tools.media import transcript
     from kuleshov.tools.media.transcript import TWICE
 
-    paths, failed = expanded(arguments.paths)
+    paths, failed = expand_patterns(arguments.paths)
     if not paths:
         return USAGE
     if arguments.report:
@@ -89,8 +96,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise KuleshovError(TWICE)
         if arguments.stream or arguments.shuffle_seeds:
             raise KuleshovError("--transcript goes with neither --stream nor --shuffle-seeds.")
-        transcript.read(arguments.transcript)  # a mistake is found before anything is loaded
-    if _video(arguments):
+        transcript.read_transcript(
+            arguments.transcript
+        )  # a mistake is found before anything is loaded
+    if _wants_video(arguments):
         from kuleshov.output.exports import video
 
         if len(paths) > 1:
@@ -105,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.heatmap and not hasattr(agent.crew.faces, "heatmap"):
         raise KuleshovError("--heatmap needs a face tool that offers it: use --faces pocket.")
     names = _export_names(paths, arguments)
-    terminal = console()
+    terminal = make_console()
     done: list[tuple[Inference, str]] = []
     stop = threading.Event()
     for place, path in enumerate(paths):
@@ -114,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
             say(f"not read: {rest}; what was read before is kept")
             break
         try:
-            inference, *others = _read(agent, path, arguments, stop)
+            inference, *others = _read_medium(agent, path, arguments, stop)
         except KuleshovError as error:
             say(f"kuleshov: {error}")
             failed += 1
@@ -130,7 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
         if others:
             _tell_orders([inference, *others])
         if getattr(arguments, "export", None) and inference.media.kind == "clip":
-            _export(inference, path, arguments, stop, names[place])
+            _export_inference(inference, path, arguments, stop, names[place])
     if arguments.report and done:
         _write_report(agent, arguments.report, done, heatmap=arguments.heatmap)
         say(f"report: {arguments.report}")
@@ -149,12 +158,12 @@ def _tell_where(inference: Inference, path: str, arguments: argparse.Namespace) 
             say(f"{path} was seen to its end but not judged; the same call reads it again")
         return
     if arguments.paths == [path]:
-        say(f"to go on: {resume.command(arguments.argv, stopped[0])}")
+        say(f"to go on: {resume.resume_command(arguments.argv, stopped[0])}")
     else:
         say(f"to go on with {path}: the same call for it alone, with --start-s {stopped[0]:.1f}")
 
 
-def _video(arguments: argparse.Namespace) -> bool:
+def _wants_video(arguments: argparse.Namespace) -> bool:
     return str(getattr(arguments, "export", None) or "").lower().endswith(".mp4")
 
 
@@ -166,7 +175,7 @@ def _export_names(paths: Sequence[str], arguments: argparse.Namespace) -> list[s
     from kuleshov.output.exports import clip
     from kuleshov.tools.media import IMAGE_SUFFIXES
 
-    if not getattr(arguments, "export", None) or _video(arguments):
+    if not getattr(arguments, "export", None) or _wants_video(arguments):
         return [None] * len(paths)
     still = tuple(s for s in IMAGE_SUFFIXES if s not in (".gif", ".webp", ".apng", ".avif"))
     clips = list(dict.fromkeys(path for path in paths if not path.lower().endswith(still)))
@@ -174,7 +183,7 @@ def _export_names(paths: Sequence[str], arguments: argparse.Namespace) -> list[s
     return [named.get(path) for path in paths]
 
 
-def _export(
+def _export_inference(
     inference: Inference,
     path: str,
     arguments: argparse.Namespace,
@@ -182,7 +191,7 @@ def _export(
     name: str | None,
 ) -> None:
     target = Path(arguments.export)
-    if not _video(arguments):
+    if not _wants_video(arguments):
         from kuleshov.output.exports import clip
 
         files = clip.write_all(inference, target, name)
@@ -196,8 +205,8 @@ def _export(
     else:
         from kuleshov.output.exports import video
 
-        with _watched(path, stop, "written") as progress:
-            video.write(inference, path, target, progress=progress, stop=stop)
+        with _watch_clip(path, stop, "written") as progress:
+            video.write_video(inference, path, target, progress=progress, stop=stop)
         say(f"written: {target}" + (", as far as it came" if stop.is_set() else ""))
 
 
@@ -205,11 +214,11 @@ def _tell_orders(readings: Sequence[Inference]) -> None:
     from kuleshov.output import view
     from kuleshov.studies import example_orders
 
-    for person in example_orders.spread(readings):
+    for person in example_orders.measure_spread(readings):
         wide = sorted(person.most, key=lambda name: person.least[name] - person.most[name])[:3]
         ranges = ", ".join(
-            f"{view.clean(name)} {view.percent(person.least[name])}-"
-            f"{view.percent(person.most[name])}"
+            f"{view.clean_line(name)} {view.format_percent(person.least[name])}-"
+            f"{view.format_percent(person.most[name])}"
             for name in wide
         )
         say(
@@ -219,20 +228,20 @@ def _tell_orders(readings: Sequence[Inference]) -> None:
         )
 
 
-def _read(
+def _read_medium(
     agent: Agent, path: str, arguments: argparse.Namespace, stop: threading.Event
 ) -> list[Inference]:
     """One inference; with --shuffle-seeds one for each order of the examples."""
     if arguments.shuffle_seeds:
         from kuleshov.studies import example_orders
 
-        given = {**words(arguments), "influence": arguments.influence}
+        given = {**given_words(arguments), "influence": arguments.influence}
         return example_orders.under_orders(agent, path, arguments.shuffle_seeds, **given)
     if not arguments.stream:
-        with _watched(path, stop) as progress:
+        with _watch_clip(path, stop) as progress:
             whole = agent.infer(
                 path,
-                **words(arguments),
+                **given_words(arguments),
                 influence=arguments.influence,
                 transcript=getattr(arguments, "transcript", None),
                 progress=progress,
@@ -241,8 +250,8 @@ def _read(
         return [whole]
 
     inference: Inference | None = None
-    given = {**words(arguments), "influence": arguments.influence}
-    with _watched(path, stop) as progress:
+    given = {**given_words(arguments), "influence": arguments.influence}
+    with _watch_clip(path, stop) as progress:
         for event in agent.stream(path, **given, progress=progress, stop=stop):
             if event.kind == "token":
                 sys.stderr.write(event.text or "")
@@ -257,7 +266,7 @@ def _read(
 
 
 @contextlib.contextmanager
-def _watched(
+def _watch_clip(
     path: str, stop: threading.Event, done: str = "read"
 ) -> Iterator[Callable[[float, float], None] | None]:
     """Ctrl-C ends what is computed. Of a clip: progress on a terminal, and the first Ctrl-C ends
@@ -311,11 +320,11 @@ def _write_report(
         images = media.pictures_of(source, inference.media, max_pixels=agent.settings.max_pixels)
         pictures[inference.media.sha256] = images
         if heatmap:
-            heatmaps.update(_heatmaps(agent, inference, images))
+            heatmaps.update(_draw_heatmaps(agent, inference, images))
     report.write_report(path, [inference for inference, _ in done], pictures, heatmaps=heatmaps)
 
 
-def _heatmaps(agent: Agent, inference: Inference, images: Sequence[Any]) -> dict[Any, Any]:
+def _draw_heatmaps(agent: Agent, inference: Inference, images: Sequence[Any]) -> dict[Any, Any]:
     maps = {}
     for person in inference.people:
         face = person.face

@@ -8,7 +8,7 @@ from kuleshov.apps.cli import infer
 from kuleshov.apps.cli.options import Commands
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     command = commands.add_parser(
         "influence",
         help="read face alone, context alone and the two together, and how far they part",
@@ -16,6 +16,6 @@ def add(commands: Commands) -> None:
     infer.add_options(command)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     arguments.influence = True
-    return infer.run(arguments)
+    return infer.run_command(arguments)

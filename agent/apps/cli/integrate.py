@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kuleshov.apps.cli.options import Commands, make_folder
-from kuleshov.output.terminal import OK, console, say
+from kuleshov.output.terminal import OK, make_console, say
 from kuleshov.tools.valid_text import csv_row
 
 if TYPE_CHECKING:
     from kuleshov.studies.integrate import Integration, Interval
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     integrate = commands.add_parser(
         "integrate",
         help="fit how people combine face and context, from their judgements",
@@ -50,8 +50,8 @@ def add(commands: Commands) -> None:
     integrate.add_argument("--json", action="store_true", help="everything as JSON on stdout")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    from kuleshov.studies.integrate import integrate
+def run_command(arguments: argparse.Namespace) -> int:
+    from kuleshov.studies.integrate import fit_integration
     from kuleshov.studies.ratings import COLUMNS, read_ratings
     from kuleshov.tools.errors import KuleshovError
 
@@ -66,10 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     out = make_folder(arguments.out) if arguments.out else None
     labels = [name.strip() for name in (arguments.labels or "").split(",") if name.strip()]
     ratings = read_ratings(
-        arguments.ratings, labels=labels, scale=_scale(arguments.scale), columns=columns
+        arguments.ratings, labels=labels, scale=_parse_scale(arguments.scale), columns=columns
     )
     say(f"{len(ratings):,} judgements of {len(ratings.labels)} labels; fitting")
-    found = integrate(
+    found = fit_integration(
         ratings,
         source=arguments.source or os.path.basename(arguments.ratings),
         command=f"kuleshov integrate {os.path.basename(arguments.ratings)}",
@@ -89,13 +89,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.write(found.model_dump_json() + "\n")
     else:
-        _print(found)
+        _print_integration(found)
     if out is not None:
         say(f"written: {out}; use the observer with --observer {out / 'observer.toml'}")
     return OK
 
 
-def _scale(text: str | None) -> tuple[float, float] | None:
+def _parse_scale(text: str | None) -> tuple[float, float] | None:
     from kuleshov.tools.errors import KuleshovError
 
     if text is None:
@@ -119,10 +119,10 @@ def _write_table(path: Path, found: Integration) -> None:
         table.writerows(csv_row([row.get(name) for name in names]) for row in rows)
 
 
-def _print(found: Integration) -> None:
+def _print_integration(found: Integration) -> None:
     from kuleshov.output.terminal_text import Lines
 
-    lines = Lines(console())
+    lines = Lines(make_console())
     people = f", {found.raters} people" if found.raters else ""
     lines.line(
         ("How people combine face and context", "bold"),
@@ -132,7 +132,7 @@ def _print(found: Integration) -> None:
     lines.line(f"  {'rule':<30}{'KL over faces':>24}{'over contexts':>15}{'r':>8}")
     for fit in sorted(found.rules, key=lambda fit: fit.over_faces.value):
         lines.line(
-            f"  {fit.says:<30}{_told(fit.over_faces):>24}{fit.over_contexts:>15.3f}"
+            f"  {fit.says:<30}{_interval_text(fit.over_faces):>24}{fit.over_contexts:>15.3f}"
             f"{fit.r.value:>8.2f}"
         )
     if found.ceiling is not None:
@@ -154,7 +154,10 @@ def _print(found: Integration) -> None:
     lines.line(f"  {'label':<16}{'face':>22}{'context':>22}{'r':>8}")
     for one in found.emotions:
         r = "–" if one.r_both is None else f"{one.r_both:.2f}"
-        lines.line(f"  {one.label[:15]:<16}{_told(one.face):>22}{_told(one.context):>22}{r:>8}")
+        lines.line(
+            f"  "
+            f"{one.label[:15]:<16}{_interval_text(one.face):>22}{_interval_text(one.context):>22}{r:>8}"
+        )
     lines.line()
     lines.wrapped(
         "KL: Kullback-Leibler divergence from people's mean judgement, nats, below is better, "
@@ -167,7 +170,7 @@ def _print(found: Integration) -> None:
         lines.wrapped(warning, indent=2, style="yellow")
 
 
-def _told(one: Interval | None) -> str:
+def _interval_text(one: Interval | None) -> str:
     if one is None:
         return "–"
     if one.low is None or one.high is None:

@@ -29,7 +29,7 @@ clip takes 105 s instead of 17; on two idle cores both take 5 s."""
 _terminated = False  # by SIGTERM: its exit code is 143, that of Ctrl-C 130
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="kuleshov",
         description="Reads emotion from face and context with a local LLaVA and facial-expression "
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--debug", action="store_true", help="show tracebacks and library messages")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        importlib.import_module(f"kuleshov.apps.cli.{name}").add(commands)
+        importlib.import_module(f"kuleshov.apps.cli.{name}").add_command(commands)
     return top
 
 
@@ -51,11 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is loaded, which is later
     _end_on_sigterm()
     try:
-        arguments = parser().parse_args(argv)
+        arguments = build_parser().parse_args(argv)
         arguments.argv = list(sys.argv[1:] if argv is None else argv)
         if not arguments.debug:
-            _quiet()
-        return _run(arguments)
+            _silence_libraries()
+        return _run_command(arguments)
     except BrokenPipeError:
         # the reader of the pipe has gone; nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,27 +71,27 @@ def _end_on_sigterm() -> None:
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     ):
-        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGTERM, _on_sigterm)
 
 
-def _terminate(number: int, frame: object) -> None:
+def _on_sigterm(number: int, frame: object) -> None:
     global _terminated
     _terminated = True
     signal.default_int_handler(number, None)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.tools.errors import KuleshovError
 
     command = importlib.import_module(f"kuleshov.apps.cli.{arguments.command}")
     try:
-        return int(command.run(arguments))
+        return int(command.run_command(arguments))
     except KuleshovError as error:
         say(f"kuleshov: {error}")
         return USAGE
 
 
-def _quiet() -> None:
+def _silence_libraries() -> None:
     """Keep the libraries' own messages and progress bars off the terminal."""
     import logging
     import warnings

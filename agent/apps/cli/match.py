@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kuleshov.studies.match import Match
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     match = commands.add_parser(
         "match",
         help="find the pictures that show the same expression as these",
@@ -37,14 +37,14 @@ def add(commands: Commands) -> None:
     add_choices(match, without=("--examples",))
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.inputs import items
     from kuleshov.output import files as output_files
     from kuleshov.studies import match
     from kuleshov.tools.errors import KuleshovError
 
     for source in (arguments.like, arguments.folder):
-        items.read(source)  # a mistake in its name is told before models are loaded
+        items.read_items(source)  # a mistake in its name is told before models are loaded
     if arguments.by not in match.BYS:
         raise KuleshovError(
             f"pictures are matched by {', '.join(match.BYS)}, not by {arguments.by!r}."
@@ -60,15 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
     if not found:
         raise KuleshovError(f"none of the pictures of {arguments.folder} shows a face.")
     shown = found[: arguments.top]
-    _print(shown, as_json=arguments.json)
+    _print_matches(shown, as_json=arguments.json)
     if arguments.report:
-        output_files.write_page(arguments.report, _page(matcher, shown, cuts))
+        output_files.write_page(arguments.report, _match_page(matcher, shown, cuts))
         say(f"report: {arguments.report}")
     say(f"ranked by {arguments.by}: {match.BYS[arguments.by]}")
     return FAILED if matcher.problems else OK
 
 
-def _print(found: Sequence[Match], *, as_json: bool) -> None:
+def _print_matches(found: Sequence[Match], *, as_json: bool) -> None:
     if as_json:
         for match in found:
             sys.stdout.write(match.model_dump_json() + "\n")
@@ -81,7 +81,7 @@ def _print(found: Sequence[Match], *, as_json: bool) -> None:
         writer.writerow(csv_cells({**row, "box_xyxy": json.dumps(row["box_xyxy"])}))
 
 
-def _page(matcher: Any, found: Sequence[Match], cuts: Any) -> str:
+def _match_page(matcher: Any, found: Sequence[Match], cuts: Any) -> str:
     from importlib.resources import files
 
     from markupsafe import Markup
@@ -91,10 +91,10 @@ def _page(matcher: Any, found: Sequence[Match], cuts: Any) -> str:
     from kuleshov.studies import match
 
     def thumb(cut: Any) -> str:
-        return report.jpeg(Image.fromarray(cut), 144)
+        return report.jpeg_address(Image.fromarray(cut), 144)
 
     return (
-        report.environment()
+        report.page_environment()
         .get_template("match.html.jinja")
         .render(
             shots=[(shot.path, thumb(shot.cut)) for shot in matcher.shots],

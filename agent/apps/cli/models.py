@@ -6,10 +6,10 @@ import argparse
 import sys
 
 from kuleshov.apps.cli.options import Commands
-from kuleshov.output.terminal import OK, console
+from kuleshov.output.terminal import OK, make_console
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     models = commands.add_parser("models", help="list, download and explain models")
     what = models.add_subparsers(dest="what", metavar="ACTION")
     pull = what.add_parser("pull", help="download a model from the Hugging Face Hub")
@@ -19,17 +19,17 @@ def add(commands: Commands) -> None:
     models.set_defaults(what="list")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.tools import mllm, pocket
 
     if arguments.what == "pull":
-        sys.stdout.write(f"{mllm.pull(arguments.id)}\n")
+        sys.stdout.write(f"{mllm.pull_model(arguments.id)}\n")
         return OK
     if arguments.what == "card":
-        for path in sorted((pocket.folder() / "cards").glob("*.md")):
+        for path in sorted((pocket.weights_folder() / "cards").glob("*.md")):
             sys.stdout.write(path.read_text("utf-8") + "\n")
         return OK
     from kuleshov.apps.cli import status_tables
 
-    status_tables.print_models(mllm.listing(), console())
+    status_tables.print_models(mllm.list_models(), make_console())
     return OK

@@ -154,7 +154,7 @@ def add_words(command: argparse.ArgumentParser) -> None:
     )
 
 
-def words(arguments: argparse.Namespace) -> dict[str, Any]:
+def given_words(arguments: argparse.Namespace) -> dict[str, Any]:
     """The words that `add_words` declared, as `Agent.infer` takes them."""
     notes: dict[int, str] = {}
     for note in arguments.who:
@@ -165,7 +165,7 @@ def words(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"context": arguments.context, "said": arguments.said, "who": notes}
 
 
-def expanded(patterns: Sequence[str]) -> tuple[list[str], int]:
+def expand_patterns(patterns: Sequence[str]) -> tuple[list[str], int]:
     """The files that paths and globs name, and how many name no file; that number is printed."""
     from kuleshov.tools import media
     from kuleshov.tools.errors import KuleshovError
@@ -175,7 +175,7 @@ def expanded(patterns: Sequence[str]) -> tuple[list[str], int]:
     for pattern in patterns:
         passed = media.PassedOver()
         try:
-            paths += media.expand([pattern], passed)
+            paths += media.expand_paths([pattern], passed)
         except KuleshovError as error:
             say(f"kuleshov: {error}")
             failed += 1
@@ -234,7 +234,7 @@ def tell_settings(named: str | None) -> None:
         say(f"settings: {layer.used.path}")
 
 
-def registered(command: str) -> Any:
+def find_command(command: str) -> Any:
     """A command of a floor above this one, registered as an entry point of the package."""
     from importlib.metadata import entry_points
 

@@ -9,7 +9,7 @@ from pathlib import Path
 OUTPUTS = ("--export", "--report")
 
 
-def command(argv: Sequence[str], at_s: float) -> str:
+def resume_command(argv: Sequence[str], at_s: float) -> str:
     """The same call from `at_s` seconds on, its files beside those that were written.
 
     `argv` is what stood behind `kuleshov`.
@@ -21,13 +21,13 @@ def command(argv: Sequence[str], at_s: float) -> str:
             if not equals:
                 next(rest, None)
         elif name in OUTPUTS:
-            told += [name, _beside(value if equals else next(rest, ""), at_s)]
+            told += [name, _path_beside(value if equals else next(rest, ""), at_s)]
         else:
             told.append(word)
     return shlex.join([*told, "--start-s", f"{at_s:.1f}"])
 
 
-def _beside(path: str, at_s: float) -> str:
+def _path_beside(path: str, at_s: float) -> str:
     """`out` becomes `out-from-7.6s`, `reading.html` `reading-from-7.6s.html`."""
     place = Path(path)
     return str(place.with_name(f"{place.stem}-from-{at_s:.1f}s{place.suffix}"))

@@ -10,11 +10,11 @@ from kuleshov.apps.cli.options import Commands
 from kuleshov.output.terminal import OK
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     commands.add_parser("schema", help="print the JSON schema of the record")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.types import Inference
 
     sys.stdout.write(json.dumps(Inference.json_schema(), indent=2) + "\n")

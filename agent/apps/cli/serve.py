@@ -10,7 +10,7 @@ from kuleshov.output.terminal import OK, say
 PORT = 8686
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     serve = commands.add_parser("serve", help="a web page and an HTTP API on this machine")
     serve.add_argument(
         "--host", default=None, help="address to listen at (127.0.0.1: this machine only)"
@@ -80,7 +80,7 @@ def add(commands: Commands) -> None:
     add_choices(serve)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.tools.errors import KuleshovError
 
     try:
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
         server.check_address(arguments.behind_proxy)
     if arguments.study is not None:
         return _serve_study(arguments, host)
-    users = server.credentials(arguments.auth)
+    users = server.parse_credentials(arguments.auth)
     outside = not server.is_loopback(host)
     if outside and not users:
         raise KuleshovError(
@@ -122,16 +122,16 @@ def run(arguments: argparse.Namespace) -> int:
     passed = PassedOver()
     gallery = Gallery.of(arguments.gallery, passed)
     tell_passed_over(arguments.gallery or "gallery", passed)
-    sock = server.bind(host, arguments.port)
+    sock = server.bind_socket(host, arguments.port)
     try:
         if outside:
-            _warn(host, bool(arguments.certificate))
+            _warn_open_network(host, bool(arguments.certificate))
         agent = load_agent(arguments)
-        where = server.address(sock, host)
+        where = server.browser_address(sock, host)
         if arguments.certificate:
             where = where.replace("http:", "https:", 1)
         serving = Serving(
-            hosts=server.names(host, arguments.allow_host),
+            hosts=server.allowed_names(host, arguments.allow_host),
             credentials=users,
             max_upload_bytes=int(arguments.max_upload_mb * 1e6),
             idle_s=arguments.idle_minutes * 60,
@@ -140,7 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
             longest_s=arguments.job_minutes * 60,
             proxy=arguments.behind_proxy,
         )
-        server.serve(
+        server.run_server(
             agent,
             gallery,
             serving,
@@ -164,11 +164,13 @@ def _serve_study(arguments: argparse.Namespace, host: str) -> int:
 
     if arguments.auth:
         raise KuleshovError("participants of a study give no password: leave out --auth.")
-    serving = Serving(hosts=server.names(host, arguments.allow_host), proxy=arguments.behind_proxy)
+    serving = Serving(
+        hosts=server.allowed_names(host, arguments.allow_host), proxy=arguments.behind_proxy
+    )
     app = create_study_app(Path(arguments.study), serving)
-    sock = server.bind(host, arguments.port)
+    sock = server.bind_socket(host, arguments.port)
     try:
-        where = server.address(sock, host)
+        where = server.browser_address(sock, host)
         if not server.is_loopback(host):
             say(f"kuleshov: who reaches this machine at {host} can see the faces of the study.")
         tls = _certificate(arguments)
@@ -193,7 +195,7 @@ def _certificate(arguments: argparse.Namespace) -> dict[str, str]:
     return {"ssl_certfile": arguments.certificate, "ssl_keyfile": arguments.key}
 
 
-def _warn(host: str, encrypted: bool) -> None:
+def _warn_open_network(host: str, encrypted: bool) -> None:
     say(
         f"kuleshov: listening at {host}: other machines can reach this server with the password. "
         "Pictures of faces then leave the machines of those who upload them, and come here."

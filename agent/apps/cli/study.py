@@ -9,7 +9,7 @@ from kuleshov.apps.cli.options import Commands, make_folder
 from kuleshov.output.terminal import OK, say
 
 
-def add(commands: Commands) -> None:
+def add_command(commands: Commands) -> None:
     study = commands.add_parser(
         "study",
         help="make a rating study of faces, contexts and both; collect its answers",
@@ -54,7 +54,7 @@ def add(commands: Commands) -> None:
     study.add_argument("files", nargs="*", metavar="FILE.csv", help="files participants saved")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.tools.errors import KuleshovError
 
     if arguments.collect:

@@ -70,7 +70,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     responses={202: {"model": JobState, "description": "lined up (wait=false)"}, **PROBLEMS},
     summary="Read a picture or a clip",
 )
-async def infer(
+async def post_infer(
     request: Request,
     house: Here,
     file: Annotated[UploadFile, File(description="the picture or clip")],
@@ -115,8 +115,8 @@ async def infer(
         wish = Wish(
             context=tuple(context),
             said=tuple(said),
-            who=_notes(who),
-            boxes=_boxes(boxes, house.serving.max_people),
+            who=_parse_notes(who),
+            boxes=_parse_boxes(boxes, house.serving.max_people),
             labels=labels or None,
             fusion=fusion or strategy or None,
             influence=influence or None,
@@ -140,7 +140,7 @@ async def infer(
             user,
             folder,
             path,
-            view.clean(safe_name(file.filename)),
+            view.clean_line(safe_name(file.filename)),
             wish,
             ended,
         )
@@ -148,7 +148,7 @@ async def infer(
         house.folders.remove(folder)
         raise
     if not wait:
-        return JSONResponse(_state(house, job).model_dump(), 202)
+        return JSONResponse(_job_state(house, job).model_dump(), 202)
     while not over.is_set():
         try:
             await asyncio.wait_for(over.wait(), LOOK_S)
@@ -158,12 +158,12 @@ async def infer(
                 house.jobs.forget(job)
                 return Response(status_code=499)
     house.jobs.forget(job)
-    return _record(job)
+    return _record_response(job)
 
 
 @routes.get("/api/v1/jobs/{id}", responses={404: {"model": Problem}}, summary="How far a job is")
 def job_state(id: str, request: Request, house: Here) -> JobState:
-    return _state(house, _job(id, request, house))
+    return _job_state(house, _find_job(id, request, house))
 
 
 @routes.get(
@@ -177,36 +177,36 @@ def job_state(id: str, request: Request, house: Here) -> JobState:
     summary="The record of a job that is done",
 )
 def job_record(id: str, request: Request, house: Here) -> Response:
-    job = _job(id, request, house)
+    job = _find_job(id, request, house)
     if job.ended is None:
         raise HTTPException(409, f"this job is {job.state}; ask again later.")
-    return _record(job)
+    return _record_response(job)
 
 
 @routes.delete("/api/v1/jobs/{id}", responses={404: {"model": Problem}}, summary="Stop, forget")
 def job_delete(id: str, request: Request, house: Here) -> JobState:
     """Take a job out of the line, or stop it where it runs, and forget it and its record."""
-    job = _job(id, request, house)
+    job = _find_job(id, request, house)
     if job.ended is None:
         house.line.cancel(job)
     house.jobs.forget(job)
-    return _state(house, job)
+    return _job_state(house, job)
 
 
 @routes.get("/api/v1/schema", summary="JSON schema of the record")
-def schema() -> dict[str, Any]:
+def get_schema() -> dict[str, Any]:
     """As kuleshov schema prints it."""
     return Inference.json_schema()
 
 
 @routes.get("/api/v1/health", summary="What reads here, and how many wait")
-def health(house: Here) -> Health:
+def get_health(house: Here) -> Health:
     facts = {name: value for name, value in house.facts.items() if name in Health.model_fields}
     return Health(kuleshov=__version__, waiting=house.line.waiting, busy=house.line.busy, **facts)
 
 
 @routes.get("/docs", include_in_schema=False, response_class=HTMLResponse)
-def docs(request: Request, house: Here) -> str:
+def get_docs(request: Request, house: Here) -> str:
     """The OpenAPI document as a page that loads nothing from elsewhere."""
     return house.templates.get_template("docs.html.jinja").render(
         spec=request.app.openapi(),
@@ -215,14 +215,14 @@ def docs(request: Request, house: Here) -> str:
     )
 
 
-def _job(id: str, request: Request, house: Any) -> Job:
+def _find_job(id: str, request: Request, house: Any) -> Job:
     job: Job | None = house.jobs.find(id, user_of(request))
     if job is None:
         raise HTTPException(404, "there is no such job, or it has been forgotten.")
     return job
 
 
-def _state(house: Any, job: Job) -> JobState:
+def _job_state(house: Any, job: Job) -> JobState:
     url = f"/api/v1/jobs/{job.id}"
     return JobState(
         job=job.id,
@@ -235,14 +235,14 @@ def _state(house: Any, job: Job) -> JobState:
     )
 
 
-def _record(job: Job) -> Response:
+def _record_response(job: Job) -> Response:
     if job.state != "done":
         raise HTTPException(400 if job.state == "failed" else 409, job.sentence)
     return Response(job.result.to_json(), media_type="application/json")
 
 
-def _notes(text: str) -> dict[int, str]:
-    given = _json(text, "who", '{"2": "the bride"}')
+def _parse_notes(text: str) -> dict[int, str]:
+    given = _parse_json(text, "who", '{"2": "the bride"}')
     if not isinstance(given, dict) or not all(isinstance(note, str) for note in given.values()):
         raise KuleshovError('who must be JSON like {"2": "the bride"}.')
     notes: dict[int, str] = {}
@@ -254,8 +254,8 @@ def _notes(text: str) -> dict[int, str]:
     return notes
 
 
-def _boxes(text: str, most: int) -> tuple[tuple[float, ...], ...]:
-    given = _json(text, "boxes", "[[10, 10, 60, 70]]")
+def _parse_boxes(text: str, most: int) -> tuple[tuple[float, ...], ...]:
+    given = _parse_json(text, "boxes", "[[10, 10, 60, 70]]")
     numbers = isinstance(given, list) and all(
         isinstance(box, list)
         and all(isinstance(side, int | float) and not isinstance(side, bool) for side in box)
@@ -270,7 +270,7 @@ def _boxes(text: str, most: int) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, people.check_boxes(given)[0]))
 
 
-def _json(text: str, name: str, like: str) -> Any:
+def _parse_json(text: str, name: str, like: str) -> Any:
     try:
         return parse_json(text)
     except ValueError:

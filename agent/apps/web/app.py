@@ -57,7 +57,7 @@ def create_app(agent: Agent, gallery: Gallery | None = None, serving: Serving | 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         house.visits.loop = asyncio.get_running_loop()
-        sweeping = asyncio.create_task(_sweep(house))
+        sweeping = asyncio.create_task(_sweep_uploads(house))
         try:
             yield
         finally:
@@ -79,10 +79,10 @@ def create_app(agent: Agent, gallery: Gallery | None = None, serving: Serving | 
     app.include_router(asking.routes)
     app.include_router(api.routes)
     app.mount("/static", StaticFiles(directory=str(files("kuleshov.apps.web") / "static")))
-    app.add_exception_handler(KuleshovError, _mistake)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _unreadable)
-    app.add_exception_handler(Exception, _broken)
+    app.add_exception_handler(KuleshovError, _answer_mistake)
+    app.add_exception_handler(HTTPException, _answer_refusal)
+    app.add_exception_handler(RequestValidationError, _answer_unreadable)
+    app.add_exception_handler(Exception, _answer_failure)
     app.add_middleware(
         Guard,
         hosts=serving.hosts,
@@ -92,7 +92,7 @@ def create_app(agent: Agent, gallery: Gallery | None = None, serving: Serving | 
     return app
 
 
-async def _sweep(house: House) -> None:
+async def _sweep_uploads(house: House) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         try:
@@ -102,7 +102,7 @@ async def _sweep(house: House) -> None:
             log.exception("sweeping failed")
 
 
-def _mistake(request: Request, error: Exception) -> JSONResponse:
+def _answer_mistake(request: Request, error: Exception) -> JSONResponse:
     status, headers = 400, {}
     if isinstance(error, TooLargeError):
         status = 413
@@ -111,18 +111,18 @@ def _mistake(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": str(error)}, status, headers)
 
 
-def _refused(request: Request, error: Exception) -> JSONResponse:
+def _answer_refusal(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     told = {"Not Found": "there is nothing here; see /docs."}.get(error.detail, error.detail)
     return JSONResponse({"error": told}, error.status_code, error.headers)
 
 
-def _unreadable(request: Request, error: Exception) -> JSONResponse:
+def _answer_unreadable(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"][1:]) or "the request"
     return JSONResponse({"error": f"{name}: {first['msg']}."}, 422)
 
 
-def _broken(request: Request, error: Exception) -> JSONResponse:
+def _answer_failure(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": "something went wrong here that should not have."}, 500)

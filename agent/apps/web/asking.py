@@ -26,7 +26,7 @@ from kuleshov.apps.web.visitor import Here, Own, OwnReading
 from kuleshov.output import view
 from kuleshov.session.open_medium import Words
 from kuleshov.session.session import Session
-from kuleshov.tools.errors import KuleshovError, shortened
+from kuleshov.tools.errors import KuleshovError, shorten_text
 from kuleshov.tools.structured_text import parse_count
 
 routes = APIRouter(include_in_schema=False)
@@ -37,11 +37,11 @@ Turn = Callable[[Session, Job], Iterator[Event]]
 
 
 @routes.post("/page/read", status_code=202)
-async def read(request: Request, house: Here, visit: Own) -> dict[str, Any]:
+async def post_reading(request: Request, house: Here, visit: Own) -> dict[str, Any]:
     async with request.form(max_files=2, max_fields=FIELDS) as form:
-        path, name = await _chosen(house, visit, form)
+        path, name = await _chosen_file(house, visit, form)
         try:
-            wish = _wish(form)
+            wish = _parse_wish(form)
             words = form.get("transcript")
             if isinstance(words, UploadFile) and words.filename:
                 folder = _upload_of(house, path) or house.visits.folder(visit)
@@ -51,7 +51,7 @@ async def read(request: Request, house: Here, visit: Own) -> dict[str, Any]:
                 wish = replace(wish, transcript=kept)
             return _line_up(house, visit, path, name, wish)
         except KuleshovError:
-            _discard(house, path)
+            _discard_upload(house, path)
             raise
 
 
@@ -60,37 +60,37 @@ def what_if(
     house: Here, visit: Own, reading: OwnReading, text: Annotated[str, Form()] = ""
 ) -> dict[str, Any]:
     """Judge as if `text` held."""
-    return _turn(
+    return _queue_turn(
         house,
         visit,
         reading,
-        _title("What if", text),
+        _job_title("What if", text),
         lambda talk, job: talk.what_if(text, stop=job.stop),
     )
 
 
 @routes.post("/page/readings/{id}/context", status_code=202)
-def context(
+def post_context(
     house: Here, visit: Own, reading: OwnReading, text: Annotated[str, Form()] = ""
 ) -> dict[str, Any]:
     """Judge again, knowing `text` of the situation from now on."""
-    return _turn(
+    return _queue_turn(
         house,
         visit,
         reading,
-        _title("Context", text),
+        _job_title("Context", text),
         lambda talk, job: talk.add_context(text, stop=job.stop),
     )
 
 
 @routes.post("/page/readings/{id}/labels", status_code=202)
-def labels(
+def post_labels(
     house: Here, visit: Own, reading: OwnReading, text: Annotated[str, Form()] = ""
 ) -> dict[str, Any]:
     """Judge again with another label set; a shipped one, because a name must not open a file."""
     if text not in house.agents.labels:
-        raise KuleshovError(f"there is no label set {shortened(text)!r} on this server.")
-    return _turn(
+        raise KuleshovError(f"there is no label set {shorten_text(text)!r} on this server.")
+    return _queue_turn(
         house,
         visit,
         reading,
@@ -100,9 +100,9 @@ def labels(
 
 
 @routes.post("/page/readings/{id}/influence", status_code=202)
-def influence(house: Here, visit: Own, reading: OwnReading) -> dict[str, Any]:
+def post_influence(house: Here, visit: Own, reading: OwnReading) -> dict[str, Any]:
     """Judge again, face alone and context alone as well."""
-    return _turn(
+    return _queue_turn(
         house,
         visit,
         reading,
@@ -112,7 +112,7 @@ def influence(house: Here, visit: Own, reading: OwnReading) -> dict[str, Any]:
 
 
 @routes.post("/page/readings/{id}/ask", status_code=202)
-def ask(
+def post_question(
     house: Here,
     visit: Own,
     reading: OwnReading,
@@ -135,14 +135,16 @@ def ask(
                 stop=job.stop,
             )
         except KuleshovError as error:
-            raise readings.told(error, reading.path, reading.name) from None
+            raise readings.name_error(error, reading.path, reading.name) from None
         return {"reading": reading.id}
 
-    return _join(house, visit, _job(house, visit, "ask", _title("Question", text), work, reading))
+    return _join_job(
+        house, visit, _queue_job(house, visit, "ask", _job_title("Question", text), work, reading)
+    )
 
 
 @routes.post("/page/readings/{id}/undo")
-def undo(visit: Own, reading: OwnReading) -> dict[str, str]:
+def post_undo(visit: Own, reading: OwnReading) -> dict[str, str]:
     """Take the last turn back."""
     if any(job.about == reading.id and job.ended is None for job in visit.jobs.values()):
         raise HTTPException(409, "something is asked of this reading just now; wait or stop it.")
@@ -154,7 +156,7 @@ def undo(visit: Own, reading: OwnReading) -> dict[str, str]:
 
 
 @routes.post("/page/jobs/{id}/stop")
-def stop(id: str, house: Here, visit: Own) -> dict[str, str]:
+def post_stop(id: str, house: Here, visit: Own) -> dict[str, str]:
     job = visit.jobs.get(id)
     if job is None:
         raise HTTPException(404, "this job is no longer known.")
@@ -179,10 +181,10 @@ def _line_up(house: House, visit: Visit, path: Path, name: str, wish: Wish) -> d
 
         try:
             events = talk.read(influence=wish.influence, progress=progress, stop=job.stop)
-            readings.follow(events, job)
+            readings.follow_events(events, job)
         except KuleshovError as error:
             talk.close()
-            raise readings.told(error, path, name) from None
+            raise readings.name_error(error, path, name) from None
         if job.stop.is_set() or visit.over:
             talk.close()
             return {}
@@ -191,35 +193,37 @@ def _line_up(house: House, visit: Visit, path: Path, name: str, wish: Wish) -> d
         house.visits.add(visit, reading)
         return {"reading": reading.id}
 
-    job = _job(house, visit, "read", name, work)
+    job = _queue_job(house, visit, "read", name, work)
 
     def watch(job: Job, kind: str, data: dict[str, Any]) -> None:
         if kind in ("failed", "stopped"):
-            _discard(house, path)
+            _discard_upload(house, path)
         house.visits.watch(visit, job, kind, data)
 
     job.watch = watch
-    return _join(house, visit, job)
+    return _join_job(house, visit, job)
 
 
-def _turn(house: House, visit: Visit, reading: Reading, title: str, turn: Turn) -> dict[str, Any]:
+def _queue_turn(
+    house: House, visit: Visit, reading: Reading, title: str, turn: Turn
+) -> dict[str, Any]:
     """Another judgement of what is open."""
 
     def work(job: Job) -> dict[str, Any]:
         try:
             talk = house.open.use(reading, job.stop)
             before = len(talk.steps)
-            readings.follow(turn(talk, job), job)
+            readings.follow_events(turn(talk, job), job)
         except KuleshovError as error:
-            raise readings.told(error, reading.path, reading.name) from None
+            raise readings.name_error(error, reading.path, reading.name) from None
         if job.stop.is_set() and len(talk.steps) > before:  # what was cut off is no answer
             talk.undo()
         return {"reading": reading.id}
 
-    return _join(house, visit, _job(house, visit, "turn", title, work, reading))
+    return _join_job(house, visit, _queue_job(house, visit, "turn", title, work, reading))
 
 
-def _job(
+def _queue_job(
     house: House,
     visit: Visit,
     kind: str,
@@ -233,7 +237,7 @@ def _job(
     return Job(visit.owner, kind, title, work, watch, about=reading.id if reading else None)
 
 
-def _join(house: House, visit: Visit, job: Job) -> dict[str, Any]:
+def _join_job(house: House, visit: Visit, job: Job) -> dict[str, Any]:
     ended = [old for old in visit.jobs.values() if old.ended is not None]
     for old in ended[:-ENDED_JOBS]:
         del visit.jobs[old.id]
@@ -243,10 +247,10 @@ def _join(house: House, visit: Visit, job: Job) -> dict[str, Any]:
     except KuleshovError:
         del visit.jobs[job.id]
         raise
-    return shown(house, job)
+    return job_view(house, job)
 
 
-def shown(house: House, job: Job) -> dict[str, Any]:
+def job_view(house: House, job: Job) -> dict[str, Any]:
     """What a page needs to show a job that it did not see begin."""
     return {
         "job": job.id,
@@ -264,14 +268,14 @@ def shown(house: House, job: Job) -> dict[str, Any]:
 # ------------------------------------------------------------------------------- forms
 
 
-async def _chosen(house: House, visit: Visit, form: FormData) -> tuple[Path, str]:
+async def _chosen_file(house: House, visit: Visit, form: FormData) -> tuple[Path, str]:
     """The file that is to be read and its name: an upload, or one of the examples."""
     given = form.get("file")
     if isinstance(given, UploadFile) and given.filename:
         path = await run_in_threadpool(
             house.folders.save, given.file, given.filename, house.visits.folder(visit)
         )
-        return path, view.clean(safe_name(given.filename))
+        return path, view.clean_line(safe_name(given.filename))
     number = form.get("example")
     place = parse_count(number) if isinstance(number, str) else None
     if place is not None and place < len(house.gallery.paths):
@@ -279,12 +283,12 @@ async def _chosen(house: House, visit: Visit, form: FormData) -> tuple[Path, str
     raise KuleshovError("choose a picture or a clip first.")
 
 
-def _title(what: str, text: str) -> str:
-    told = view.clean(text)
+def _job_title(what: str, text: str) -> str:
+    told = view.clean_line(text)
     return f"{what}: {told[:LONGEST_TITLE]}{'…' if len(told) > LONGEST_TITLE else ''}"
 
 
-def _wish(form: FormData) -> Wish:
+def _parse_wish(form: FormData) -> Wish:
     def lines(name: str) -> tuple[str, ...]:
         return tuple(v for v in form.getlist(name) if isinstance(v, str) and v.strip())
 
@@ -302,7 +306,7 @@ def _upload_of(house: House, path: Path) -> Path | None:
     return path.parent if house.folders.root in path.parents else None
 
 
-def _discard(house: House, path: Path) -> None:
+def _discard_upload(house: House, path: Path) -> None:
     folder = _upload_of(house, path)
     if folder is not None:
         house.folders.remove(folder)

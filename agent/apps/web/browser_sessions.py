@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kuleshov.apps.web.job_queue import BusyError, Job, Line
+from kuleshov.apps.web.job_queue import BusyError, Job, JobQueue
 from kuleshov.apps.web.open_readings import Reading
 from kuleshov.apps.web.uploads import Folders
 
@@ -50,7 +50,7 @@ class Visits:
     """All visits. Events come from the worker's thread and are handed to the pages' loop."""
 
     def __init__(
-        self, folders: Folders, line: Line, idle_s: float, close: Callable[[Reading], None]
+        self, folders: Folders, line: JobQueue, idle_s: float, close: Callable[[Reading], None]
     ) -> None:
         self.folders, self.line, self.idle_s, self.close_reading = folders, line, idle_s, close
         self.loop: asyncio.AbstractEventLoop | None = None

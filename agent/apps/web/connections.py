@@ -26,8 +26,8 @@ class BoundedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        own = _address(self)
-        of_one = sum(_address(other) == own for other in self.connections)
+        own = _peer_address(self)
+        of_one = sum(_peer_address(other) == own for other in self.connections)
         if of_one > MOST_OF_ONE or len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
             return
@@ -58,7 +58,7 @@ class BoundedConnection(H11Protocol):
             self._clock = None
 
 
-def _address(connection: Any) -> str | None:
+def _peer_address(connection: Any) -> str | None:
     """Of a connection of any protocol; None where there is none, as at a local socket."""
     client = getattr(connection, "client", None)
     return client[0] if client else None

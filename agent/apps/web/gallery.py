@@ -22,7 +22,7 @@ class Gallery:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = list(paths)
-        self.names = [view.clean(path.name) for path in self.paths]
+        self.names = [view.clean_line(path.name) for path in self.paths]
         self._thumbs: dict[int, bytes] = {}
         self._lock = threading.Lock()
 
@@ -37,7 +37,7 @@ class Gallery:
         """
         if folder is None:
             try:
-                return cls(demo_files.examples())
+                return cls(demo_files.find_examples())
             except KuleshovError:
                 return cls([])
         place = expand_path(folder)
@@ -65,6 +65,6 @@ class Gallery:
         with self._lock:
             if number not in self._thumbs:
                 images = media.open_media(self.paths[number], frames=1).images
-                data = report.jpeg(Image.fromarray(images[0]), THUMB_PX)
+                data = report.jpeg_address(Image.fromarray(images[0]), THUMB_PX)
                 self._thumbs[number] = base64.b64decode(data.partition(",")[2])
             return self._thumbs[number]

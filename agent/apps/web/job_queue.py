@@ -67,7 +67,7 @@ class Job:
             log.debug("nobody watches %s", self.kind, exc_info=True)
 
 
-class Line:
+class JobQueue:
     """One worker in front of the model, because the model answers one question at a time.
 
     A job that runs longer than `longest_s` seconds is stopped, as its user would stop it.
@@ -185,7 +185,7 @@ class Line:
                 self._tell_places()
 
     def _do(self, job: Job) -> None:
-        clock = threading.Timer(self.longest_s, _expire, [job])
+        clock = threading.Timer(self.longest_s, _expire_job, [job])
         clock.daemon = True
         clock.start()
         try:
@@ -219,7 +219,7 @@ class Line:
 
     def _end(self, job: Job, state: State, sentence: str | None) -> None:
         job.state, job.sentence, job.ended = state, sentence, time.monotonic()
-        job.work = _nothing  # what it held on to, a file's folder for one, is let go
+        job.work = _ignore_job  # what it held on to, a file's folder for one, is let go
         job.tell(state, sentence=sentence)
 
     def _tell_places(self) -> None:
@@ -229,10 +229,10 @@ class Line:
             job.tell("place", ahead=ahead)
 
 
-def _expire(job: Job) -> None:
+def _expire_job(job: Job) -> None:
     job.late = not job.stop.is_set()
     job.stop.set()
 
 
-def _nothing(job: Job) -> None:
+def _ignore_job(job: Job) -> None:
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.apps.web import readings
-from kuleshov.apps.web.job_queue import Job, Line
+from kuleshov.apps.web.job_queue import Job, JobQueue
 from kuleshov.apps.web.readings import Agents, Wish
 from kuleshov.apps.web.uploads import Folders
 from kuleshov.tools.errors import KuleshovError
@@ -21,7 +21,7 @@ MOST_KEPT = 1000
 class Jobs:
     """By id. An upload is removed as soon as it has been read."""
 
-    def __init__(self, agents: Agents, line: Line, folders: Folders) -> None:
+    def __init__(self, agents: Agents, line: JobQueue, folders: Folders) -> None:
         self.agents, self.line, self.folders = agents, line, folders
         self._all: dict[str, tuple[Job, str | None]] = {}
         self._lock = threading.Lock()
@@ -43,7 +43,7 @@ class Jobs:
         """
 
         def work(job: Job) -> Any:
-            return readings.read(self.agents, path, name, wish, job)
+            return readings.read_medium(self.agents, path, name, wish, job)
 
         def watch(job: Job, kind: str, data: dict[str, Any]) -> None:
             if kind in ("done", "failed", "stopped"):

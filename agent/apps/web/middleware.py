@@ -79,13 +79,13 @@ class Guard:
             user = self._user(headers.get("authorization"), address_of(scope))
             if isinstance(user, float):
                 told = f"too many wrong passwords: wait {math.ceil(user)} s before the next."
-                await _refuse(dressed, 429, told, math.ceil(user))
+                await _send_refusal(dressed, 429, told, math.ceil(user))
                 return
             if user is None:
                 refusal = 401, "a user name and password are needed (--auth)."
             scope.setdefault("state", {})["user"] = user
         if refusal is not None:
-            await _refuse(dressed, *refusal)
+            await _send_refusal(dressed, *refusal)
             return
         body = Body(self.arrivals, address_of(scope), receive)
         try:
@@ -138,7 +138,7 @@ class Guard:
         return user if self.passwords.check(user, password, address) else None
 
 
-async def _refuse(send: Send, status: int, sentence: str, again_s: int = 0) -> None:
+async def _send_refusal(send: Send, status: int, sentence: str, again_s: int = 0) -> None:
     body = json.dumps({"error": sentence}).encode()
     headers: list[tuple[bytes, bytes]] = [
         (b"content-type", b"application/json"),

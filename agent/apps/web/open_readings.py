@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kuleshov.agent import Agent
-from kuleshov.apps.web.readings import renamed
+from kuleshov.apps.web.readings import rename_source
 from kuleshov.session.session import Session, Step
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
@@ -34,7 +34,7 @@ class Reading:
     @property
     def current(self) -> Inference:
         """What was read last, a what-if included."""
-        return renamed(self.talk.current, self.path, self.name)
+        return rename_source(self.talk.current, self.path, self.name)
 
     @property
     def turns(self) -> list[Step]:

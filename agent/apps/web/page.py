@@ -17,7 +17,7 @@ from kuleshov.apps.web.browser_sessions import COOKIE, Visit
 from kuleshov.apps.web.open_readings import Reading
 from kuleshov.apps.web.state import House
 from kuleshov.apps.web.uploads import safe_name
-from kuleshov.apps.web.views import turns
+from kuleshov.apps.web.views import view_turns
 from kuleshov.apps.web.visitor import (
     GONE,
     Here,
@@ -38,7 +38,7 @@ routes = APIRouter(include_in_schema=False)
 
 
 @routes.get("/", response_class=HTMLResponse)
-def page(request: Request, house: Here) -> Response:
+def get_page(request: Request, house: Here) -> Response:
     visit = visit_of_cookie(request, house)
     answer = HTMLResponse(
         house.templates.get_template("page.html.jinja").render(
@@ -60,7 +60,7 @@ def page(request: Request, house: Here) -> Response:
 
 
 @routes.post("/page/begin")
-def begin(request: Request, house: Here) -> Response:
+def begin_visit(request: Request, house: Here) -> Response:
     """A new visit for a page whose own is gone, for one after a restart of the server."""
     answer = JSONResponse({"start": house.start})
     if visit_of_cookie(request, house) is None:
@@ -69,22 +69,22 @@ def begin(request: Request, house: Here) -> Response:
 
 
 @routes.post("/page/end")
-def end(house: Here, visit: Own) -> dict[str, str]:
+def end_visit(house: Here, visit: Own) -> dict[str, str]:
     house.visits.end(visit, "The session has ended, and what was uploaded is removed.")
     return {}
 
 
 @routes.get("/page/events")
-def events(request: Request, house: Here) -> Response:
+def get_events(request: Request, house: Here) -> Response:
     return StreamingResponse(
-        _stream(house, visit_of_cookie(request, house)),
+        _stream_events(house, visit_of_cookie(request, house)),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
 @routes.post("/page/jobs/{id}/stop")
-def stop(id: str, house: Here, visit: Own) -> dict[str, str]:
+def stop_job(id: str, house: Here, visit: Own) -> dict[str, str]:
     job = visit.jobs.get(id)
     if job is None:
         raise HTTPException(404, "this job is no longer known.")
@@ -93,13 +93,13 @@ def stop(id: str, house: Here, visit: Own) -> dict[str, str]:
 
 
 @routes.get("/page/readings/{id}", response_class=HTMLResponse)
-def fragment(house: Here, reading: OwnReading) -> str:
+def get_fragment(house: Here, reading: OwnReading) -> str:
     inference = reading.current
-    told = report.reading(reading.number, inference, _pictures(house, reading))
+    told = report.view_reading(reading.number, inference, _reading_pictures(house, reading))
     return house.templates.get_template("fragment.html.jinja").render(
         reading=told,
         id=reading.id,
-        turns=turns(reading),
+        turns=view_turns(reading),
         supposing=reading.talk.words.supposed,
         person=reading.talk.person.id if reading.talk.person else None,
         labels=inference.provenance.label_set.get("name"),
@@ -110,38 +110,38 @@ def fragment(house: Here, reading: OwnReading) -> str:
 
 
 @routes.get("/page/readings/{id}/record.json")
-def record(reading: OwnReading) -> Response:
-    return _download(
-        reading.current.to_json(indent=1), "application/json", f"{_stem(reading)}.json"
+def get_record(reading: OwnReading) -> Response:
+    return _download_response(
+        reading.current.to_json(indent=1), "application/json", f"{_download_stem(reading)}.json"
     )
 
 
 @routes.get("/page/readings/{id}/report.html")
 def as_report(house: Here, reading: OwnReading) -> Response:
-    inference, images = reading.current, _pictures(house, reading)
+    inference, images = reading.current, _reading_pictures(house, reading)
     pictures = {inference.media.sha256: images} if images else {}
-    return _download(
+    return _download_response(
         report.report_html([inference], pictures),
         "text/html",
-        f"{_stem(reading)}.html",
+        f"{_download_stem(reading)}.html",
     )
 
 
 @routes.get("/page/readings/{id}/clip")
-def clip(reading: OwnReading) -> Response:
+def get_clip(reading: OwnReading) -> Response:
     if reading.talk.current.media.kind != "clip" or not reading.path.is_file():
         raise HTTPException(404, "there is no clip to play.")
     return FileResponse(reading.path, media_type="video/mp4")
 
 
 @routes.post("/page/readings/{id}/remove")
-def remove(id: str, house: Here, visit: Own) -> dict[str, str]:
+def remove_reading(id: str, house: Here, visit: Own) -> dict[str, str]:
     house.visits.drop(visit, id)
     return {}
 
 
 @routes.get("/gallery/{number}")
-def thumb(number: int, house: Here) -> Response:
+def get_thumb(number: int, house: Here) -> Response:
     if not 0 <= number < len(house.gallery.paths):
         raise HTTPException(404, "there is no such example.")
     return Response(house.gallery.thumb(number), media_type="image/jpeg")
@@ -162,15 +162,15 @@ def _give_cookie(request: Request, answer: Response, visit: Visit) -> None:
     answer.set_cookie(COOKIE, visit.id, httponly=True, samesite="strict", secure=secure)
 
 
-def _pictures(house: House, reading: Reading) -> list[media.Rgb] | None:
+def _reading_pictures(house: House, reading: Reading) -> list[media.Rgb] | None:
     return reading.pictures(house.agents.first.settings.max_pixels)
 
 
-def _stem(reading: Reading) -> str:
+def _download_stem(reading: Reading) -> str:
     return Path(safe_name(reading.name)).stem or "reading"
 
 
-def _download(text: str, kind: str, name: str) -> Response:
+def _download_response(text: str, kind: str, name: str) -> Response:
     plain = name.encode("ascii", "replace").decode().replace("?", "_")
     return Response(
         text,
@@ -179,17 +179,17 @@ def _download(text: str, kind: str, name: str) -> Response:
     )
 
 
-async def _stream(house: House, visit: Visit | None) -> AsyncIterator[str]:
+async def _stream_events(house: House, visit: Visit | None) -> AsyncIterator[str]:
     """Server-sent events: what the page must know at once, then what happens."""
     if visit is None or visit.over:
-        yield _event("gone", {"start": house.start, "sentence": GONE})
+        yield _format_event("gone", {"start": house.start, "sentence": GONE})
         return
     with house.visits.listening(visit) as queue:
-        yield _event(
+        yield _format_event(
             "state",
             {
                 "start": house.start,
-                "jobs": [asking.shown(house, job) for job in list(visit.jobs.values())],
+                "jobs": [asking.job_view(house, job) for job in list(visit.jobs.values())],
                 "readings": list(visit.readings),
             },
         )
@@ -199,10 +199,10 @@ async def _stream(house: House, visit: Visit | None) -> AsyncIterator[str]:
             except TimeoutError:
                 yield ": still here\n\n"
                 continue
-            yield _event(kind, data)
+            yield _format_event(kind, data)
             if kind == "ended":
                 return
 
 
-def _event(kind: str, data: dict[str, Any]) -> str:
+def _format_event(kind: str, data: dict[str, Any]) -> str:
     return f"event: {kind}\ndata: {json.dumps(data)}\n\n"

@@ -16,7 +16,7 @@ from kuleshov.apps.web.job_queue import Job
 from kuleshov.asking import fusion_choice
 from kuleshov.output import view
 from kuleshov.settings import Fusion
-from kuleshov.tools.errors import KuleshovError, nearest, shortened
+from kuleshov.tools.errors import KuleshovError, shorten_text, suggest_word
 from kuleshov.tools.labels import LabelSet, shipped_label_sets
 from kuleshov.types import FusedScores, Inference
 
@@ -59,7 +59,7 @@ class Agents:
         for name in self.labels:
             with contextlib.suppress(KuleshovError):
                 labels = LabelSet.load(name)
-                fusion_choice.choose(
+                fusion_choice.choose_fusion(
                     self.first.settings, labels, crew.faces, crew.mllm, crew.writer.family
                 )
                 found.append(name)
@@ -74,13 +74,13 @@ class Agents:
         settings = self.first.settings
         labels, fusion = labels or settings.labels, fusion or settings.fusion
         if labels not in self.labels:
-            hint = nearest(labels, self.labels)
+            hint = suggest_word(labels, self.labels)
             raise KuleshovError(
-                f"there is no label set {shortened(labels)!r} on this server{hint}."
+                f"there is no label set {shorten_text(labels)!r} on this server{hint}."
             )
         if fusion not in FUSIONS:
             raise KuleshovError(
-                f"there is no fusion {shortened(fusion)!r}; there are {', '.join(FUSIONS)}."
+                f"there is no fusion {shorten_text(fusion)!r}; there are {', '.join(FUSIONS)}."
             )
         if (labels, fusion) == (settings.labels, settings.fusion):
             return self.first
@@ -91,7 +91,7 @@ class Agents:
             return self._made[labels, fusion]
 
 
-def read(agents: Agents, path: Path, name: str, wish: Wish, job: Job) -> Inference:
+def read_medium(agents: Agents, path: Path, name: str, wish: Wish, job: Job) -> Inference:
     """The record of one picture or clip; its steps and words are told as the job's events.
 
     Raises:
@@ -111,42 +111,42 @@ def read(agents: Agents, path: Path, name: str, wish: Wish, job: Job) -> Inferen
             progress=lambda done, whole: job.tell("progress", done_s=done, whole_s=whole),
             stop=job.stop,
         )
-        return renamed(follow(events, job), path, name)
+        return rename_source(follow_events(events, job), path, name)
     except KuleshovError as error:
-        raise told(error, path, name) from None
+        raise name_error(error, path, name) from None
 
 
-def follow(events: Iterable[Event], job: Job) -> Inference:
+def follow_events(events: Iterable[Event], job: Job) -> Inference:
     """Tell the events as those of the job, to their end; returns the inference among them."""
     found: Inference | None = None
     for event in events:
         found = event.inference or found
-        _tell(event, job)
+        _tell_event(event, job)
     if found is None:
         raise KuleshovError("the reading ended without a result.")
     return found
 
 
-def told(error: KuleshovError, path: Path, name: str) -> KuleshovError:
+def name_error(error: KuleshovError, path: Path, name: str) -> KuleshovError:
     """The error with the file called as it came, and no place on this machine."""
     return type(error)(str(error).replace(str(path), name))
 
 
-def renamed(inference: Inference, path: Path, name: str) -> Inference:
+def rename_source(inference: Inference, path: Path, name: str) -> Inference:
     """The record with the file called as it came."""
     inside, shown = (json.dumps(str(text), ensure_ascii=False)[1:-1] for text in (path, name))
     return Inference.from_json(inference.to_json().replace(inside, shown))
 
 
-def _tell(event: Event, job: Job) -> None:
+def _tell_event(event: Event, job: Job) -> None:
     if event.kind == "token":
         job.tell("token", step=event.step, person=event.person, text=event.text)
     elif event.step is not None:
-        for text in _steps(event.step, event.change or {}):
+        for text in _describe_step(event.step, event.change or {}):
             job.tell("step", step=event.step, text=text)
 
 
-def _steps(step: str, change: Mapping[str, Any]) -> list[str]:
+def _describe_step(step: str, change: Mapping[str, Any]) -> list[str]:
     """What a step has come to, in words; nothing where there is nothing to tell."""
     if step == "open_media":
         media = change["media"]
@@ -158,7 +158,9 @@ def _steps(step: str, change: Mapping[str, Any]) -> list[str]:
         return ["no face found" if not count else "1 face" if count == 1 else f"{count} faces"]
     if step == "describe_scene":
         scene = change.get("scene")
-        return [view.clean(scene["description"]) if scene else "the scene could not be described"]
+        return [
+            view.clean_line(scene["description"]) if scene else "the scene could not be described"
+        ]
     if step == "gather":
         return [f"{len(change['evidence'])} pieces of evidence"]
     if step == "judge":
@@ -168,13 +170,13 @@ def _steps(step: str, change: Mapping[str, Any]) -> list[str]:
     if step == "repair":
         return ["explanation written once more"]
     if step == "weigh":
-        return [_weighed(person) for person in change["people"]]
+        return [_describe_weighing(person) for person in change["people"]]
     if step == "read_moment":
         return [f"moment at {m['moment']['time_s']:.1f} s read" for m in change.get("moments", [])]
     return []
 
 
-def _weighed(person: Mapping[str, Any]) -> str:
+def _describe_weighing(person: Mapping[str, Any]) -> str:
     told = person["emotions"]
-    top = view.headline(FusedScores.model_validate(told)) if told else "unanswered"
+    top = view.score_headline(FusedScores.model_validate(told)) if told else "unanswered"
     return f"person {person['id']}: {top}"

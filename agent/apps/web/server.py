@@ -23,7 +23,7 @@ PATIENCE_S = 3  # for open requests, when the server is to end
 SHORTEST_PASSWORD = 8
 
 
-def credentials(given: Sequence[str]) -> dict[str, str]:
+def parse_credentials(given: Sequence[str]) -> dict[str, str]:
     """User to password, from `USER:PASSWORD` or from files with such lines.
 
     Raises:
@@ -75,7 +75,7 @@ def check_address(text: str) -> None:
         ) from None
 
 
-def names(host: str, allowed: Sequence[str] = ()) -> frozenset[str]:
+def allowed_names(host: str, allowed: Sequence[str] = ()) -> frozenset[str]:
     """What the server may be called in `Host`; addresses in numbers may always be used."""
     found = {*LOOPBACK, *(name.lower() for name in allowed)}
     if not is_loopback(host):
@@ -83,7 +83,7 @@ def names(host: str, allowed: Sequence[str] = ()) -> frozenset[str]:
     return frozenset(found)
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int) -> socket.socket:
     """A listening socket; taken before anything is loaded, so that a mistake is told at once.
 
     Raises:
@@ -111,13 +111,13 @@ def bind(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def address(sock: socket.socket, host: str) -> str:
+def browser_address(sock: socket.socket, host: str) -> str:
     """What to open in a browser."""
     shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{sock.getsockname()[1]}"
 
 
-def configure(app: Any, serving: Serving, **more: Any) -> Any:
+def configure_uvicorn(app: Any, serving: Serving, **more: Any) -> Any:
     """How uvicorn runs an application; `more`: choices of `uvicorn.Config`."""
     import uvicorn
 
@@ -163,10 +163,10 @@ def run_app(
 
     certificate: dict[str, Any] = dict(tls or {})
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises again what it was ended by
-        Server(configure(app, serving, **certificate)).run([sock])
+        Server(configure_uvicorn(app, serving, **certificate)).run([sock])
 
 
-def serve(
+def run_server(
     agent: Agent,
     gallery: Gallery,
     serving: Serving,

@@ -13,7 +13,7 @@ from jinja2 import Environment
 from kuleshov.agent import Agent
 from kuleshov.apps.web.browser_sessions import Visits
 from kuleshov.apps.web.gallery import Gallery
-from kuleshov.apps.web.job_queue import LONGEST_S, Line
+from kuleshov.apps.web.job_queue import LONGEST_S, JobQueue
 from kuleshov.apps.web.jobs import Jobs
 from kuleshov.apps.web.open_readings import Open
 from kuleshov.apps.web.readings import Agents
@@ -51,12 +51,12 @@ class House:
             agent = agent.with_settings(**limits)
         self.agents = Agents(agent)
         self.gallery, self.serving = gallery, serving
-        self.line = Line(serving.longest_s)
+        self.line = JobQueue(serving.longest_s)
         self.folders = Folders(serving.max_upload_bytes, UPLOADS * serving.max_upload_bytes)
         self.open = Open()
         self.visits = Visits(self.folders, self.line, serving.idle_s, self.open.close)
         self.jobs = Jobs(self.agents, self.line, self.folders)
-        self.templates: Environment = report.environment(
+        self.templates: Environment = report.page_environment(
             str(files("kuleshov.apps.web") / "templates")
         )
         self.start = secrets.token_urlsafe(8)  # tells pages that a server was started anew
@@ -70,7 +70,7 @@ class House:
             "model": model.id,
             "faces": f"{faces.name} {faces.version}",
             "labels": agent.crew.labels.name,
-            "fusion": agent.crew.strategy,
+            "fusion": agent.crew.fusion,
             "caveats": list(dict.fromkeys(c for c in (model.caveat, faces.caveat) if c)),
             "elsewhere": agent.settings.allow_remote,
         }

@@ -7,8 +7,8 @@ from typing import Any
 
 from kuleshov.apps.web.open_readings import Reading
 from kuleshov.output import view
-from kuleshov.session.answer import CITED, Answer
-from kuleshov.session.compare import Comparison
+from kuleshov.session.answer import CITED, CitedAnswer
+from kuleshov.session.compare import ReadingComparison
 from kuleshov.session.session import Step
 from kuleshov.tools.structured_text import parse_count
 from kuleshov.types import Inference
@@ -17,27 +17,27 @@ MOST_LABELS = 8
 HEADS = {"what_if": "Supposing: ", "context": "Knowing: ", "settings": "Read again: "}
 
 
-def turns(reading: Reading) -> list[dict[str, Any]]:
+def view_turns(reading: Reading) -> list[dict[str, Any]]:
     """The turns of a reading in plain values, for `fragment.html.jinja`."""
     found = []
     for step in reading.turns:
         place = reading.talk.readings
         about = place[step.reading] if step.reading is not None else reading.talk.current
-        found.append(_turn(reading.number, step, about))
+        found.append(_view_turn(reading.number, step, about))
     return found
 
 
-def _turn(number: int, step: Step, about: Inference) -> dict[str, Any]:
+def _view_turn(number: int, step: Step, about: Inference) -> dict[str, Any]:
     return {
         "kind": step.kind,
         "head": HEADS.get(step.kind, ""),
-        "asked": view.clean(step.asked),
-        "shifts": _shifts(step.comparison) if step.comparison else [],
-        "answer": _answer(number, step.answer, about) if step.answer else None,
+        "asked": view.clean_line(step.asked),
+        "shifts": _view_shifts(step.comparison) if step.comparison else [],
+        "answer": _view_answer(number, step.answer, about) if step.answer else None,
     }
 
 
-def _shifts(comparison: Comparison) -> list[dict[str, Any]]:
+def _view_shifts(comparison: ReadingComparison) -> list[dict[str, Any]]:
     return [
         {
             "person": shift.person,
@@ -46,9 +46,9 @@ def _shifts(comparison: Comparison) -> list[dict[str, Any]]:
             "js": shift.js,
             "rows": [
                 {
-                    "label": view.clean(label),
-                    "before": _share(before),
-                    "after": _share(after),
+                    "label": view.clean_line(label),
+                    "before": _view_share(before),
+                    "after": _view_share(after),
                     "points": None
                     if before is None or after is None
                     else f"{round(100 * (after - before)):+d}".replace("-", "−").replace("+0", "0"),
@@ -61,14 +61,14 @@ def _shifts(comparison: Comparison) -> list[dict[str, Any]]:
     ]
 
 
-def _share(p: float | None) -> dict[str, Any] | None:
-    return None if p is None else {"p": p, "percent": view.percent(p)}
+def _view_share(p: float | None) -> dict[str, Any] | None:
+    return None if p is None else {"p": p, "percent": view.format_percent(p)}
 
 
-def _answer(number: int, answer: Answer, about: Inference) -> dict[str, Any]:
-    anchors = _anchors(number, about)
+def _view_answer(number: int, answer: CitedAnswer, about: Inference) -> dict[str, Any]:
+    anchors = _evidence_anchors(number, about)
     return {
-        "pieces": _pieces(answer.text, anchors),
+        "pieces": _split_citations(answer.text, anchors),
         "cues": [{"cue": cue, "anchor": anchors.get(cue.evidence)} for cue in answer.cues],
         "by": answer.by,
         "note": answer.note,
@@ -77,7 +77,7 @@ def _answer(number: int, answer: Answer, about: Inference) -> dict[str, Any]:
     }
 
 
-def _pieces(text: str, anchors: Mapping[int, str]) -> list[tuple[str, str | None]]:
+def _split_citations(text: str, anchors: Mapping[int, str]) -> list[tuple[str, str | None]]:
     """The words, and each cited number with the id of its evidence (None: there is none)."""
     pieces: list[tuple[str, str | None]] = []
     last = 0
@@ -92,7 +92,7 @@ def _pieces(text: str, anchors: Mapping[int, str]) -> list[tuple[str, str | None
     return [*pieces, (text[last:], None)]
 
 
-def _anchors(number: int, about: Inference) -> dict[int, str]:
+def _evidence_anchors(number: int, about: Inference) -> dict[int, str]:
     """Where each evidence stands on the page; what is about all, with the first person."""
     first = about.people[0].id if about.people else None
     there = {person.id for person in about.people}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, ValidationError, field_validator
 
 from kuleshov.inputs import toml_tables
-from kuleshov.tools.errors import KuleshovError, first_line, shortened
+from kuleshov.tools.errors import KuleshovError, first_line, shorten_text
 from kuleshov.tools.types import Record
 
 MOST = 40
@@ -25,19 +25,19 @@ class Situation(Record):
         return text.strip()
 
 
-def load(path: str) -> tuple[Situation, ...]:
+def load_candidates(path: str) -> tuple[Situation, ...]:
     """The situations of a file, in its order.
 
     Raises:
         KuleshovError: one sentence that names the line.
     """
     where = f"the candidates {path}"
-    told, found = toml_tables.read(
+    told, found = toml_tables.read_toml(
         toml_tables.read_text(path, "file of candidates"), "situation", where
     )
     if told:
         raise KuleshovError(
-            f"{where}: there is no {shortened(next(iter(told)))!r}; write [[situation]]."
+            f"{where}: there is no {shorten_text(next(iter(told)))!r}; write [[situation]]."
         )
     if len(found) < 2:
         line = found[0].line if found else 1

@@ -18,11 +18,11 @@ from kuleshov.asking import answers
 from kuleshov.asking.coding.questions import Asked, Questions, Subject, Wording, listed_schema
 from kuleshov.asking.coding.scheme import Scheme, Variable, by_scope
 from kuleshov.asking.gate import PriorKey
-from kuleshov.asking.images import boxed
-from kuleshov.asking.parts import Crew, gap
+from kuleshov.asking.images import draw_boxes
+from kuleshov.asking.parts import Crew, gap_of_error
 from kuleshov.evidence import fusion, generated
-from kuleshov.evidence.influence import divergence
-from kuleshov.tools.media.types import Picture
+from kuleshov.evidence.influence import js_divergence
+from kuleshov.tools.media.types import Rgb
 from kuleshov.types import CodedVariable, Plain
 
 MOST_PAIRS = 10
@@ -59,7 +59,7 @@ class Coder:
     def code(
         self,
         scene: Any,
-        places: Sequence[Picture],
+        places: Sequence[Rgb],
         targets: Sequence[Plain],
         said: Sequence[str] = (),
         wordings: Mapping[str, Wording] | None = None,
@@ -96,24 +96,24 @@ class Coder:
 
     # ------------------------------------------------------------------ who is asked about
 
-    def _people(self, places: Sequence[Picture], targets: Sequence[Plain]) -> list[Subject]:
+    def _people(self, places: Sequence[Rgb], targets: Sequence[Plain]) -> list[Subject]:
         """Each person, on the picture with all boxes of those whose faces are in it."""
         shots: dict[int, Any] = {}
         found = []
         for target in targets:
             place = target["picture"]
             if place not in shots:
-                shots[place] = boxed(places[place], _boxes(targets, place))
-            found.append(Subject((target["id"],), [shots[place]], _box(target) is not None))
+                shots[place] = draw_boxes(places[place], _people_boxes(targets, place))
+            found.append(Subject((target["id"],), [shots[place]], _person_box(target) is not None))
         return found
 
     def _pairs(
-        self, places: Sequence[Picture], targets: Sequence[Plain], done: Coding
+        self, places: Sequence[Rgb], targets: Sequence[Plain], done: Coding
     ) -> list[Subject]:
         pairs = [
             (a, b)
             for a, b in combinations(targets, 2)
-            if a["picture"] == b["picture"] and _box(a) and _box(b)
+            if a["picture"] == b["picture"] and _person_box(a) and _person_box(b)
         ]
         if len(pairs) > MOST_PAIRS:
             done.warnings.append(
@@ -124,7 +124,7 @@ class Coder:
         for a, b in pairs[:MOST_PAIRS]:
             place = a["picture"]
             if place not in shots:
-                shots[place] = boxed(places[place], _boxes(targets, place))
+                shots[place] = draw_boxes(places[place], _people_boxes(targets, place))
             found.append(Subject((a["id"], b["id"]), [shots[place]]))
         return found
 
@@ -161,7 +161,7 @@ class Coder:
             try:
                 answers = work()
             except Exception as error:
-                failure = gap("code_context", error)
+                failure = gap_of_error("code_context", error)
                 gaps.append(failure)
                 answers = [
                     self._record(variable, subject, unanswered=failure["reason"])
@@ -206,7 +206,7 @@ class Coder:
         seen, unseen = (
             dict(zip(answers, fusion.softmax(logs), strict=True)) for logs in (raw, blank)
         )
-        apart = divergence(seen, unseen)
+        apart = js_divergence(seen, unseen)
         told = {
             "probabilities": seen,
             "method": PROBED if one.taught else LIKELIHOOD,
@@ -280,17 +280,17 @@ class Coder:
         )
 
 
-def _box(target: Plain) -> Any:
+def _person_box(target: Plain) -> Any:
     """Where the person is: the face, else the box that was given, else None."""
     face = target["face"]
     return face["xyxy"] if face else target.get("box")
 
 
-def _boxes(targets: Sequence[Plain], place: int) -> list[tuple[int, Any]]:
+def _people_boxes(targets: Sequence[Plain], place: int) -> list[tuple[int, Any]]:
     return [
         (target["id"], box)
         for target in targets
-        if target["picture"] == place and (box := _box(target)) is not None
+        if target["picture"] == place and (box := _person_box(target)) is not None
     ]
 
 

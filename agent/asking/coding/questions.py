@@ -15,7 +15,7 @@ from kuleshov.asking import images
 from kuleshov.asking import writer as asking_writer
 from kuleshov.asking.coding.scheme import Variable
 from kuleshov.asking.writer import Writer
-from kuleshov.evidence.collection import quoted
+from kuleshov.evidence.collection import quote_text
 from kuleshov.tools.mllm.base import Conversation
 
 Wording = tuple[str, bool]
@@ -64,7 +64,7 @@ class Questions:
         wording: Wording | None = None,
     ) -> Asked:
         """One question with all its answers, and the same question about nothing at all."""
-        blank = [images.blank()]
+        blank = [images.blank_image()]
         if self.probes:
             assert variable.probe is not None
             return Asked(
@@ -91,14 +91,14 @@ class Questions:
         wordings: Mapping[str, Wording],
     ) -> Conversation:
         """Counts and free texts of one scope, asked together as JSON."""
-        words = [quoted(line) for line in said] if any(v.hears for v in variables) else []
+        words = [quote_text(line) for line in said] if any(v.hears for v in variables) else []
         asked = [
             variable.model_copy(update={"question": wordings[variable.name][0]})
             if variable.name in wordings
             else variable
             for variable in variables
         ]
-        text = prompts.render(
+        text = prompts.render_prompt(
             self.writer.family,
             "code_list",
             people=subject.people,
@@ -122,12 +122,12 @@ class Questions:
             options = [f"{step} ({ends[step]})" if ends.get(step) else step for step in options]
         if backwards:
             options.reverse()
-        return prompts.render(
+        return prompts.render_prompt(
             self.writer.family,
             "code",
             people=subject.people,
             boxed=subject.boxed,
-            words=[quoted(line) for line in said] if variable.hears else [],
+            words=[quote_text(line) for line in said] if variable.hears else [],
             question=question,
             definition=variable.definition,
             options=options,
@@ -135,9 +135,9 @@ class Questions:
 
     def _talk(self, pictures: Sequence[Any], text: str) -> Conversation:
         if self.writer.family == "full":
-            instructions = prompts.render("full", "code_instructions")
-            return [asking_writer.user(instructions, *pictures, text)]
-        return [asking_writer.user(*pictures, text)]
+            instructions = prompts.render_prompt("full", "code_instructions")
+            return [asking_writer.user_turn(instructions, *pictures, text)]
+        return [asking_writer.user_turn(*pictures, text)]
 
 
 def listed_schema(variables: Sequence[Variable]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from kuleshov.inputs import toml_tables
-from kuleshov.tools.errors import KuleshovError, first_line, nearest, shortened
+from kuleshov.tools.errors import KuleshovError, first_line, shorten_text, suggest_word
 from kuleshov.tools.types import Record
 
 Kind = Literal["yes/no", "category", "count", "ordinal", "text"]
@@ -120,7 +120,7 @@ class Scheme(Record):
         Raises:
             KuleshovError: one sentence that names the file and the line.
         """
-        parts = [_one(part.strip()) for part in name.split("+")]
+        parts = [_load_one(part.strip()) for part in name.split("+")]
         if len(parts) == 1:
             return parts[0]
         taken: dict[str, str] = {}
@@ -149,26 +149,26 @@ def shipped_schemes() -> list[str]:
     )
 
 
-def _one(name: str) -> Scheme:
+def _load_one(name: str) -> Scheme:
     shipped = shipped_schemes()
     if name in shipped:
         text = (files("kuleshov.asking.coding") / "schemes" / f"{name}.toml").read_text("utf-8")
-        return parse(text, f"the scheme {name}")
+        return parse_scheme(text, f"the scheme {name}")
     if not name.endswith(".toml"):
         raise KuleshovError(
-            f"there is no coding scheme {name!r}{nearest(name, shipped)}; "
+            f"there is no coding scheme {name!r}{suggest_word(name, shipped)}; "
             f"shipped: {', '.join(shipped)}; or give the path of a .toml file."
         )
-    return parse(toml_tables.read_text(name, "coding scheme"), f"the coding scheme {name}")
+    return parse_scheme(toml_tables.read_text(name, "coding scheme"), f"the coding scheme {name}")
 
 
-def parse(text: str, where: str) -> Scheme:
+def parse_scheme(text: str, where: str) -> Scheme:
     """A scheme from the text of its file; `where` names the file in messages.
 
     Raises:
         KuleshovError: one sentence that names the line.
     """
-    told, found = toml_tables.read(text, "variable", where)
+    told, found = toml_tables.read_toml(text, "variable", where)
     if not found:
         raise KuleshovError(f"{where} has no [[variable]].")
     if len(found) > MOST_VARIABLES:
@@ -179,7 +179,7 @@ def parse(text: str, where: str) -> Scheme:
     variables: list[Variable] = []
     lines: dict[str, int] = {}
     for table in found:
-        variable = _variable(table, where)
+        variable = _parse_variable(table, where)
         if variable.name in lines:
             raise KuleshovError(
                 f"{where}, line {table.at('name')}: the name {variable.name!r} is already taken "
@@ -191,10 +191,10 @@ def parse(text: str, where: str) -> Scheme:
     try:
         return Scheme(**{**told, "variables": tuple(variables), "sha256": digest})
     except ValidationError as error:
-        raise KuleshovError(f"{where} is not valid: {_plain(error)}.") from None
+        raise KuleshovError(f"{where} is not valid: {_plain_error(error)}.") from None
 
 
-def _variable(table: toml_tables.Table, where: str) -> Variable:
+def _parse_variable(table: toml_tables.TomlTable, where: str) -> Variable:
     values: dict[str, Any] = dict(table.values)
     called = f" of {values['name']!r}" if isinstance(values.get("name"), str) else ""
     for key in ("name", "type", "question"):
@@ -203,11 +203,11 @@ def _variable(table: toml_tables.Table, where: str) -> Variable:
     try:
         return Variable(**values)
     except ValidationError as error:
-        wrong = _key(error)
-        raise KuleshovError(f"{where}, line {table.at(wrong)}: {_plain(error)}.") from None
+        wrong = _wrong_field(error)
+        raise KuleshovError(f"{where}, line {table.at(wrong)}: {_plain_error(error)}.") from None
 
 
-def _key(error: ValidationError) -> str | None:
+def _wrong_field(error: ValidationError) -> str | None:
     """Which field is wrong; the models' own checks name it before a colon."""
     first = error.errors()[0]
     if first["loc"]:
@@ -215,14 +215,16 @@ def _key(error: ValidationError) -> str | None:
     return first["msg"].removeprefix("Value error, ").partition(":")[0]
 
 
-def _plain(error: ValidationError) -> str:
+def _plain_error(error: ValidationError) -> str:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
-        return f"there is no {shortened(name)!r}{nearest(name, list(Variable.model_fields))}"
+        return (
+            f"there is no {shorten_text(name)!r}{suggest_word(name, list(Variable.model_fields))}"
+        )
     got = first.get("input")
     if first["type"] in ("literal_error", "string_pattern_mismatch"):
-        return f"{first_line(error)}, got {shortened(repr(got))}"
+        return f"{first_line(error)}, got {shorten_text(repr(got))}"
     return first_line(error).rstrip(".")
 
 

@@ -22,8 +22,8 @@ from kuleshov.asking.parts import Crew
 from kuleshov.asking.scoring import Likelihood
 from kuleshov.asking.views import face_alone
 from kuleshov.evidence import fusion, generated
-from kuleshov.evidence.collection import collect
-from kuleshov.tools.media.types import Picture
+from kuleshov.evidence.collection import collect_evidence
+from kuleshov.tools.media.types import Rgb
 from kuleshov.tools.mllm.base import Conversation
 from kuleshov.tools.structured_text import parse_json
 from kuleshov.tools.types import EmotionScores, Face
@@ -48,7 +48,7 @@ class WayBack:
         self._blank: list[list[float]] | None = None
         self._emotions: list[EmotionScores] | None = None
 
-    def of(self, picture: Picture, face: Face, evidence: Sequence[Evidence]) -> FaceContexts:
+    def of(self, picture: Rgb, face: Face, evidence: Sequence[Evidence]) -> FaceContexts:
         """Where one face belongs, and what may come before and after.
 
         Args:
@@ -56,8 +56,8 @@ class WayBack:
             face: as measured.
             evidence: of this face alone, with the record's numbers.
         """
-        shown = images.image(face_alone(picture, face))
-        local, numbers = writer.numbered(evidence, self.crew.writer.family)
+        shown = images.to_image(face_alone(picture, face))
+        local, numbers = writer.number_evidence(evidence, self.crew.writer.family)
         if self.crew.mllm.info.taught_labels is not None:
             told = {"untold": NOT_MEASURED}
             return FaceContexts(**{**self._by_emotions(face), **told})
@@ -74,13 +74,13 @@ class WayBack:
             if crew.settings.prior_correction:
                 if self._blank is None:
                     nothing = writer.content_free()
-                    self._blank = self._scores(images.blank(), nothing)
+                    self._blank = self._scores(images.blank_image(), nothing)
                 logs = [
                     [value - base for value, base in zip(ours, blank, strict=True)]
                     for ours, blank in zip(logs, self._blank, strict=True)
                 ]
         except Exception as error:
-            return {"unanswered": gate.sentence(error)}
+            return {"unanswered": gate.error_sentence(error)}
         spreads = [fusion.softmax(values) for values in logs]
         mean = [sum(column) / len(column) for column in zip(*spreads, strict=True)]
         prior = ", content-free prior removed" if crew.settings.prior_correction else ""
@@ -97,23 +97,23 @@ class WayBack:
     def _talk(
         self, node: str, shown: Any, evidence: Sequence[Evidence], **variables: Any
     ) -> Conversation:
-        text = prompts.render(
+        text = prompts.render_prompt(
             self.crew.writer.family, node, evidence=evidence, person=None, **variables
         )
-        return [writer.user(shown, text)]
+        return [writer.user_turn(shown, text)]
 
     def _by_emotions(self, face: Face) -> dict[str, Any]:
         labels = self.crew.labels
         if face.expression is None or labels.mode == "free":
             return {"unanswered": "the face tool gives no expression to go by"}
-        scores, note = fusion.onto(face.expression, labels)
+        scores, note = fusion.map_scores(face.expression, labels)
         if scores is None:
             return {"unanswered": note}
         try:
             if self._emotions is None:
                 self._emotions = [self._emotion(situation) for situation in self.situations]
         except Exception as error:
-            return {"unanswered": gate.sentence(error)}
+            return {"unanswered": gate.error_sentence(error)}
         logs = [
             math.log(
                 max(
@@ -131,9 +131,9 @@ class WayBack:
     def _emotion(self, situation: Situation) -> EmotionScores:
         """p(emotion | situation), from words alone: no face is shown."""
         crew = self.crew
-        words = collect(None, None, [situation.text])
+        words = collect_evidence(None, None, [situation.text])
         names = crew.labels.names
-        talk = crew.writer.direct(images.blank(), None, None, words, names)
+        talk = crew.writer.direct(images.blank_image(), None, None, words, names)
         return Likelihood(crew).scores(talk, names, "direct")
 
     # ------------------------------------------------------------------ words
@@ -168,7 +168,7 @@ class WayBack:
                 self._talk("around", shown, evidence), step="go_back", schema=schema
             )
         except Exception as error:
-            return {"untold": gate.sentence(error)}
+            return {"untold": gate.error_sentence(error)}
         try:
             told = parse_json(answer.text)
             found: dict[str, Any] = {}

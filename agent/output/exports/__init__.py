@@ -1,7 +1,7 @@
 """Exports of a run directory, by name: `kuleshov export RUN/ --to NAME`.
 
-A module `name` has `export(run, out)`, which writes and returns what it wrote and what it changed
-on the way, in one line each.
+A module `name` has `write_export(run, out)`, which writes and returns what it wrote and what it
+changed on the way, in one line each.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from kuleshov.runs import store
-from kuleshov.tools.errors import KuleshovError, nearest
+from kuleshov.tools.errors import KuleshovError, suggest_word
 
 FORMATS = {
     "csv": ("table", "annotations.csv"),
@@ -36,7 +36,8 @@ def export(
     """
     if to not in FORMATS:
         raise KuleshovError(
-            f"there is no export {to!r}{nearest(to, list(FORMATS))}; known: {', '.join(FORMATS)}."
+            f"there is no export {to!r}{suggest_word(to, list(FORMATS))}; known: "
+            f"{', '.join(FORMATS)}."
         )
     store.read_description(run)
     module, name = FORMATS[to]
@@ -44,10 +45,10 @@ def export(
     if not target.parent.is_dir():
         raise KuleshovError(f"there is no folder {target.parent}.")
     try:
-        lines = importlib.import_module(f"kuleshov.output.exports.{module}").export(
+        lines = importlib.import_module(f"kuleshov.output.exports.{module}").write_export(
             Path(run), target
         )
     except OSError as error:
         why = error.strerror or str(error)
         raise KuleshovError(f"{target} cannot be written: {why[:1].lower()}{why[1:]}.") from None
-    return [*lines, *store.damaged(run)]
+    return [*lines, *store.damaged_lines(run)]

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kuleshov.output.exports.spans import Span, laned
+from kuleshov.output.exports.spans import Span, assign_lanes
 from kuleshov.tools.faces import facs
 from kuleshov.tools.media.sound import has_sound
 from kuleshov.tools.valid_text import in_json
@@ -28,7 +28,7 @@ ABOUT = (
 )
 
 
-def write(inference: Inference, path: Path) -> None:
+def write_boris(inference: Inference, path: Path) -> None:
     """Write the project: a person is a subject, what concerns nobody alone has none.
 
     Spans are state events, with their text as comment of the start; a unit's apex is a point event.
@@ -38,12 +38,12 @@ def write(inference: Inference, path: Path) -> None:
 
     def behaviour(code: str, kind: str, category: str, description: str = "") -> str:
         code = " ".join(code.replace("|", " ").replace(",", " ").split())
-        behaviours.setdefault(code, _behaviour(code, kind, category, description))
+        behaviours.setdefault(code, _make_behaviour(code, kind, category, description))
         return code
 
-    for span, lane in laned(inference, key=_code):
+    for span, lane in assign_lanes(inference, key=_behaviour_code):
         subject = "" if span.person is None else f"person {span.person}"
-        category, told = _about(span)
+        category, told = _subject_of(span)
         code = behaviour(lane, "State event", category, told)
         events.append((span.start_s, subject, code, span.text))
         events.append((span.end_s, subject, code, ""))
@@ -62,7 +62,7 @@ def write(inference: Inference, path: Path) -> None:
             for place, person in enumerate(inference.people)
         },
         "behaviors_conf": {str(place): one for place, one in enumerate(behaviours.values())},
-        "observations": {name: _observation(inference, events)},
+        "observations": {name: _make_observation(inference, events)},
         "behavioral_categories": list(CATEGORIES),
         "behavioral_categories_config": {
             str(place): {"name": category, "color": ""} for place, category in enumerate(CATEGORIES)
@@ -75,7 +75,9 @@ def write(inference: Inference, path: Path) -> None:
     path.write_text(json.dumps(in_json(project), ensure_ascii=True, indent=1), "utf-8")
 
 
-def _observation(inference: Inference, events: list[tuple[float, str, str, str]]) -> dict[str, Any]:
+def _make_observation(
+    inference: Inference, events: list[tuple[float, str, str, str]]
+) -> dict[str, Any]:
     media = inference.media
     file = os.path.abspath(media.path or "clip")
     frames = media.frames
@@ -111,7 +113,7 @@ def _observation(inference: Inference, events: list[tuple[float, str, str, str]]
     }
 
 
-def _behaviour(code: str, kind: str, category: str, description: str) -> dict[str, Any]:
+def _make_behaviour(code: str, kind: str, category: str, description: str) -> dict[str, Any]:
     return {
         "type": kind,
         "key": "",
@@ -125,14 +127,14 @@ def _behaviour(code: str, kind: str, category: str, description: str) -> dict[st
     }
 
 
-def _code(span: Span) -> str:
+def _behaviour_code(span: Span) -> str:
     """Emotions are behaviours of their own, because BORIS counts and times by behaviour."""
     return f"emotion {span.label}" if span.tier == "emotion" else span.tier
 
 
-def _about(span: Span) -> tuple[str, str]:
+def _subject_of(span: Span) -> tuple[str, str]:
     if span.tier == "emotion":
         return "emotion", f"{span.label}: perceived emotion"
     if span.unit is not None and span.tier.startswith("AU"):
-        return "action unit", facs.name(span.unit)
+        return "action unit", facs.unit_name(span.unit)
     return "other", span.tier

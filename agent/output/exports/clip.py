@@ -14,11 +14,11 @@ from kuleshov.tools.errors import KuleshovError
 from kuleshov.types import Inference
 
 
-def export(run: Path, out: Path) -> list[str]:
+def write_export(run: Path, out: Path) -> list[str]:
     """Every clip of a run, its files in a folder."""
     lines = []
     times: Counter[str] = Counter()
-    for line in store.lines(run):
+    for line in store.read_lines(run):
         inference = Inference.from_json(line)
         if inference.media.kind == "clip":
             # two clips of a run may have the same name, and two items the same clip
@@ -99,9 +99,9 @@ def write_all(inference: Inference, folder: Path, name: str | None = None) -> li
         clip_tables.write_frames(inference, frames)
         clip_tables.write_events(inference, events)
         clip_tables.write_moments(inference, moments)
-        eaf.write(inference, elan)
-        boris.write(inference, project)
-        webvtt.write(inference, vtt)
+        eaf.write_eaf(inference, elan)
+        boris.write_boris(inference, project)
+        webvtt.write_webvtt(inference, vtt)
     except OSError as error:
         raise KuleshovError(f"cannot write to {folder}: {error.strerror or error}.") from None
     return files

@@ -30,16 +30,45 @@ def write_events(inference: Inference, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(
-            ["input", "person", "unit", "name", "side", "kind", "onset_s", "apex_s", "offset_s",
-             "peak", "scale", "shown", "onset_seen", "offset_seen"]
-        )  # fmt: skip
+            [
+                "input",
+                "person",
+                "unit",
+                "name",
+                "side",
+                "kind",
+                "onset_s",
+                "apex_s",
+                "offset_s",
+                "peak",
+                "scale",
+                "shown",
+                "onset_seen",
+                "offset_seen",
+            ]
+        )
         for person in inference.people:
             for e in person.track.events if person.track else ():
-                writer.writerow(csv_row(
-                    [inference.media.path, person.id, e.unit, facs.name(e.unit), e.side, e.kind,
-                     e.onset_s, e.apex_s, e.offset_s, e.peak, e.scale, e.shown, e.onset_seen,
-                     e.offset_seen]
-                ))  # fmt: skip
+                writer.writerow(
+                    csv_row(
+                        [
+                            inference.media.path,
+                            person.id,
+                            e.unit,
+                            facs.unit_name(e.unit),
+                            e.side,
+                            e.kind,
+                            e.onset_s,
+                            e.apex_s,
+                            e.offset_s,
+                            e.peak,
+                            e.scale,
+                            e.shown,
+                            e.onset_seen,
+                            e.offset_seen,
+                        ]
+                    )
+                )
 
 
 def write_moments(inference: Inference, path: Path) -> None:
@@ -63,8 +92,18 @@ def write_moments(inference: Inference, path: Path) -> None:
         )
         for person, m in told:
             p = m.emotions.probabilities if m.emotions else {}
-            writer.writerow(csv_row(
-                [inference.media.path, person.id, m.start_s, m.time_s, m.end_s,
-                 m.emotions.top if m.emotions else None, *(p.get(k) for k in labels),
-                 m.emotions.fusion if m.emotions else None, m.unanswered]
-            ))  # fmt: skip
+            writer.writerow(
+                csv_row(
+                    [
+                        inference.media.path,
+                        person.id,
+                        m.start_s,
+                        m.time_s,
+                        m.end_s,
+                        m.emotions.top if m.emotions else None,
+                        *(p.get(k) for k in labels),
+                        m.emotions.fusion if m.emotions else None,
+                        m.unanswered,
+                    ]
+                )
+            )

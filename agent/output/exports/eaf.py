@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kuleshov.output.exports.spans import laned
+from kuleshov.output.exports.spans import assign_lanes
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.types import Inference
 
@@ -19,7 +19,7 @@ def is_of(path: Path, sha256: str) -> bool:
         return False
 
 
-def write(inference: Inference, path: Path) -> None:
+def write_eaf(inference: Inference, path: Path) -> None:
     """Write the clip's spans; spans of one tier that overlap go to further tiers ("… (2)").
 
     Raises:
@@ -39,7 +39,7 @@ def write(inference: Inference, path: Path) -> None:
             Path(inference.media.path).resolve().as_uri(), mimetype="video/mp4"
         )
     tiers: set[str] = set()
-    for span, lane in laned(inference):
+    for span, lane in assign_lanes(inference):
         tier = lane if span.person is None else f"person {span.person} {lane}"
         if tier not in tiers:
             document.add_tier(tier)

@@ -12,12 +12,12 @@ from kuleshov.tools.types import Face
 from kuleshov.types import Inference
 
 
-def export(run: Path, out: Path) -> list[str]:
+def write_export(run: Path, out: Path) -> list[str]:
     count = 0
 
     def rows() -> Iterator[FexRow]:
         nonlocal count
-        for line in store.lines(run):
+        for line in store.read_lines(run):
             inference = Inference.from_json(line)
             name = inference.media.path or (inference.item.id if inference.item else "")
             seen: list[Face | None] = [
@@ -29,7 +29,7 @@ def export(run: Path, out: Path) -> list[str]:
                 count += 1
                 yield FexRow(name, face, full_scale=inference.media.full_scale)
 
-    units = table.survey(run).units
+    units = table.survey_columns(run).units
     held = {name for _, _, name in units}
     scale = next((name for name in SCALES if name in held), None)
     write_fex(rows(), out, units=sorted({number for number, _, _ in units}), scale=scale)

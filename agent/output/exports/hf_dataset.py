@@ -9,7 +9,7 @@ from kuleshov.output.exports import table
 from kuleshov.tools.errors import KuleshovError
 
 
-def export(run: Path, out: Path) -> list[str]:
+def write_export(run: Path, out: Path) -> list[str]:
     try:
         import datasets
     except ImportError:
@@ -18,7 +18,7 @@ def export(run: Path, out: Path) -> list[str]:
         ) from None
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-        table.export(run, Path(scratch) / "rows.parquet")
+        table.write_export(run, Path(scratch) / "rows.parquet")
         made = datasets.Dataset.from_parquet(
             str(Path(scratch) / "rows.parquet"), cache_dir=str(Path(scratch) / "cache")
         )

@@ -24,30 +24,30 @@ SAME_BOX = 0.5  # intersection over union from which a box drawn anew is the one
 NOTE = "perceived emotion, read by Kuleshov: an inference to be corrected"
 
 
-def export(run: Path, out: Path) -> list[str]:
+def write_export(run: Path, out: Path) -> list[str]:
     """Write the tasks as JSON and the interface as XML; pictures are named by their paths."""
     labels: dict[str, None] = {}
     count = 0
     with out.open("w", encoding="utf-8") as file:
         file.write("[")
-        for line in store.lines(run):
+        for line in store.read_lines(run):
             record = orjson.loads(line)
             if record["media"]["kind"] != "image":
                 continue
             for name in record["provenance"]["label_set"].get("labels", []):
                 labels[in_xml(name["name"])] = None
-            task = _task(record, run)
+            task = _make_task(record, run)
             for region in task["predictions"][0]["result"]:
                 labels.update(dict.fromkeys(region["value"]["rectanglelabels"]))
             file.write(("," if count else "") + "\n" + json.dumps(task, ensure_ascii=False))
             count += 1
         file.write("\n]\n")
     sheet = out.with_suffix(".xml")
-    sheet.write_text(interface(list(labels)), "utf-8")
+    sheet.write_text(labelling_interface(list(labels)), "utf-8")
     return [f"{out}: {count:,} tasks (pictures; clips are left out)", f"{sheet}: its interface"]
 
 
-def _task(record: dict[str, Any], run: Path) -> dict[str, Any]:
+def _make_task(record: dict[str, Any], run: Path) -> dict[str, Any]:
     width, height = record["media"]["size"]
     regions = []
     for person in record["people"]:
@@ -81,19 +81,22 @@ def _task(record: dict[str, Any], run: Path) -> dict[str, Any]:
         )
     mllm = record["provenance"]["mllm"] or {}
     return {
-        "data": {"image": _found(record["media"]["path"], run), "item": record["item"]["id"]},
+        "data": {
+            "image": _picture_path(record["media"]["path"], run),
+            "item": record["item"]["id"],
+        },
         "predictions": [
             {"model_version": f"kuleshov, {mllm.get('id', 'no model')}", "result": regions}
         ],
     }
 
 
-def _found(path: str | None, run: Path) -> str:
+def _picture_path(path: str | None, run: Path) -> str:
     """The picture's path; from another folder than the run's, one that leads to it."""
     return store.media_path(run, path) or path or ""
 
 
-def interface(labels: list[str]) -> str:
+def labelling_interface(labels: list[str]) -> str:
     values = "\n".join(f"    <Label value={quoteattr(in_xml(label))}/>" for label in labels)
     return f"""<View>
   <Header value={quoteattr(NOTE)}/>
@@ -106,16 +109,18 @@ def interface(labels: list[str]) -> str:
 
 
 def regions_of(run: Path) -> dict[str, list[dict[str, Any]]]:
-    """The boxes that `export` shows to people, by item: what their answers are compared with."""
+    """The boxes that `write_export` shows to people, by item: what their answers are compared
+    with.
+    """
     found = {}
-    for line in store.lines(run):
+    for line in store.read_lines(run):
         record = orjson.loads(line)
         if record["media"]["kind"] == "image":
-            found[record["item"]["id"]] = _task(record, run)["predictions"][0]["result"]
+            found[record["item"]["id"]] = _make_task(record, run)["predictions"][0]["result"]
     return found
 
 
-def corrections(
+def read_corrections(
     path: Path,
     regions: Mapping[str, list[dict[str, Any]]] | None = None,
     skipped: Counter[str] | None = None,
@@ -135,25 +140,25 @@ def corrections(
     """
     passed: Counter[str] = Counter() if skipped is None else skipped
     of_a_run = False
-    for task in _tasks(path):
+    for task in _load_tasks(path):
         data = task.get("data") if isinstance(task, dict) else None
         item = data.get("item") if isinstance(data, dict) else None
         if not isinstance(item, (str, int)) or isinstance(item, bool):
             passed["a task that no run wrote: its data name no item"] += 1
             continue
         of_a_run = True
-        shown = _predicted(task)
+        shown = _predicted_boxes(task)
         if shown is None:
             shown = None if regions is None else regions.get(str(item))
         if shown is None:
             passed["a task whose predictions are not in the file, of an item not in this run"] += 1
             continue
-        told = _latest(task, passed)
+        told = _latest_annotations(task, passed)
         if not told:
             passed["a task that nobody has annotated"] += 1
         for who, annotation in told.items():
             try:
-                yield from _said(str(item), who, annotation, shown, passed)
+                yield from _said_labels(str(item), who, annotation, shown, passed)
             except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
                 passed["an annotation that is not in Label Studio's form"] += 1
     if not of_a_run:
@@ -163,7 +168,7 @@ def corrections(
         )
 
 
-def _tasks(path: Path) -> list[Any]:
+def _load_tasks(path: Path) -> list[Any]:
     try:
         tasks = json.loads(path.read_text("utf-8-sig"))
         if not isinstance(tasks, list):
@@ -176,19 +181,19 @@ def _tasks(path: Path) -> list[Any]:
     return tasks
 
 
-def _predicted(task: dict[str, Any]) -> list[dict[str, Any]] | None:
+def _predicted_boxes(task: dict[str, Any]) -> list[dict[str, Any]] | None:
     """The machine's boxes in a task; None where it holds the predictions' numbers or none."""
     for prediction in task.get("predictions") or ():
         if isinstance(prediction, dict) and isinstance(prediction.get("result"), list):
             return [
                 region
                 for region in prediction["result"]
-                if isinstance(region, dict) and _number(region) is not None
+                if isinstance(region, dict) and _person_number(region) is not None
             ]
     return None
 
 
-def _latest(task: dict[str, Any], passed: Counter[str]) -> dict[str, dict[str, Any]]:
+def _latest_annotations(task: dict[str, Any], passed: Counter[str]) -> dict[str, dict[str, Any]]:
     """The annotation of each annotator that counts: the one that was changed last."""
     found: dict[str, tuple[tuple[str, int], dict[str, Any]]] = {}
     for n, annotation in enumerate(task.get("annotations") or (), start=1):
@@ -210,7 +215,7 @@ def _latest(task: dict[str, Any], passed: Counter[str]) -> dict[str, dict[str, A
     return {name: annotation for name, (_, annotation) in found.items()}
 
 
-def _said(
+def _said_labels(
     item: str,
     who: str,
     annotation: dict[str, Any],
@@ -224,7 +229,7 @@ def _said(
         value, name = region["value"], str(region.get("id"))
         if {"x", "y", "width", "height"} <= set(value):
             boxes[name] = value
-        words = _words(region)
+        words = _region_labels(region)
         if words:
             labels[name] = words
     machine = {str(region["id"]): region for region in shown}
@@ -238,11 +243,13 @@ def _said(
         return
     drawn = {name: value for name, value in boxes.items() if name not in machine}
     for name, region in machine.items():
-        number = _number(region)
+        number = _person_number(region)
         assert number is not None
         at: str | None = name
         if name not in boxes and name not in labels:
-            near = [(_overlap(region["value"], value), other) for other, value in drawn.items()]
+            near = [
+                (_region_overlap(region["value"], value), other) for other, value in drawn.items()
+            ]
             best = max(near, default=(0.0, ""))
             at = best[1] if best[0] >= SAME_BOX else None
         if at is None:
@@ -254,7 +261,7 @@ def _said(
         passed["a box that people drew anew, of nobody whom the machine read"] += len(drawn)
 
 
-def _words(region: dict[str, Any]) -> list[str]:
+def _region_labels(region: dict[str, Any]) -> list[str]:
     """The labels of a region, under whatever control they were given."""
     for kind, given in region["value"].items():
         if (kind.endswith("labels") or kind == "choices") and isinstance(given, list) and given:
@@ -262,12 +269,12 @@ def _words(region: dict[str, Any]) -> list[str]:
     return []
 
 
-def _number(region: dict[str, Any]) -> int | None:
+def _person_number(region: dict[str, Any]) -> int | None:
     match = re.fullmatch(r"person-([0-9]{1,6})", str(region.get("id")))
     return int(match[1]) if match else None
 
 
-def _overlap(one: dict[str, Any], other: dict[str, Any]) -> float:
+def _region_overlap(one: dict[str, Any], other: dict[str, Any]) -> float:
     """Intersection over union of two regions, in percent of the picture."""
     a = [float(one[side]) for side in ("x", "y", "width", "height")]
     b = [float(other[side]) for side in ("x", "y", "width", "height")]

@@ -27,7 +27,7 @@ MARK = "@@ITEMS@@"
 WORDS = 220  # of an explanation: the whole stands in annotations.jsonl
 
 
-def export(run: Path, out: Path) -> list[str]:
+def write_export(run: Path, out: Path) -> list[str]:
     """Write the page; an item at a time, so that memory does not grow with the run."""
     folder = files("kuleshov.output") / "templates"
     script, style = (Markup((folder / name).read_text("utf-8")) for name in ("run.js", "run.css"))
@@ -43,7 +43,7 @@ def export(run: Path, out: Path) -> list[str]:
         caveat=CAVEAT,
         script=script,
         style=style,
-        hashes={"script": _digest(script), "style": _digest(style)},
+        hashes={"script": _script_digest(script), "style": _script_digest(style)},
         mark=MARK,
     )
     head, tail = page.split(MARK)
@@ -51,8 +51,8 @@ def export(run: Path, out: Path) -> list[str]:
     part = out.with_name(f".{out.name}.part")
     with part.open("w", encoding="utf-8") as file:
         file.write(head)
-        for name, make in ((store.ANNOTATIONS, _item), (store.FAILURES, _failure)):
-            for line in store.lines(run, name):
+        for name, make in ((store.ANNOTATIONS, _page_item), (store.FAILURES, _page_failure)):
+            for line in store.read_lines(run, name):
                 told = json.dumps(
                     in_json(make(orjson.loads(line), run, out.parent)), ensure_ascii=False
                 )
@@ -65,11 +65,11 @@ def export(run: Path, out: Path) -> list[str]:
     return [f"{out}: {count:,} items"]
 
 
-def _digest(text: str) -> Markup:
+def _script_digest(text: str) -> Markup:
     return Markup(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'")
 
 
-def _item(record: dict[str, Any], run: Path, here: Path) -> dict[str, Any]:
+def _page_item(record: dict[str, Any], run: Path, here: Path) -> dict[str, Any]:
     """What the page knows of an item; short names, because there may be very many."""
     people = []
     for person in record["people"]:
@@ -88,7 +88,7 @@ def _item(record: dict[str, Any], run: Path, here: Path) -> dict[str, Any]:
     scene = record["scene"]
     made = {
         "i": record["item"]["id"],
-        "f": _address(store.media_path(run, record["media"]["path"]), here),
+        "f": _picture_address(store.media_path(run, record["media"]["path"]), here),
         "k": record["media"]["kind"],
         "z": record["media"]["size"],
         "p": people,
@@ -102,11 +102,11 @@ def _item(record: dict[str, Any], run: Path, here: Path) -> dict[str, Any]:
     return made
 
 
-def _failure(failure: dict[str, Any], run: Path, here: Path) -> dict[str, Any]:
+def _page_failure(failure: dict[str, Any], run: Path, here: Path) -> dict[str, Any]:
     return {"i": failure["key"], "f": None, "x": failure["reason"], "p": [], "g": []}
 
 
-def _address(path: str | None, here: Path) -> str | None:
+def _picture_address(path: str | None, here: Path) -> str | None:
     """The picture's address as seen from the page; None where there is no file of that name."""
     if not path or not os.path.isfile(path):
         return None

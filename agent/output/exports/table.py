@@ -52,16 +52,16 @@ def unit_name(number: int, side: str, scale: str) -> str:
     return f"AU{number:02}{'' if side == 'both' else '_' + side}_{scale}"
 
 
-def _scales(unit: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _unit_scales(unit: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for scale in ("intensity", "probability", "presence", "activation", "log_odds"):
         if unit.get(scale) is not None:
             yield scale, unit[scale]
 
 
-def survey(run: Path) -> Columns:
+def survey_columns(run: Path) -> Columns:
     """The columns of a run."""
     found = Columns()
-    for line in store.lines(run):
+    for line in store.read_lines(run):
         record = orjson.loads(line)
         item = record["item"]
         found.people_said |= item["label"] is not None
@@ -71,14 +71,14 @@ def survey(run: Path) -> Columns:
             emotions, face = person["emotions"], person["face"]
             found.labels.update(dict.fromkeys(emotions["probabilities"] if emotions else ()))
             for unit in face["action_units"] if face else ():
-                for scale, _ in _scales(unit):
+                for scale, _ in _unit_scales(unit):
                     found.units[unit["unit"], unit["side"], scale] = None
     return found
 
 
-def rows(run: Path) -> Iterator[dict[str, Any]]:
+def table_rows(run: Path) -> Iterator[dict[str, Any]]:
     """One row a person, by column; what is unknown is left out."""
-    for line in store.lines(run):
+    for line in store.read_lines(run):
         record = orjson.loads(line)
         item = record["item"]
         said = item["label"]
@@ -95,7 +95,7 @@ def rows(run: Path) -> Iterator[dict[str, Any]]:
             **{f"extra_{name}": value for name, value in item["extra"].items()},
         }
         for person in record["people"] or [None]:
-            yield {**common, **(_person(person, record["media"]) if person else {})}
+            yield {**common, **(_person_columns(person, record["media"]) if person else {})}
 
 
 def _in_full(box: Any, media: dict[str, Any]) -> list[float]:
@@ -106,7 +106,7 @@ def _in_full(box: Any, media: dict[str, Any]) -> list[float]:
     return [round(side * by, 1) for side, by in zip(box, scale, strict=True)]
 
 
-def _person(person: dict[str, Any], media: dict[str, Any]) -> dict[str, Any]:
+def _person_columns(person: dict[str, Any], media: dict[str, Any]) -> dict[str, Any]:
     emotions, face, told = person["emotions"], person["face"], person["explanation"]
     row: dict[str, Any] = {
         "person": person["id"],
@@ -125,19 +125,19 @@ def _person(person: dict[str, Any], media: dict[str, Any]) -> dict[str, Any]:
         seen = face["expression"] and face["expression"]["probabilities"]
         row["face_expression"] = max(seen, key=seen.__getitem__) if seen else None
         for unit in face["action_units"]:
-            for scale, value in _scales(unit):
+            for scale, value in _unit_scales(unit):
                 row[unit_name(unit["unit"], unit["side"], scale)] = value
     return row
 
 
-def export(run: Path, out: Path) -> list[str]:
-    columns = survey(run)
+def write_export(run: Path, out: Path) -> list[str]:
+    columns = survey_columns(run)
     if out.suffix.lower() == ".parquet":
-        return _parquet(run, out, columns)
-    return _csv(run, out, columns)
+        return _write_parquet(run, out, columns)
+    return _write_csv(run, out, columns)
 
 
-def _csv(run: Path, out: Path, columns: Columns) -> list[str]:
+def _write_csv(run: Path, out: Path, columns: Columns) -> list[str]:
     names, guarded, renamed = columns.names(), 0, 0
     # the mark at the start makes spreadsheets read it as UTF-8
     with out.open("w", encoding="utf-8-sig", newline="") as file:
@@ -145,8 +145,8 @@ def _csv(run: Path, out: Path, columns: Columns) -> list[str]:
         head = [in_csv(name) for name in names]
         writer.writerow([text for text, _ in head])
         guarded += sum(changed for _, changed in head)
-        for row in rows(run):
-            cells = [_cell(row.get(name)) for name in names]
+        for row in table_rows(run):
+            cells = [_format_cell(row.get(name)) for name in names]
             guarded += sum(changed for _, changed in cells)
             renamed += cells[0][1]
             writer.writerow([text for text, _ in cells])
@@ -164,7 +164,7 @@ def _csv(run: Path, out: Path, columns: Columns) -> list[str]:
     return lines
 
 
-def _cell(value: Any) -> tuple[str, bool]:
+def _format_cell(value: Any) -> tuple[str, bool]:
     if value is None:
         return "", False
     if isinstance(value, bool):
@@ -174,7 +174,7 @@ def _cell(value: Any) -> tuple[str, bool]:
     return in_csv(str(value))
 
 
-def _parquet(run: Path, out: Path, columns: Columns) -> list[str]:
+def _write_parquet(run: Path, out: Path, columns: Columns) -> list[str]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -195,7 +195,7 @@ def _parquet(run: Path, out: Path, columns: Columns) -> list[str]:
     schema = pyarrow.schema(list(kinds.items()))
     part: list[dict[str, Any]] = []
     with pyarrow.parquet.ParquetWriter(out, schema) as writer:
-        for row in rows(run):
+        for row in table_rows(run):
             part.append(
                 {
                     name: str(value)

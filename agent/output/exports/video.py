@@ -42,7 +42,7 @@ def check_target(source: Any, path: Path) -> None:
         raise KuleshovError(f"there is no folder {path.parent}.")
 
 
-def write(
+def write_video(
     inference: Inference,
     source: Any,
     path: Path,
@@ -108,7 +108,8 @@ def _draw_all(
             out.time_base = out.codec_context.time_base = video.time_base
             first = time
         frame = av.VideoFrame.from_ndarray(
-            np.ascontiguousarray(drawn(inference, image, time_s)[:height, :width]), format="rgb24"
+            np.ascontiguousarray(draw_frame(inference, image, time_s)[:height, :width]),
+            format="rgb24",
         )
         frame.pts, frame.time_base = time - first, video.time_base
         container.mux(out.encode(frame))
@@ -120,14 +121,14 @@ def _draw_all(
         container.mux(out.encode())
 
 
-def drawn(inference: Inference, image: Rgb, time_s: float) -> Rgb:
+def draw_frame(inference: Inference, image: Rgb, time_s: float) -> Rgb:
     """The frame at `time_s` with every person's box, reading and units, and who is not seen."""
     from PIL import Image, ImageDraw
 
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     size = max(11, round(min(picture.size) / 30))
-    font = _font(size)
+    font = _load_font(size)
 
     def say(x: float, y: float, text: str, colour: tuple[int, int, int]) -> None:
         left, top, right, _ = draw.textbbox((0, 0), text, font=font)
@@ -146,7 +147,7 @@ def drawn(inference: Inference, image: Rgb, time_s: float) -> Rgb:
             notes.append((f"person {person.id}: {why_no_box(person.track, time_s)}", colour))
             continue
         draw.rectangle(box, outline=colour, width=max(2, size // 7))
-        say(box[0], box[1] - size * 1.4, f"{person.id}  {reading(person, time_s)}", colour)
+        say(box[0], box[1] - size * 1.4, f"{person.id}  {reading_at(person, time_s)}", colour)
         for line, text in enumerate(unit_lines(person.track, time_s)):
             say(box[2] + 4, box[1] + line * size * 1.35, text, (255, 255, 255))
     for line, (text, colour) in enumerate(notes):
@@ -156,7 +157,7 @@ def drawn(inference: Inference, image: Rgb, time_s: float) -> Rgb:
 
 
 @functools.cache
-def _font(size: int) -> Any:
+def _load_font(size: int) -> Any:
     from PIL import ImageFont
 
     return ImageFont.load_default(size=size)
@@ -187,12 +188,12 @@ def why_no_box(track: Track, time_s: float) -> str:
     return "not looked at"
 
 
-def reading(person: Person, time_s: float) -> str:
+def reading_at(person: Person, time_s: float) -> str:
     """The reading of the moment that this time is part of."""
     interval = person.track.interval_s if person.track else 0.0
     for moment in person.moments:
         if moment.start_s <= time_s < moment.end_s + interval:
-            return view.top(moment.emotions) if moment.emotions else "unanswered"
+            return view.top_score(moment.emotions) if moment.emotions else "unanswered"
     return "no reading"
 
 

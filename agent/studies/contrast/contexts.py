@@ -14,7 +14,7 @@ from kuleshov.tools.structured_text import parse_toml, read_text
 LONGEST = 20_000  # characters of a vignette
 
 
-def pictures(folder: str, passed: media.PassedOver | None = None) -> list[str]:
+def list_pictures(folder: str, passed: media.PassedOver | None = None) -> list[str]:
     """The pictures in a folder, by name; `passed` counts what else lies there.
 
     Raises KuleshovError where there is none.
@@ -43,7 +43,9 @@ def read_contexts(path: str, passed: media.PassedOver | None = None) -> list[Con
     """
     where = Path(path)
     if where.is_dir():
-        found = [Context(name=Path(name).stem, picture=name) for name in pictures(path, passed)]
+        found = [
+            Context(name=Path(name).stem, picture=name) for name in list_pictures(path, passed)
+        ]
     else:
         found = _from_toml(where)
     names = [context.name for context in found]

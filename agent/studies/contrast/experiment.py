@@ -13,20 +13,20 @@ from kuleshov.asking import answers, combining, images
 from kuleshov.asking.parts import Crew
 from kuleshov.asking.scoring import Likelihood
 from kuleshov.evidence import collection
-from kuleshov.evidence.influence import influence
+from kuleshov.evidence.influence import measure_influence
 from kuleshov.studies.contrast.types import (
     Context,
     ContextAlone,
     Contrast,
     FaceAlone,
     Pair,
-    effects,
+    decompose_variance,
     unit_text,
 )
 from kuleshov.tools import faces as face_tools
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
-from kuleshov.tools.media.types import Picture
+from kuleshov.tools.media.types import Rgb
 from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import Evidence, FusedScores, Gap
 
@@ -38,7 +38,7 @@ class _Seen:
     """A context as the model is shown it."""
 
     context: Context
-    picture: Picture | None
+    picture: Rgb | None
     words: str
 
 
@@ -51,15 +51,15 @@ class Experiment:
             raise KuleshovError(
                 "a contrast needs labels that exclude one another: use --labels ekman-7."
             )
-        if crew.strategy not in (*combining.COMPUTED, "text"):
+        if crew.fusion not in (*combining.COMPUTED, "text"):
             raise KuleshovError(
-                f"a contrast compares face and context: fusion {crew.strategy!r} leaves one out; "
+                f"a contrast compares face and context: fusion {crew.fusion!r} leaves one out; "
                 "use --fusion people, bayes or text."
             )
         self.agent, self.crew = agent, crew
         self.likelihood = Likelihood(crew)
         self.gaps: list[Gap] = []
-        self.cuts: dict[str, Picture] = {}
+        self.cuts: dict[str, Rgb] = {}
         # the same examples for every reading, or they would be part of what differs
         self.shots = crew.examples.choose(None, None) if crew.examples is not None else []
 
@@ -85,7 +85,7 @@ class Experiment:
                 f"{len(faces):,} faces under {len(contexts):,} contexts are more than "
                 f"{MOST_PAIRS:,} readings; give fewer of either."
             )
-        alone = [found for found in map(self._face, _names(faces)) if found is not None]
+        alone = [found for found in map(self._face, _distinct_names(faces)) if found is not None]
         if not alone:
             raise KuleshovError("none of the pictures shows a face that can be read.")
         seen = [found for found in map(self._seen, contexts) if found is not None]
@@ -99,7 +99,7 @@ class Experiment:
                     Pair(
                         face=face.name,
                         context=context.name,
-                        influence=influence(
+                        influence=measure_influence(
                             face.emotions,
                             context.emotions,
                             self._both(face, cut, shown),
@@ -114,14 +114,14 @@ class Experiment:
             faces=tuple(face for face, _ in alone),
             contexts=tuple(settings),
             pairs=tuple(pairs),
-            effects=tuple(effects(pairs, self.crew.labels.names)),
+            effects=tuple(decompose_variance(pairs, self.crew.labels.names)),
             gaps=tuple(self.gaps),
-            fusion=self.crew.strategy,
+            fusion=self.crew.fusion,
             unit=unit_text(len(alone), len(settings)),
             provenance=provenance,
         )
 
-    def _face(self, named: tuple[str, str]) -> tuple[FaceAlone, Picture] | None:
+    def _face(self, named: tuple[str, str]) -> tuple[FaceAlone, Rgb] | None:
         name, path = named
         try:
             opened = self._opened(path)
@@ -138,8 +138,8 @@ class Experiment:
         self.cuts[name] = cut
         return FaceAlone(name=name, face=face, emotions=scores), cut
 
-    def _alone(self, face: Face, cut: Picture) -> EmotionScores:
-        return self._direct(cut, None, collection.collect(face, None, person=1))
+    def _alone(self, face: Face, cut: Rgb) -> EmotionScores:
+        return self._direct(cut, None, collection.collect_evidence(face, None, person=1))
 
     def _seen(self, context: Context) -> _Seen | None:
         if context.picture is None:
@@ -149,16 +149,16 @@ class Experiment:
             picture = opened.images[0]
             # whoever is in the scene: their faces are not part of the context
             found = self._faces_in(picture, opened)
-            picture = images.covered(picture, found)
+            picture = images.cover_faces(picture, found)
             words = ""
             if not self._sees_both():
                 told = self.crew.ask(
-                    self.crew.writer.scene([images.image(picture)]),
+                    self.crew.writer.scene([images.to_image(picture)]),
                     step="scene",
                     schema=answers.SCENE_SCHEMA if self.crew.writer.family == "full" else None,
                     most=60 if self.crew.writer.family == "brief" else 300,
                 )
-                words = described(told.text, self.crew)
+                words = scene_description(told.text, self.crew)
         except KuleshovError as error:
             self.gaps.append(Gap(step="context", reason=f"{context.name}: {error}"))
             return None
@@ -171,7 +171,7 @@ class Experiment:
     def _context(self, seen: _Seen) -> ContextAlone:
         picture = seen.picture
         if picture is None:
-            picture = np.asarray(images.blank())
+            picture = np.asarray(images.blank_image())
         return ContextAlone(
             name=seen.context.name,
             seen=seen.words if seen.picture is not None and seen.words else None,
@@ -180,7 +180,7 @@ class Experiment:
 
     def _items(self, seen: _Seen, first: int = 1) -> list[Evidence]:
         if seen.picture is None:
-            return collection.collect(None, None, [seen.words], first=first)
+            return collection.collect_evidence(None, None, [seen.words], first=first)
         if not seen.words:
             return []
         return [Evidence(n=first, source="mllm", kind="scene", text=f"scene: {seen.words}")]
@@ -188,37 +188,35 @@ class Experiment:
     def _computed(self, face: FaceAlone, context: ContextAlone, seen: _Seen) -> FusedScores:
         """What the rule makes of the two alone; stands beside the reading of both."""
         part = combining.ContextPart(context.emotions, told=seen.picture is None)
-        return combining.combine(self.crew, face.emotions, [part], by_model=True)
+        return combining.combine_scores(self.crew, face.emotions, [part], by_model=True)
 
-    def _both(self, face: FaceAlone, cut: Picture, seen: _Seen) -> EmotionScores:
-        items = collection.collect(face.face, None, person=1)
+    def _both(self, face: FaceAlone, cut: Rgb, seen: _Seen) -> EmotionScores:
+        items = collection.collect_evidence(face.face, None, person=1)
         items += self._items(seen, first=len(items) + 1)
         if seen.picture is not None and self._sees_both():
             return self._direct(seen.picture, cut, items)
         return self._direct(cut, None, items)
 
-    def _direct(
-        self, whole: Picture, crop: Picture | None, items: Sequence[Evidence]
-    ) -> EmotionScores:
+    def _direct(self, whole: Rgb, crop: Rgb | None, items: Sequence[Evidence]) -> EmotionScores:
         labels = self.crew.labels.names
         talk = self.crew.writer.direct(
-            images.image(whole),
-            None if crop is None else images.image(crop),
+            images.to_image(whole),
+            None if crop is None else images.to_image(crop),
             None if crop is None else 1,
             list(items),
             labels,
         )
-        talk = [*self.crew.writer.shots(self.shots, labels), *talk]
+        talk = [*self.crew.writer.example_turns(self.shots, labels), *talk]
         return self.likelihood.scores(talk, labels, "direct", self.shots)
 
     def _opened(self, path: str) -> media.Opened:
         return media.open_media(path, max_pixels=self.crew.settings.max_pixels, frames=1)
 
-    def _faces_in(self, picture: Picture, opened: media.Opened) -> list[Face]:
-        return face_tools.observe(self.crew.faces, [picture], opened.media).faces[0]
+    def _faces_in(self, picture: Rgb, opened: media.Opened) -> list[Face]:
+        return face_tools.observe_faces(self.crew.faces, [picture], opened.media).faces[0]
 
 
-def described(text: str, crew: Crew) -> str:
+def scene_description(text: str, crew: Crew) -> str:
     """The scene's description out of what the model wrote of it."""
     if crew.writer.family != "full":
         return text.strip()
@@ -228,7 +226,7 @@ def described(text: str, crew: Crew) -> str:
         raise KuleshovError("the model's description could not be read.") from None
 
 
-def _names(paths: Sequence[str]) -> list[tuple[str, str]]:
+def _distinct_names(paths: Sequence[str]) -> list[tuple[str, str]]:
     """Each path with its file's name, made longer where two would be the same."""
     stems = [Path(path).stem for path in paths]
     return [

@@ -12,12 +12,12 @@ from markupsafe import Markup
 from kuleshov.output import files as output_files
 from kuleshov.output import report, view
 from kuleshov.studies.contrast.types import Contrast, Pair
-from kuleshov.tools.media.types import Picture
+from kuleshov.tools.media.types import Rgb
 
 THUMB_PX = 120
 
 
-def contrast_html(found: Contrast, faces: Mapping[str, Picture]) -> str:
+def contrast_html(found: Contrast, faces: Mapping[str, Rgb]) -> str:
     """One self-contained page.
 
     Args:
@@ -29,25 +29,28 @@ def contrast_html(found: Contrast, faces: Mapping[str, Picture]) -> str:
     labels = [effect.label for effect in found.effects]
     by_pair = {(pair.face, pair.context): pair for pair in found.pairs}
     return (
-        report.environment()
+        report.page_environment()
         .get_template("contrast.html.jinja")
         .render(
             found=found,
             labels=labels,
-            colours={label: report.colour(label, place) for place, label in enumerate(labels)},
+            colours={
+                label: report.label_colour(label, place) for place, label in enumerate(labels)
+            },
             thumbs={
-                name: report.jpeg(Image.fromarray(picture), THUMB_PX)
+                name: report.jpeg_address(Image.fromarray(picture), THUMB_PX)
                 for name, picture in faces.items()
             },
             cells={
                 face.name: [
-                    _cell(by_pair[face.name, context.name], labels) for context in found.contexts
+                    _view_cell(by_pair[face.name, context.name], labels)
+                    for context in found.contexts
                 ]
                 for face in found.faces
             },
-            alone={face.name: _alone(face.emotions.probabilities) for face in found.faces},
+            alone={face.name: _view_alone(face.emotions.probabilities) for face in found.faces},
             contexts=[
-                {"context": context, **_alone(context.emotions.probabilities)}
+                {"context": context, **_view_alone(context.emotions.probabilities)}
                 for context in found.contexts
             ],
             margins=list(found.margins()),
@@ -58,8 +61,8 @@ def contrast_html(found: Contrast, faces: Mapping[str, Picture]) -> str:
                 for face in found.faces
             },
             most=max((abs(p.influence.shift or 0.0) for p in found.pairs), default=0.0) or 1.0,
-            signed=view.signed,
-            rule=_rule(found),
+            signed=view.format_signed,
+            rule=_rule_name(found),
             model=(found.provenance.get("mllm") or {}).get("id", "unnamed"),
             tool=(found.provenance.get("faces") or {}).get("name", "unnamed"),
             caveats=[
@@ -67,7 +70,7 @@ def contrast_html(found: Contrast, faces: Mapping[str, Picture]) -> str:
                 for part in ("mllm", "faces")
                 if (caveat := (found.provenance.get(part) or {}).get("caveat"))
             ],
-            percent=view.percent,
+            percent=view.format_percent,
             style=Markup(
                 (files("kuleshov.output") / "templates" / "report.css").read_text("utf-8")
             ),
@@ -75,32 +78,30 @@ def contrast_html(found: Contrast, faces: Mapping[str, Picture]) -> str:
     )
 
 
-def write_contrast(
-    path: str | os.PathLike[str], found: Contrast, faces: Mapping[str, Picture]
-) -> None:
+def write_contrast(path: str | os.PathLike[str], found: Contrast, faces: Mapping[str, Rgb]) -> None:
     """Write `contrast_html` to `path`. Raises KuleshovError if it cannot be written."""
     output_files.write_page(path, contrast_html(found, faces))
 
 
-def _alone(probabilities: Mapping[str, float]) -> dict[str, Any]:
+def _view_alone(probabilities: Mapping[str, float]) -> dict[str, Any]:
     top = max(probabilities, key=lambda label: probabilities[label])
     return {"top": top, "p": probabilities[top]}
 
 
-def _cell(pair: Pair, labels: list[str]) -> dict[str, Any]:
+def _view_cell(pair: Pair, labels: list[str]) -> dict[str, Any]:
     both, face, computed = pair.influence.both, pair.influence.face, pair.influence.computed
     assert both is not None
     assert face is not None
     changes = {label: both.probabilities[label] - face.probabilities[label] for label in labels}
     risen = max(changes, key=lambda label: changes[label])
     return {
-        **_alone(both.probabilities),
+        **_view_alone(both.probabilities),
         "index": pair.influence.index,
-        "moved": view.shift(pair.influence) or pair.influence.unanswered,
+        "moved": view.shift_text(pair.influence) or pair.influence.unanswered,
         "risen": risen,
         "rise": changes[risen],
-        "before": _alone(face.probabilities),
-        "computed": _alone(computed.probabilities) if computed else None,
+        "before": _view_alone(face.probabilities),
+        "computed": _view_alone(computed.probabilities) if computed else None,
         "values": {
             label: {
                 "p": both.probabilities[label],
@@ -111,7 +112,7 @@ def _cell(pair: Pair, labels: list[str]) -> dict[str, Any]:
     }
 
 
-def _rule(found: Contrast) -> str:
+def _rule_name(found: Contrast) -> str:
     """Which rule computed the combination that stands beside the readings."""
     computed = next((p.influence.computed for p in found.pairs if p.influence.computed), None)
-    return view.fusion(computed) if computed else "nothing"
+    return view.fusion_text(computed) if computed else "nothing"

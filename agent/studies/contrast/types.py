@@ -159,7 +159,7 @@ def unit_text(faces: int, contexts: int) -> str:
     )
 
 
-def effects(pairs: Sequence[Pair], labels: Sequence[str]) -> list[Effect]:
+def decompose_variance(pairs: Sequence[Pair], labels: Sequence[str]) -> list[Effect]:
     """The decomposition of each label's variance; see `Effect`."""
     faces = list(dict.fromkeys(pair.face for pair in pairs))
     contexts = list(dict.fromkeys(pair.context for pair in pairs))

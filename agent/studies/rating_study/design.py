@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from kuleshov._version import __version__
-from kuleshov.studies.contrast.contexts import pictures, read_contexts
+from kuleshov.studies.contrast.contexts import list_pictures, read_contexts
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.types import Record
@@ -113,7 +113,8 @@ def design_study(
             fewer than two labels; one sentence.
     """
     shown = [
-        StudyFace(name=Path(path).stem, picture=_data_address(path)) for path in pictures(faces)
+        StudyFace(name=Path(path).stem, picture=_data_address(path))
+        for path in list_pictures(faces)
     ]
     told = [
         StudyContext(

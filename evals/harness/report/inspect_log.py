@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from kuleshov.agent import versions
+from kuleshov.agent import list_versions
 from kuleshov.evals.harness.evaluate import Evaluation
 from kuleshov.evals.harness.scores import Scores, SystemScores
 from kuleshov.evals.harness.systems import TITLES, Outcome
@@ -31,7 +31,7 @@ VERSION = 2
 SUFFIX = ".json"
 
 
-def check(path: Path) -> None:
+def check_log(path: Path) -> None:
     """Raises KuleshovError where no log can be written to `path`."""
     if path.suffix != SUFFIX:
         raise KuleshovError(f"a log of inspect_ai ends in {SUFFIX}, not {path.name!r}.")
@@ -39,18 +39,18 @@ def check(path: Path) -> None:
         raise KuleshovError(f"there is no folder {path.parent} for the log.")
 
 
-def write(found: Evaluation, scores: Scores, path: Path) -> None:
+def write_log(found: Evaluation, scores: Scores, path: Path) -> None:
     """Write the log. Raises KuleshovError where it cannot be written."""
-    check(path)
+    check_log(path)
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_bytes(orjson.dumps(log(found, scores), option=orjson.OPT_INDENT_2))
+        part.write_bytes(orjson.dumps(make_log(found, scores), option=orjson.OPT_INDENT_2))
         part.replace(path)
     except OSError as error:
         raise KuleshovError(f"{path} cannot be written: {error.strerror}.") from None
 
 
-def log(found: Evaluation, scores: Scores) -> dict[str, Any]:
+def make_log(found: Evaluation, scores: Scores) -> dict[str, Any]:
     """The log in plain values."""
     facts = found.facts
     sessions = [
@@ -58,11 +58,11 @@ def log(found: Evaluation, scores: Scores) -> dict[str, Any]:
         for system in scores.systems
         for session in store.read_description(found.run(system.run))["sessions"]
     ]
-    begun = min((s["begun"] for s in sessions), default=store.now())
+    begun = min((s["begun"] for s in sessions), default=store.current_time())
     ended = max((s["ended"] for s in sessions), default=begun)
     models = [p["mllm"]["id"] for p in scores.provenance.values() if p.get("mllm")]
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:22]
-    samples = _samples(found)
+    samples = _log_samples(found)
     return {
         "version": VERSION,
         "status": "success",
@@ -82,7 +82,7 @@ def log(found: Evaluation, scores: Scores) -> dict[str, Any]:
             },
             "model": f"kuleshov/{models[0] if models else 'baselines'}",
             "config": {"limit": facts["limit"]} if facts["limit"] else {},
-            "packages": {"kuleshov": _version(scores), **versions()},
+            "packages": {"kuleshov": _log_version(scores), **list_versions()},
             "metadata": {"protocol": found.task.protocol, "source": found.task.source},
         },
         # `inspect view` reads the head of a log as a stream and expects these in this order
@@ -94,21 +94,21 @@ def log(found: Evaluation, scores: Scores) -> dict[str, Any]:
         "results": {
             "total_samples": len(samples),
             "completed_samples": sum(1 for sample in samples if sample["scores"]),
-            "scores": [_results(system) for system in scores.systems],
+            "scores": [_system_results(system) for system in scores.systems],
         },
         "stats": {"started_at": begun, "completed_at": ended},
         "samples": samples,
     }
 
 
-def _version(scores: Scores) -> str:
+def _log_version(scores: Scores) -> str:
     from kuleshov._version import __version__
 
     told = (plan.get("kuleshov") for plan in scores.provenance.values())
     return next((version for version in told if version), __version__)
 
 
-def _results(system: SystemScores) -> dict[str, Any]:
+def _system_results(system: SystemScores) -> dict[str, Any]:
     metrics = {}
     for figure in system.figures:
         if figure.value is None:
@@ -131,17 +131,17 @@ def _results(system: SystemScores) -> dict[str, Any]:
     }
 
 
-def _samples(found: Evaluation) -> list[dict[str, Any]]:
-    paths = {work.key: str(work.source) for work in items.read(found.manifest)}
+def _log_samples(found: Evaluation) -> list[dict[str, Any]]:
+    paths = {work.key: str(work.source) for work in items.read_items(found.manifest)}
     return [
         {
             "id": sample.id,
             "epoch": 1,
             "input": paths.get(sample.id, sample.id),
             "choices": list(found.labels.names) or None,
-            "target": target(sample.target),
+            "target": log_target(sample.target),
             "scores": {
-                system: score(outcomes[place], sample.target)
+                system: log_score(outcomes[place], sample.target)
                 for system, outcomes in found.outcomes.items()
                 if outcomes[place].answer is not None
             },
@@ -161,7 +161,7 @@ def _samples(found: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def target(told: Target) -> str | list[str]:
+def log_target(told: Target) -> str | list[str]:
     """People's answer as inspect_ai keeps it: text, or a list of labels."""
     if told.label is not None:
         return told.label
@@ -174,11 +174,11 @@ def target(told: Target) -> str | list[str]:
     return json.dumps({"valence": told.valence, "arousal": told.arousal})
 
 
-def score(outcome: Outcome, told: Target) -> dict[str, Any]:
+def log_score(outcome: Outcome, told: Target) -> dict[str, Any]:
     """One system's answer: C or I where people gave one label, else the numbers of the answer."""
     answer = outcome.answer
     assert answer is not None
-    value: Any = _numbers(answer)
+    value: Any = _answer_numbers(answer)
     if told.label is not None:
         value = "C" if answer.top == told.label else "I"
     elif told.votes is not None and answer.top is not None:
@@ -195,6 +195,6 @@ def score(outcome: Outcome, told: Target) -> dict[str, Any]:
     }
 
 
-def _numbers(answer: Answer) -> dict[str, float]:
+def _answer_numbers(answer: Answer) -> dict[str, float]:
     given = {"valence": answer.valence, "arousal": answer.arousal, **(answer.probabilities or {})}
     return {name: value for name, value in given.items() if value is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kuleshov.evals.harness.compare import Comparison
+from kuleshov.evals.harness.compare import SystemComparison
 from kuleshov.evals.harness.scores import Scores, SystemScores
 from kuleshov.evals.metrics import registry
 from kuleshov.evals.metrics.base import Figure
@@ -14,31 +14,31 @@ from kuleshov.tools.errors import KuleshovError
 Row = list[str]
 
 
-def title(metric: str) -> str:
+def metric_title(metric: str) -> str:
     try:
-        return registry.find(metric).title
+        return registry.find_metric(metric).title
     except KuleshovError:  # a metric that needs tables which are not here
         return metric
 
 
-def arrow(metric: str) -> str:
+def better_arrow(metric: str) -> str:
     """Which way is better."""
     try:
-        best = registry.find(metric).best
+        best = registry.find_metric(metric).best
     except KuleshovError:
         return ""
     return {"higher": " ↑", "lower": " ↓"}.get(best or "", "")
 
 
-def span(metric: str) -> tuple[float, float] | None:
+def metric_range(metric: str) -> tuple[float, float] | None:
     """The range that a metric can have; None: open, or its tables are not here."""
     try:
-        return registry.find(metric).range
+        return registry.find_metric(metric).range
     except KuleshovError:
         return None
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """`.857`; what is not known is a dash."""
     if value is None:
         return "–"
@@ -46,15 +46,15 @@ def number(value: float | None) -> str:
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
-def interval(figure: Figure, *, strict: bool = False) -> str:
+def format_interval(figure: Figure, *, strict: bool = False) -> str:
     """`.857 [.845, .869]`."""
-    told = number(figure.value)
+    told = format_number(figure.value)
     if figure.low is not None and figure.high is not None:
-        told += f" [{number(figure.low)}, {number(figure.high)}]"
+        told += f" [{format_number(figure.low)}, {format_number(figure.high)}]"
     return told
 
 
-def answered(system: SystemScores) -> str:
+def answered_share(system: SystemScores) -> str:
     """`2790 of 3486`: samples with a readable answer."""
     total = sum(system.states.values())
     return f"{system.states.get('answered', 0)} of {total}"
@@ -65,21 +65,25 @@ def main_table(scores: Scores, metrics: Sequence[str] | None = None) -> tuple[Ro
     shown = list(metrics or scores.metrics)
     first = shown[0] if shown else None
     strict = first is not None and any(s.figure(first).strict is not None for s in scores.systems)
-    head = ["system", "answered", *(title(name) + arrow(name) for name in shown)]
+    head = ["system", "answered", *(metric_title(name) + better_arrow(name) for name in shown)]
     if strict and first:
-        head.append(f"{title(first)}, unanswered wrong{arrow(first)}")
+        head.append(f"{metric_title(first)}, unanswered wrong{better_arrow(first)}")
     rows = []
     for system in scores.systems:
-        row = [system.title, answered(system), *(interval(system.figure(m)) for m in shown)]
+        row = [
+            system.title,
+            answered_share(system),
+            *(format_interval(system.figure(m)) for m in shown),
+        ]
         if strict and first:
-            row.append(number(system.figure(first).strict))
+            row.append(format_number(system.figure(first).strict))
         rows.append(row)
     return head, rows
 
 
 def published_table(scores: Scores) -> tuple[Row, list[Row]]:
     return ["published", "metric", "value", "source", "note"], [
-        [p["system"], title(p["metric"]), number(p["value"]), p["source"], p["note"]]
+        [p["system"], metric_title(p["metric"]), format_number(p["value"]), p["source"], p["note"]]
         for p in scores.published
     ]
 
@@ -91,16 +95,16 @@ def class_table(system: SystemScores) -> tuple[Row, list[Row]]:
         [
             row.label,
             str(row.n),
-            number(row.precision),
-            number(row.recall),
-            number(row.f1),
-            *([number(row.average_precision)] if scored else []),
+            format_number(row.precision),
+            format_number(row.recall),
+            format_number(row.f1),
+            *([format_number(row.average_precision)] if scored else []),
         ]
         for row in system.classes
     ]
 
 
-def caption(scores: Scores) -> str:
+def table_caption(scores: Scores) -> str:
     """What the table is of, in one sentence or two."""
     facts = scores.facts
     models = sorted(
@@ -118,12 +122,12 @@ def caption(scores: Scores) -> str:
     folds = "; each figure is the mean over the folds" if scores.task["mean_of_folds"] else ""
     level = next((f.level for s in scores.systems for f in s.figures), 0.95)
     return (
-        f"{scores.task['title']}, {drawn(facts)}{by} In brackets {100 * level:.0f} % "
+        f"{scores.task['title']}, {draw_facts(facts)}{by} In brackets {100 * level:.0f} % "
         f"bootstrap intervals. Metrics count answered samples{folds}."
     )
 
 
-def drawn(facts: dict[str, Any]) -> str:
+def draw_facts(facts: dict[str, Any]) -> str:
     """Which samples: all, or how they were drawn."""
     without = facts.get("left_out")
     told = f" {without['told'][:1].upper()}{without['told'][1:]}." if without else ""
@@ -138,51 +142,57 @@ def drawn(facts: dict[str, Any]) -> str:
 # ------------------------------------------------------------------------- markdown
 
 
-def markdown(scores: Scores) -> str:
+def render_markdown(scores: Scores) -> str:
     """The whole evaluation as Markdown."""
-    parts = [f"# {scores.task['title']}", caption(scores), _md(*main_table(scores))]
+    parts = [
+        f"# {scores.task['title']}",
+        table_caption(scores),
+        _markdown_table(*main_table(scores)),
+    ]
     parts += [f"{name} was not run: {why}" for name, why in scores.not_run.items()]
     parts += scores.notes
-    told = people(scores)
+    told = people_line(scores)
     if told:
         parts.append(told)
     if scores.published:
-        parts += ["## Published results", _md(*published_table(scores))]
+        parts += ["## Published results", _markdown_table(*published_table(scores))]
     for system in scores.systems:
         if system.classes and system.system not in ("majority", "chance"):
-            parts += [f"## {system.title}", _md(*class_table(system))]
+            parts += [f"## {system.title}", _markdown_table(*class_table(system))]
             if system.reasons:
-                parts.append(reasons(system))
+                parts.append(list_reasons(system))
     parts += ["## Protocol", scores.task["protocol"], f"Data: {scores.task['source']}."]
     return "\n\n".join(parts) + "\n"
 
 
-def reasons(system: SystemScores) -> str:
+def list_reasons(system: SystemScores) -> str:
     told = ", ".join(f"{why} ({count})" for why, count in list(system.reasons.items())[:5])
     return f"Without an answer: {told}."
 
 
-def people(scores: Scores) -> str:
+def people_line(scores: Scores) -> str:
     if not scores.people:
         return ""
     alpha, entropy = scores.people.get("alpha"), scores.people.get("entropy")
     told = []
     if alpha is not None:
-        told.append(f"The people agree among themselves with Krippendorff's α = {number(alpha)}.")
+        told.append(
+            f"The people agree among themselves with Krippendorff's α = {format_number(alpha)}."
+        )
     if entropy is not None:
         told.append(f"No system can have less cross-entropy than their {entropy:.3f} nats.")
     return " ".join(told)
 
 
-def _md(head: Row, rows: Sequence[Row]) -> str:
+def _markdown_table(head: Row, rows: Sequence[Row]) -> str:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
 
-    numeric = ["---:" if _numeric(rows, place) else "---" for place in range(len(head))]
+    numeric = ["---:" if _is_numeric(rows, place) else "---" for place in range(len(head))]
     return "\n".join([line(head), "|" + "|".join(numeric) + "|", *map(line, rows)])
 
 
-def _numeric(rows: Sequence[Row], place: int) -> bool:
+def _is_numeric(rows: Sequence[Row], place: int) -> bool:
     return bool(rows) and all(row[place][:1] in "0123456789.–-" for row in rows)
 
 
@@ -210,39 +220,39 @@ SPECIAL = {
 }
 
 
-def escaped(text: str) -> str:
+def escape_latex(text: str) -> str:
     return "".join(SPECIAL.get(letter, letter) for letter in text)
 
 
-def latex(scores: Scores) -> str:
+def render_latex(scores: Scores) -> str:
     """The main table and the per-class tables for a paper; needs the package booktabs."""
     parts = [
         "% \\usepackage{booktabs}",
-        _tabular(*main_table(scores), caption(scores), f"tab:{scores.task['name']}"),
+        _latex_table(*main_table(scores), table_caption(scores), f"tab:{scores.task['name']}"),
     ]
     for system in scores.systems:
         if system.classes and system.system not in ("majority", "chance"):
             about = f"{scores.task['title']}, {system.title}: each class."
             label = f"tab:{scores.task['name']}-{system.system}"
-            parts.append(_tabular(*class_table(system), about, label))
+            parts.append(_latex_table(*class_table(system), about, label))
     return "\n\n".join(parts) + "\n"
 
 
-def _tabular(head: Row, rows: Sequence[Row], about: str, label: str) -> str:
-    columns = "".join("r" if _numeric(rows, place) else "l" for place in range(len(head)))
-    lines = [" & ".join(map(escaped, row)) + r" \\" for row in rows]
+def _latex_table(head: Row, rows: Sequence[Row], about: str, label: str) -> str:
+    columns = "".join("r" if _is_numeric(rows, place) else "l" for place in range(len(head)))
+    lines = [" & ".join(map(escape_latex, row)) + r" \\" for row in rows]
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            " & ".join(map(escaped, head)) + r" \\",
+            " & ".join(map(escape_latex, head)) + r" \\",
             r"\midrule",
             *lines,
             r"\bottomrule",
             r"\end{tabular}",
-            rf"\caption{{{escaped(about)}}}",
+            rf"\caption{{{escape_latex(about)}}}",
             rf"\label{{{label}}}",
             r"\end{table}",
         ]
@@ -254,9 +264,12 @@ def _tabular(head: Row, rows: Sequence[Row], about: str, label: str) -> str:
 
 def findings_markdown(found: Any, facts: dict[str, Any]) -> str:
     """What a protocol came to (`Findings`) as Markdown."""
-    parts = [f"# {found.title}", found.question, drawn(facts)]
+    parts = [f"# {found.title}", found.question, draw_facts(facts)]
     for table in found.tables:
-        parts += [f"## {table.title}", _md(list(table.head), [list(row) for row in table.rows])]
+        parts += [
+            f"## {table.title}",
+            _markdown_table(list(table.head), [list(row) for row in table.rows]),
+        ]
         parts += [table.note] if table.note else []
     parts += [*found.notes, f"After: {found.source}."]
     return "\n\n".join(parts) + "\n"
@@ -269,7 +282,7 @@ def findings_latex(found: Any, facts: dict[str, Any]) -> str:
         about = f"{table.title} ({facts['task']}, {facts['split']}, {facts['samples']} samples)."
         label = f"tab:{found.protocol}-{number}"
         rows = [list(row) for row in table.rows]
-        parts.append(_tabular(list(table.head), rows, f"{about} {table.note}".strip(), label))
+        parts.append(_latex_table(list(table.head), rows, f"{about} {table.note}".strip(), label))
     return "\n\n".join(parts) + "\n"
 
 
@@ -279,7 +292,7 @@ def show_findings(found: Any, console: Any) -> None:
     console.print(f"[bold]{escape(found.title)}[/bold]. {escape(found.question)}")
     for table in found.tables:
         console.print(f"\n{escape(table.title)}")
-        _rich(list(table.head), [list(row) for row in table.rows], console)
+        _rich_table(list(table.head), [list(row) for row in table.rows], console)
         if table.note:
             console.print(escape(table.note))
     for note in found.notes:
@@ -289,40 +302,45 @@ def show_findings(found: Any, console: Any) -> None:
 # ------------------------------------------------------------------------- terminal
 
 
-def show(scores: Scores, console: Any) -> None:
+def show_table(scores: Scores, console: Any) -> None:
     """The main table on a terminal."""
     from rich.markup import escape
 
-    console.print(escape(caption(scores)))
-    _rich(*_short_table(scores), console)
+    console.print(escape(table_caption(scores)))
+    _rich_table(*_short_table(scores), console)
     if any(f.strict is not None for system in scores.systems for f in system.figures):
         console.print("strict: every sample without an answer counted as wrong")
     for name, why in scores.not_run.items():
         console.print(f"{name} was not run: {escape(why)}")
-    for text in (*scores.notes, people(scores)):
+    for text in (*scores.notes, people_line(scores)):
         if text:
             console.print(escape(text))
     for system in scores.systems:
         if system.reasons:
-            console.print(f"{system.system}. {escape(reasons(system))}")
+            console.print(f"{system.system}. {escape(list_reasons(system))}")
     if scores.published:
-        _rich(*published_table(scores), console)
+        _rich_table(*published_table(scores), console)
 
 
 def _short_table(scores: Scores) -> tuple[Row, list[Row]]:
     """The main table as narrow as a terminal: an interval for the first metric alone."""
     first, *rest = scores.metrics
-    head = ["system", "answered", title(first) + arrow(first), "strict"]
-    head += [f"{name}{arrow(name)}" for name in rest]
+    head = ["system", "answered", metric_title(first) + better_arrow(first), "strict"]
+    head += [f"{name}{better_arrow(name)}" for name in rest]
     rows = []
     for system in scores.systems:
         figure = system.figure(first)
-        row = [system.system, answered(system), interval(figure), number(figure.strict)]
-        rows.append([*row, *(number(system.figure(name).value) for name in rest)])
+        row = [
+            system.system,
+            answered_share(system),
+            format_interval(figure),
+            format_number(figure.strict),
+        ]
+        rows.append([*row, *(format_number(system.figure(name).value) for name in rest)])
     return head, rows
 
 
-def show_comparison(found: Comparison, console: Any) -> None:
+def show_comparison(found: SystemComparison, console: Any) -> None:
     from rich.markup import escape
 
     console.print(
@@ -330,23 +348,23 @@ def show_comparison(found: Comparison, console: Any) -> None:
         f"{found.left_out} of one evaluation alone"
     )
     head, rows = comparison_table(found)
-    _rich(head, rows, console)
+    _rich_table(head, rows, console)
     if found.mcnemar:
         console.print(escape(told_mcnemar(found)))
     for note in found.notes:
         console.print(escape(note))
 
 
-def comparison_table(found: Comparison) -> tuple[Row, list[Row]]:
+def comparison_table(found: SystemComparison) -> tuple[Row, list[Row]]:
     head = ["metric", "A", "B", "B − A", "p (permutation)", "answered by both"]
     rows = []
     for d in found.differences:
         bounds = "" if d.low is None or d.high is None else f" [{d.low:+.3f}, {d.high:+.3f}]"
         rows.append(
             [
-                title(d.metric) + arrow(d.metric),
-                number(d.a),
-                number(d.b),
+                metric_title(d.metric) + better_arrow(d.metric),
+                format_number(d.a),
+                format_number(d.b),
                 f"{d.value:+.3f}{bounds}",
                 p_value(d.p),
                 str(d.n),
@@ -355,7 +373,7 @@ def comparison_table(found: Comparison) -> tuple[Row, list[Row]]:
     return head, rows
 
 
-def told_mcnemar(found: Comparison) -> str:
+def told_mcnemar(found: SystemComparison) -> str:
     test = found.mcnemar
     assert test is not None
     odds = ""
@@ -368,16 +386,16 @@ def told_mcnemar(found: Comparison) -> str:
 
 
 def p_value(p: float) -> str:
-    return "<.001" if p < 0.001 else number(p)
+    return "<.001" if p < 0.001 else format_number(p)
 
 
-def _rich(head: Row, rows: Sequence[Row], console: Any) -> None:
+def _rich_table(head: Row, rows: Sequence[Row], console: Any) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, name in enumerate(head):
-        right = _numeric(rows, place)
+        right = _is_numeric(rows, place)
         table.add_column(
             escape(name),
             justify="right" if right else "left",
@@ -391,4 +409,4 @@ def _rich(head: Row, rows: Sequence[Row], console: Any) -> None:
 
 
 Maker = Callable[[Scores], str]
-WRITTEN: dict[str, Maker] = {"table.md": markdown, "table.tex": latex}
+WRITTEN: dict[str, Maker] = {"table.md": render_markdown, "table.tex": render_latex}

@@ -17,7 +17,7 @@ from kuleshov import Agent, Settings
 from kuleshov.apps.cli.main import main
 from kuleshov.asking import examples
 from kuleshov.asking.examples import unit_distance
-from kuleshov.studies.example_orders import spread, under_orders
+from kuleshov.studies.example_orders import measure_spread, under_orders
 from kuleshov.tools import faces as face_tools
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet
@@ -53,7 +53,7 @@ def pocket_faces() -> Any:
 
 
 def test_a_folder_per_label_and_a_manifest_say_the_same(shots: Path, tmp_path: Path):
-    from_folder = examples.read(str(shots), EKMAN7)
+    from_folder = examples.read_examples(str(shots), EKMAN7)
     assert [example.label for example in from_folder] == ["anger", "happiness", "surprise"]
     rows = [
         {"path": str(shots / "happiness" / FILES["happiness"]), "label": "joy", "reason": "teeth"},
@@ -61,7 +61,7 @@ def test_a_folder_per_label_and_a_manifest_say_the_same(shots: Path, tmp_path: P
     ]
     manifest = tmp_path / "shots.jsonl"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    first, second = examples.read(str(manifest), EKMAN7)
+    first, second = examples.read_examples(str(manifest), EKMAN7)
     assert (first.label, first.rationale) == ("happiness", "teeth")  # a synonym of the set
     assert (second.label, second.votes) == ("anger", {"anger": 0.51, "disgust": 0.49})
 
@@ -118,7 +118,7 @@ def test_examples_without_a_label_of_the_set_are_left_out_and_told(
     for label in FILES:
         shutil.rmtree(tmp_path / "shots" / label)
     with pytest.raises(KuleshovError, match="none has a label"):
-        examples.read(str(tmp_path / "shots"), EKMAN7)
+        examples.read_examples(str(tmp_path / "shots"), EKMAN7)
 
 
 def agent(mllm: Any, faces: Any, folder: Path, **settings: Any) -> Agent:
@@ -287,7 +287,7 @@ def test_the_order_of_examples_can_be_measured(shots, feat_data, capsys):
     orders = [reading.people[0].examples for reading in readings]
     assert len(set(orders)) > 1
     assert {tuple(sorted(order)) for order in orders} == {tuple(sorted(orders[0]))}
-    (found,) = spread(readings)
+    (found,) = measure_spread(readings)
     assert found.orders == 3
     assert 0 <= found.mean_js <= found.most_js <= 1
     assert found.most_js > 0

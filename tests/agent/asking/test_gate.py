@@ -18,7 +18,7 @@ from test_clip import moving, scripted
 from kuleshov import Agent, Inference, Settings, prompts
 from kuleshov.apps.cli.main import main
 from kuleshov.asking.coding.candidates import Situation
-from kuleshov.asking.gate import PriorKey, Priors, running
+from kuleshov.asking.gate import PriorKey, Priors, reading_run
 from kuleshov.session.session import Session
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.mllm import MllmError, ScriptedMllm
@@ -181,7 +181,7 @@ def test_a_stop_is_seen_while_another_reading_asks_for_the_same_prior() -> None:
     other.start()
     assert asked.wait(60)
     stop.set()
-    with running(stop), pytest.raises(KuleshovError, match=STOPPED):
+    with reading_run(stop), pytest.raises(KuleshovError, match=STOPPED):
         priors.find([key], lambda _: pytest.fail("asked twice"))
     free.set()
     other.join(60)
@@ -305,19 +305,19 @@ def test_a_warning_is_told_once_also_with_a_scheme() -> None:
 @pytest.mark.parametrize("family", prompts.FAMILIES)
 def test_every_template_that_is_rendered_has_its_digest(family: str, monkeypatch: Any) -> None:
     rendered = set()
-    environment = prompts._environment()
+    environment = prompts._make_environment()
     load = environment.loader.get_source
 
     def noted(made: Any, name: str) -> Any:
         rendered.add(name)
         return load(made, name)
 
-    known = set(prompts.digests(family))
+    known = set(prompts.template_digests(family))
     monkeypatch.setattr(environment.loader, "get_source", noted)
     environment.cache.clear()
     for name in [name for name in known if name.startswith(f"{family}/")]:
         source = load(environment, name)[0]
-        for other in prompts._referenced(name, source):
+        for other in prompts._referenced_templates(name, source):
             environment.get_template(other)
     assert rendered <= known
     if family == "review":

@@ -12,7 +12,7 @@ from test_agent import GOOD, INFO, script
 
 from kuleshov import Agent, Settings
 from kuleshov.asking import situation
-from kuleshov.asking.gate import StoppedError, running
+from kuleshov.asking.gate import StoppedError, reading_run
 from kuleshov.asking.situation import Surroundings
 from kuleshov.evidence import collection, fusion
 from kuleshov.studies import calibrate
@@ -91,7 +91,7 @@ def test_the_reference_situations_are_asked_once_in_a_life():
     first = len(mllm.calls)
     agent.infer(PICTURE, context="He is waiting.")
     second = mllm.calls[first:]
-    assert not any(set(situation._references()) & set(call.answers) for call in second)
+    assert not any(set(situation._reference_situations()) & set(call.answers) for call in second)
 
 
 def test_with_nothing_told_the_label_is_asked_for_alone():
@@ -128,8 +128,8 @@ def test_long_words_do_not_drown_all_else():
 
 def test_what_was_said_stays_marked_as_said():
     items = [
-        *collection.collect(None, None, ['He said "no".']),
-        *collection.told(["I am so happy."], [(1, "the groom")]),
+        *collection.collect_evidence(None, None, ['He said "no".']),
+        *collection.told_evidence(["I am so happy."], [(1, "the groom")]),
     ]
     seen = Surroundings(None, None, None, items)
     assert seen.words == "He said 'no'. Somebody says: \"I am so happy.\" the groom"
@@ -168,9 +168,9 @@ def test_a_real_model_s_reading_is_its_own_scores_put_together(tiny_llava):
     agent = reader(mllm, prompts="brief")
     crew = agent.crew
     assert crew.context_asked == "situation"
-    blank = situation.images.blank()
-    seen = Surroundings(blank, None, None, collection.collect(None, None, [WORDS]))
-    read = situation.read(crew, seen)
+    blank = situation.images.blank_image()
+    seen = Surroundings(blank, None, None, collection.collect_evidence(None, None, [WORDS]))
+    read = situation.read_situation(crew, seen)
 
     def channel(label, text):
         return mllm.score(crew.writer.situation(blank, label), [text])[0]
@@ -180,7 +180,7 @@ def test_a_real_model_s_reading_is_its_own_scores_put_together(tiny_llava):
         logs = mllm.score(crew.writer.seen(blank, None, None, text), forms)
         return math.log(sum(map(math.exp, logs)))
 
-    references = situation._references()
+    references = situation._reference_situations()
     logs = []
     for label in crew.labels.labels:
         null = np.mean([channel(label.name, text) for text in references])
@@ -191,8 +191,8 @@ def test_a_real_model_s_reading_is_its_own_scores_put_together(tiny_llava):
 
     stop = threading.Event()
     stop.set()
-    with running(stop), pytest.raises(StoppedError):
-        situation.read(crew, seen)
+    with reading_run(stop), pytest.raises(StoppedError):
+        situation.read_situation(crew, seen)
 
 
 def test_a_calibration_of_the_question_with_a_list_is_refused(tmp_path):
@@ -204,13 +204,13 @@ def test_a_calibration_of_the_question_with_a_list_is_refused(tmp_path):
             Image.new("RGB", (64, 64), (grey, grey, i)).save(folder / f"{i}.png")
     rows = calibrate.read_sample(tmp_path / "sample", LabelSet.load("ekman-7"))
     listed = ScriptedMllm(ANSWERS, script()._scores, info=INFO)
-    old = calibrate.calibrate(reader(listed), rows)
+    old = calibrate.fit_calibration(reader(listed), rows)
     assert set(old.fits) == {"direct", "explained"}
     path = tmp_path / "c.toml"
     path.write_text(old.to_toml())
     with pytest.raises(KuleshovError, match="fitted with context_asked direct, and this is situat"):
         reader(model(), calibration=str(path))
-    new = calibrate.calibrate(reader(model()), rows)
+    new = calibrate.fit_calibration(reader(model()), rows)
     assert set(new.fits) == {"situation", "explained"}
     assert new.fused.temperature == new.fits["situation"].temperature
     path.write_text(new.to_toml())

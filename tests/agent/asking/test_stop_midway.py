@@ -64,8 +64,8 @@ def test_a_forward_is_left_at_its_next_layer(local, queued, how) -> None:
         if how == "score_many":
             return gate.score_many(model, questions)
         if how == "score":
-            return gate.score(model, *questions[0])
-        return gate.generate(model, questions[0][0], step="scene", max_new_tokens=4).text
+            return gate.score_answers(model, *questions[0])
+        return gate.generate_text(model, questions[0][0], step="scene", max_new_tokens=4).text
 
     layers = local.model.model.language_model.layers
     try:
@@ -74,7 +74,7 @@ def test_a_forward_is_left_at_its_next_layer(local, queued, how) -> None:
         if queued:
             model.store.clear()
         midway = StopsAtLayer(layers, 1)
-        with gate.running(midway.stop), pytest.raises(StoppedError):
+        with gate.reading_run(midway.stop), pytest.raises(StoppedError):
             call()
         assert midway.late == 0
         midway.remove()
@@ -89,7 +89,7 @@ def in_thread(work: Callable[[], Any], stop: threading.Event) -> list[BaseExcept
     ended: list[BaseException] = []
 
     def run() -> None:
-        with gate.running(stop):
+        with gate.reading_run(stop):
             try:
                 work()
             except BaseException as error:
@@ -116,7 +116,7 @@ def test_pauses_and_silent_servers(silent) -> None:
     with ModelServer(script) as server:
         model = EndpointMllm(server.url, limits=Limits(wait_s=600))
         talk = [{"role": "user", "content": [{"type": "text", "text": "Hello."}]}]
-        (error,) = in_thread(lambda: gate.generate(model, talk, step="scene"), stop)
+        (error,) = in_thread(lambda: gate.generate_text(model, talk, step="scene"), stop)
         free.set()
     assert isinstance(error, StoppedError)
 
@@ -124,7 +124,9 @@ def test_pauses_and_silent_servers(silent) -> None:
 def test_a_window_of_sound(tmp_path: Path) -> None:
     import tiny_whisper
 
-    recogniser: Any = speech.load(str(tiny_whisper.build(tmp_path)), device="cpu", dtype="float32")
+    recogniser: Any = speech.load_recogniser(
+        str(tiny_whisper.build(tmp_path)), device="cpu", dtype="float32"
+    )
     midway = StopsAtLayer(recogniser.model.model.encoder.layers, 1)
     noise = np.random.default_rng(0).normal(0, 0.3, 3 * RATE).astype(np.float32)
     heard = recogniser.hear(iter([noise]), stop=midway.stop)
@@ -165,7 +167,7 @@ def test_a_program() -> None:
 
     def work() -> None:
         with stopping.heeding(stop):
-            programs.run(["sleep", "60"], 60, "sleep")
+            programs.run_program(["sleep", "60"], 60, "sleep")
 
     (error,) = in_thread(work, stop)
     assert isinstance(error, StoppedError)

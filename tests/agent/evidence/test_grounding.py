@@ -24,7 +24,7 @@ SEEN = face(SMILE, NO_FROWN, ActionUnit(unit=15, probability=0.1), ActionUnit(un
     ],
 )
 def test_claims_understand_negation(text, claims):
-    assert [(claim.units, claim.shown) for claim in grounding.claims(text)] == claims
+    assert [(claim.units, claim.shown) for claim in grounding.find_claims(text)] == claims
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_claims_understand_negation(text, claims):
     ],
 )
 def test_a_cue_is_checked_against_what_was_measured(text, status):
-    assert grounding.check(text, ITEM, SEEN).status == status
+    assert grounding.check_cue(text, ITEM, SEEN).status == status
 
 
 LEFT_SMILE = ActionUnit(unit=12, side="left", probability=0.9)
@@ -65,7 +65,7 @@ NO_RIGHT_SMILE = ActionUnit(unit=12, side="right", probability=0.1)
     ],
 )
 def test_sides_are_the_persons_own(text, units, status):
-    assert grounding.check(text, ITEM, face(*units)).status == status
+    assert grounding.check_cue(text, ITEM, face(*units)).status == status
 
 
 @pytest.mark.parametrize(
@@ -78,15 +78,15 @@ def test_sides_are_the_persons_own(text, units, status):
     ],
 )
 def test_a_claim_that_cites_another_item_is_marked(text, cited, elsewhere):
-    assert grounding.check(text, cited, SEEN).elsewhere is elsewhere
+    assert grounding.check_cue(text, cited, SEEN).elsewhere is elsewhere
 
 
 def test_without_a_face_nothing_is_confirmed():
-    assert grounding.check("a broad smile", SCENE, None).status == "unconfirmed"
+    assert grounding.check_cue("a broad smile", SCENE, None).status == "unconfirmed"
 
 
 def test_a_scene_is_not_confirmed_by_units():
-    assert grounding.check("a party", SCENE, SEEN).status == "unconfirmed"
+    assert grounding.check_cue("a party", SCENE, SEEN).status == "unconfirmed"
 
 
 def said(text: str, kind: str = "expression", unit: int | None = None) -> Evidence:
@@ -112,13 +112,13 @@ def said(text: str, kind: str = "expression", unit: int | None = None) -> Eviden
     ],
 )
 def test_a_feeling_is_confirmed_by_an_expression_that_names_it(text, cited, status, elsewhere):
-    cue = grounding.check(text, cited, SEEN)
+    cue = grounding.check_cue(text, cited, SEEN)
     assert (cue.status, cue.elsewhere) == (status, elsewhere)
 
 
 def test_a_weak_unit_confirms_nothing():
     seen = face(ActionUnit(unit=12, probability=0.9, weak=True))
-    assert grounding.check("a smile", ITEM, seen).status == "unconfirmed"
+    assert grounding.check_cue("a smile", ITEM, seen).status == "unconfirmed"
 
 
 def test_left_out_names_the_units_that_no_cue_cites_or_names():

@@ -53,7 +53,7 @@ def candidates(name, shows, context, shown=(), said=(), several=True):
         labels=labels,
         several=several,
     )
-    return incongruence.candidates(parted)
+    return incongruence.find_incongruences(parted)
 
 
 SMILE = "polite or masking smile"

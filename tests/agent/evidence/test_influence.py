@@ -11,7 +11,7 @@ import pytest
 
 from kuleshov import Agent
 from kuleshov.evidence import fusion, incongruence
-from kuleshov.evidence.influence import AGREE, divergence, influence
+from kuleshov.evidence.influence import AGREE, js_divergence, measure_influence
 from kuleshov.output import view
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.types import ActionUnit, EmotionScores
@@ -27,12 +27,14 @@ def two(p: float) -> EmotionScores:
 
 
 def test_divergence_is_jensen_shannon_in_bits():
-    assert divergence({"a": 1, "b": 0}, {"a": 0, "b": 1}) == 1
-    assert divergence({"a": 0.3, "b": 0.7}, {"b": 0.7, "a": 0.3}) == 0
+    assert js_divergence({"a": 1, "b": 0}, {"a": 0, "b": 1}) == 1
+    assert js_divergence({"a": 0.3, "b": 0.7}, {"b": 0.7, "a": 0.3}) == 0
     # by hand: m = (.75, .25); ½(1·log2(1/.75)) + ½(.5·log2(.5/.75) + .5·log2(.5/.25))
-    assert divergence({"a": 1, "b": 0}, {"a": 0.5, "b": 0.5}) == pytest.approx(0.311278, abs=1e-6)
+    assert js_divergence({"a": 1, "b": 0}, {"a": 0.5, "b": 0.5}) == pytest.approx(
+        0.311278, abs=1e-6
+    )
     with pytest.raises(ValueError, match="same labels"):
-        divergence({"a": 1}, {"b": 1})
+        js_divergence({"a": 1}, {"b": 1})
 
 
 @pytest.mark.parametrize(
@@ -40,33 +42,33 @@ def test_divergence_is_jensen_shannon_in_bits():
     [(0.9, 0.1, 0.9, 0.0), (0.9, 0.1, 0.1, 1.0), (0.9, 0.1, 0.5, 0.5), (0.5, 0.5, 0.5, None)],
 )
 def test_the_index_runs_from_face_to_context(face, context, both, index):
-    found = influence(two(face), two(context), two(both))
+    found = measure_influence(two(face), two(context), two(both))
     assert found.index == (None if index is None else pytest.approx(index, abs=1e-9))
     assert (found.unanswered is None) == (index is not None)
 
 
 def test_the_shift_is_signed_and_in_log_odds():
     # by hand: of two labels the shift is the change of the log-odds of b against a
-    found = influence(two(0.9), two(0.1), two(0.5))
+    found = measure_influence(two(0.9), two(0.1), two(0.5))
     assert found.shift == pytest.approx(math.log(9))
     assert found.shift_whole == pytest.approx(2 * math.log(9))
-    assert influence(two(0.9), two(0.1), two(0.9)).shift == pytest.approx(0)
-    assert influence(two(0.9), two(0.1), two(0.99)).shift == pytest.approx(
+    assert measure_influence(two(0.9), two(0.1), two(0.9)).shift == pytest.approx(0)
+    assert measure_influence(two(0.9), two(0.1), two(0.99)).shift == pytest.approx(
         math.log(9) - math.log(99)  # away from the context
     )
-    whole = influence(two(0.9), two(0.1), two(0.1))
+    whole = measure_influence(two(0.9), two(0.1), two(0.1))
     assert whole.shift == pytest.approx(whole.shift_whole)
 
 
 def test_where_face_and_context_do_not_part_there_is_no_index():
-    alike = influence(two(0.70), two(0.74), two(0.9))
+    alike = measure_influence(two(0.70), two(0.74), two(0.9))
     assert (alike.index, alike.shift, alike.shift_whole) == (None, None, None)
     assert alike.js_face_context < AGREE < alike.js_face_both
     assert "do not part" in alike.unanswered
 
 
 def test_without_a_reading_there_is_no_index():
-    found = influence(two(0.9), None, two(0.5))
+    found = measure_influence(two(0.9), None, two(0.5))
     assert (found.index, found.js_face_both) == (None, None)
     assert found.unanswered == "there is no reading of context alone"
 
@@ -91,10 +93,10 @@ def test_labels_that_lead_in_turn_are_no_mixture():
     """From crying to laughing: the mean over a clip holds both, the face at no time."""
     case = parted(scores(happiness=0.48, sadness=0.47), SAD)
     turned = replace(case, in_turn=("sadness", "neutral", "happiness"))
-    kinds = [one.kind for one in incongruence.candidates(turned)]
+    kinds = [one.kind for one in incongruence.find_incongruences(turned)]
     assert "mixed emotion" not in kinds
     still = replace(case, in_turn=("happiness",))
-    assert [one.kind for one in incongruence.candidates(still)] == ["mixed emotion"]
+    assert [one.kind for one in incongruence.find_incongruences(still)] == ["mixed emotion"]
 
 
 @pytest.mark.parametrize(
@@ -116,11 +118,11 @@ def test_labels_that_lead_in_turn_are_no_mixture():
     ],
 )
 def test_patterns(case, kinds):
-    assert [found.kind for found in incongruence.candidates(case)] == kinds
+    assert [found.kind for found in incongruence.find_incongruences(case)] == kinds
 
 
 def test_a_candidate_names_evidence_source_and_what_was_not_measured():
-    (found,) = incongruence.candidates(parted(HAPPY, SAD, SMILE))
+    (found,) = incongruence.find_incongruences(parted(HAPPY, SAD, SMILE))
     assert found.evidence == (1, 2)
     assert "AU6 was not measured" in found.pattern
     assert "Ekman & Friesen (1982)" in found.source
@@ -139,18 +141,18 @@ def test_the_pocket_models_read_apart_and_the_context_moves_the_reading(pocket, 
     moved = person.influence
     # a perception: the model was shown both, asked in the same way as for each alone
     assert moved.face.method == moved.context.method == moved.both.method
-    assert (moved.both_is, view.together(moved)) == ("model", "face and context")
+    assert (moved.both_is, view.third_reading(moved)) == ("model", "face and context")
     assert moved.both.probabilities != moved.computed.probabilities
     # and no rule: neither the observer's nor the product of the two
-    product = fusion.bayes(moved.face, moved.context)
+    product = fusion.fuse_bayes(moved.face, moved.context)
     assert abs(moved.both.probabilities["happiness"] - product["happiness"]) > 1e-4
     assert moved.computed.fusion == person.emotions.fusion == "people"
     old = moved.model_copy(update={"both_is": None, "both": person.emotions})
-    assert view.together(old) == "fused"  # a record from before this was told
+    assert view.third_reading(old) == "fused"  # a record from before this was told
     assert 0 < moved.index < 1
     assert abs(moved.shift) <= moved.shift_whole
-    assert "log-odds" in view.shift(moved)
-    assert "computed from the two alone: " in view.shift(moved)
+    assert "log-odds" in view.shift_text(moved)
+    assert "computed from the two alone: " in view.shift_text(moved)
     assert person.incongruence is not None
     assert read.covered_scene is not None
     assert pocket.infer(photo).people[0].influence is None
@@ -166,8 +168,8 @@ def test_text_fusion_asks_for_all_three_in_the_same_way(feat_data: Path, pocket)
         "likelihood, content-free prior removed"
     }
     assert moved.both.probabilities != read.people[0].emotions.probabilities
-    assert (moved.both_is, view.together(moved)) == ("model", "face and context")
-    assert view.together(moved.model_copy(update={"both_is": None})) == "face and context"
+    assert (moved.both_is, view.third_reading(moved)) == ("model", "face and context")
+    assert view.third_reading(moved.model_copy(update={"both_is": None})) == "face and context"
 
 
 def test_influence_is_shown_on_the_card_and_in_json(capsys, feat_data: Path, tmp_path: Path):

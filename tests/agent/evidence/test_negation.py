@@ -181,7 +181,7 @@ ROWS = [line.split("|") for line in TABLE.strip().splitlines()]
 def made(text: str) -> list[str]:
     return [
         ("" if claim.shown else "-") + "/".join(map(str, claim.units))
-        for claim in grounding.claims(text)
+        for claim in grounding.find_claims(text)
     ]
 
 
@@ -213,4 +213,4 @@ def test_precision_and_recall_over_the_table() -> None:
     ],
 )
 def test_sides_are_parts_of_a_face(text: str, side: str) -> None:
-    assert [claim.side for claim in grounding.claims(text)] == [side]
+    assert [claim.side for claim in grounding.find_claims(text)] == [side]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kuleshov.evidence.observer import Observer, load_observer, pool, shipped_observer
+from kuleshov.evidence.observer import Observer, load_observer, pool_log_linear, shipped_observer
 from kuleshov.tools.errors import KuleshovError
 
 FACE = {"happiness": 0.9, "sadness": 0.05, "neutral": 0.05}
@@ -50,8 +50,8 @@ def test_the_weights_hold_on_every_scale():
     def power(p, t):
         return p**t / (p**t).sum(axis=1, keepdims=True)
 
-    sharp = pool(power(a, 2), power(b, 2), people.face_weight, people.context_weight)
-    plain = pool(a, b, people.face_weight, people.context_weight)
+    sharp = pool_log_linear(power(a, 2), power(b, 2), people.face_weight, people.context_weight)
+    plain = pool_log_linear(a, b, people.face_weight, people.context_weight)
     assert sharp == pytest.approx(power(plain, 2))
 
 

@@ -16,7 +16,7 @@ def at(x: float, **changes) -> Face:
 
 
 def test_people_are_numbered_from_left_to_right():
-    found, left_out = people.targets([at(200), at(0), at(100)], most=9)
+    found, left_out = people.choose_people([at(200), at(0), at(100)], most=9)
     assert [(p["id"], p["face"]["xyxy"][0]) for p in found] == [(1, 0), (2, 100), (3, 200)]
     assert left_out == 0
     assert found[0]["timeline"] == []
@@ -24,7 +24,7 @@ def test_people_are_numbered_from_left_to_right():
 
 def test_of_too_many_the_largest_are_kept():
     big = face(box=(300, 0, 400, 100))
-    found, left_out = people.targets([at(0), at(100), big], most=1)
+    found, left_out = people.choose_people([at(0), at(100), big], most=1)
     assert [p["face"]["xyxy"] for p in found] == [[300, 0, 400, 100]]
     assert left_out == 2
 
@@ -35,7 +35,7 @@ def followed(frames, most=9, shown=None):
         tracker.add(faces, GREY, 10 * k, float(k), cut=False)
     shown = range(len(frames)) if shown is None else shown
     pictures = [Frame(index=10 * k, time_s=float(k)) for k in shown]
-    return people.followed(tracker.tracks(float(len(frames))), pictures, most)
+    return people.choose_followed(tracker.tracks(float(len(frames))), pictures, most)
 
 
 def test_of_a_clip_the_apex_is_the_least_neutral_face_and_the_mean_is_over_time():

@@ -7,7 +7,7 @@ import pytest
 from tracks import track
 
 from kuleshov.evidence import moments, timeline
-from kuleshov.tools.faces.tracking.timelines import analysed, smoothed, speech_like
+from kuleshov.tools.faces.tracking.timelines import analyse_track, smooth_values, speech_like
 from kuleshov.tools.faces.tracking.types import Stretch, UnitSeries
 
 
@@ -16,7 +16,7 @@ def bump(count: int, onset: int, apex: int, offset: int, peak: float = 0.9) -> l
 
 
 def test_an_event_has_onset_apex_and_offset() -> None:
-    made = analysed(track({12: bump(60, 10, 20, 40)}))
+    made = analyse_track(track({12: bump(60, 10, 20, 40)}))
     (event,) = made.events
     assert (event.unit, event.kind, event.shown) == (12, "expression", "very probable")
     # slight from 0.3 on: a third of the way up and two thirds of the way down
@@ -33,11 +33,11 @@ def test_an_event_has_onset_apex_and_offset() -> None:
 def test_a_single_wrong_frame_is_no_event() -> None:
     values = [0.05] * 30
     values[14] = 0.95
-    assert analysed(track({12: values})).events == ()
+    assert analyse_track(track({12: values})).events == ()
 
 
 def test_a_unit_there_from_the_start_to_the_end_says_so() -> None:
-    (event,) = analysed(track({4: [0.9] * 20})).events
+    (event,) = analyse_track(track({4: [0.9] * 20})).events
     assert not event.onset_seen
     assert not event.offset_seen
     assert timeline.event_text(event) == (
@@ -48,24 +48,27 @@ def test_a_unit_there_from_the_start_to_the_end_says_so() -> None:
 
 def test_nothing_is_filled_in_where_the_face_was_away() -> None:
     times = [k / 10 for k in range(20)] + [5 + k / 10 for k in range(20)]
-    made = analysed(track({12: [0.9] * 40}, times=times))
+    made = analyse_track(track({12: [0.9] * 40}, times=times))
     assert [(e.onset_s, e.offset_s) for e in made.events] == [(0.0, 1.9), (5.0, 6.9)]
     holes = track({12: [0.9] * 5 + [None] * 5 + [0.9] * 5})
-    assert np.isnan(smoothed(holes, holes.units[0].values)[5:10]).all()
-    assert [(e.onset_s, e.offset_s) for e in analysed(holes).events] == [(0.0, 0.4), (1.0, 1.4)]
+    assert np.isnan(smooth_values(holes, holes.units[0].values)[5:10]).all()
+    assert [(e.onset_s, e.offset_s) for e in analyse_track(holes).events] == [
+        (0.0, 0.4),
+        (1.0, 1.4),
+    ]
 
 
 def test_a_scale_without_steps_yields_no_events() -> None:
-    assert analysed(track({12: [0.9] * 20}, scale="activation")).events == ()
+    assert analyse_track(track({12: [0.9] * 20}, scale="activation")).events == ()
 
 
 def test_a_blink_is_not_an_expression_and_a_held_closure_is_not_a_blink() -> None:
     values = [0.0] * 60
     values[10:12] = [0.9, 0.9]
     values[30:45] = [0.9] * 15
-    made = analysed(track({45: values}))
+    made = analyse_track(track({45: values}))
     assert [(e.kind, e.onset_s) for e in made.events] == [("blink", 1.0), ("expression", 3.0)]
-    texts = [e.text for e in timeline.collect(made, person=1, first=1)]
+    texts = [e.text for e in timeline.collect_timeline(made, person=1, first=1)]
     assert texts[0].startswith("AU45 eye closure, longer than a blink: from 3.0 s")
     assert texts[1] == (
         "blinks: at least 1 in 5.9 s (at 10.0 frames a second some fall between frames)"
@@ -74,7 +77,7 @@ def test_a_blink_is_not_an_expression_and_a_held_closure_is_not_a_blink() -> Non
 
 def test_at_a_low_rate_blinks_are_not_told_and_that_is_said() -> None:
     values = [0.0] * 10 + [0.9] + [0.0] * 10
-    made = analysed(track({45: values}, rate=2))
+    made = analyse_track(track({45: values}, rate=2))
     assert [e.kind for e in made.events] == ["expression"]
     assert made.untold == ("blinks and speech-like movement cannot be told at 2.0 frames a second",)
 
@@ -89,14 +92,16 @@ def blinking(rate: float, seconds: float = 60.0):
         phase = (times - begin) / length
         near = np.abs(phase) < 0.5
         lids[near] = np.maximum(lids[near], np.cos(np.pi * phase[near]) ** 2)
-    return len(begins), analysed(track({45: list(lids), 25: [0.1] * len(lids)}, rate=rate))
+    return len(begins), analyse_track(track({45: list(lids), 25: [0.1] * len(lids)}, rate=rate))
 
 
 @pytest.mark.parametrize("rate", [5, 10, 14, 14.985, 15, 30])
 def test_blinks_are_counted_where_the_frames_allow_else_at_least_so_many(rate: float) -> None:
     true, made = blinking(rate)
     found = sum(event.kind == "blink" for event in made.events)
-    (line,) = [e.text for e in timeline.collect(made, person=1, first=1) if e.kind == "blinks"]
+    (line,) = [
+        e.text for e in timeline.collect_timeline(made, person=1, first=1) if e.kind == "blinks"
+    ]
     if rate > 14.5:
         assert abs(found - true) <= 1
         assert line.startswith(f"blinks: {found} in ")
@@ -111,14 +116,14 @@ def test_blinks_are_counted_where_the_frames_allow_else_at_least_so_many(rate: f
     assert len(nyquist) == (rate < 13.7)
     assert all(f"up to {rate / 2:.1f} openings a second" in text for text in nyquist)
     # what is not measured needs no note
-    assert analysed(track({12: [0.1] * 60}, rate=rate)).untold == ()
+    assert analyse_track(track({12: [0.1] * 60}, rate=rate)).untold == ()
 
 
 def test_speech_seen_at_a_low_rate_names_its_limit() -> None:
     seconds = np.arange(0, 6, 1 / 5)
     talk = list(np.clip(0.45 + 0.4 * np.sin(2 * np.pi * 2.2 * seconds + 0.4), 0, 1))
-    made = analysed(track({25: talk}, rate=5))
-    (line,) = [e.text for e in timeline.collect(made, person=1, first=1)]
+    made = analyse_track(track({25: talk}, rate=5))
+    (line,) = [e.text for e in timeline.collect_timeline(made, person=1, first=1)]
     assert line.startswith("mouth moves as in speech: ")
     assert "movement above 2.5 Hz, the Nyquist limit of 5.0 frames a second, is not seen" in line
 
@@ -132,37 +137,37 @@ def test_talking_is_speech_and_a_yawn_is_not(rate: int) -> None:
     (stretch,) = speech_like(made)
     assert stretch.start_s < 0.8
     assert stretch.end_s > 5.0
-    assert {e.kind for e in analysed(made).events} <= {"speech"}
+    assert {e.kind for e in analyse_track(made).events} <= {"speech"}
     yawn = track({26: list(np.interp(seconds, [1, 2.5, 3.5, 5], [0, 0.9, 0.9, 0]))}, rate=rate)
     assert speech_like(yawn) == []
-    assert [e.kind for e in analysed(yawn).events] == ["expression"]
+    assert [e.kind for e in analyse_track(yawn).events] == ["expression"]
 
 
 def test_segments_follow_the_leading_label_without_its_flickers() -> None:
     sad = [0.8] * 20 + [0.2] * 2 + [0.8] * 8 + [0.1] * 30
     glad = [1 - p for p in sad]
     made = track(expression={"sadness": sad, "happiness": glad})
-    found = moments.segments(made)
+    found = moments.cut_segments(made)
     assert [s.label for s in found] == ["sadness", "happiness"]
     assert made.times_s[found[1].first] == pytest.approx(3.0, abs=0.15)
     assert timeline.course_text(made) == "over time: sadness 0.0 s, happiness 3.0 s"
     assert timeline.before_text(made, 3.0) == "before: sadness 0.0-2.9 s"
     assert timeline.before_text(made, 0.0) is None
-    assert [s.label for s in moments.choose(made, 1)] in (["sadness"], ["happiness"])
+    assert [s.label for s in moments.choose_segments(made, 1)] in (["sadness"], ["happiness"])
 
 
 def test_without_expressions_the_moments_are_bursts_of_units() -> None:
-    made = analysed(
+    made = analyse_track(
         track({12: bump(80, 10, 20, 30), 6: bump(80, 12, 22, 32), 4: bump(80, 50, 60, 70)})
     )
-    found = moments.segments(made)
+    found = moments.cut_segments(made)
     assert [made.times_s[s.peak] for s in found] == pytest.approx([2.0, 6.0], abs=0.3)
     assert timeline.course_text(made) is None
 
 
 def test_missing_stretches_are_a_line() -> None:
     made = track({12: [0.0] * 20}, missing=(Stretch(start_s=2.4, end_s=6.4),))
-    assert [e.text for e in timeline.collect(made, person=1, first=5)] == [
+    assert [e.text for e in timeline.collect_timeline(made, person=1, first=5)] == [
         "face not seen: 2.4-6.4 s"
     ]
 
@@ -173,7 +178,7 @@ def test_a_coded_presence_decides_when_an_event_is() -> None:
     presence = [False] * 10 + [True] * 10 + [False] * 10
     series = UnitSeries(unit=12, scale="intensity", values=values, presence=presence)
     made = track({4: [0.0] * 30}).model_copy(update={"units": (series,)})
-    (event,) = analysed(made).events
+    (event,) = analyse_track(made).events
     assert (event.onset_s, event.offset_s, event.shown) == (1.0, 1.9, "present")
 
 
@@ -185,6 +190,6 @@ def test_halves_that_move_together_are_one_event_and_one_alone_keeps_its_side() 
     still = UnitSeries(unit=14, side="left", values=(0.0,) * 60, **steps)
     alone = UnitSeries(unit=14, side="right", values=tuple(rise), **steps)
     both = track({4: [0.0] * 60}).model_copy(update={"units": (left, right, still, alone)})
-    made = analysed(both)
+    made = analyse_track(both)
     assert [(e.unit, e.side) for e in made.events] == [(12, "both"), (14, "right")]
     assert "AU14 dimpler, right side: from" in timeline.event_text(made.events[1])

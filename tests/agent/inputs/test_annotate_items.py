@@ -26,12 +26,12 @@ def photos_of(tmp_path: Path, feat_data: Path) -> Path:
 
 
 def keys(source) -> list[str]:
-    return [work.key for work in items.read(source)]
+    return [work.key for work in items.read_items(source)]
 
 
 def test_a_folder(photos_of: Path):
     assert keys(photos_of) == ["a.JPG", "b.jpg", "inner/c.jpg"]
-    assert items.count(photos_of) == 3
+    assert items.count_items(photos_of) == 3
     assert keys(str(photos_of / "**" / "*.jpg")) == [
         str(photos_of / "b.jpg"),
         str(photos_of / "inner" / "c.jpg"),
@@ -42,7 +42,7 @@ def test_links_that_run_in_circles_end(photos_of: Path):
     (photos_of / "inner" / "up").symlink_to(photos_of)
     (photos_of / "one").symlink_to(photos_of / "two")
     (photos_of / "two").symlink_to(photos_of / "one")
-    found = list(items.read(photos_of))
+    found = list(items.read_items(photos_of))
     assert [work.key for work in found if work.problem is None] == ["a.JPG", "b.jpg", "inner/c.jpg"]
     (bad,) = [work for work in found if work.problem]
     assert "link to a folder above it" in bad.problem
@@ -52,7 +52,7 @@ def test_a_folder_that_cannot_be_read_is_a_failure(photos_of: Path):
     if os.geteuid() == 0:
         pytest.skip("root may read everything")
     (photos_of / "inner").chmod(0)
-    found = list(items.read(photos_of))
+    found = list(items.read_items(photos_of))
     (photos_of / "inner").chmod(0o700)
     assert [work.problem is None for work in found] == [True, True, False]
 
@@ -86,7 +86,7 @@ def test_mistakes_are_one_sentence(name: str, told: str, tmp_path: Path):
     (tmp_path / "void.csv").write_text("")
     (tmp_path / "fake.parquet").write_text("path\n")
     with pytest.raises(KuleshovError) as error:
-        list(items.read(str(tmp_path / name)))
+        list(items.read_items(str(tmp_path / name)))
     assert told in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -101,7 +101,7 @@ def test_a_table(tmp_path: Path):
         "d.jpg;5\n".encode()
         + b"e.jpg;6;;Caf\xe9;;\n"
     )
-    found = list(items.read(tmp_path / "set.csv"))
+    found = list(items.read_items(tmp_path / "set.csv"))
     first, second, *bad, last = found
     assert first.source == str(tmp_path / "a.jpg")
     assert (first.key, first.boxes, first.context) == ("1", ((10, 20, 30, 40),), ("She won.",))
@@ -128,8 +128,8 @@ def test_json_lines_and_parquet_say_the_same(tmp_path: Path):
     lines = [json.dumps(row) for row in rows]
     (tmp_path / "set.jsonl").write_text("\n".join([lines[0], "", lines[1]]) + "\n{half\n[]\n")
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "set.parquet")
-    *told, half, array = items.read(tmp_path / "set.jsonl")
-    stored = list(items.read(tmp_path / "set.parquet"))
+    *told, half, array = items.read_items(tmp_path / "set.jsonl")
+    stored = list(items.read_items(tmp_path / "set.parquet"))
     assert [(w.key, w.context, w.item) for w in told] == [
         (w.key, w.context, w.item) for w in stored
     ]
@@ -150,7 +150,7 @@ def test_tars_of_webdataset(tmp_path: Path, feat_data: Path):
 
     write("s-0.tar", {"a.jpg": picture, "a.txt": b"She won.", "a.cls": b"joy", "b.txt": b"no"})
     write("s-1.tar", {"c.json": b'{"id": "seven", "who": "X"}', "c.jpg": picture})
-    found = list(items.read(str(tmp_path / "s-{0..1}.tar")))
+    found = list(items.read_items(str(tmp_path / "s-{0..1}.tar")))
     assert [work.key for work in found] == ["a", "b", "seven"]
     assert found[0].source == picture
     assert (found[0].context, found[0].item.label) == (("She won.",), "joy")
@@ -158,7 +158,7 @@ def test_tars_of_webdataset(tmp_path: Path, feat_data: Path):
     assert found[2].item.extra == {"who": "X"}
     whole = (tmp_path / "s-0.tar").read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[: len(whole) // 3])
-    assert "is damaged or cut off" in list(items.read(str(tmp_path / "cut.tar")))[-1].problem
+    assert "is damaged or cut off" in list(items.read_items(str(tmp_path / "cut.tar")))[-1].problem
 
 
 def test_a_saved_data_set(tmp_path: Path, feat_data: Path):
@@ -170,7 +170,7 @@ def test_a_saved_data_set(tmp_path: Path, feat_data: Path):
     )
     made = datasets.Dataset.from_dict({"image": [picture] * 2, "label": [1, 0]}, features)
     made.save_to_disk(tmp_path / "set")
-    found = list(items.read(tmp_path / "set"))
+    found = list(items.read_items(tmp_path / "set"))
     assert [(work.key, work.item.label) for work in found] == [("0", "joy"), ("1", "anger")]
     assert found[0].source == Path(picture).read_bytes() or found[0].source == picture
-    assert items.count(tmp_path / "set") == 2
+    assert items.count_items(tmp_path / "set") == 2

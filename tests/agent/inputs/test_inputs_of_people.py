@@ -70,7 +70,7 @@ def test_each_bad_row_is_one_failure_and_the_rest_is_read(tmp_path: Path):
     rows += [f'{{"path": "a.jpg", "id": "{n}", {cell}}}' for n, cell in enumerate(BAD)]
     rows += ['{"path": "a.jpg", "id": "last", "box": {"x": 10, "y": 20, "width": 5, "height": 6}}']
     table.write_text("\n".join(rows) + "\n")
-    first, *bad, last = items.read(table)
+    first, *bad, last = items.read_items(table)
     assert first.problem is None
     assert last.boxes == ((10, 20, 15, 26),)
     assert len(bad) == len(BAD)
@@ -79,7 +79,7 @@ def test_each_bad_row_is_one_failure_and_the_rest_is_read(tmp_path: Path):
 
 def test_missing_boxes_are_none(tmp_path: Path):
     (tmp_path / "m.jsonl").write_text('{"path": "a.jpg", "box": NaN}\n{"path": "a.jpg"}\n')
-    assert [(work.boxes, work.problem) for work in items.read(tmp_path / "m.jsonl")] == [
+    assert [(work.boxes, work.problem) for work in items.read_items(tmp_path / "m.jsonl")] == [
         ((), None),
         ((), None),
     ]
@@ -93,14 +93,14 @@ def test_tables_of_spreadsheets(tmp_path: Path):
         ("c.csv", told.split("\r\n", 1)[1].encode("utf-8-sig")),
     ):
         (tmp_path / name).write_bytes(data)
-        (work,) = items.read(tmp_path / name)
+        (work,) = items.read_items(tmp_path / name)
         assert work.source == str(tmp_path / "a.jpg")
     cut = "path,id,context\na.jpg,1,x\nb.jpg,2,y\n".encode("utf-16")[:-3]
     (tmp_path / "cut.csv").write_bytes(cut)
-    assert [work.key for work in items.read(tmp_path / "cut.csv")] == ["1", "2"]
+    assert [work.key for work in items.read_items(tmp_path / "cut.csv")] == ["1", "2"]
     (tmp_path / "huge.csv").write_text("path," + "x" * 200_000 + "\na.jpg,1\n")
     with pytest.raises(KuleshovError, match="is no header"):
-        items.read(tmp_path / "huge.csv")
+        items.read_items(tmp_path / "huge.csv")
 
 
 def test_files_that_are_spelled_otherwise(tmp_path: Path):
@@ -109,7 +109,7 @@ def test_files_that_are_spelled_otherwise(tmp_path: Path):
     (tmp_path / "set" / unicodedata.normalize("NFD", name)).write_bytes(b"x")
     table = tmp_path / "m.csv"
     table.write_text(f"path\nset/{name}\nset\\{name}\n", "utf-8")
-    for work in items.read(table):
+    for work in items.read_items(table):
         assert Path(str(work.source)).is_file()
 
 
@@ -127,7 +127,7 @@ def test_a_damaged_part_of_parquet_is_one_failure(tmp_path: Path):
     at, size = facts.data_page_offset, facts.total_compressed_size
     data[at + size // 2 : at + size] = b"\xff" * (size - size // 2)
     file.write_bytes(data)
-    found = list(items.read(file))
+    found = list(items.read_items(file))
     assert len([work for work in found if work.problem is None]) == 200
     (damaged,) = [work for work in found if work.problem]
     assert "rows 101-200" in damaged.problem
@@ -157,7 +157,7 @@ def test_links_in_shards_are_read_or_named(tmp_path: Path):
         val__out="/etc/passwd",
         val__ring="ring.jpg",
     )
-    found = {work.key: work for work in items.read(path)}
+    found = {work.key: work for work in items.read_items(path)}
     assert found["val/a2"].source == b"A"
     assert found["val/b2"].source == b"B"
     assert "not in the shard" in found["val/out"].problem
@@ -177,7 +177,7 @@ def test_shards_in_any_order_and_packing(tmp_path: Path, kind: str):
         "s2.json": b'{"label": "joy"}',
     }
     name = f"s.tar.{kind}" if kind else "s.tar"
-    found = {w.key: w for w in items.read(shard(tmp_path / name, files, f"w:{kind}"))}
+    found = {w.key: w for w in items.read_items(shard(tmp_path / name, files, f"w:{kind}"))}
     assert list(found) == ["2021.05.03 (1)", "2021.05.03 (2)", "s1", "s2.left", "s2.right"]
     assert found["2021.05.03 (1)"].context == ("At a funeral.",)
     assert found["2021.05.03 (2)"].context == ()
@@ -189,14 +189,14 @@ def test_shards_in_any_order_and_packing(tmp_path: Path, kind: str):
 def test_equal_keys_names_like_patterns_and_a_damaged_header(tmp_path: Path):
     shard(tmp_path / "s-0.tar", {"000.jpg": b"0"})
     shard(tmp_path / "s-1.tar", {"000.jpg": b"1"})
-    found = list(items.read(str(tmp_path / "s-{0..1}.tar")))
+    found = list(items.read_items(str(tmp_path / "s-{0..1}.tar")))
     assert [(w.key, w.source) for w in found] == [("000", b"0"), ("s-1.tar/000", b"1")]
-    assert next(items.read(shard(tmp_path / "set[1].tar", {"a.jpg": b"a"}))).source == b"a"
+    assert next(items.read_items(shard(tmp_path / "set[1].tar", {"a.jpg": b"a"}))).source == b"a"
     path = shard(tmp_path / "bad.tar", {"a.jpg": b"a", "b.jpg": b"b", "c.jpg": b"c"})
     data = bytearray(path.read_bytes())
     data[1024 + 148 : 1024 + 156] = b"99999999"  # the checksum of the second header
     path.write_bytes(data)
-    first, rest = items.read(path)
+    first, rest = items.read_items(path)
     assert first.source == b"a"
     assert "cannot be read" in rest.problem
 
@@ -210,7 +210,7 @@ def told(tmp_path: Path, *tasks: dict) -> tuple[list[Said], Counter[str]]:
     (tmp_path / "export.json").write_text(json.dumps(tasks), "utf-8")
     passed: Counter[str] = Counter()
     shown = {"a": [region("person-1"), region("person-2", x=60.0)]}
-    return list(label_studio.corrections(tmp_path / "export.json", shown, passed)), passed
+    return list(label_studio.read_corrections(tmp_path / "export.json", shown, passed)), passed
 
 
 def test_label_studio_s_unusual_tasks_are_counted(tmp_path: Path):
@@ -290,7 +290,7 @@ def test_members_that_belong_together_however_their_names_are_written(tmp_path: 
             member = tarfile.TarInfo(name)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
-    found = {work.key: work for work in items.read(tmp_path / "set.tar")}
+    found = {work.key: work for work in items.read_items(tmp_path / "set.tar")}
     assert {key: work.item.label for key, work in found.items()} == {
         "x": "happy", "\u00e9": "sad", "IMG_1": "angry"
     }  # fmt: skip

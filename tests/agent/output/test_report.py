@@ -247,7 +247,7 @@ def test_the_numbers_are_those_of_the_record(whole):
     assert len(widths) == len(shown)
     for p, width, text in widths:
         assert float(width) == pytest.approx(100 * float(p), abs=0.006)
-        assert text.replace("&lt;", "<").replace("&gt;", ">") == view.percent(float(p))
+        assert text.replace("&lt;", "<").replace("&gt;", ">") == view.format_percent(float(p))
     expected = []
     for inference in (readings.group(), readings.single(), readings.clip()):
         for person in inference.people:

@@ -53,7 +53,7 @@ def smile() -> Track:
     quiet = [0.02] * len(times)
     away = (Stretch(start_s=4.5, end_s=6.0),)
     made = track({12: up, 4: quiet}, times=times, missing=away)
-    return timelines.analysed(made)
+    return timelines.analyse_track(made)
 
 
 def test_words_stand_at_their_times_and_are_data() -> None:

@@ -137,7 +137,7 @@ def test_ctrl_c_writes_what_is_in_hand_and_the_next_call_goes_on(folder, tmp_pat
 
 def test_the_summary_counts_what_the_run_holds(folder, tmp_path):
     agent().annotate(folder / "list.csv", tmp_path / "run")
-    found = summary.summarise(tmp_path / "run").to_dict()
+    found = summary.summarise_run(tmp_path / "run").to_dict()
     assert (found["items"], found["failed"], found["people"]) == (3, 3, 3)
     assert found["labels"] == {"happiness": 3}
     assert len(found["slowest"]) == 3

@@ -86,7 +86,7 @@ def test_lines_that_another_program_has_written_anew_are_no_damage(tmp_path):
         "".join(json.dumps(dict(sorted(record.items()))) + "\r\n" for record in records),
     ):
         file.write_bytes(again.encode())
-        assert len(list(store.lines(tmp_path / "run"))) == 3
+        assert len(list(store.read_lines(tmp_path / "run"))) == 3
         with RunDirectory(tmp_path / "run").open(PLAN) as run:
             assert (run.done, run.notes) == (3, [])
             assert run.meet('ü "1"\n') == "done"
@@ -226,8 +226,8 @@ def test_a_failure_without_its_reason_is_left_out(tmp_path):
         run.fail("a", "it is cut off")
     file = tmp_path / "run" / "failures.jsonl"
     file.write_bytes(file.read_bytes() + b'{"key":"b"}\n')
-    assert len(list(store.lines(tmp_path / "run", store.FAILURES))) == 1
-    assert any("failures.jsonl line 2" in text for text in store.damaged(tmp_path / "run"))
+    assert len(list(store.read_lines(tmp_path / "run", store.FAILURES))) == 1
+    assert any("failures.jsonl line 2" in text for text in store.damaged_lines(tmp_path / "run"))
 
 
 @pytest.mark.parametrize("code", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])

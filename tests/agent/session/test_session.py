@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from kuleshov import Agent
-from kuleshov.session.answer import checked
-from kuleshov.session.compare import compare
-from kuleshov.session.parse import understand
+from kuleshov.session.answer import check_answer
+from kuleshov.session.compare import compare_readings
+from kuleshov.session.parse import parse_line
 from kuleshov.session.session import Session
 from kuleshov.settings import Settings
 from kuleshov.tools.errors import KuleshovError
@@ -57,7 +57,7 @@ def drain(events):
     ],
 )
 def test_a_line_is_told_apart(line, kind, text):
-    found = understand(line)
+    found = parse_line(line)
     assert (found.kind, found.text) == (kind, text)
     assert found.person == (2 if kind == "person" else None)
 
@@ -257,7 +257,9 @@ def test_citations_stand_behind_their_own_words():
         Evidence(n=1, source="faces:hand", kind="action_unit", unit=12, text="AU12: strong"),
         Evidence(n=2, source="mllm", kind="scene", text="scene: rain"),
     ]
-    answer = checked("?", "A smile [1], but it rains [2]. [1, 9]", items, face(SMILE), by="mllm")
+    answer = check_answer(
+        "?", "A smile [1], but it rains [2]. [1, 9]", items, face(SMILE), by="mllm"
+    )
     assert [(cue.evidence, cue.text, cue.status) for cue in answer.cues] == [
         (1, "A smile", "confirmed"),
         (2, "it rains", "unconfirmed"),
@@ -269,7 +271,7 @@ def test_citations_stand_behind_their_own_words():
 def test_unlike_labels_have_no_divergence(read):
     first = read.current
     drain(read.change(labels="ekman-8"))
-    (shift,) = compare(first, read.current, "labels").shifts
+    (shift,) = compare_readings(first, read.current, "labels").shifts
     assert shift.js is None
     assert next(row for row in shift.rows if row[0] == "contempt")[1] is None
 

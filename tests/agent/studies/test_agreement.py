@@ -9,7 +9,7 @@ import pytest
 
 from kuleshov.apps.cli.main import main
 from kuleshov.studies import agreement
-from kuleshov.studies.agreement import Sighting, agree, in_words
+from kuleshov.studies.agreement import Sighting, in_words, measure_agreement
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.fex import FexRow, write_fex
 from kuleshov.tools.types import ActionUnit
@@ -31,7 +31,7 @@ def test_two_scales_correlate_and_presence_gets_kappa() -> None:
         seen(k, ActionUnit(unit=12, intensity=v), ActionUnit(unit=4, presence=shown))
         for k, (v, shown) in enumerate(((0, False), (1, True), (3, True), (4, True)))
     ]
-    result = agree(a, b, ("one", "other"))
+    result = measure_agreement(a, b, ("one", "other"))
     four, twelve = result.units
     assert (twelve.statistic, twelve.value, twelve.n) == ("r", 0.9877, 4)
     assert twelve.scales == ("probability", "intensity")
@@ -45,13 +45,13 @@ def test_rare_units_agree_by_ac1_and_kappa_is_told_beside_it() -> None:
     pairs = [(False, False)] * 94 + [(True, False)] * 3 + [(False, True)] * 3
     a = [seen(k, ActionUnit(unit=4, presence=one)) for k, (one, _) in enumerate(pairs)]
     b = [seen(k, ActionUnit(unit=4, presence=two)) for k, (_, two) in enumerate(pairs)]
-    (unit,) = agree(a, b).units
+    (unit,) = measure_agreement(a, b).units
     chance = 2 * 0.03 * 0.97
     assert unit.ac1 == pytest.approx((0.94 - chance) / (1 - chance), abs=1e-4)
     assert unit.value == pytest.approx(-0.0309, abs=1e-3)
     assert unit.icc is None
     always = [seen(k, ActionUnit(unit=4, presence=False)) for k in range(5)]
-    (none,) = agree(always, always).units
+    (none,) = measure_agreement(always, always).units
     assert (none.value, none.ac1) == (None, 1.0)
 
 
@@ -63,13 +63,17 @@ def test_icc_is_of_one_scale_and_as_shrout_and_fleiss_published() -> None:
     between = 2 * sum((m - grand) ** 2 for m in mean) / 5
     gap = (sum(x) - sum(y)) / 6
     error = sum((p - q - gap) ** 2 for p, q in zip(x, y, strict=True)) / 2 / 5
-    assert agreement.icc(x, y) == pytest.approx((between - error) / (between + error), abs=1e-4)
-    assert agreement.icc((1, 2, 3), (11, 12, 13)) == 1.0  # consistency: the offset does not count
-    assert agreement.icc((1, 2, 3), (2, 4, 6)) == pytest.approx(0.8)  # r would be 1
+    assert agreement.icc_consistency(x, y) == pytest.approx(
+        (between - error) / (between + error), abs=1e-4
+    )
+    assert (
+        agreement.icc_consistency((1, 2, 3), (11, 12, 13)) == 1.0
+    )  # consistency: the offset does not count
+    assert agreement.icc_consistency((1, 2, 3), (2, 4, 6)) == pytest.approx(0.8)  # r would be 1
     values = (0.1, 0.2, 0.6, 0.9)
     a = [seen(k, p(12, v), p(4, v)) for k, v in enumerate(values)]
     b = [seen(k, p(12, v / 2), ActionUnit(unit=4, intensity=v)) for k, v in enumerate(values)]
-    four, twelve = agree(a, b).units
+    four, twelve = measure_agreement(a, b).units
     assert (twelve.value, twelve.icc) == (1.0, pytest.approx(0.8))
     assert (four.value, four.icc) == (1.0, None)  # no ICC of two scales
 
@@ -85,13 +89,13 @@ def test_which_unit_a_word_names_does_not_rest_on_what_was_shown() -> None:
 def test_unknown_is_left_out_and_faces_without_a_partner_are_counted() -> None:
     a = [seen(k, p(12, 0.1 * k), p(1, None), p(2, 0.1)) for k in range(5)]
     b = [seen(k, p(12, 0.12 * k), p(1, 0.5), p(2, 0.1 * k)) for k in range(1, 8) if k != 3]
-    result = agree(a, b)
+    result = measure_agreement(a, b)
     assert (result.pairs, result.unmatched_a, result.unmatched_b) == (3, 2, 3)
     by_unit = {unit.unit: unit for unit in result.units}
     assert set(by_unit) == {2, 12}
     assert by_unit[12].value == 1.0
     assert (by_unit[2].value, by_unit[2].why) == (None, "one side never changes")
-    fewer = agree(a[:2], b[:1])
+    fewer = measure_agreement(a[:2], b[:1])
     assert fewer.units[0].why == "fewer than 3 faces"
 
 
@@ -99,7 +103,7 @@ def test_boxes_tell_the_faces_of_a_picture_apart() -> None:
     left, right = (0, 0, 50, 60), (100, 0, 150, 60)
     a = [seen(0, p(12, 0.9), box=left), seen(0, p(12, 0.1), box=right)]
     b = [seen(0, p(12, 0.2), box=(104, 3, 152, 66)), seen(0, p(12, 0.8), box=(2, 2, 48, 70))]
-    pairs, *alone = agreement._pairs(a, b)
+    pairs, *alone = agreement._pair_faces(a, b)
     assert [(x.face.unit(12).probability, y.face.unit(12).probability) for x, y in pairs] in (  # type: ignore[union-attr]
         [(0.9, 0.8), (0.1, 0.2)],
         [(0.1, 0.2), (0.9, 0.8)],
@@ -111,7 +115,7 @@ def test_times_match_within_half_a_frame() -> None:
     def timed(*times: float) -> list[Sighting]:
         return [Sighting("", None, time, face(p(12, time / 10))) for time in times]
 
-    result = agree(timed(0, 1, 2, 3), timed(0.01, 1.02, 2.5, 3.02))
+    result = measure_agreement(timed(0, 1, 2, 3), timed(0.01, 1.02, 2.5, 3.02))
     assert (result.pairs, result.unmatched_a, result.unmatched_b) == (3, 1, 1)
 
 
@@ -119,7 +123,7 @@ def test_expressions_are_confused() -> None:
     happy, sad = scores(happiness=0.9), scores(sadness=0.9)
     a = [seen(k, expression=e) for k, e in enumerate((happy, happy, sad))]
     b = [seen(k, expression=e) for k, e in enumerate((happy, sad, sad))]
-    result = agree(a, b)
+    result = measure_agreement(a, b)
     assert result.confusion == {
         "happiness": {"happiness": 1, "sadness": 1},
         "sadness": {"sadness": 1},
@@ -158,7 +162,7 @@ def test_words_against_units() -> None:
     said = [Sighting(str(k), None, None, in_words([t], f)) for k, (t, f) in
             enumerate(zip(texts, faces, strict=True))]  # fmt: skip
     told = [Sighting(str(k), None, None, f) for k, f in enumerate(faces)]
-    result = agree(said, told, ("words", "units measured"))
+    result = measure_agreement(said, told, ("words", "units measured"))
     four, twelve = result.units
     # named 3, shown 2 of the 4 told of, both 2; the bench says nothing and is left out
     assert (twelve.n, twelve.precision, twelve.recall, twelve.f1) == (4, 0.6667, 1.0, 0.8)
@@ -221,4 +225,4 @@ def test_what_cannot_be_compared(
 
 def test_nothing_in_common(tmp_path: Path) -> None:
     with pytest.raises(KuleshovError, match="a and b have no face in common: 1 and 1 faces"):
-        agree([seen(0, p(12, 0.1), media="x")], [seen(0, p(12, 0.1), media="y")])
+        measure_agreement([seen(0, p(12, 0.1), media="x")], [seen(0, p(12, 0.1), media="y")])

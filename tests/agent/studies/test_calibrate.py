@@ -32,7 +32,7 @@ def drawn(temperature: float, items: int = 4000, labels: int = 7, seed: int = 1)
     logs = random.normal(0, 1.5, (items, labels))
     true = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
     truth = np.array([random.choice(labels, p=row) for row in true])
-    return calibrate.tempered(true, 1 / temperature), truth
+    return calibrate.temper_table(true, 1 / temperature), truth
 
 
 # ------------------------------------------------------------------------- the figures
@@ -41,7 +41,7 @@ def drawn(temperature: float, items: int = 4000, labels: int = 7, seed: int = 1)
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_the_fit_finds_the_temperature_that_made_the_sample(temperature):
     given, truth = drawn(temperature)
-    found, at_edge = calibrate.fit(given, truth)
+    found, at_edge = calibrate.fit_temperature(given, truth)
     assert found == pytest.approx(temperature, rel=0.06)
     assert not at_edge
 
@@ -49,7 +49,7 @@ def test_the_fit_finds_the_temperature_that_made_the_sample(temperature):
 def test_a_temperature_never_changes_which_label_is_first():
     given, _ = drawn(3.0, items=200)
     for temperature in (0.3, 2.0, 10.0):
-        changed = calibrate.tempered(given, temperature)
+        changed = calibrate.temper_table(given, temperature)
         assert (changed.argmax(axis=1) == given.argmax(axis=1)).all()
         assert changed.sum(axis=1) == pytest.approx(np.ones(200))
 
@@ -59,22 +59,22 @@ def test_tempering_a_distribution_is_dividing_its_log_likelihoods():
 
     logs = [-3.0, -1.0, -7.5]
     once = np.array([fusion.softmax(logs)])
-    assert calibrate.tempered(once, 2.5)[0] == pytest.approx(fusion.softmax(logs, 2.5))
+    assert calibrate.temper_table(once, 2.5)[0] == pytest.approx(fusion.softmax(logs, 2.5))
 
 
 def test_nll_and_ece_by_hand():
     given = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.62, 0.38]])
     truth = np.array([0, 1, 1, 0])
     expected = -np.log([0.9, 0.2, 0.7, 0.62])
-    assert calibrate.nll(given, truth) == pytest.approx(expected)
+    assert calibrate.log_losses(given, truth) == pytest.approx(expected)
     # groups .9: |1-.9|, .8: |0-.8|, .7: |1-.7|, .6: |1-.62|, a quarter each
-    assert calibrate.ece(given, truth) == pytest.approx((0.1 + 0.8 + 0.3 + 0.38) / 4)
-    assert calibrate.ece(np.array([[1.0, 0.0]]), np.array([0])) == 0
+    assert calibrate.calibration_error(given, truth) == pytest.approx((0.1 + 0.8 + 0.3 + 0.38) / 4)
+    assert calibrate.calibration_error(np.array([[1.0, 0.0]]), np.array([0])) == 0
 
 
 def test_no_item_is_judged_by_a_fit_that_saw_it():
     given, truth = drawn(2.0, items=60, labels=3)
-    folds = calibrate._folds(truth, seed=0)
+    folds = calibrate._make_folds(truth, seed=0)
     for label in range(3):
         sizes = np.bincount(folds[truth == label], minlength=calibrate.FOLDS)
         assert sizes.max() - sizes.min() <= 1
@@ -92,12 +92,14 @@ def test_no_item_is_judged_by_a_fit_that_saw_it():
 def test_one_persons_items_lie_in_one_fold(people, folds):
     given, truth = drawn(2.0, items=120, labels=3)
     groups = np.arange(120) % people
-    found = calibrate._folds(truth, 0, groups)
+    found = calibrate._make_folds(truth, 0, groups)
     assert len(np.unique(found)) == folds
     assert all(len(set(found[groups == one])) == 1 for one in range(people))
     assert not np.isnan(calibrate._held_out(given, truth, found)).any()
     # all of one person: as items of their own
-    assert (calibrate._folds(truth, 0, np.zeros(120, int)) == calibrate._folds(truth, 0)).all()
+    assert (
+        calibrate._make_folds(truth, 0, np.zeros(120, int)) == calibrate._make_folds(truth, 0)
+    ).all()
 
 
 def test_intervals_are_wider_where_persons_repeat():
@@ -105,7 +107,9 @@ def test_intervals_are_wider_where_persons_repeat():
     given, truth = drawn(3.0, items=10)
     given, truth = np.tile(given, (40, 1)), np.tile(truth, 40)
     groups = np.arange(400) % 10
-    plain, whole = (calibrate._told(1.0, False, given, given, truth, 0, g) for g in (None, groups))
+    plain, whole = (
+        calibrate._fit_figures(1.0, False, given, given, truth, 0, g) for g in (None, groups)
+    )
     assert plain.nll_before.value == whole.nll_before.value
 
     def width(found):
@@ -118,13 +122,13 @@ def test_intervals_are_wider_where_persons_repeat():
 
 def test_what_is_gained_is_told_with_intervals():
     given, truth = drawn(3.0, items=300)
-    temperature, at_edge = calibrate.fit(given, truth)
-    apart = calibrate._held_out(given, truth, calibrate._folds(truth, 0))
-    told = calibrate._told(temperature, at_edge, given, apart, truth, 0)
+    temperature, at_edge = calibrate.fit_temperature(given, truth)
+    apart = calibrate._held_out(given, truth, calibrate._make_folds(truth, 0))
+    told = calibrate._fit_figures(temperature, at_edge, given, apart, truth, 0)
     assert told.nll_change.high < 0
     assert told.ece_after.value < told.ece_before.value
     assert told.nll_before.low < told.nll_before.value < told.nll_before.high
-    assert told == calibrate._told(temperature, at_edge, given, apart, truth, 0)
+    assert told == calibrate._fit_figures(temperature, at_edge, given, apart, truth, 0)
 
 
 # ------------------------------------------------------------------------- with an agent
@@ -162,7 +166,7 @@ def reader(mllm, **settings) -> Agent:
 
 def test_a_calibration_is_fitted_written_used_and_recorded(sample, tmp_path):
     agent = reader(certain(), fusion="text")
-    found = calibrate.calibrate(agent, calibrate.read_sample(sample, EKMAN7))
+    found = calibrate.fit_calibration(agent, calibrate.read_sample(sample, EKMAN7))
     fit = found.fits["explained"]
     assert fit.items == 40
     # 4 of 5 right, the fifth being one of the six others
@@ -171,7 +175,7 @@ def test_a_calibration_is_fitted_written_used_and_recorded(sample, tmp_path):
     assert found.counts == {"happiness": 20, "anger": 20}
     path = tmp_path / "c.toml"
     path.write_text(found.to_toml())
-    assert temperatures.load(path) == found
+    assert temperatures.load_calibration(path) == found
 
     plain = agent.infer(sample / "anger" / "1.png")
     calibrated = reader(certain(), fusion="text", calibration=str(path))
@@ -179,7 +183,7 @@ def test_a_calibration_is_fitted_written_used_and_recorded(sample, tmp_path):
     emotions = read.people[0].emotions
     raw = plain.people[0].emotions.probabilities["anger"]
     assert emotions.probabilities["anger"] < raw
-    expected = calibrate.tempered(
+    expected = calibrate.temper_table(
         np.array([list(plain.people[0].emotions.probabilities.values())]), fit.temperature
     )
     assert list(emotions.probabilities.values()) == pytest.approx(expected[0].tolist())
@@ -197,15 +201,15 @@ def test_the_persons_of_a_table_are_kept_together_and_that_is_recorded(sample, t
     table.write_text("\n".join(rows) + "\n")
     read = calibrate.read_sample(table, EKMAN7)
     assert {example.group for example in read} == {f"s{i}" for i in range(7)}
-    found = calibrate.calibrate(reader(certain(), fusion="text"), read)
+    found = calibrate.fit_calibration(reader(certain(), fusion="text"), read)
     assert (found.folds, found.groups) == (5, 7)
     fit = found.fits["explained"]
     assert fit.brier_after.value < fit.brier_before.value
     path = tmp_path / "c.toml"
     path.write_text(found.to_toml())
-    assert temperatures.load(path) == found
+    assert temperatures.load_calibration(path) == found
     assert "classwise_ece_after" in path.read_text()
-    alone = calibrate.calibrate(
+    alone = calibrate.fit_calibration(
         reader(certain(), fusion="text"), calibrate.read_sample(sample, EKMAN7)
     )
     assert alone.groups is None
@@ -213,7 +217,7 @@ def test_the_persons_of_a_table_are_kept_together_and_that_is_recorded(sample, t
 
 def test_under_bayes_the_context_is_calibrated_and_the_fused_reading_is_judged(sample):
     agent = reader(certain())
-    found = calibrate.calibrate(agent, calibrate.read_sample(sample, EKMAN7))
+    found = calibrate.fit_calibration(agent, calibrate.read_sample(sample, EKMAN7))
     assert set(found.fits) == {"direct", "explained"}
     assert found.fused.temperature == found.fits["direct"].temperature
     assert found.fused.items == 40
@@ -221,7 +225,7 @@ def test_under_bayes_the_context_is_calibrated_and_the_fused_reading_is_judged(s
 
 def test_a_calibration_for_something_else_is_refused(sample, tmp_path):
     path = tmp_path / "c.toml"
-    found = calibrate.calibrate(
+    found = calibrate.fit_calibration(
         reader(certain(), fusion="text"), calibrate.read_sample(sample, EKMAN7)
     )
     path.write_text(found.to_toml())
@@ -241,9 +245,9 @@ def test_what_cannot_be_calibrated_is_said(sample):
     rows = calibrate.read_sample(sample, EKMAN7)
     states = ScriptedMllm(info=INFO.model_copy(update={"scores_labels": False}))
     with pytest.raises(KuleshovError, match="states its numbers and scores no labels"):
-        calibrate.calibrate(reader(states), rows)
+        calibrate.fit_calibration(reader(states), rows)
     with pytest.raises(KuleshovError, match="asks the model for no label"):
-        calibrate.calibrate(reader(certain(), fusion="face"), rows)
+        calibrate.fit_calibration(reader(certain(), fusion="face"), rows)
     with pytest.raises(KuleshovError, match="exclude one another, and emotic-26 is multi-label"):
         calibrate.read_sample(sample, LabelSet.load("emotic-26"))
 
@@ -252,7 +256,7 @@ def test_a_model_that_answers_nothing_leaves_nothing_to_fit(sample):
     mute = ScriptedMllm(script()._answers, lambda call: KuleshovError("no"), info=INFO)
     agent = reader(mute, fusion="text")
     with pytest.raises(KuleshovError, match="gave no reading of any item"):
-        calibrate.calibrate(agent, calibrate.read_sample(sample, EKMAN7))
+        calibrate.fit_calibration(agent, calibrate.read_sample(sample, EKMAN7))
 
 
 # ------------------------------------------------------------------------- the sample
@@ -313,7 +317,7 @@ def test_rows_without_a_label_of_the_set_are_left_out_named_and_counted(
     said = capsys.readouterr().err
     assert "passed over, no picture or clip: 1 × .txt (anger/notes.txt)" in said
     assert main(["calibrate", str(file), "--out", str(out), *POCKET]) == 0
-    found = temperatures.load(out)
+    found = temperatures.load_calibration(out)
     assert sum(found.counts.values()) == 36
     assert found.left_out == {
         "angst": 1,
@@ -411,4 +415,4 @@ def test_the_whole_path_with_the_pocket_models(tmp_path, feat_data: Path, capsys
         np.array([list(record["people"][0]["emotions"]["probabilities"].values())])
         for record in (plain, read)
     )
-    assert after == pytest.approx(calibrate.tempered(before, temperature), abs=1e-9)
+    assert after == pytest.approx(calibrate.temper_table(before, temperature), abs=1e-9)

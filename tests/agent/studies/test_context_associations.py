@@ -75,12 +75,12 @@ def run(tmp_path):
 
 
 def table(run, **options):
-    data, contexts, outcomes = associations.frame(
-        associations.read(run),
+    data, contexts, outcomes = associations.build_frame(
+        associations.read_run(run),
         options.pop("outcomes", ("face", "units")),
         options.pop("group", "media"),
     )
-    return associations.associate(data, contexts, outcomes, **options)
+    return associations.measure_associations(data, contexts, outcomes, **options)
 
 
 def one(found, context, outcome):
@@ -94,7 +94,7 @@ def test_estimates_are_scipys_and_corrected_by_statsmodels(run):
 
     found = table(run)
     assert list(found.columns) == list(associations.COLUMNS)
-    records = list(associations.read(run))
+    records = list(associations.read_run(run))
     x = [r.coded[0].probabilities["yes"] for r in records]
     y = [r.people[0].face.action_units[0].probability for r in records]
     row = one(found, "party", "AU12")
@@ -147,7 +147,7 @@ def test_faces_of_one_picture_are_not_counted_as_independent(pictures, faces, co
     columns = [f"context: c{i}" for i in range(20)], [f"AU{i}" for i in range(30)]
     data = pandas.DataFrame(np.hstack([contexts, outcomes]), columns=columns[0] + columns[1])
     data["group"] = np.repeat(np.arange(pictures), faces)
-    found = associations.associate(data, *columns)
+    found = associations.measure_associations(data, *columns)
     assert (found["p"] < 0.05).mean() <= 0.06
     assert not (found["p_corrected"] < 0.05).any()
     assert set(found["method"]) == {"Pearson's r, jackknife over groups"}
@@ -200,7 +200,7 @@ def test_shares_that_sum_to_1_are_taken_as_log_ratios():
     data = pandas.DataFrame(shares, columns=["face: anger", "face: fear", "face: joy"])
     data = data.assign(group=range(200), **{"context: c": x, "AU12": shares[:, 1]})
     outcomes = ["face: anger", "face: fear", "face: joy", "AU12"]
-    found = associations.associate(data, ["context: c"], outcomes)
+    found = associations.measure_associations(data, ["context: c"], outcomes)
     logs = np.log(shares)
     right = (logs - logs.mean(axis=1, keepdims=True)).T
     for row, column in zip(found.itertuples(), right, strict=False):
@@ -244,7 +244,7 @@ def test_what_cannot_be_associated(run, tmp_path, capsys):
     assert "there is no correction 'none'" in capsys.readouterr().err
     empty = write(tmp_path / "empty", [])
     with pytest.raises(KuleshovError, match="holds no annotations"):
-        list(associations.read(empty))
+        list(associations.read_run(empty))
     bare = [record(1, 0.5, 0.5, 0.5, "v").model_copy(update={"coded": None})]
     assert main(["associations", write(tmp_path / "bare", bare)]) == 2
     assert "annotate with --scheme default" in capsys.readouterr().err

@@ -11,7 +11,13 @@ from kuleshov import Agent, Settings
 from kuleshov.apps.cli.main import main
 from kuleshov.asking.coding.scheme import Variable
 from kuleshov.studies import reliability
-from kuleshov.studies.reliability import Repeats, alpha, measured, versions, wordings
+from kuleshov.studies.reliability import (
+    Repeats,
+    code_versions,
+    krippendorff_alpha,
+    list_wordings,
+    measure_reliability,
+)
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.mllm import Call, ScriptedMllm
 from kuleshov.tools.mllm.base import MllmInfo
@@ -81,9 +87,9 @@ def shades():
 
 def test_forms_of_a_question():
     variable = Variable(name="x", type="yes/no", question="Is it?", rewordings=("Was it?",))
-    assert wordings(variable) == [("Is it?", False), ("Is it?", True), ("Was it?", False)]
+    assert list_wordings(variable) == [("Is it?", False), ("Is it?", True), ("Was it?", False)]
     count = Variable(name="x", type="count", question="How many?")
-    assert wordings(count) == [
+    assert list_wordings(count) == [
         ("How many?", False),
         ("Judge by what can be seen. How many?", False),
     ]
@@ -92,8 +98,8 @@ def test_forms_of_a_question():
 def test_self_agreement_and_what_does_not_look(agent):
     repeats = Repeats()
     for name, picture in shades().items():
-        repeats.add(name, versions(agent, picture))
-    rows = {row.name: row for row in measured(repeats, agent.crew.scheme)}
+        repeats.add(name, code_versions(agent, picture))
+    rows = {row.name: row for row in measure_reliability(repeats, agent.crew.scheme)}
     steady, fickle, blind = rows["steady"], rows["fickle"], rows["blind"]
     assert (steady.units, steady.forms, steady.same, steady.alpha) == (2, 3, 1.0, 1.0)
     assert steady.js == pytest.approx(0, abs=1e-9)
@@ -114,10 +120,10 @@ def test_alpha_is_krippendorffs():
     # Krippendorff (2011), Computing Krippendorff's Alpha-Reliability: nominal data, two observers
     first = ["a", "a", "b", "b", "d", "c", "c", "c", "e", "d", "d", "a"]
     second = ["b", "a", "b", "b", "b", "c", "c", "c", "e", "d", "d", "d"]
-    value, why = alpha(list(zip(first, second, strict=True)), "nominal")
+    value, why = krippendorff_alpha(list(zip(first, second, strict=True)), "nominal")
     assert value == pytest.approx(0.692, abs=5e-4)
     assert why is None
-    assert alpha([["a", "a"]], "nominal") == (None, "alpha needs at least two units")
+    assert krippendorff_alpha([["a", "a"]], "nominal") == (None, "alpha needs at least two units")
 
 
 def test_the_codes_of_people(agent, tmp_path):

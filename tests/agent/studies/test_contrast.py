@@ -10,9 +10,9 @@ import pytest
 
 from kuleshov import Agent
 from kuleshov.apps.cli.main import main
-from kuleshov.evidence.influence import influence
+from kuleshov.evidence.influence import measure_influence
 from kuleshov.studies.contrast import Contrast, Experiment, read_contexts
-from kuleshov.studies.contrast.types import Pair, effects
+from kuleshov.studies.contrast.types import Pair, decompose_variance
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.types import EmotionScores
 
@@ -158,14 +158,14 @@ def test_a_picture_without_a_face_is_a_gap_and_the_rest_is_read(
 
 def pair(face: str, context: str, p: float) -> Pair:
     scores = EmotionScores(labels="two", probabilities={"a": p, "b": 1 - p}, method="by hand")
-    return Pair(face=face, context=context, influence=influence(scores, scores, scores))
+    return Pair(face=face, context=context, influence=measure_influence(scores, scores, scores))
 
 
 def test_shares_of_variance_by_hand():
     # means: faces .3, .7; contexts .4, .6; grand .5; no interaction
     # total SS .2² + 0 + 0 + .2² + … = .10; faces 2·2·.2²·½ = .08; contexts .02
     cells = [pair("x", "1", 0.2), pair("x", "2", 0.4), pair("y", "1", 0.6), pair("y", "2", 0.8)]
-    found = effects(cells, ["a"])[0]
+    found = decompose_variance(cells, ["a"])[0]
     assert (found.face, found.context, found.interaction) == (
         pytest.approx(0.8),
         pytest.approx(0.2),
@@ -173,9 +173,9 @@ def test_shares_of_variance_by_hand():
     )
     # a face that reads differently under each context, and the other the other way round
     crossed = [pair("x", "1", 0.2), pair("x", "2", 0.8), pair("y", "1", 0.8), pair("y", "2", 0.2)]
-    assert effects(crossed, ["a"])[0].interaction == pytest.approx(1)
+    assert decompose_variance(crossed, ["a"])[0].interaction == pytest.approx(1)
     still = [pair("x", "1", 0.5), pair("x", "2", 0.5)]
-    assert effects(still, ["a"])[0].face is None
+    assert decompose_variance(still, ["a"])[0].face is None
 
 
 @pytest.mark.parametrize(

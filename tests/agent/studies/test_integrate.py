@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from kuleshov.apps.cli import main
-from kuleshov.evidence.observer import load_observer, pool, shipped_observer
+from kuleshov.evidence.observer import load_observer, pool_log_linear, shipped_observer
 from kuleshov.studies import integrate as studies
 from kuleshov.studies.ratings import ABOVE_FLOOR, read_ratings
 from kuleshov.tools.errors import KuleshovError
@@ -43,7 +43,7 @@ def people(
             rate("context", "", f"c{c}", rater, context[c])
         for f in range(faces):
             for c in range(contexts):
-                both = pool(face[f][None], context[c][None], a, b)[0]
+                both = pool_log_linear(face[f][None], context[c][None], a, b)[0]
                 rate("both", f"f{f}", f"c{c}", rater, both)
     table = pd.DataFrame(rows, columns=["condition", "face", "context", "rater", *LABELS])
     table.to_csv(path, index=False)
@@ -57,7 +57,9 @@ def fitted(found, rule):
 def test_the_weights_of_simulated_people_are_recovered(tmp_path):
     path = tmp_path / "ratings.csv"
     people(path, raters=8)
-    found = studies.integrate(read_ratings(path, labels=LABELS, scale=(0, 100)), source="made")
+    found = studies.fit_integration(
+        read_ratings(path, labels=LABELS, scale=(0, 100)), source="made"
+    )
     log_pool = fitted(found, "log-pool")
     assert log_pool.parameters["face_weight"] == pytest.approx(0.7, abs=0.05)
     assert log_pool.parameters["context_weight"] == pytest.approx(0.4, abs=0.05)
@@ -73,7 +75,9 @@ def test_the_weights_of_simulated_people_are_recovered(tmp_path):
 def test_each_raters_weights_are_recovered(tmp_path):
     path = tmp_path / "ratings.csv"
     truth = people(path, raters=30, spread=0.2)
-    found = studies.integrate(read_ratings(path, labels=LABELS, scale=(0, 100)), source="made")
+    found = studies.fit_integration(
+        read_ratings(path, labels=LABELS, scale=(0, 100)), source="made"
+    )
     assert len(found.by_rater) == 30
     for i, name in enumerate(("face_weight", "context_weight")):
         told = [getattr(fit, name) for fit in found.by_rater]
@@ -85,7 +89,7 @@ def test_each_raters_weights_are_recovered(tmp_path):
 def test_no_fit_sees_the_faces_it_is_judged_on(tmp_path):
     path = tmp_path / "ratings.csv"
     people(path, raters=3)
-    pairs = studies.cells(read_ratings(path, labels=LABELS, scale=(0, 100)))
+    pairs = studies.mean_cells(read_ratings(path, labels=LABELS, scale=(0, 100)))
     rule = next(rule for rule in studies.RULES if rule.name == "log-pool-prior")
     told = studies.held_out(rule, pairs, pairs.face_names)
     out = pairs.face_names == "f0"
@@ -184,14 +188,16 @@ def test_names_that_differ_between_conditions_are_told(tmp_path):
     table.to_csv(path, index=False)
     ratings = read_ratings(path, labels=LABELS, scale=(0, 100))
     with pytest.raises(KuleshovError, match="called alike"):
-        studies.integrate(ratings, source="made")
+        studies.fit_integration(ratings, source="made")
 
 
 def test_a_label_that_nobody_gives_is_unknown_not_zero(tmp_path):
     path = tmp_path / "ratings.csv"
     people(path, raters=2)
     pd.read_csv(path).assign(afraid=0.0).to_csv(path, index=False)
-    found = studies.integrate(read_ratings(path, labels=LABELS, scale=(0, 100)), source="made")
+    found = studies.fit_integration(
+        read_ratings(path, labels=LABELS, scale=(0, 100)), source="made"
+    )
     assert any(warning.startswith("afraid: rated alike") for warning in found.warnings)
     afraid = next(one for one in found.emotions if one.label == "afraid")
     assert afraid.face is None
@@ -201,7 +207,9 @@ def test_a_label_that_nobody_gives_is_unknown_not_zero(tmp_path):
 def test_one_rater_is_said_and_read(tmp_path):
     path = tmp_path / "ratings.csv"
     people(path, raters=1)
-    found = studies.integrate(read_ratings(path, labels=LABELS, scale=(0, 100)), source="made")
+    found = studies.fit_integration(
+        read_ratings(path, labels=LABELS, scale=(0, 100)), source="made"
+    )
     assert found.ceiling is None
     assert any("one rater only" in warning for warning in found.warnings)
     assert any("noise ceiling is not known" in warning for warning in found.warnings)

@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from kuleshov.apps.cli.main import main
-from kuleshov.apps.web.server import configure
+from kuleshov.apps.web.server import configure_uvicorn
 from kuleshov.apps.web.state import Serving
 from kuleshov.apps.web.study import create_study_app
 from kuleshov.studies.rating_study.answers import AnswerStore, collect_answers
@@ -82,7 +82,7 @@ def served(study: Path) -> Iterator[str]:
     import uvicorn
 
     serving = Serving()
-    server = uvicorn.Server(configure(create_study_app(study, serving), serving))
+    server = uvicorn.Server(configure_uvicorn(create_study_app(study, serving), serving))
     with socket.create_server(("127.0.0.1", 0)) as sock:
         thread = threading.Thread(target=server.run, args=([sock],))
         thread.start()

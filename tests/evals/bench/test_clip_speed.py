@@ -13,7 +13,7 @@ def test_both_sides_read_the_same_frames_and_memory_is_that_of_a_reading(monkeyp
     for name, value in {"FRAMES": 8, "ROUNDS": 1, "SHORT_S": 1, "LONG_S": 2}.items():
         monkeypatch.setattr(clip_speed, name, value)
     try:
-        result = clip_speed.measure()
+        result = clip_speed.measure_clip_speed()
     except clip_speed.KuleshovError as error:
         pytest.skip(str(error))
     assert next(iter(result.figures)) == "fps_ratio"
@@ -29,11 +29,11 @@ def test_a_side_that_finds_other_faces_is_no_comparison(monkeypatch, tmp_path):
     monkeypatch.setattr(clip_speed, "FRAMES", 2)
     monkeypatch.setattr(clip_speed, "FACES", 1)
     clip = tmp_path / "clip.mp4"
-    clip_speed.write_clip(clip, (clip_speed._drawn(k) * 0 for k in range(2)), clip_speed.RATE)
-    tool = pyfeat.load(resources=tiny_pyfeat.build(tmp_path / "weights"))
+    clip_speed.write_clip(clip, (clip_speed._draw_frame(k) * 0 for k in range(2)), clip_speed.RATE)
+    tool = pyfeat.load_pyfeat(resources=tiny_pyfeat.build_weights(tmp_path / "weights"))
     monkeypatch.setattr(tool, "unchanged", _Blind)
     with pytest.raises(RuntimeError, match="do not read the same frames"):
-        clip_speed._speed(tool, clip, 1, 1)
+        clip_speed._measure_speed(tool, clip, 1, 1)
 
 
 class _Blind:

@@ -27,7 +27,7 @@ def test_the_shipped_table_is_balanced_and_apart_from_the_reference_situations()
         assert Counter(item.label for item in half) == dict.fromkeys(EKMAN7, 10)
     texts = {item.text for item in [*held, *tune]}
     assert len(texts) == 140
-    assert not texts & set(situation._references())
+    assert not texts & set(situation._reference_situations())
 
 
 def test_isear_is_drawn_and_its_labels_are_mapped(tmp_path: Path):
@@ -89,7 +89,7 @@ def test_a_table_of_one_s_own_and_its_mistakes(tmp_path: Path):
 def test_the_figures_by_hand():
     items = [TableSituation(text="x", label=label) for label in ("anger", "fear", "neutral")]
     found = [scores(anger=0.7), scores(anger=0.5, fear=0.4), scores()]
-    figures = situation_readings.summarise(found, items, EKMAN7, seed=0)
+    figures = situation_readings.summarise_readings(found, items, EKMAN7, seed=0)
     assert figures["items"] == 3
     assert figures["top1"] == pytest.approx(1 / 3)
     # a flat reading puts every label last

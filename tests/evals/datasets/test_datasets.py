@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kuleshov.evals.datasets import base, ferplus
-from kuleshov.evals.datasets.registry import TASKS, find
+from kuleshov.evals.datasets.registry import TASKS, find_task
 from kuleshov.evals.types import Answer, Target
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
@@ -34,14 +34,14 @@ def test_an_answers_labels_follow_from_its_probabilities():
 
 
 def test_ratings_are_carried_to_one_scale():
-    assert [base.rescaled(value, 1, 7) for value in (1, 4, 7)] == [-1, 0, 1]
+    assert [base.rescale_rating(value, 1, 7) for value in (1, 4, 7)] == [-1, 0, 1]
     with pytest.raises(ValueError, match="8 lies outside the scale 1–7"):
-        base.rescaled(8, 1, 7)
+        base.rescale_rating(8, 1, 7)
 
 
 def test_unknown_tasks_and_splits_name_the_nearest():
     with pytest.raises(KuleshovError, match=r"no task 'ferplu' \(did you mean ferplus\?\)"):
-        find("ferplu")
+        find_task("ferplu")
     with pytest.raises(KuleshovError, match=r"no split 'publictest' \(did you mean PublicTest"):
         TASKS["ferplus"].read(".", "publictest")
     with pytest.raises(KuleshovError, match="there is no file or folder"):
@@ -62,13 +62,13 @@ def write_ferplus(root: Path, split: str = "PublicTest") -> None:
     rows = []
     for n, votes in enumerate((CLEAR, MAJORITY, UNKNOWN)):
         name = f"fer000000{n}.png"
-        (folder / name).write_bytes(ferplus._png(np.full((48, 48), 40 * n, np.uint8)))
+        (folder / name).write_bytes(ferplus._encode_png(np.full((48, 48), 40 * n, np.uint8)))
         rows.append(f'{name},"(0, 0, 48, 48)",{",".join(map(str, votes))}')
     (folder / "label.csv").write_text("\n".join(rows) + "\n")
 
 
 def test_ferplus_votes_follow_the_published_protocol():
-    no_majority = ferplus.target(CLEAR)
+    no_majority = ferplus.votes_target(CLEAR)
     assert no_majority is not None
     assert no_majority.label is None
     assert no_majority.votes == {
@@ -77,11 +77,11 @@ def test_ferplus_votes_follow_the_published_protocol():
         "anger": 3,
         "disgust": 2,
     }
-    majority = ferplus.target(MAJORITY)
+    majority = ferplus.votes_target(MAJORITY)
     assert majority is not None
     assert (majority.label, majority.votes["happiness"]) == ("happiness", 8)
-    assert ferplus.target(UNKNOWN) is None
-    assert ferplus.target([1] * 10) is None
+    assert ferplus.votes_target(UNKNOWN) is None
+    assert ferplus.votes_target([1] * 10) is None
 
 
 def test_ferplus_from_its_folders(tmp_path: Path):
@@ -156,7 +156,7 @@ def test_a_manifest_brings_its_own_kind(tmp_path: Path):
         "b.jpg,fear,train,s2,,,\n"
         "c.jpg,,test,s1,,,\n"
     )
-    task = find("manifest", table)
+    task = find_task("manifest", table)
     assert (task.kind, task.metrics[0]) == ("single", "accuracy")
     (sample,) = task.read(table, "test")
     assert sample.source == tmp_path / "a.jpg"
@@ -179,7 +179,7 @@ def test_a_manifest_of_distributions_sets_and_ratings(tmp_path: Path):
     for row in rows:
         table = tmp_path / "one.jsonl"
         table.write_text(json.dumps(row))
-        kinds.append(find("manifest", table).kind)
+        kinds.append(find_task("manifest", table).kind)
     assert kinds == ["votes", "multi", "affect", "text"]
     table.write_text("\n".join(map(json.dumps, rows)))
     targets = [sample.target for sample in TASKS["manifest"].read(table)]
@@ -202,4 +202,4 @@ def test_a_wrong_manifest_is_told_in_one_sentence(tmp_path: Path, text: str, say
     table = tmp_path / "mine.csv"
     table.write_text(text)
     with pytest.raises(KuleshovError, match=says):
-        list(find("manifest", table).read(table))
+        list(find_task("manifest", table).read(table))

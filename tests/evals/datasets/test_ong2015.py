@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from kuleshov.apps.cli.main import main
-from kuleshov.evals.datasets.ong2015 import RATED, sentence
+from kuleshov.evals.datasets.ong2015 import RATED, outcome_sentence
 from kuleshov.evals.datasets.registry import TASKS
 from kuleshov.evals.harness.systems import Outcome
 from kuleshov.evals.protocols import shift
@@ -54,7 +54,7 @@ def root(tmp_path: Path, feat_data: Path) -> Path:
 
 
 def test_the_outcome_is_a_sentence():
-    assert sentence((80, 15, 70), 80) == (
+    assert outcome_sentence((80, 15, 70), 80) == (
         "The person has just spun a wheel with prizes of $15, $70 and $80 and won $80."
     )
 
@@ -64,7 +64,7 @@ def test_samples_carry_all_three_conditions(root: Path):
     assert [sample.id for sample in samples] == ["1-1", "1-2", "2-1", "2-2"]
     first = samples[0]
     assert first.group == "1"
-    assert first.context == (sentence((80, 15, 70), 80),)
+    assert first.context == (outcome_sentence((80, 15, 70), 80),)
     target = first.target
     assert sum(target.votes.values()) == pytest.approx(4, abs=1e-3)  # weighed by its judges
     assert sum(target.face_votes.values()) == pytest.approx(8, abs=1e-3)
@@ -148,7 +148,7 @@ def test_who_reads_as_people_do_shows_their_shift():
         name: [Outcome(Answer(probabilities=shares)) for shares in given]
         for name, given in answers.items()
     }
-    tables, numbers = shift.tables(trial(targets, [g for g, *_ in people]), outcomes)
+    tables, numbers = shift.shift_tables(trial(targets, [g for g, *_ in people]), outcomes)
     assert numbers["both_people_kl"] == pytest.approx(0, abs=1e-9)
     assert numbers["shift_people_r"] == pytest.approx(1)
     assert numbers["shift_text_r"] is None
@@ -157,7 +157,7 @@ def test_who_reads_as_people_do_shows_their_shift():
     assert numbers["both_mean_r"] < numbers["both_people_r"]
     # where people judged both alone, there is no shift to hold a system against
     plain = [Target(votes=target.votes) for target in targets]
-    assert shift.tables(trial(plain, ["a", "a", "b"]), outcomes) == ([], {})
+    assert shift.shift_tables(trial(plain, ["a", "a", "b"]), outcomes) == ([], {})
 
 
 def test_a_manifest_may_tell_all_three(tmp_path: Path, feat_data: Path):

@@ -12,7 +12,7 @@ import pytest
 from kuleshov import Agent
 from kuleshov.evals.datasets import registry as tasks
 from kuleshov.evals.harness import evaluate
-from kuleshov.evals.harness.samples import Known
+from kuleshov.evals.harness.samples import KnownSample
 from kuleshov.evals.harness.systems import Outcome
 from kuleshov.evals.protocols import fairness, hallucination, registry, sensitivity, shots, units
 from kuleshov.evals.protocols.base import Findings, Trial
@@ -35,24 +35,24 @@ PICTURES = {
 
 def test_nobody_keeps_the_own_evidence():
     faces = [parts.face(parts.SMILE), None, parts.face(parts.NO_FROWN), parts.face()]
-    given = units.swaps(faces, seed=0)
+    given = units.draw_donors(faces, seed=0)
     assert given[1] is None
     assert all(a is not b for a, b in zip(faces, given, strict=True) if a is not None)
     assert {id(face) for face in given if face} == {id(face) for face in faces if face}
     with pytest.raises(KuleshovError, match="at least two samples with a face"):
-        units.swaps([parts.face(), None], seed=0)
+        units.draw_donors([parts.face(), None], seed=0)
 
 
 def test_a_changed_face_stays_where_it_is():
     own, donor = parts.face(parts.SMILE, valence=0.5), parts.face(parts.NO_FROWN, box=(0, 0, 5, 5))
-    bare = units.changed(own, None)
+    bare = units.swap_measures(own, None)
     assert (bare.xyxy, bare.action_units, bare.expression, bare.valence) == (
         own.xyxy,
         (),
         None,
         None,
     )
-    other = units.changed(own, donor)
+    other = units.swap_measures(own, donor)
     assert (other.xyxy, other.action_units) == (own.xyxy, donor.action_units)
 
 
@@ -62,24 +62,24 @@ def test_words_that_follow_the_evidence_are_told_from_those_that_look():
         ActionUnit(unit=12, probability=0.02), ActionUnit(unit=4, probability=0.9)
     )
     # of a smiling face shown with a frown's evidence
-    assert units.followed(["a frown"], smiling, frowning) == [True]
-    assert units.followed(["a smile"], smiling, frowning) == [False]
-    assert units.followed(["no smile"], smiling, frowning) == [True]
+    assert units.followed_claims(["a frown"], smiling, frowning) == [True]
+    assert units.followed_claims(["a smile"], smiling, frowning) == [False]
+    assert units.followed_claims(["no smile"], smiling, frowning) == [True]
     assert (
-        units.followed(["a smile"], smiling, smiling) == []
+        units.followed_claims(["a smile"], smiling, smiling) == []
     )  # they say the same: it tells nothing
-    assert units.followed(["a wet street"], smiling, frowning) == []
+    assert units.followed_claims(["a wet street"], smiling, frowning) == []
 
 
 def test_things_that_a_text_names():
-    assert hallucination.things(" Dog; ball ;dog") == ("dog", "ball")
+    assert hallucination.parse_things(" Dog; ball ;dog") == ("dog", "ball")
     vocabulary = ["dog", "cat", "bus", "box"]
-    assert hallucination.named("Two dogs and boxes; a category of buses", vocabulary) == {
+    assert hallucination.named_things("Two dogs and boxes; a category of buses", vocabulary) == {
         "dog",
         "box",
         "bus",
     }
-    places, counts = hallucination.chair(
+    places, counts = hallucination.chair_counts(
         ["A dog and a cat.", None, "Nothing."], [{"dog"}, {"cat"}, {"bus", "box"}], vocabulary
     )
     assert (places, counts) == ([0, 2], [(2, 1, 1), (0, 0, 2)])
@@ -95,13 +95,13 @@ def test_orders_of_examples_differ():
 
 def test_labels_in_another_order():
     labels = LabelSet.load("ekman-7")
-    back = sensitivity.ordered(labels, None)
+    back = sensitivity.order_labels(labels, None)
     assert back.names == labels.names[::-1]
-    assert sorted(sensitivity.ordered(labels, 1).names) == sorted(labels.names)
-    assert sensitivity.ordered(labels, 1).names != labels.names
+    assert sorted(sensitivity.order_labels(labels, 1).names) == sorted(labels.names)
+    assert sensitivity.order_labels(labels, 1).names != labels.names
 
 
-def by_hand(known: list[Known], task: str = "ferplus") -> Any:
+def by_hand(known: list[KnownSample], task: str = "ferplus") -> Any:
     labels = LabelSet.load("ekman-7")
     facts = {"seed": 0, "split": "test", "samples": len(known), "of": len(known), "data": "."}
     return evaluate.Evaluation(tasks.TASKS[task], Path(), labels, known, facts, "")
@@ -113,7 +113,7 @@ def nobody(settings: Any) -> Any:
 
 def test_the_gap_between_slices_by_hand():
     known = [
-        Known(
+        KnownSample(
             str(n),
             Target(label="anger"),
             "t",
@@ -123,18 +123,20 @@ def test_the_gap_between_slices_by_hand():
         for n in range(40)
     ]
     trial = Trial(by_hand(known), nobody, resamples=50)
-    slices = fairness._slices(trial)
+    slices = fairness._sample_slices(trial)
     assert {name: [*values] for name, values in slices.items()} == {"gender": ["f", "m"]}
     said = [Answer(label="anger" if n < 15 or n >= 30 else "fear") for n in range(40)]
-    gap, p = fairness.widest(trial, said, list(slices["gender"].values()))
+    gap, p = fairness.widest_gap(trial, said, list(slices["gender"].values()))
     assert gap.value == pytest.approx(15 / 20 - 10 / 20)
     assert gap.low is not None
     assert gap.low <= gap.value <= (gap.high or 0)
     assert 0.05 < (p or 0) < 0.5  # 15 against 10 of 20 right: Fisher's exact test says .19
     everything = [Answer(label="anger" if n < 20 else "fear") for n in range(40)]
-    _, clear = fairness.widest(trial, everything, list(slices["gender"].values()))
+    _, clear = fairness.widest_gap(trial, everything, list(slices["gender"].values()))
     assert clear == pytest.approx(1 / 51)
-    _, none = fairness.widest(trial, [Answer(label="anger")] * 40, list(slices["gender"].values()))
+    _, none = fairness.widest_gap(
+        trial, [Answer(label="anger")] * 40, list(slices["gender"].values())
+    )
     assert none == 1
 
 
@@ -142,25 +144,29 @@ def test_slices_of_other_classes_do_not_differ_by_that_alone():
     """Fear is never found and anger always; one slice is mostly fear, the other mostly anger."""
     fear = [n % 20 < (16 if n < 20 else 4) for n in range(40)]
     known = [
-        Known(str(n), Target(label="fear" if f else "anger"), "t", None, {"place": "ab"[n >= 20]})
+        KnownSample(
+            str(n), Target(label="fear" if f else "anger"), "t", None, {"place": "ab"[n >= 20]}
+        )
         for n, f in enumerate(fear)
     ]
     trial = Trial(by_hand(known), nobody, resamples=50)
-    slices = list(fairness._slices(trial)["place"].values())
+    slices = list(fairness._sample_slices(trial)["place"].values())
     said = [Answer(label="anger")] * 40
-    metric_gap, p = fairness.widest(trial, said, slices)
+    metric_gap, p = fairness.widest_gap(trial, said, slices)
     assert metric_gap.value == pytest.approx(0.6)
     assert p == 1
     # as many of each class in both, and fear is read in one of them alone: that is a difference
     known = [
-        Known(
+        KnownSample(
             str(n), Target(label="fear" if n % 2 else "anger"), "t", None, {"place": "ab"[n >= 20]}
         )
         for n in range(40)
     ]
     trial = Trial(by_hand(known), nobody, resamples=50)
     told = [Answer(label="fear" if n % 2 and n < 20 else "anger") for n in range(40)]
-    _, clear = fairness.widest(trial, told, list(fairness._slices(trial)["place"].values()))
+    _, clear = fairness.widest_gap(
+        trial, told, list(fairness._sample_slices(trial)["place"].values())
+    )
     assert clear == pytest.approx(1 / 51)
 
 
@@ -168,8 +174,8 @@ def test_one_more_coder_among_the_people():
     from kuleshov.evals.protocols import votes
 
     known = [
-        Known("0", Target(votes={"anger": 3}), "t", None, {}),
-        Known("1", Target(votes={"fear": 3}), "t", None, {}),
+        KnownSample("0", Target(votes={"anger": 3}), "t", None, {}),
+        KnownSample("1", Target(votes={"fear": 3}), "t", None, {}),
     ]
     trial = Trial(by_hand(known), nobody)
     agreeing = [Outcome(Answer(label="anger")), Outcome(Answer(label="fear"))]
@@ -183,7 +189,7 @@ def test_one_more_coder_among_the_people():
         Outcome(Answer({"anger": 0.501, "fear": 0.499})),
         Outcome(Answer({"anger": 0.504, "fear": 0.496})),
     ]
-    assert votes.spread(two) == (1, 1)
+    assert votes.label_spread(two) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -195,14 +201,14 @@ def test_one_more_coder_among_the_people():
     ],
 )
 def test_a_protocol_says_what_it_needs(name: str, says: str):
-    trial = Trial(by_hand([Known("0", Target(label="anger"), "t", None, {})]), nobody)
+    trial = Trial(by_hand([KnownSample("0", Target(label="anger"), "t", None, {})]), nobody)
     with pytest.raises(KuleshovError, match=says):
-        registry.find(name).run(trial)
+        registry.find_protocol(name).run(trial)
 
 
 def test_unknown_protocols_name_the_nearest():
     with pytest.raises(KuleshovError, match=r"no protocol 'unit' \(did you mean units\?\)"):
-        registry.find("unit")
+        registry.find_protocol("unit")
 
 
 # ------------------------------------------------------------------------- the real agent
@@ -221,19 +227,19 @@ def begun(tmp_path_factory: pytest.TempPathFactory, feat_data: Path) -> evaluate
         shutil.copy(feat_data / name, folder)
         rows.append(f"{name},{label},person; dog; zebra,test")
     (folder / "list.csv").write_text("\n".join(rows) + "\n")
-    task = tasks.find("manifest", folder / "list.csv")
-    return evaluate.begin(task, str(folder / "list.csv"), folder / "out")
+    task = tasks.find_task("manifest", folder / "list.csv")
+    return evaluate.begin_evaluation(task, str(folder / "list.csv"), folder / "out")
 
 
 def run(name: str, begun: evaluate.Evaluation, pocket: Agent, **changes: Any) -> Findings:
     trial = Trial(
         begun,
-        lambda settings: evaluate.again(pocket, settings),
+        lambda settings: evaluate.reset_agent(pocket, settings),
         resamples=20,
         options={"workers": 2},
         **changes,
     )
-    return registry.find(name).run(trial)
+    return registry.find_protocol(name).run(trial)
 
 
 def test_units_of_the_pocket_model_are_copied(begun, pocket):

@@ -11,7 +11,7 @@ import pytest
 
 from kuleshov.studies import agreement
 from kuleshov.tools import faces
-from kuleshov.tools.faces import ToolError, files, observe
+from kuleshov.tools.faces import ToolError, files, observe_faces
 from kuleshov.tools.faces.fex import FexRow, write_fex
 from kuleshov.tools.faces.files import FileError
 from kuleshov.tools.media import Frame, Media
@@ -50,7 +50,7 @@ def numbers(units: tuple[ActionUnit, ...], scale: str) -> dict[int, Any]:
 
 
 def test_openface_sample(feat_data: Path) -> None:
-    rows = files.load("openface", feat_data / "OpenFace_Test.csv").results.rows
+    rows = files.load_file("openface", feat_data / "OpenFace_Test.csv").results.rows
     assert (len(rows), [row.frame for row in rows]) == (100, list(range(100)))
     first = rows[0]
     assert (first.row, first.media, first.time_s, first.person, first.found) == (
@@ -74,7 +74,7 @@ def test_openface_sample(feat_data: Path) -> None:
 
 
 def test_facet_sample(feat_data: Path) -> None:
-    rows = files.load("facet", feat_data / "iMotions_Test_v6.txt").results.rows
+    rows = files.load_file("facet", feat_data / "iMotions_Test_v6.txt").results.rows
     assert len(rows) == 519
     assert sum(row.found for row in rows) == 304
     first = rows[0]
@@ -89,26 +89,26 @@ def test_facet_sample(feat_data: Path) -> None:
 
 
 def test_facet_sample_of_two_stimuli(feat_data: Path) -> None:
-    tool = files.load("facet", feat_data / "iMotions_Test_v5.txt")
+    tool = files.load_file("facet", feat_data / "iMotions_Test_v5.txt")
     rows = tool.results.rows
     assert {row.media for row in rows} == {"Emotient_Baseline", "screen_data"}
     first = rows[0]
     # row 9 is FACET's frame -1, row 10 another sensor's that repeats it
     assert (first.row, first.frame, first.time_s, first.box) == (11, 0, 0, (236, 209, 399, 372))
     assert numbers(first.face["action_units"], "log_odds")[1] == -0.05462527
-    seen = observe(tool, [BLACK], clip((0, 0.0), lasts=12, name="recording.mp4"))
+    seen = observe_faces(tool, [BLACK], clip((0, 0.0), lasts=12, name="recording.mp4"))
     assert seen.faces == [[]]
     assert seen.gaps == (
         "iMotions_Test_v5.txt has no row for recording.mp4 "
         "(it names Emotient_Baseline, screen_data)",
     )
-    seen = observe(tool, [BLACK], clip((0, 0.0), lasts=12, name="Emotient_Baseline.mp4"))
+    seen = observe_faces(tool, [BLACK], clip((0, 0.0), lasts=12, name="Emotient_Baseline.mp4"))
     assert [len(found) for found in seen.faces] == [1]
 
 
 def test_affectiva_sample(feat_data: Path) -> None:
     path = feat_data / "sample_affectiva-api-app_output.json"
-    (row,) = files.load("affdex", path).results.rows
+    (row,) = files.load_file("affdex", path).results.rows
     assert (row.media, row.time_s, row.label) == ("JinHyunCheong.jpg", None, "happiness")
     assert row.face["valence"] == 0.7812
     assert numbers(row.face["action_units"], "activation") == {
@@ -117,7 +117,7 @@ def test_affectiva_sample(feat_data: Path) -> None:
         25: 0.999999, 26: 0.829921, 28: 0, 43: 0,
     }  # fmt: skip
     assert numbers(row.face["action_units"], "probability") == {}
-    seen = observe(faces.load(f"affdex:{path}"), [BLACK], still("x/JinHyunCheong.jpg"))
+    seen = observe_faces(faces.load(f"affdex:{path}"), [BLACK], still("x/JinHyunCheong.jpg"))
     ((found,),) = seen.faces
     assert found.xyxy == (0, 0, 200, 100)
     assert found.notes == (
@@ -127,7 +127,7 @@ def test_affectiva_sample(feat_data: Path) -> None:
 
 
 def test_pyfeat_samples(feat_data: Path) -> None:
-    (row,) = files.load("pyfeat", feat_data / "Feat_Test.csv").results.rows
+    (row,) = files.load_file("pyfeat", feat_data / "Feat_Test.csv").results.rows
     assert (row.frame, row.box, row.face["score"]) == (0, (197.0, 141.0, 370.8, 398.6), 0.9997)
     assert row.face["pose"] is None  # degrees or radians: an old file does not tell
     assert row.face["expression"].top == "happiness"
@@ -136,9 +136,9 @@ def test_pyfeat_samples(feat_data: Path) -> None:
         11: 0.4151, 12: 0.9644, 14: 0.6466, 15: 0.3393, 17: 0.2386, 20: 0.2593, 23: 0.224,
         24: 0.0394, 25: 0.9661, 26: 0.3891, 28: 0.142, 43: 0.141,
     }  # fmt: skip
-    tool = files.load("pyfeat", feat_data / "001.csv")
+    tool = files.load_file("pyfeat", feat_data / "001.csv")
     assert len(tool.results.rows) == 40
-    seen = observe(tool, [BLACK] * 2, clip((3, 0.1), (39, 1.3), lasts=1.33, name="001.mp4"))
+    seen = observe_faces(tool, [BLACK] * 2, clip((3, 0.1), (39, 1.3), lasts=1.33, name="001.mp4"))
     assert [found[0].frame for found in seen.faces] == [3, 39]
 
 
@@ -152,7 +152,9 @@ def test_openface_headers_with_spaces_and_frames_without_a_face(tmp_path: Path) 
         "1, 0, 0.0, 0.98, 1, 2.5, 1",
         "2, 0, 0.04, 0.1, 0, 0, 0",
     )
-    seen = observe(files.load("openface", path), [BLACK] * 2, clip((0, 0), (1, 0.04), lasts=0.08))
+    seen = observe_faces(
+        files.load_file("openface", path), [BLACK] * 2, clip((0, 0), (1, 0.04), lasts=0.08)
+    )
     ((first,), second) = seen.faces
     assert first.action_units == (
         ActionUnit(unit=12, intensity=2.5),
@@ -169,7 +171,7 @@ def test_openface_faces_of_one_picture(tmp_path: Path) -> None:
         "0,0.9,3.0,1",
         "1,0.8,0.0,0",
     )
-    ((first, second),) = observe(files.load("openface", path), [BLACK], still()).faces
+    ((first, second),) = observe_faces(files.load_file("openface", path), [BLACK], still()).faces
     assert [f.unit(12) for f in (first, second)] == [
         ActionUnit(unit=12, intensity=3, presence=True),
         ActionUnit(unit=12, intensity=0, presence=False),
@@ -190,17 +192,17 @@ def test_openface3_repeats_face_0(tmp_path: Path) -> None:
         f'10:00:00,in/photo.jpg,1,"[90.0, 20.0, 130.0, 70.0, 0.98]",,1,0.1,0.2,"{units}"',
         "10:00:01,in/empty.jpg,,,,,,,",
     )
-    tool = files.load("openface3", path)
-    ((first, second),) = observe(tool, [BLACK], still()).faces
+    tool = files.load_file("openface3", path)
+    ((first, second),) = observe_faces(tool, [BLACK], still()).faces
     assert (first.xyxy, first.score) == ((10, 20, 50, 70), 0.99)
     assert numbers(first.action_units, "activation") == {
         1: 0.1, 2: 0.2, 4: 0.3, 6: 0.4, 9: 0.5, 12: 0.9, 25: 0.7, 26: 0.05
     }  # fmt: skip
     assert [unit.value for unit in second.action_units] == [None] * 8
     assert second.notes == ("OpenFace 3 repeats face 0's numbers for this face: unknown",)
-    seen = observe(tool, [BLACK], still())
+    seen = observe_faces(tool, [BLACK], still())
     assert seen.gaps == ("openface3: 1 of 2 faces could not be measured",)
-    assert observe(tool, [BLACK], still("empty.jpg")).faces == [[]]
+    assert observe_faces(tool, [BLACK], still("empty.jpg")).faces == [[]]
 
 
 def test_libreface_seconds_named_milliseconds(tmp_path: Path) -> None:
@@ -212,7 +214,7 @@ def test_libreface_seconds_named_milliseconds(tmp_path: Path) -> None:
         "50,2.0,1,2,3,1,0,0.0,,Neutral,3.0",
     )
     media = clip((0, 0.0), (25, 1.0), (50, 2.0), lasts=2.04)
-    seen = observe(files.load("libreface", path), [BLACK] * 3, media)
+    seen = observe_faces(files.load_file("libreface", path), [BLACK] * 3, media)
     ((first,), missing, (last,)) = seen.faces
     assert first.action_units == (
         ActionUnit(unit=1, presence=False),
@@ -232,8 +234,8 @@ def test_pyafar_leaves_frames_out(tmp_path: Path) -> None:
         "0,1,0.5,0.1,0.0,0.1",
         "2,0,nan,0.9,3.0,0.1",
     )
-    seen = observe(
-        files.load("pyafar", path), [BLACK] * 3, clip((0, 0), (1, 0.1), (2, 0.2), lasts=0.3)
+    seen = observe_faces(
+        files.load_file("pyafar", path), [BLACK] * 3, clip((0, 0), (1, 0.1), (2, 0.2), lasts=0.3)
     )
     assert [len(found) for found in seen.faces] == [2, 0, 1]
     assert seen.faces[0][0].action_units == (
@@ -261,7 +263,9 @@ def test_affdex_metadata_mark_and_other_sensors(tmp_path: Path) -> None:
         "2,10,2,2,,,,,,,GSR",
         "3,40,1,3,0.5,10,60,-10.0,2.0,0.0,x",
     )
-    seen = observe(files.load("affdex", path), [BLACK] * 2, clip((0, 0), (1, 0.04), lasts=0.08))
+    seen = observe_faces(
+        files.load_file("affdex", path), [BLACK] * 2, clip((0, 0), (1, 0.04), lasts=0.08)
+    )
     ((first,), (second,)) = seen.faces
     assert first.valence == 0.75
     assert numbers(first.action_units, "activation") == {4: 0.02, 12: 0.995}
@@ -277,12 +281,12 @@ def test_our_own_fex_file_comes_back_with_its_scale(tmp_path: Path) -> None:
         units_measured=(12, 45),
     )
     write_fex([FexRow("photo.jpg", seen), FexRow("b.jpg", None)], tmp_path / "faces.csv")
-    tool = files.load("pyfeat", tmp_path / "faces.csv")
-    ((back,),) = observe(tool, [BLACK], still()).faces
+    tool = files.load_file("pyfeat", tmp_path / "faces.csv")
+    ((back,),) = observe_faces(tool, [BLACK], still()).faces
     assert back.unit(12) == ActionUnit(unit=12, intensity=3.2, presence=True)
     assert back.unit(45) == ActionUnit(unit=45, intensity=0.5)
     assert back.unit(1) == ActionUnit(unit=1)
-    assert observe(tool, [BLACK], still("b.jpg")).faces == [[]]
+    assert observe_faces(tool, [BLACK], still("b.jpg")).faces == [[]]
 
 
 # ------------------------------------------------------------------------------------ matching
@@ -290,11 +294,11 @@ def test_our_own_fex_file_comes_back_with_its_scale(tmp_path: Path) -> None:
 
 def test_a_file_without_names_belongs_to_one_medium(tmp_path: Path) -> None:
     path = written(tmp_path / "photo.csv", "face,confidence,AU12_r", "0,0.9,3.0")
-    tool = files.load("openface", path)
-    assert observe(tool, [BLACK], still()).gaps == ()
+    tool = files.load_file("openface", path)
+    assert observe_faces(tool, [BLACK], still()).gaps == ()
     with pytest.raises(FileError, match=r"photo.csv names no files.*one table for each"):
-        observe(tool, [BLACK], still("other.jpg", sha="b"))
-    assert observe(tool, [BLACK], still()).gaps == ()
+        observe_faces(tool, [BLACK], still("other.jpg", sha="b"))
+    assert observe_faces(tool, [BLACK], still()).gaps == ()
 
 
 def test_a_finder_gives_the_boxes_that_a_file_lacks(tmp_path: Path) -> None:
@@ -302,7 +306,7 @@ def test_a_finder_gives_the_boxes_that_a_file_lacks(tmp_path: Path) -> None:
     tool = faces.load(f"pocket+pyafar:{path}")
     found = Face(xyxy=(10, 10, 60, 70), score=0.9, tool="pocket", version="1")
     tool.finder = _Finder([[found]])  # type: ignore[attr-defined]
-    seen = observe(tool, [BLACK], clip((0, 0.0), lasts=0.04))
+    seen = observe_faces(tool, [BLACK], clip((0, 0.0), lasts=0.04))
     ((both,),) = seen.faces
     assert (both.xyxy, both.score) == ((10, 10, 60, 70), 0.9)
     assert both.unit(12) == ActionUnit(unit=12, probability=0.97)
@@ -321,7 +325,7 @@ def test_boxes_decide_which_face_is_which(tmp_path: Path) -> None:
         for box in ((10, 10, 60, 70), (105, 12, 155, 72), (60, 80, 70, 90))
     ]
     tool.finder = _Finder([here])  # type: ignore[attr-defined]
-    seen = observe(tool, [BLACK], still())
+    seen = observe_faces(tool, [BLACK], still())
     assert [f.unit(12) and f.unit(12).probability for f in seen.faces[0]] == [0.9, 0.1, None]  # type: ignore[union-attr]
     assert seen.faces[0][2].notes == ("no row of faces.csv matches this face",)
     assert "1 face of faces.csv match no face that was found" in seen.gaps
@@ -399,7 +403,7 @@ OPENFACE = "frame,timestamp,confidence,success,AU12_r,AU12_c"
 def test_what_is_wrong_is_named(tmp_path: Path, tool: str, rows: list[str], says: str) -> None:
     path = written(tmp_path / "result.csv", *rows)
     with pytest.raises(FileError) as error:
-        files.load(tool, path)
+        files.load_file(tool, path)
     assert str(path) in str(error.value)
     assert says in str(error.value)
 
@@ -409,13 +413,13 @@ def test_what_is_wrong_is_named(tmp_path: Path, tool: str, rows: list[str], says
 )
 def test_a_file_of_another_clip(tmp_path: Path, last_row: int, lasts: float, end: str) -> None:
     rows = [f"{k},{(k - 1) / 25},0.9,1,2.0,1" for k in range(1, last_row + 1)]
-    tool = files.load("openface", written(tmp_path / "r.csv", OPENFACE, *rows))
+    tool = files.load_file("openface", written(tmp_path / "r.csv", OPENFACE, *rows))
     frames = [(0, 0.0), (20, 0.8)] if lasts == 1 else [(0, 0.0), (275, 11.0)]
     if end is None:
-        assert observe(tool, [BLACK] * 2, clip(*frames, lasts=lasts)).gaps == ()
+        assert observe_faces(tool, [BLACK] * 2, clip(*frames, lasts=lasts)).gaps == ()
         return
     with pytest.raises(FileError) as error:
-        observe(tool, [BLACK] * 2, clip(*frames, lasts=lasts))
+        observe_faces(tool, [BLACK] * 2, clip(*frames, lasts=lasts))
     assert str(error.value) == (
         f"{tmp_path / 'r.csv'}, row {last_row + 1}: ends at {end} s, but clip.mp4 lasts {lasts} s: "
         "the file belongs to another clip."
@@ -424,14 +428,14 @@ def test_a_file_of_another_clip(tmp_path: Path, last_row: int, lasts: float, end
 
 def test_a_clips_file_for_a_picture(tmp_path: Path) -> None:
     rows = [OPENFACE, "1,0,0.9,1,2.0,1", "2,0.04,0.9,1,2.0,1"]
-    tool = files.load("openface", written(tmp_path / "r.csv", *rows))
+    tool = files.load_file("openface", written(tmp_path / "r.csv", *rows))
     with pytest.raises(FileError, match=r"holds 2 frames, but photo.jpg is one picture"):
-        observe(tool, [BLACK], still())
+        observe_faces(tool, [BLACK], still())
 
 
 def test_a_face_without_numbers_is_a_gap(tmp_path: Path) -> None:
     path = written(tmp_path / "photo.csv", OPENFACE, "1,0,0.9,1,nan,")
-    seen = observe(files.load("openface", path), [BLACK], still())
+    seen = observe_faces(files.load_file("openface", path), [BLACK], still())
     assert seen.faces[0][0].action_units == (ActionUnit(unit=12),)
     assert seen.gaps == ("openface: 1 of 1 faces could not be measured",)
 
@@ -439,10 +443,10 @@ def test_a_face_without_numbers_is_a_gap(tmp_path: Path) -> None:
 def test_binary_and_latin_files(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"PK\x03\x04\0\0")
     with pytest.raises(FileError, match=r"is not a text table \(CSV\): it holds binary data"):
-        files.load("openface", tmp_path / "a.csv")
+        files.load_file("openface", tmp_path / "a.csv")
     (tmp_path / "b.csv").write_bytes(OPENFACE.encode() + b"\n1,0,0.9,1,2.0,\xe9\n")
     with pytest.raises(FileError, match=r"row 2: AU12_c must be a number but is 'é'"):
-        files.load("openface", tmp_path / "b.csv")
+        files.load_file("openface", tmp_path / "b.csv")
 
 
 # -------------------------------------------------------------------------------- choosing tools
@@ -462,13 +466,13 @@ def test_binary_and_latin_files(tmp_path: Path) -> None:
 )
 def test_names_that_cannot_work(name: str, says: str) -> None:
     with pytest.raises(ToolError) as error:
-        faces.entry(name)
+        faces.find_entry(name)
     assert says in str(error.value)
 
 
 def test_openface_presence_decides_and_pose_and_gaze_are_the_persons_own(feat_data: Path) -> None:
     """On the real file: no unit that AU_c codes present is told as absent, none the other way."""
-    _, seen = agreement.read(f"openface:{feat_data}/OpenFace_Test.csv")
+    _, seen = agreement.read_sightings(f"openface:{feat_data}/OpenFace_Test.csv")
     units = [unit for one in seen for unit in one.face.action_units if unit.presence is not None]
     assert sum(unit.presence is True for unit in units) > 260
     assert all((unit.shown != "absent") == unit.presence for unit in units)

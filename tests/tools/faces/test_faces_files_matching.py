@@ -11,7 +11,7 @@ import pytest
 
 from kuleshov.apps.cli.main import main
 from kuleshov.tools.errors import KuleshovError
-from kuleshov.tools.faces import check_inputs, files, observe
+from kuleshov.tools.faces import check_inputs, files, observe_faces
 from kuleshov.tools.faces.fex import FexRow, write_fex
 from kuleshov.tools.faces.files import FileError
 from kuleshov.tools.media import Frame, Media
@@ -75,26 +75,26 @@ def test_a_longer_table_is_refused_while_the_clip_streams(tmp_path, capsys) -> N
     ],
 )
 def test_numbers_or_times_match_a_table(tmp_path, count, rate, intensity) -> None:
-    tool = files.load("openface", openface(tmp_path / "t.csv", count, rate))
-    seen = observe(tool, [BLACK], clip(), [Frame(index=20, time_s=2.0)])
+    tool = files.load_file("openface", openface(tmp_path / "t.csv", count, rate))
+    seen = observe_faces(tool, [BLACK], clip(), [Frame(index=20, time_s=2.0)])
     assert seen.faces[0][0].unit(12).intensity == pytest.approx(intensity, abs=0.15)
     assert seen.gaps == ()
 
 
 @pytest.mark.parametrize(("count", "rate"), [(60, 10), (46, 10), (80, 30), (120, 25)])
 def test_tables_that_cannot_be_of_the_clip(tmp_path, count, rate) -> None:
-    tool = files.load("openface", openface(tmp_path / "t.csv", count, rate))
+    tool = files.load_file("openface", openface(tmp_path / "t.csv", count, rate))
     end = count / rate
     if end <= 4.5:  # times fit: matched by them
-        assert observe(tool, [BLACK], clip(), [Frame(index=0, time_s=0)]).faces[0]
+        assert observe_faces(tool, [BLACK], clip(), [Frame(index=0, time_s=0)]).faces[0]
         return
     with pytest.raises(FileError, match=r"row \d+: ends at .* c.mp4 lasts 4.0 s"):
-        observe(tool, [BLACK], clip(), [Frame(index=0, time_s=0)])
+        observe_faces(tool, [BLACK], clip(), [Frame(index=0, time_s=0)])
 
 
 def test_a_table_may_end_before_the_clip_where_nobody_is_left(tmp_path) -> None:
-    tool = files.load("openface", openface(tmp_path / "t.csv", 20, 10))
-    seen = observe(tool, [BLACK], clip(), [Frame(index=30, time_s=3.0)])
+    tool = files.load_file("openface", openface(tmp_path / "t.csv", 20, 10))
+    seen = observe_faces(tool, [BLACK], clip(), [Frame(index=30, time_s=3.0)])
     assert (seen.faces, seen.gaps) == ([[]], ("t.csv has no row for frame 30 (3.00 s)",))
 
 
@@ -128,12 +128,12 @@ def test_pictures_of_one_name_in_two_folders(tmp_path) -> None:
         for name, p in (("happy/a.jpg", 0.9), ("sad/a.jpg", 0.1))
     ]
     write_fex(rows, tmp_path / "t.csv")
-    tool = files.load("pyfeat", tmp_path / "t.csv")
+    tool = files.load_file("pyfeat", tmp_path / "t.csv")
     for folder, p in (("happy", 0.9), ("sad", 0.1)):
-        (found,) = observe(tool, [BLACK], still(f"{folder}/a.jpg", folder)).faces[0]
+        (found,) = observe_faces(tool, [BLACK], still(f"{folder}/a.jpg", folder)).faces[0]
         assert found.unit(12).probability == p
     with pytest.raises(FileError, match=r"names happy/a.jpg, sad/a.jpg, and nothing tells"):
-        observe(tool, [BLACK], still("/elsewhere/a.jpg", "e"))
+        observe_faces(tool, [BLACK], still("/elsewhere/a.jpg", "e"))
 
 
 def test_a_name_is_not_taken_for_a_file_of_another_folder(tmp_path, monkeypatch) -> None:
@@ -141,21 +141,21 @@ def test_a_name_is_not_taken_for_a_file_of_another_folder(tmp_path, monkeypatch)
     write_fex([FexRow("happy/a.jpg", face())], tmp_path / "t.csv")
     paths = ["happy/a.jpg", "sad/a.jpg"]
     for order in (paths, paths[::-1]):  # both are given: the one that is named has the rows
-        tool = files.load("pyfeat", tmp_path / "t.csv")
+        tool = files.load_file("pyfeat", tmp_path / "t.csv")
         check_inputs(tool, order)
-        seen = {path: observe(tool, [BLACK], still(path, path)) for path in order}
+        seen = {path: observe_faces(tool, [BLACK], still(path, path)) for path in order}
         assert [len(seen[path].faces[0]) for path in paths] == [1, 0]
         assert "no row for a.jpg" in seen["sad/a.jpg"].gaps[0]
-    tool = files.load("pyfeat", tmp_path / "t.csv")
-    moved = observe(tool, [BLACK], still("elsewhere/a.jpg", "a"))  # told, as it may be wrong
+    tool = files.load_file("pyfeat", tmp_path / "t.csv")
+    moved = observe_faces(tool, [BLACK], still("elsewhere/a.jpg", "a"))  # told, as it may be wrong
     assert len(moved.faces[0]) == 1
     assert "taken for elsewhere/a.jpg, which lies in another folder" in moved.gaps[0]
     for folder in ("happy", "sad"):  # the named file is there, and it is not this one
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.jpg").write_bytes(folder.encode())
-    tool = files.load("pyfeat", tmp_path / "t.csv")
-    assert observe(tool, [BLACK], still("sad/a.jpg", "b")).faces == [[]]
-    assert len(observe(tool, [BLACK], still("happy/a.jpg", "c")).faces[0]) == 1
+    tool = files.load_file("pyfeat", tmp_path / "t.csv")
+    assert observe_faces(tool, [BLACK], still("sad/a.jpg", "b")).faces == [[]]
+    assert len(observe_faces(tool, [BLACK], still("happy/a.jpg", "c")).faces[0]) == 1
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -181,7 +181,7 @@ def test_members_of_a_shard_have_no_path(tmp_path, feat_data, capsys, named, cou
 
 def test_a_bare_name_is_not_two_pictures(tmp_path) -> None:
     write_fex([FexRow("a.jpg", face())], tmp_path / "t.csv")
-    tool = files.load("pyfeat", tmp_path / "t.csv")
+    tool = files.load_file("pyfeat", tmp_path / "t.csv")
     with pytest.raises(FileError, match=r"names a.jpg, and nothing tells whether that is"):
         check_inputs(tool, ["happy/a.jpg", "sad/a.jpg"])
     check_inputs(tool, ["happy/a.jpg", "happy/a.jpg", "b.jpg"])
@@ -228,17 +228,17 @@ def test_boxes_are_scaled_to_what_is_read_and_back_in_exports(tmp_path, capsys) 
 def test_frames_that_count_from_nought(tmp_path) -> None:
     rows = [f"{k},0,{k / 10:.4f},0.9,1,{5 * k / 40:.3f}" for k in range(40)]
     (tmp_path / "t.csv").write_text("\n".join([HEAD, *rows]) + "\n")
-    tool = files.load("openface", tmp_path / "t.csv")
+    tool = files.load_file("openface", tmp_path / "t.csv")
     for index, intensity in ((0, 0), (20, 2.5), (39, 4.875)):
-        seen = observe(tool, [BLACK], clip(), [Frame(index=index, time_s=index / 10)])
+        seen = observe_faces(tool, [BLACK], clip(), [Frame(index=index, time_s=index / 10)])
         assert seen.faces[0][0].unit(12).intensity == pytest.approx(intensity)
 
 
 def test_boxes_that_are_shares_of_the_picture(tmp_path) -> None:
     head = "input,frame,FaceRectX,FaceRectY,FaceRectWidth,FaceRectHeight,FaceScore,AU01,AU12"
     (tmp_path / "t.csv").write_text(f"{head}\na.jpg,0,0.1,0.2,0.3,0.5,0.9,0.1,0.9\n")
-    tool = files.load("pyfeat", tmp_path / "t.csv")
-    seen = observe(tool, [BLACK], still("a.jpg"))
+    tool = files.load_file("pyfeat", tmp_path / "t.csv")
+    seen = observe_faces(tool, [BLACK], still("a.jpg"))
     assert seen.faces[0][0].xyxy == pytest.approx((20, 20, 80, 70))
     assert "shares of the picture" in seen.gaps[0]
 
@@ -246,7 +246,7 @@ def test_boxes_that_are_shares_of_the_picture(tmp_path) -> None:
 def test_a_box_outside_the_picture_is_told(tmp_path) -> None:
     rows = [FexRow("a.jpg", face(box=box)) for box in ((10, 10, 60, 70), (300, 10, 360, 70))]
     write_fex(rows, tmp_path / "t.csv")
-    seen = observe(files.load("pyfeat", tmp_path / "t.csv"), [BLACK], still("a.jpg"))
+    seen = observe_faces(files.load_file("pyfeat", tmp_path / "t.csv"), [BLACK], still("a.jpg"))
     assert [f.xyxy for f in seen.faces[0]] == [(10, 10, 60, 70), (0, 0, 200, 100)]
     assert any(
         gap.startswith("1 of 2 boxes of t.csv reach out of the picture") for gap in seen.gaps
@@ -256,8 +256,8 @@ def test_a_box_outside_the_picture_is_told(tmp_path) -> None:
 def test_two_rows_at_one_place_are_one_face(tmp_path) -> None:
     boxes = ((10, 10, 60, 70), (11, 10, 61, 70), (100, 10, 150, 70))
     write_fex([FexRow("a.jpg", face(box=box)) for box in boxes], tmp_path / "t.csv")
-    tool = files.load("pyfeat", tmp_path / "t.csv")
-    assert len(observe(tool, [BLACK], still("a.jpg")).faces[0]) == 2
+    tool = files.load_file("pyfeat", tmp_path / "t.csv")
+    assert len(observe_faces(tool, [BLACK], still("a.jpg")).faces[0]) == 2
     assert "row 3 tells of a face at a place where another" in (tool.info.caveat or "")
 
 
@@ -273,8 +273,10 @@ def imotions(path: Path) -> Path:
 
 @pytest.mark.parametrize(("name", "count", "smile"), [("funny", 20, 25), ("session", 40, 5)])
 def test_rows_of_the_stimulus_in_its_own_time(tmp_path, name, count, smile) -> None:
-    tool = files.load("affdex", imotions(tmp_path / "t.csv"))
-    seen = observe(tool, [BLACK], clip(count, path=f"{name}.mp4"), [Frame(index=5, time_s=0.5)])
+    tool = files.load_file("affdex", imotions(tmp_path / "t.csv"))
+    seen = observe_faces(
+        tool, [BLACK], clip(count, path=f"{name}.mp4"), [Frame(index=5, time_s=0.5)]
+    )
     ((found,),) = seen.faces
     assert found.unit(12).activation == smile / 100
     assert found.unit(45) == ActionUnit(unit=45, presence=True)
@@ -282,9 +284,9 @@ def test_rows_of_the_stimulus_in_its_own_time(tmp_path, name, count, smile) -> N
 
 
 def test_a_clip_that_is_neither_stimulus_nor_session(tmp_path) -> None:
-    tool = files.load("affdex", imotions(tmp_path / "t.csv"))
+    tool = files.load_file("affdex", imotions(tmp_path / "t.csv"))
     with pytest.raises(FileError, match="none of its stimuli"):
-        observe(tool, [BLACK], clip(100, path="o.mp4"), [Frame(index=0, time_s=0)])
+        observe_faces(tool, [BLACK], clip(100, path="o.mp4"), [Frame(index=0, time_s=0)])
 
 
 @pytest.mark.parametrize("between", ["", "other"])
@@ -293,11 +295,13 @@ def test_a_stimulus_that_was_shown_twice(tmp_path, between) -> None:
     rows = [f"{k * 100},{name},1.5,{k},0" for k, name in enumerate(shown)]
     head = "Timestamp,SourceStimuliName,Brow Furrow,Smile,Blink"
     (tmp_path / "t.csv").write_text("\n".join([head, *rows]) + "\n")
-    tool = files.load("affdex", tmp_path / "t.csv")
+    tool = files.load_file("affdex", tmp_path / "t.csv")
     for lasts in (20, 60):  # also where both would fit into the clip
         with pytest.raises(FileError, match=r"shown 2 times \(from row 2, row 42 at 4.0 s\)"):
-            observe(tool, [BLACK], clip(lasts, path="twice.mp4"), [Frame(index=5, time_s=0.5)])
-    (found,) = observe(
+            observe_faces(
+                tool, [BLACK], clip(lasts, path="twice.mp4"), [Frame(index=5, time_s=0.5)]
+            )
+    (found,) = observe_faces(
         tool, [BLACK], clip(20, path="once.mp4"), [Frame(index=5, time_s=0.5)]
     ).faces[0]
     assert found.unit(12).activation == 0.65
@@ -311,8 +315,8 @@ def test_rows_of_other_sensors_do_not_part_a_showing(tmp_path) -> None:
     ]
     head = "Timestamp,SourceStimuliName,Brow Furrow,Smile,Blink"
     (tmp_path / "t.csv").write_text("\n".join([head, *rows]) + "\n")
-    tool = files.load("affdex", tmp_path / "t.csv")
-    seen = observe(tool, [BLACK], clip(20, path="a.mp4"), [Frame(index=15, time_s=1.5)])
+    tool = files.load_file("affdex", tmp_path / "t.csv")
+    seen = observe_faces(tool, [BLACK], clip(20, path="a.mp4"), [Frame(index=15, time_s=1.5)])
     assert seen.faces[0][0].unit(12).activation == 0.15
 
 
@@ -323,8 +327,8 @@ def test_scores_of_one_and_of_a_hundred(tmp_path, most, scale, said) -> None:
     rows = [f"{k * 100},{0.2 * most},{most * k / 39},{-most},{0.9 * most}" for k in range(40)]
     head = "Timestamp,Brow Furrow,Smile,Valence,Joy"
     (tmp_path / "t.csv").write_text("\n".join([head, *rows]) + "\n")
-    tool = files.load("affdex", tmp_path / "t.csv")
-    (found,) = observe(tool, [BLACK], clip(), [Frame(index=39, time_s=3.9)]).faces[0]
+    tool = files.load_file("affdex", tmp_path / "t.csv")
+    (found,) = observe_faces(tool, [BLACK], clip(), [Frame(index=39, time_s=3.9)]).faces[0]
     expected = (most if scale == 100 else most / max(most, 1)) / scale
     assert found.unit(12).activation == pytest.approx(expected)
     assert found.valence == pytest.approx(-expected)
@@ -341,7 +345,7 @@ def test_openface3_lists_with_unknown_numbers(tmp_path) -> None:
         "image_path,face_id,face_detection,emotion,action_units\n"
         'a.jpg,0,"[10, 10, 60, 70, nan]",1,"[[0.5, -nan(ind), None, 0, 0, 0.9, 0, 0]]"\n'
     )
-    ((found,),) = observe(files.load("openface3", path), [BLACK], still("a.jpg")).faces
+    ((found,),) = observe_faces(files.load_file("openface3", path), [BLACK], still("a.jpg")).faces
     assert found.score is None
     assert found.unit(2) == ActionUnit(unit=2)
     assert found.unit(12).activation == 0.9

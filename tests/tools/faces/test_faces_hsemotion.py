@@ -62,7 +62,7 @@ def scene() -> tuple[np.ndarray, list[Face]]:
 
 
 def test_labels_valence_and_arousal(tmp_path: Path) -> None:
-    tool = hsemotion.load(path=str(net(tmp_path / MTL)))
+    tool = hsemotion.load_hsemotion(path=str(net(tmp_path / MTL)))
     image, found = scene()
     (angry, happy, surprised), none = tool.measure([image, image], [found, []])
     assert none == []
@@ -86,7 +86,7 @@ def test_it_keeps_the_units_of_the_tool_before(tmp_path: Path) -> None:
             return [scene()[1]]
 
     tool = CombinedFaces(
-        "pocket+hsemotion", Found(), [hsemotion.load(path=str(net(tmp_path / MTL)))]
+        "pocket+hsemotion", Found(), [hsemotion.load_hsemotion(path=str(net(tmp_path / MTL)))]
     )
     ((angry, happy, _),) = tool.observe([scene()[0]])
     assert angry.unit(12) == SMILE
@@ -98,8 +98,8 @@ def test_it_keeps_the_units_of_the_tool_before(tmp_path: Path) -> None:
 
 
 def test_a_net_that_takes_one_face_at_a_time(tmp_path: Path) -> None:
-    many = hsemotion.load(path=str(net(tmp_path / "a" / MTL)))
-    one = hsemotion.load(path=str(net(tmp_path / "b" / MTL, batch=1)))
+    many = hsemotion.load_hsemotion(path=str(net(tmp_path / "a" / MTL)))
+    one = hsemotion.load_hsemotion(path=str(net(tmp_path / "b" / MTL, batch=1)))
     image, found = scene()
     assert [f.expression for f in one.measure([image], [found])[0]] == [
         f.expression for f in many.measure([image], [found])[0]
@@ -107,7 +107,7 @@ def test_a_net_that_takes_one_face_at_a_time(tmp_path: Path) -> None:
 
 
 def test_nan_is_unknown_and_said(tmp_path: Path) -> None:
-    tool = hsemotion.load(path=str(net(tmp_path / MTL, nan=True)))
+    tool = hsemotion.load_hsemotion(path=str(net(tmp_path / MTL, nan=True)))
     image, found = scene()
     (first, *_), *_ = tool.measure([image], [found])
     assert (first.expression, first.valence) == (None, None)
@@ -116,17 +116,17 @@ def test_nan_is_unknown_and_said(tmp_path: Path) -> None:
 
 def test_files_that_are_not_its_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ToolError, match="must keep the name of an HSEmotion model"):
-        hsemotion.load(path=str(net(tmp_path / "model.onnx")))
+        hsemotion.load_hsemotion(path=str(net(tmp_path / "model.onnx")))
     with pytest.raises(ToolError, match=r"gives 8 numbers a face, but enet_b0_8_va_mtl must .* 10"):
-        hsemotion.load(path=str(net(tmp_path / MTL, outputs=8)))
+        hsemotion.load_hsemotion(path=str(net(tmp_path / MTL, outputs=8)))
     (tmp_path / MTL).write_bytes(b"not a net")
     with pytest.raises(ToolError, match=r"enet_b0_8_va_mtl.onnx cannot be read"):
-        hsemotion.load(path=str(tmp_path / MTL))
+        hsemotion.load_hsemotion(path=str(tmp_path / MTL))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("HSEMOTION_MODEL", raising=False)
     with pytest.raises(ToolError, match=r"weights are missing; run `curl -L .*va_mtl.onnx"):
-        hsemotion.load()
+        hsemotion.load_hsemotion()
     net(tmp_path / ".hsemotion" / "enet_b0_8_best_afew.onnx", outputs=8)
-    tool = hsemotion.load()
+    tool = hsemotion.load_hsemotion()
     assert tool.info.measures == "expressions (8)"
-    assert hsemotion.status().ready
+    assert hsemotion.hsemotion_status().ready

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kuleshov.evidence.collection import collect
+from kuleshov.evidence.collection import collect_evidence
 from kuleshov.tools.faces import ToolError, mediapipe, rules, yunet
 from kuleshov.tools.faces.chain import CombinedFaces
 from kuleshov.tools.faces.model_file import ModelFile
@@ -27,7 +27,7 @@ def finder() -> yunet.Yunet:
     path = SHARED / "face_detection_yunet.onnx"
     if not path.is_file():
         pytest.skip("YuNet's model (../shared/data/face_detection_yunet.onnx) is not here")
-    return yunet.load(path=str(path))
+    return yunet.load_yunet(path=str(path))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def landmarker() -> mediapipe.MediaPipe:
     path = SHARED / "face_landmarker.task"
     if not path.is_file():
         pytest.skip("MediaPipe's model (../shared/data/face_landmarker.task) is not here")
-    return mediapipe.load(path=str(path))
+    return mediapipe.load_mediapipe(path=str(path))
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_no_face(both: CombinedFaces, feat_data: Path) -> None:
 def test_rules_read_an_expression_from_the_units(
     finder: yunet.Yunet, landmarker: mediapipe.MediaPipe, feat_data: Path
 ) -> None:
-    tool = CombinedFaces("yunet+mediapipe+rules", finder, [landmarker, rules.load()])
+    tool = CombinedFaces("yunet+mediapipe+rules", finder, [landmarker, rules.load_rules()])
     ((face,),) = tool.observe([picture(feat_data / "single_face.jpg")])
     assert face.expression is not None
     assert face.expression.top == "happiness"
@@ -151,7 +151,7 @@ def test_a_one_sided_smile_stays_one_sided() -> None:
         tool="mediapipe",
         version="1",
     )
-    told = [item.text for item in collect(one, None)]
+    told = [item.text for item in collect_evidence(one, None)]
     assert "AU12 lip corner puller: above 95% of calm faces, right side" in told
     assert "AU14 dimpler: above 99% of calm faces, right side" in told
     assert one.unit(25) is None  # an open jaw alone does not say that the lips part
@@ -235,6 +235,6 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "broken.bin"
     path.write_bytes(b"not a model")
     with pytest.raises(ToolError, match=r"MediaPipe cannot start with .*broken.bin"):
-        mediapipe.load(path=str(path))
+        mediapipe.load_mediapipe(path=str(path))
     with pytest.raises(ToolError, match=r"cannot read .*broken.bin as YuNet"):
-        yunet.load(path=str(path))
+        yunet.load_yunet(path=str(path))

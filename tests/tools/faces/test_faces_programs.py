@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from kuleshov.tools import faces
-from kuleshov.tools.faces import ToolError, observe
+from kuleshov.tools.faces import ToolError, observe_faces
 from kuleshov.tools.media import Frame, Media
 from kuleshov.tools.types import ActionUnit
 
@@ -70,13 +70,13 @@ def openface(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_openface_of_a_picture_and_of_a_clip(openface: Path, tmp_path: Path) -> None:
-    tool = faces.entry("openface", {"openface": str(openface)}).load()
-    ((first, second),) = observe(tool, [PICTURE], STILL).faces
+    tool = faces.find_entry("openface", {"openface": str(openface)}).load()
+    ((first, second),) = observe_faces(tool, [PICTURE], STILL).faces
     assert first.unit(12) == ActionUnit(unit=12, intensity=2.5, presence=True)
     assert second.unit(12) == ActionUnit(unit=12, intensity=0, presence=False)
     media = clip(tmp_path)
     for _ in range(2):
-        seen = observe(tool, [PICTURE] * 2, media)
+        seen = observe_faces(tool, [PICTURE] * 2, media)
         assert [[f.unit(12) for f in found] for found in seen.faces] == [
             [ActionUnit(unit=12, intensity=0.5)],
             [ActionUnit(unit=12, intensity=2.5)],
@@ -101,7 +101,7 @@ def test_openface_in_docker(
     )
     monkeypatch.setenv("PATH", f"{tmp_path / 'path'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("OPENFACE_BIN", "docker:some/image")
-    (found,) = observe(faces.load("openface"), [PICTURE], STILL).faces
+    (found,) = observe_faces(faces.load("openface"), [PICTURE], STILL).faces
     assert len(found) == 2
 
 
@@ -114,8 +114,8 @@ def test_libreface_and_openface3_and_pyafar(tmp_path: Path) -> None:
         "open(a['--output_path'], 'w').write("
         "'pitch,yaw,roll,au_12,au_12_intensity,facial_expression\\n1,2,3,1,3.5,Happiness\\n')",
     )
-    ((face,),) = observe(
-        faces.entry("libreface", {"libreface": str(libreface)}).load(), [PICTURE], STILL
+    ((face,),) = observe_faces(
+        faces.find_entry("libreface", {"libreface": str(libreface)}).load(), [PICTURE], STILL
     ).faces
     assert face.unit(12) == ActionUnit(unit=12, presence=True, intensity=3.5)
     openface3 = program(
@@ -127,8 +127,8 @@ def test_libreface_and_openface3_and_pyafar(tmp_path: Path) -> None:
         'action_units\\n0,x/picture.png,0,"[1, 2, 30, 40, 0.9]",,1,0,0,'
         '"[[0, 0, 0, 0, 0, 0.9, 0, 0]]"\\n\')',
     )
-    tool = faces.entry("openface3", {"openface3": str(openface3)}).load()
-    seen = observe(tool, [PICTURE] * 2, clip(tmp_path))  # a clip goes frame by frame
+    tool = faces.find_entry("openface3", {"openface3": str(openface3)}).load()
+    seen = observe_faces(tool, [PICTURE] * 2, clip(tmp_path))  # a clip goes frame by frame
     assert [[(f.xyxy, f.frame) for f in found] for found in seen.faces] == [
         [((1, 2, 30, 40), 0)],
         [((1, 2, 30, 40), 2)],
@@ -138,14 +138,14 @@ def test_libreface_and_openface3_and_pyafar(tmp_path: Path) -> None:
         "assert sys.argv[1] == '-c' and 'adult_afar' in sys.argv[2], sys.argv\n"
         "open(sys.argv[4], 'w').write('Frame,Person_ID,Occ_au_12\\n0,0,0.9\\n2,0,0.1\\n')",
     )
-    tool = faces.entry("pyafar", {"pyafar": str(pyafar)}).load()
-    seen = observe(tool, [PICTURE] * 2, clip(tmp_path))
+    tool = faces.find_entry("pyafar", {"pyafar": str(pyafar)}).load()
+    seen = observe_faces(tool, [PICTURE] * 2, clip(tmp_path))
     assert [found[0].unit(12) for found in seen.faces] == [
         ActionUnit(unit=12, probability=0.9),
         ActionUnit(unit=12, probability=0.1),
     ]
     with pytest.raises(ToolError, match="pyafar reads clips from a file and no pictures"):
-        observe(tool, [PICTURE], STILL)
+        observe_faces(tool, [PICTURE], STILL)
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,9 @@ def test_libreface_and_openface3_and_pyafar(tmp_path: Path) -> None:
 )
 def test_a_program_that_fails(tmp_path: Path, body: str, says: str) -> None:
     path = program(tmp_path / "libreface", body)
-    tool = faces.entry("libreface", {"libreface": str(path)}).load()
+    tool = faces.find_entry("libreface", {"libreface": str(path)}).load()
     with pytest.raises(ToolError) as error:
-        observe(tool, [PICTURE], STILL)
+        observe_faces(tool, [PICTURE], STILL)
     assert says in str(error.value)
 
 
@@ -182,9 +182,9 @@ def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
         "print('frame 7 of 900', flush=True)\n"
         "time.sleep(60)",
     )
-    tool = faces.entry("libreface", {"libreface": str(path)}, timeout_s=2.0).load()
+    tool = faces.find_entry("libreface", {"libreface": str(path)}, timeout_s=2.0).load()
     with pytest.raises(ToolError) as error:
-        observe(tool, [PICTURE], STILL)
+        observe_faces(tool, [PICTURE], STILL)
     assert str(error.value) == (
         "libreface took longer than 2 s (setting tool_timeout_s) and was ended; its last lines: "
         "frame 7 of 900"
@@ -209,10 +209,10 @@ def test_a_program_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("LIBREFACE_PYTHON", str(tmp_path / "none"))
     with pytest.raises(ToolError, match=r"there is no program .*none, which LIBREFACE_PYTHON"):
         faces.load("libreface")
-    assert not faces.entry("libreface").status().ready
+    assert not faces.find_entry("libreface").status().ready
     (tmp_path / "empty").mkdir()
-    tool = faces.entry("openface", {"openface": str(tmp_path / "empty")}).load()
+    tool = faces.find_entry("openface", {"openface": str(tmp_path / "empty")}).load()
     with pytest.raises(ToolError, match=r"openface cannot be started: .*FaceLandmarkImg: No such"):
-        observe(tool, [PICTURE], STILL)
+        observe_faces(tool, [PICTURE], STILL)
     with pytest.raises(ToolError, match=r"setting paths: 'pocket' takes no path.* openface"):
-        faces.entry("pocket", {"pocket": "x"})
+        faces.find_entry("pocket", {"pocket": "x"})

@@ -23,8 +23,8 @@ def test_every_unit_that_is_spoken_of_has_a_name() -> None:
     spoken |= {unit for units in facs.AGAINST.values() for unit in units}
     spoken |= {unit for units, _ in facs.MEASURED_BY.values() for unit in units}
     spoken |= set(facs.BLENDSHAPES) | {unit for smile in facs.SMILES for unit in smile.units}
-    assert {unit for unit in spoken if facs.name(unit) == "action unit"} == set()
-    assert facs.name(3) == "action unit"
+    assert {unit for unit in spoken if facs.unit_name(unit) == "action unit"} == set()
+    assert facs.unit_name(3) == "action unit"
     assert not set(facs.UNITS) & set(facs.FURTHER)
 
 
@@ -38,15 +38,15 @@ def test_the_table_of_tools_is_that_of_the_tools() -> None:
 
 
 def test_patterns_are_read_from_their_codes() -> None:
-    surprise = facs.patterns("Surprise")
+    surprise = facs.expression_patterns("Surprise")
     assert [pattern.code for pattern in surprise][:3] == ["1+2+5B+26", "1+2+5B+27", "1+2+5B"]
-    fear = facs.patterns("fear")
+    fear = facs.expression_patterns("fear")
     assert fear[0].groups == ((1,), (2,), (4,), (5,), (20,), (25, 26, 27))
-    disgust = {one.code for one in facs.patterns("disgust") if one.kind == "prototype"}
+    disgust = {one.code for one in facs.expression_patterns("disgust") if one.kind == "prototype"}
     assert {"9", "10", "10+17"} <= disgust
-    sadness = facs.patterns("sadness")
+    sadness = facs.expression_patterns("sadness")
     assert sadness[0].text() == "AU1+AU4+AU11+AU15B [some: AU25, AU26, AU54, AU64]"
-    anger = {one.code: one.kind for one in facs.patterns("anger")}
+    anger = {one.code: one.kind for one in facs.expression_patterns("anger")}
     assert (anger["4+5+7+23"], anger["4+7+23"], anger["5+7+17+24"]) == (
         "prototype",
         "variant",
@@ -56,41 +56,41 @@ def test_patterns_are_read_from_their_codes() -> None:
     assert {one.expression for one in facs.PATTERNS if one.kind in ("posed", "compound")} == (
         set(LabelSet.load("du-compound-22").names) - {"neutral"}
     )
-    assert facs.patterns("contempt")[0].text() == "AUR12A+AUR14A"
-    sad = next(one for one in facs.patterns("sadness") if one.kind == "posed")
+    assert facs.expression_patterns("contempt")[0].text() == "AUR12A+AUR14A"
+    sad = next(one for one in facs.expression_patterns("sadness") if one.kind == "posed")
     assert sad.text() == "AU4+AU15 [some: AU1 60%, AU6 50%, AU11 26%, AU17 67%]"
     assert len([one for one in facs.PATTERNS if one.kind == "compound"]) == 15
     with pytest.raises(KuleshovError, match=r"no pattern for 'feer' \(did you mean fear\?\)"):
-        facs.patterns("feer")
+        facs.expression_patterns("feer")
 
 
 def test_smiles() -> None:
-    assert facs.smiles(face(p(12, 0.9), p(6, 0.8), p(14, 0.1), p(15, 0.6))) == {
+    assert facs.find_smiles(face(p(12, 0.9), p(6, 0.8), p(14, 0.1), p(15, 0.6))) == {
         "Duchenne": True, "dampened": True, "miserable": True, "selfie": None
     }  # fmt: skip
-    assert facs.smiles(face(p(12, 0.9)))["Duchenne"] is None
-    assert facs.smiles(face(p(12, 0.1)))["Duchenne"] is False
+    assert facs.find_smiles(face(p(12, 0.9)))["Duchenne"] is None
+    assert facs.find_smiles(face(p(12, 0.1)))["Duchenne"] is False
 
 
 def test_pain_is_defined_on_intensities_only() -> None:
     units = {4: 2.0, 6: 1.0, 7: 3.0, 9: 0.5, 10: 4.0}
     pain = [ActionUnit(unit=unit, intensity=value) for unit, value in units.items()]
     closed = ActionUnit(unit=43, presence=True)
-    assert facs.pspi(face(*pain, closed)) == 2 + 3 + 4 + 1
-    assert facs.pspi(face(*pain)) is None
+    assert facs.pspi_score(face(*pain, closed)) == 2 + 3 + 4 + 1
+    assert facs.pspi_score(face(*pain)) is None
     # a blink stands for closed eyes where nothing else does, and what is missing is named
-    blink = facs.pain(face(*pain, ActionUnit(unit=45, presence=True, intensity=1.0)))
+    blink = facs.measure_pain(face(*pain, ActionUnit(unit=45, presence=True, intensity=1.0)))
     assert blink is not None
     assert (blink.value, blink.text()) == (10, "10.0 of 16 (AU45 in place of AU43)")
-    part = facs.pain(face(*pain[1:], p(12, 0.9)))
+    part = facs.measure_pain(face(*pain[1:], p(12, 0.9)))
     assert part is not None
     assert part.text() == "at least 7.0 of 16 (without AU4, AU43)"
-    assert facs.pain(face(p(4, 0.9))) is None
+    assert facs.measure_pain(face(p(4, 0.9))) is None
     coded = [ActionUnit(unit=4, intensity=2.0, presence=False), *pain[1:], closed]
-    assert facs.pspi(face(*coded)) == 3 + 4 + 1
-    assert facs.pspi(face(*pain[1:], closed)) is None
+    assert facs.pspi_score(face(*coded)) == 3 + 4 + 1
+    assert facs.pspi_score(face(*pain[1:], closed)) is None
     with pytest.raises(KuleshovError, match="hand gives AU4 as probability; use a tool with"):
-        facs.pspi(face(p(4, 0.9), closed))
+        facs.pspi_score(face(p(4, 0.9), closed))
 
 
 # ------------------------------------------------------------------------------------- by rules
@@ -110,7 +110,7 @@ def test_pain_is_defined_on_intensities_only() -> None:
 )
 def test_prototypes_read_as_what_they_are(shown: tuple[int, ...], top: str) -> None:
     units = [p(unit, 0.95 if unit in shown else 0.02) for unit in tool.UNITS]
-    found = rules.expression(units)
+    found = rules.infer_expression(units)
     assert found is not None
     assert found.top == top
     assert found.method == rules.METHOD
@@ -121,20 +121,20 @@ def test_negative_evidence_lowers_and_the_unmeasured_says_nothing() -> None:
     happy = [p(unit, 0.9) for unit in (6, 12, 25)] + [p(unit, 0.02) for unit in (1, 2, 9, 20)]
 
     def happiness(*more: ActionUnit) -> float:
-        found = rules.expression([*happy, *more])
+        found = rules.infer_expression([*happy, *more])
         assert found is not None
         return found.probabilities["happiness"]
 
     assert happiness(p(15, 0.9)) < happiness() < happiness(p(15, 0.02), p(4, 0.02))
     assert happiness(p(15, None)) == happiness()
-    assert rules.weights("happiness")[15] < 0 < rules.weights("happiness")[12]
-    assert rules.expression([p(12, 0.9), p(6, 0.9)]) is None
+    assert rules.unit_weights("happiness")[15] < 0 < rules.unit_weights("happiness")[12]
+    assert rules.infer_expression([p(12, 0.9), p(6, 0.9)]) is None
 
 
 def test_a_unit_that_is_as_probable_as_usual_says_nothing() -> None:
     some = [p(unit, 0.9) for unit in (12, 25)] + [p(unit, 0.02) for unit in (1, 2, 9)]
-    plain = rules.expression(some)
-    usual = rules.expression([*some, p(4, rules.USUAL[4])])
+    plain = rules.infer_expression(some)
+    usual = rules.infer_expression([*some, p(4, rules.USUAL[4])])
     assert plain is not None
     assert usual is not None
     assert usual.probabilities == pytest.approx(plain.probabilities, abs=1e-5)
@@ -142,7 +142,7 @@ def test_a_unit_that_is_as_probable_as_usual_says_nothing() -> None:
 
 def test_scales_count_by_how_clearly_they_show() -> None:
     def read(**scale: float) -> float:
-        found = rules.expression(
+        found = rules.infer_expression(
             [ActionUnit(unit=unit, **scale) for unit in (6, 12, 25)]  # type: ignore[arg-type]
             + [p(unit, 0.02) for unit in (1, 4, 15)]
         )

@@ -102,7 +102,7 @@ def test_independent_probabilities_need_not_sum_to_one_and_a_distribution_must()
 
 
 def test_each_table_has_a_place_for_every_label_of_its_source():
-    for table in mappings.published():
+    for table in mappings.published_mappings():
         words = [word for words in table.labels.values() for word in words]
         assert sorted([*words, *table.without]) == sorted(LabelSet.load(table.source_set).names)
         assert set(table.labels) == set(LabelSet.load(table.target_set).names)
@@ -113,7 +113,7 @@ def test_a_distribution_is_carried_over_by_the_published_table():
     names = LabelSet.load("goemotions-27").names
     spread = dict.fromkeys(names, 0.0) | {"annoyance": 0.25, "anger": 0.25, "relief": 0.5}
     scores = EmotionScores(labels="goemotions-27", probabilities=spread, method="m")
-    found, note = fusion.onto(scores, LabelSet.load("ekman-6"))
+    found, note = fusion.map_scores(scores, LabelSet.load("ekman-6"))
     assert found.probabilities["anger"] == pytest.approx(0.5)
     assert found.probabilities["happiness"] == pytest.approx(0.5)
     assert "Demszky et al. (2020)" in found.method
@@ -125,7 +125,7 @@ def test_labels_without_counterpart_are_left_out_and_said():
     scores = EmotionScores(
         labels="plutchik-8", probabilities=dict.fromkeys(names, 1 / 8), method="m"
     )
-    found, note = fusion.onto(scores, LabelSet.load("ekman-6"))
+    found, note = fusion.map_scores(scores, LabelSet.load("ekman-6"))
     assert found.probabilities["happiness"] == pytest.approx(1 / 6)
     assert found.method.endswith("without trust, anticipation")
     assert note == "trust, anticipation (25 %) is not in ekman-6: left out"
@@ -137,14 +137,14 @@ def test_without_a_table_it_is_unknown():
         probabilities=dict.fromkeys(LabelSet.load("ekman-6").names, 1 / 6),
         method="m",
     )
-    found, why = fusion.onto(scores, LabelSet.load("plutchik-8"))
+    found, why = fusion.map_scores(scores, LabelSet.load("plutchik-8"))
     assert (found, why) == (None, "the face tool does not score joy, trust, anticipation")
     with pytest.raises(KuleshovError, match="no published table from emotic-26 to ekman-6"):
-        mappings.table("emotic-26", "ekman-6")
+        mappings.require_mapping("emotic-26", "ekman-6")
 
 
 def test_a_label_that_is_only_partly_scored_is_unknown():
-    pairs, _ = mappings.correspondence(
+    pairs, _ = mappings.map_labels(
         "goemotions-27", ("anger", "disgust", "fear", "joy", "sadness"), LabelSet.load("ekman-6")
     )
     assert pairs is None
@@ -152,13 +152,13 @@ def test_a_label_that_is_only_partly_scored_is_unknown():
 
 def test_a_distribution_does_not_become_independent_probabilities():
     scores = EmotionScores(labels="x", probabilities={"a": 1.0}, method="m")
-    assert fusion.onto(scores, LabelSet.load("emotic-26"))[0] is None
+    assert fusion.map_scores(scores, LabelSet.load("emotic-26"))[0] is None
     many = EmotionScores(labels="x", mode="multi", probabilities={"a": 0.9, "b": 0.9}, method="m")
-    found, why = fusion.onto(many, LabelSet.load("ekman-6"))
+    found, why = fusion.map_scores(many, LabelSet.load("ekman-6"))
     assert found is None
     assert "do not exclude one another" in why
     with pytest.raises(ValueError, match="exclude one another"):
-        fusion.bayes(many, many)
+        fusion.fuse_bayes(many, many)
 
 
 # ------------------------------------------------------------------------- multi, end to end
@@ -317,7 +317,7 @@ def test_every_family_asks_for_each_label_and_for_numbers():
     for family in prompts.FAMILIES:
         for info in (INFO, STATES):
             writer = asking_writer.Writer(family, info, labels)
-            blank, nothing = images.blank(), asking_writer.content_free()
+            blank, nothing = images.blank_image(), asking_writer.content_free()
             told = writer.judge(blank, None, None, nothing, False)
             talks = [
                 writer.direct(blank, None, None, nothing, labels.names),

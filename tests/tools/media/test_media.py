@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kuleshov.tools.media import Frame, MediaError, expand, open_media
+from kuleshov.tools.media import Frame, MediaError, expand_paths, open_media
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -675,8 +675,8 @@ def test_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert expand(["b.jpg", "*"]) == ["b.jpg", "a.PNG", "clip.mp4", "odd[1].jpg"]
-    assert expand(["**/*.webp", "odd[1].jpg", "notes.txt"]) == [
+    assert expand_paths(["b.jpg", "*"]) == ["b.jpg", "a.PNG", "clip.mp4", "odd[1].jpg"]
+    assert expand_paths(["**/*.webp", "odd[1].jpg", "notes.txt"]) == [
         os.path.join("sub", "c.webp"),
         "odd[1].jpg",
         "notes.txt",
@@ -691,7 +691,7 @@ def test_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ):
         with pytest.raises(MediaError) as caught:
-            expand(paths)
+            expand_paths(paths)
         assert str(caught.value) == sentence
 
 

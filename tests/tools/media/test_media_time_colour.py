@@ -504,7 +504,7 @@ def test_what_is_passed_over_in_a_folder_is_counted_and_named(
     (folder / "IMG_7.NEF").write_bytes(b"MM\0*" + bytes(60))
     for source in (folder, str(folder / "*")):
         passed = items.PassedOver()
-        found = list(items.read(source, passed))
+        found = list(items.read_items(source, passed))
         assert len(found) == 6
         assert dict(passed.kinds) == {".txt": 1, "an SVG drawing": 1, "a camera's raw picture": 1}
     with pytest.raises(MediaError, match="a camera's raw picture"):
@@ -519,7 +519,7 @@ def test_what_is_passed_over_in_a_folder_is_counted_and_named(
     only.mkdir()
     shutil.copy(folder / "IMG_7.NEF", only / "IMG_7.NEF")
     with pytest.raises(KuleshovError) as caught:
-        items.read(only)
+        items.read_items(only)
     assert str(caught.value) == (
         f"there is no picture or clip in {only}; passed over: 1 × a camera's raw picture "
         "(IMG_7.NEF)."

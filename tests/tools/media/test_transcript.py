@@ -144,7 +144,7 @@ def test_only_what_is_said_is_read(tmp_path: Path, name: str, content: str, line
     if name.endswith(".ass"):
         pytest.importorskip("pysubs2")
     (tmp_path / name).write_bytes(content.encode())
-    read = transcript.read(tmp_path / name)
+    read = transcript.read_transcript(tmp_path / name)
     assert [(c.start_s, c.end_s, c.speaker, c.text) for c in read] == lines
 
 
@@ -152,7 +152,7 @@ def test_only_what_is_said_is_read(tmp_path: Path, name: str, content: str, line
 def test_encodings(tmp_path: Path, codec: str) -> None:
     notes: list[str] = []
     (tmp_path / "a.srt").write_bytes("1\n00:01,0 --> 00:02,0\nCafé ist zu\n".encode(codec))
-    (read,) = transcript.read(tmp_path / "a.srt", notes)
+    (read,) = transcript.read_transcript(tmp_path / "a.srt", notes)
     assert read.text == "Café ist zu"
     assert bool(notes) == (codec == "cp1252")
 
@@ -207,7 +207,7 @@ EXPORTS: dict[str, tuple[str, list[tuple[float | None, float | None, str | None,
 def test_exports_of_editors_and_meeting_tools(tmp_path: Path, name: str) -> None:
     text, expected = EXPORTS[name]
     (tmp_path / name).write_text(text, "utf-8")
-    cues = transcript.read(tmp_path / name)
+    cues = transcript.read_transcript(tmp_path / name)
     if not expected:
         assert [cue.text for cue in cues] == text.strip().split("\n")
         return
@@ -225,4 +225,4 @@ def test_exports_of_editors_and_meeting_tools(tmp_path: Path, name: str) -> None
 def test_transcripts_of_forms_that_are_not_read(tmp_path, name, text, says) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(KuleshovError, match=says):
-        transcript.read(tmp_path / name)
+        transcript.read_transcript(tmp_path / name)

@@ -183,15 +183,15 @@ def test_which_hosts_are_this_machine(host, here):
 
 def test_another_machine_has_to_be_allowed(capsys, tmp_path):
     with pytest.raises(MllmError, match="--allow-remote"):
-        models.check("https://api.example.org/v1#x")
-    models.check("https://api.example.org/v1#x", allow_remote=True)
+        models.check_model("https://api.example.org/v1#x")
+    models.check_model("https://api.example.org/v1#x", allow_remote=True)
     call = ["infer", "x.jpg", "--model", "https://api.example.org/v1#x"]
     picture(0).save(tmp_path / "x.png")
     call[1] = str(tmp_path / "x.png")
     assert main([*call, "--faces", "pocket"]) == 2
     assert "faces would leave it" in capsys.readouterr().err
     with pytest.raises(MllmError, match="it would be recorded"):
-        models.check("http://me:secret@127.0.0.1/v1")
+        models.check_model("http://me:secret@127.0.0.1/v1")
 
 
 def test_the_key_is_sent_and_never_recorded(monkeypatch):

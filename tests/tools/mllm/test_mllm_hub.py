@@ -60,25 +60,25 @@ def fill(cache: Path, name: str, folder: Path) -> Path:
 )
 def test_an_unknown_name_suggests_the_nearest(cache: Path, name: str, meant: str) -> None:
     with pytest.raises(MllmError) as caught:
-        mllm.check(name)
+        mllm.check_model(name)
     assert f"did you mean {meant}?" in str(caught.value)
 
 
 def test_a_cached_model_is_suggested_too(cache: Path, tiny_llava: Folder) -> None:
     fill(cache, "lab/our-own-llava", tiny_llava("llava"))
     with pytest.raises(MllmError, match=r"did you mean lab/our-own-llava\?"):
-        mllm.check("our-own-lava")
+        mllm.check_model("our-own-lava")
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere", "a/b/c"])
 def test_a_folder_that_is_not_there(name: str) -> None:
     with pytest.raises(MllmError, match=f"there is no folder {name}"):
-        mllm.load(name)
+        mllm.load_model(name)
 
 
 def test_offline_names_the_three_ways(cache: Path) -> None:
     with pytest.raises(MllmError) as caught:
-        mllm.load("llava-hf/llava-1.5-7b-hf")
+        mllm.load_model("llava-hf/llava-1.5-7b-hf")
     message = str(caught.value)
     assert "HF_HUB_OFFLINE is set" in message
     assert "`kuleshov models pull llava-hf/llava-1.5-7b-hf`" in message
@@ -94,12 +94,12 @@ def test_without_a_network_the_three_ways_are_named(
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError("Network is unreachable")
 
-    monkeypatch.setattr(hub, "offline", lambda: False)
+    monkeypatch.setattr(hub, "is_offline", lambda: False)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    for ask in (mllm.check, mllm.load, mllm.pull):
+    for ask in (mllm.check_model, mllm.load_model, mllm.pull_model):
         with pytest.raises(MllmError) as caught:
             ask(hub.SMALL)
         message = str(caught.value)
@@ -118,30 +118,30 @@ def test_a_name_server_that_never_answers_is_not_waited_for(
         def head(self, *_: Any, **__: Any) -> None:
             threading.Event().wait(5)
 
-    monkeypatch.setattr(hub, "offline", lambda: False)
+    monkeypatch.setattr(hub, "is_offline", lambda: False)
     monkeypatch.setattr(hub, "PROBE_S", -0.9)
     monkeypatch.setattr(utils, "get_session", Silent)
-    assert "no answer within" in (hub.unreachable() or "")
+    assert "no answer within" in (hub.why_unreachable() or "")
 
 
 def test_a_cached_model_loads_by_its_id(cache: Path, tiny_llava: Folder) -> None:
     snapshot = fill(cache, "lab/own", tiny_llava("llava_onevision"))
-    mllm.check("lab/own")
-    model = mllm.load("lab/own", device="cpu", prompts="full")
+    mllm.check_model("lab/own")
+    model = mllm.load_model("lab/own", device="cpu", prompts="full")
     assert model.info.id == "lab/own"
     assert model.info.revision == COMMIT
     assert model.info.kind == "llava_onevision"
     assert model.info.prompts == "full"
     assert model.info.many_images
-    assert mllm.pull("lab/own") == snapshot  # here already: nothing is asked of the network
+    assert mllm.pull_model("lab/own") == snapshot  # here already: nothing is asked of the network
 
 
 def test_an_incomplete_download_is_not_loaded(cache: Path, tiny_llava: Folder) -> None:
     snapshot = fill(cache, "lab/own", tiny_llava("llava"))
     (snapshot / "model.safetensors").unlink()
     with pytest.raises(MllmError, match="kuleshov models pull lab/own"):
-        mllm.load("lab/own")
-    row = next(row for row in mllm.listing() if row.id == "lab/own")
+        mllm.load_model("lab/own")
+    row = next(row for row in mllm.list_models() if row.id == "lab/own")
     assert row.state == "incomplete"
     assert row.command == "kuleshov models pull lab/own"
 
@@ -151,7 +151,7 @@ def test_the_listing_says_what_is_here(cache: Path, tiny_llava: Folder) -> None:
     fill(cache, hub.SMALL, tiny_llava("llava_onevision"))
     words = cache / "models--lab--words" / "refs"
     words.mkdir(parents=True)  # a text model, whatever else is in the cache
-    rows = {row.id: row for row in mllm.listing()}
+    rows = {row.id: row for row in mllm.list_models()}
     assert next(iter(rows)) == "pocket"
     assert set(rows) == {"pocket", "lab/own", *hub.NAMED}
     assert rows["lab/own"].state == rows[hub.SMALL].state == "cached"
@@ -190,22 +190,22 @@ def pocket_folder(tmp_path: Path, tiny_llava: Folder, monkeypatch: pytest.Monkey
     folder.mkdir()
     for file in tiny_llava("llava").iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    released = {"llava/model.safetensors": pocket_weights.sha256(folder / "model.safetensors")}
+    released = {"llava/model.safetensors": pocket_weights.hash_file(folder / "model.safetensors")}
     (tmp_path / "checksums.json").write_text(json.dumps(released))
-    monkeypatch.setattr(pocket, "folder", lambda: tmp_path)
+    monkeypatch.setattr(pocket, "weights_folder", lambda: tmp_path)
     monkeypatch.setattr(pocket_weights, "CHECKSUMS", tmp_path / "checksums.json")
     return folder
 
 
 def test_pocket_is_loaded_and_says_what_it_is(pocket_folder: Path) -> None:
-    mllm.check("pocket")
-    model = mllm.load("pocket")
+    mllm.check_model("pocket")
+    model = mllm.load_model("pocket")
     info = model.info
     assert (info.id, info.kind, info.prompts) == ("pocket", "llava", "brief")
     assert not info.many_images
     assert info.caveat == pocket.CAVEAT
     assert info.licence == "CC BY-NC 4.0 (research use)"
-    assert info.sha256 == pocket_weights.sha256(pocket_folder / "model.safetensors")
+    assert info.sha256 == pocket_weights.hash_file(pocket_folder / "model.safetensors")
     assert info.taught_labels is not None
     assert "contempt" in info.taught_labels
     assert info.context_weight == 0.25
@@ -214,12 +214,12 @@ def test_pocket_is_loaded_and_says_what_it_is(pocket_folder: Path) -> None:
 
 def test_pocket_weights_that_are_not_there(pocket_folder: Path) -> None:
     (pocket_folder / "model.safetensors").unlink()
-    for ask in (mllm.check, mllm.pull):
+    for ask in (mllm.check_model, mllm.pull_model):
         with pytest.raises(MllmError, match="bundled model's weights are not in this installation"):
             ask("pocket")
     with pytest.raises(WeightsError, match="missing"):
-        mllm.load("pocket")
-    row = next(iter(mllm.listing()))
+        mllm.load_model("pocket")
+    row = next(iter(mllm.list_models()))
     assert (row.id, row.state, row.bytes) == ("pocket", "incomplete", None)
 
 
@@ -228,7 +228,7 @@ def test_damaged_pocket_weights_are_refused(pocket_folder: Path) -> None:
     raw[-1] ^= 1
     (pocket_folder / "model.safetensors").write_bytes(raw)
     with pytest.raises(WeightsError, match="damaged"):
-        mllm.load("pocket")
+        mllm.load_model("pocket")
 
 
 # -------------------------------------------------------------------- a small Hub of our own
@@ -307,14 +307,14 @@ def test_a_download_names_licence_and_size_then_loads_offline(
     program = """
 from kuleshov.tools import mllm
 try:
-    mllm.pull("tiny/nothing")
+    mllm.pull_model("tiny/nothing")
 except mllm.MllmError as error:
     print(error)
 try:
-    mllm.pull("tiny/broken")
+    mllm.pull_model("tiny/broken")
 except mllm.MllmError as error:
     print(error)
-folder = mllm.pull("tiny/llava")
+folder = mllm.pull_model("tiny/llava")
 print(*sorted(file.name for file in folder.iterdir()))
 """
     done = subprocess.run(
@@ -331,7 +331,7 @@ print(*sorted(file.name for file in folder.iterdir()))
     assert " MB, licence cc-by-nc-4.0, to " in first
     assert any("100%" in line for line in progress)
 
-    program = "from kuleshov.tools import mllm; print(mllm.load('tiny/llava').info.revision)"
+    program = "from kuleshov.tools import mllm; print(mllm.load_model('tiny/llava').info.revision)"
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**online, "HF_HUB_OFFLINE": "1"},
@@ -344,7 +344,7 @@ print(*sorted(file.name for file in folder.iterdir()))
 
 def test_importing_the_package_imports_no_torch() -> None:
     program = (
-        "import sys, kuleshov.tools.mllm as m; m.check; "
+        "import sys, kuleshov.tools.mllm as m; m.check_model; "
         "print([n for n in ('torch', 'transformers', 'huggingface_hub') if n in sys.modules])"
     )
     done = subprocess.run(

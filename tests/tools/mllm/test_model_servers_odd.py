@@ -123,7 +123,7 @@ def test_from_a_grammar_to_any_json_to_words_and_no_way_back():
             return said(500, "failed to load model vocabulary required for format")
         return completion('Here it is:\n```json\n{"a": 1}\n```')
 
-    with ModelServer(script) as server, usage.metered() as meter:
+    with ModelServer(script) as server, usage.meter_usage() as meter:
         model = endpoint(server)
         assert json.loads(model.generate(TALK, schema=SCHEMA).text) == {"a": 1}
         model.generate(TALK, schema=SCHEMA)
@@ -138,7 +138,7 @@ def test_what_a_server_refuses_is_left_out_and_told(word):
     def script(_, body):
         return said(400, f"Unsupported parameter: '{word}'") if word in body else None
 
-    with ModelServer(script) as server, usage.metered() as meter:
+    with ModelServer(script) as server, usage.meter_usage() as meter:
         assert endpoint(server).generate(TALK).text == "happiness"
     assert len(server.bodies) == 2
     assert word in meter.to_dict()["left_out"]
@@ -299,7 +299,7 @@ def test_pictures_are_scaled_and_once_more_where_they_are_too_large():
     def script(_, body):
         return (413, {}, html) if sizes(body)[0][0] > 500 else None
 
-    with ModelServer(script) as server, usage.metered() as meter:
+    with ModelServer(script) as server, usage.meter_usage() as meter:
         model = endpoint(server, Limits(picture_pixels=360_000))
         model.generate(big)
         model.generate(big)
@@ -341,7 +341,7 @@ def test_what_cannot_be_unpacked_is_one_sentence():
 
 def test_keys_are_in_no_address_and_in_no_message(monkeypatch):
     with pytest.raises(MllmError) as error:
-        models.check("http://127.0.0.1/v1?api_key=geheim#m")
+        models.check_model("http://127.0.0.1/v1?api_key=geheim#m")
     assert "geheim" not in str(error.value)
     monkeypatch.setenv("KULESHOV_API_KEY", "geheim")
     with (

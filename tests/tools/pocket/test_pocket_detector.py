@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torchvision.ops import box_iou
 
 from kuleshov.tools.pocket import detector
-from kuleshov.tools.pocket.detector import Detector, detect, load
+from kuleshov.tools.pocket.detector import Detector, detect_faces, load_detector
 from kuleshov.tools.pocket.weights import WeightsError
 
 GROUP = [
@@ -29,7 +29,7 @@ GROUP = [
 
 @pytest.fixture(scope="module")
 def net() -> Detector:
-    return load()
+    return load_detector()
 
 
 def read(path: Path) -> NDArray[np.uint8]:
@@ -51,7 +51,7 @@ def read(path: Path) -> NDArray[np.uint8]:
     ],
 )
 def test_pyfeats_photos(net: Detector, feat_data: Path, name: str, faces: int):
-    boxes, scores = detect(net, read(feat_data / name))
+    boxes, scores = detect_faces(net, read(feat_data / name))
     assert boxes.shape == (faces, 4)
     assert (scores >= net.threshold).all()
 
@@ -67,11 +67,11 @@ def test_pyfeats_photos(net: Detector, feat_data: Path, name: str, faces: int):
     ],
 )
 def test_shared_photos(net: Detector, photos: Path, name: str, least: int, most: int):
-    assert least <= len(detect(net, read(photos / name))[0]) <= most
+    assert least <= len(detect_faces(net, read(photos / name))[0]) <= most
 
 
 def test_every_face_of_a_group_has_its_box_and_nothing_else_has(net: Detector, photos: Path):
-    boxes, _ = detect(net, read(photos / "pexels_group.jpeg"))
+    boxes, _ = detect_faces(net, read(photos / "pexels_group.jpeg"))
     overlap = box_iou(torch.tensor(GROUP, dtype=torch.float32), torch.from_numpy(boxes))
     assert (overlap.max(1).values > 0.4).all()
     assert len(boxes) == len(GROUP)
@@ -79,7 +79,7 @@ def test_every_face_of_a_group_has_its_box_and_nothing_else_has(net: Detector, p
 
 def test_boxes_are_tight_around_the_face(net: Detector, feat_data: Path):
     picture = read(feat_data / "multi_face.jpg")
-    boxes, scores = detect(net, picture)
+    boxes, scores = detect_faces(net, picture)
     assert boxes.dtype == scores.dtype == np.float32
     assert (np.diff(scores) <= 0).all()
     size = boxes[:, 2:] - boxes[:, :2]
@@ -90,8 +90,10 @@ def test_boxes_are_tight_around_the_face(net: Detector, feat_data: Path):
 
 def test_a_reduced_photo_gives_the_same_places(net: Detector, feat_data: Path):
     picture = read(feat_data / "multi_face.jpg")
-    full = detect(net, picture)[0]
-    half = detect(net, cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))[0]
+    full = detect_faces(net, picture)[0]
+    half = detect_faces(
+        net, cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    )[0]
     assert len(half) == len(full)
     overlap = box_iou(torch.from_numpy(full), torch.from_numpy(half * 2))
     assert (overlap.max(1).values > 0.6).all()
@@ -102,15 +104,15 @@ def test_turned_heads_are_found(net: Detector, feat_data: Path, degrees: int):
     picture = read(feat_data / "single_face.jpg")
     height, width = picture.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 0.8)
-    assert len(detect(net, cv2.warpAffine(picture, matrix, (width, height)))[0]) == 1
+    assert len(detect_faces(net, cv2.warpAffine(picture, matrix, (width, height)))[0]) == 1
 
 
 def test_grey_is_what_it_sees(net: Detector, feat_data: Path):
     picture = read(feat_data / "multi_face.jpg")
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    boxes, scores = detect(net, picture)
+    boxes, scores = detect_faces(net, picture)
     for other in (grey, np.repeat(grey[..., None], 3, axis=2)):
-        again = detect(net, other)
+        again = detect_faces(net, other)
         np.testing.assert_allclose(again[0], boxes, atol=1.0)
         np.testing.assert_allclose(again[1], scores, atol=0.02)
 
@@ -123,19 +125,19 @@ def test_nothing_in_flat_noisy_or_tiny_pictures(net: Detector):
         np.full((7, 900, 3), 90, np.uint8),
         rng.integers(0, 256, (480, 640, 3), np.uint8),
     ):
-        boxes, scores = detect(net, picture)
+        boxes, scores = detect_faces(net, picture)
         assert boxes.shape == (0, 4)
         assert scores.shape == (0,)
-    assert detect(net, np.empty((0, 5, 3), np.uint8))[0].shape == (0, 4)
+    assert detect_faces(net, np.empty((0, 5, 3), np.uint8))[0].shape == (0, 4)
 
 
 def test_threshold_and_number_of_faces_are_obeyed(net: Detector, feat_data: Path):
     picture = read(feat_data / "multi_face.jpg")
-    boxes, scores = detect(net, picture)
-    fewer = detect(net, picture, max_faces=2)
+    boxes, scores = detect_faces(net, picture)
+    fewer = detect_faces(net, picture, max_faces=2)
     np.testing.assert_array_equal(fewer[0], boxes[:2])
-    assert len(detect(net, picture, threshold=float(scores[2]))[0]) == 3
-    assert len(detect(net, picture, threshold=1.0)[0]) == 0
+    assert len(detect_faces(net, picture, threshold=float(scores[2]))[0]) == 3
+    assert len(detect_faces(net, picture, threshold=1.0)[0]) == 0
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_threshold_and_number_of_faces_are_obeyed(net: Detector, feat_data: Path
 )
 def test_other_arrays_are_refused(net: Detector, picture: NDArray[np.uint8]):
     with pytest.raises(ValueError, match="uint8 but is"):
-        detect(net, picture)
+        detect_faces(net, picture)
 
 
 def test_it_is_small(net: Detector):
@@ -159,13 +161,13 @@ def test_a_damaged_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     damaged.write_bytes(content)
     monkeypatch.setattr(detector, "WEIGHTS", damaged)
     with pytest.raises(WeightsError, match="is damaged"):
-        load()
+        load_detector()
     damaged.unlink()
     with pytest.raises(WeightsError, match="is missing"):
-        load()
+        load_detector()
     damaged.write_bytes(b"not weights")
     with pytest.raises(WeightsError, match="not a readable pocket face detector"):
-        load(damaged)
+        load_detector(damaged)
 
 
 def test_folding_the_normalisation_changes_nothing():
@@ -185,7 +187,7 @@ def test_folding_the_normalisation_changes_nothing():
 def test_decode_says_where_boxes_are():
     maps = tuple(torch.full((1, 5, 32 // s, 48 // s), -9.0) for s in detector.STRIDES)
     maps[0][0, :, 1, 2] = torch.tensor([9.0, 0.0, 0.0, np.log(2.0), np.log(3.0)])
-    boxes, scores = detector.decode(maps)
+    boxes, scores = detector.decode_boxes(maps)
     assert boxes.shape == (1, 4 * 6 + 2 * 3, 4)
     assert scores.argmax() == 1 * 6 + 2
     np.testing.assert_allclose(boxes[0, 8], [12, 4, 36, 36], atol=1e-4)

@@ -16,8 +16,16 @@ from safetensors.torch import load_file, save_file
 
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.pocket import face_net, weights
-from kuleshov.tools.pocket.face_net import BOXES, EXPRESSIONS, FACE_SIZE, crop, heatmap, load, read
-from kuleshov.tools.pocket.weights import WeightsError, check
+from kuleshov.tools.pocket.face_net import (
+    BOXES,
+    EXPRESSIONS,
+    FACE_SIZE,
+    crop_faces,
+    draw_heatmap,
+    load_face_net,
+    read_faces,
+)
+from kuleshov.tools.pocket.weights import WeightsError, check_weights
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT.parent / "shared" / "data"
@@ -27,7 +35,7 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder ../shared/
 
 @pytest.fixture(scope="module")
 def net():
-    return load()
+    return load_face_net()
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +97,7 @@ def test_the_net_is_small_and_says_what_it_measures(net):
 
 def test_read_gives_distributions_and_activations(net):
     faces = np.random.default_rng(0).integers(0, 256, (70, FACE_SIZE, FACE_SIZE), np.uint8)
-    probabilities, units = read(net, faces)
+    probabilities, units = read_faces(net, faces)
     assert probabilities.shape == (70, 8)
     assert units.shape == (70, len(net.info.units))
     assert probabilities.dtype == units.dtype == np.float32
@@ -98,7 +106,7 @@ def test_read_gives_distributions_and_activations(net):
     assert units.min() >= 0
     assert units.max() <= 1
     # A face reads the same alone as among others, whatever the batch.
-    alone = [read(net, faces[i : i + 1]) for i in (0, 33, 69)]
+    alone = [read_faces(net, faces[i : i + 1]) for i in (0, 33, 69)]
     np.testing.assert_allclose(
         np.concatenate([p for p, _ in alone]), probabilities[[0, 33, 69]], atol=1e-5
     )
@@ -106,15 +114,15 @@ def test_read_gives_distributions_and_activations(net):
 
 
 def test_no_faces_give_empty_readings(net):
-    faces = crop(np.zeros((10, 20, 3), np.uint8), np.empty((0, 4)))
+    faces = crop_faces(np.zeros((10, 20, 3), np.uint8), np.empty((0, 4)))
     assert faces.shape == (0, FACE_SIZE, FACE_SIZE)
-    probabilities, units = read(net, faces)
+    probabilities, units = read_faces(net, faces)
     assert probabilities.shape == (0, 8)
     assert units.shape == (0, len(net.info.units))
 
 
 def test_a_flat_picture_is_read_without_nan(net):
-    probabilities, units = read(net, np.full((1, FACE_SIZE, FACE_SIZE), 128, np.uint8))
+    probabilities, units = read_faces(net, np.full((1, FACE_SIZE, FACE_SIZE), 128, np.uint8))
     assert np.isfinite(probabilities).all()
     assert np.isfinite(units).all()
 
@@ -129,7 +137,7 @@ def test_a_flat_picture_is_read_without_nan(net):
 )
 def test_read_refuses_what_is_not_a_stack_of_faces(net, faces):
     with pytest.raises(ValueError, match=r"faces must be \(N, 48, 48\) uint8 but are"):
-        read(net, faces)
+        read_faces(net, faces)
 
 
 @pytest.mark.parametrize("whose", BOXES)
@@ -138,7 +146,7 @@ def test_crop_puts_the_box_where_the_training_faces_have_it(whose, scale):
     x0, y0, x1, y1 = np.array(BOXES[whose]) * scale + [100, 60, 100, 60]
     rgb = np.zeros((500, 600, 3), np.uint8)
     rgb[round(y0) : round(y1), round(x0) : round(x1)] = 255
-    face = crop(rgb, np.array([[x0, y0, x1, y1]]), boxes_of=whose)[0]
+    face = crop_faces(rgb, np.array([[x0, y0, x1, y1]]), boxes_of=whose)[0]
     lit = face > 127
     edges = np.flatnonzero(lit.any(0)), np.flatnonzero(lit.any(1))
     found = [edges[0][0], edges[1][0], edges[0][-1] + 1, edges[1][-1] + 1]
@@ -150,7 +158,7 @@ def test_crop_repeats_the_border_of_the_picture():
     rgb = np.full((40, 40, 3), 90, np.uint8)
     rgb[:, 0] = 200
     boxes = np.array([[-15, 0, 15, 40], [5, 5, 35, 35], [30, 30, 90, 90], [-80, -80, -50, -50]])
-    faces = crop(rgb, boxes)
+    faces = crop_faces(rgb, boxes)
     assert (faces[0, :, :12] == 200).all()
     assert (faces[0, :, -12:] == 90).all()
     assert (faces[1:3] == 90).all()
@@ -160,9 +168,9 @@ def test_crop_repeats_the_border_of_the_picture():
 def test_crop_weighs_colours_as_brightness():
     rgb = np.zeros((60, 60, 3), np.uint8)
     rgb[:] = (0, 255, 0)
-    green = crop(rgb, np.array([[10, 10, 50, 50]]))
+    green = crop_faces(rgb, np.array([[10, 10, 50, 50]]))
     rgb[:] = (0, 0, 255)
-    blue = crop(rgb, np.array([[10, 10, 50, 50]]))
+    blue = crop_faces(rgb, np.array([[10, 10, 50, 50]]))
     assert set(np.unique(green)) == {150}
     assert set(np.unique(blue)) == {29}
 
@@ -177,12 +185,12 @@ def test_crop_weighs_colours_as_brightness():
 )
 def test_crop_refuses_what_is_not_a_box(boxes, message):
     with pytest.raises(ValueError, match=message):
-        crop(np.zeros((40, 40, 3), np.uint8), np.array(boxes))
+        crop_faces(np.zeros((40, 40, 3), np.uint8), np.array(boxes))
 
 
 def test_crop_names_the_detectors_it_knows():
     with pytest.raises(ValueError, match="one of mesh, yunet but is 'dlib'"):
-        crop(np.zeros((40, 40, 3), np.uint8), np.array([[1, 1, 9, 9]]), boxes_of="dlib")
+        crop_faces(np.zeros((40, 40, 3), np.uint8), np.array([[1, 1, 9, 9]]), boxes_of="dlib")
 
 
 def test_a_smiling_man_is_read_as_happy_however_he_is_cut(net):
@@ -194,7 +202,7 @@ def test_a_smiling_man_is_read_as_happy_however_he_is_cut(net):
     for dx, dy, grow in [(0.06, 0, 1), (-0.06, 0, 1), (0, 0.06, 1), (0, 0, 1.1), (0, 0, 0.92)]:
         cx, cy = (x0 + x1) / 2 + dx * w, (y0 + y1) / 2 + dy * h
         boxes.append((cx - grow * w / 2, cy - grow * h / 2, cx + grow * w / 2, cy + grow * h / 2))
-    probabilities, units = read(net, crop(rgb, np.array(boxes)))
+    probabilities, units = read_faces(net, crop_faces(rgb, np.array(boxes)))
     assert (probabilities.argmax(1) == EXPRESSIONS.index("happiness")).all()
     assert probabilities[:, EXPRESSIONS.index("happiness")].min() > 0.8
     numbers = [unit.unit for unit in net.info.units]
@@ -203,7 +211,7 @@ def test_a_smiling_man_is_read_as_happy_however_he_is_cut(net):
 
 def test_friends_laughing_for_a_photo(net):
     name, boxes = FIVE_FRIENDS
-    probabilities, _ = read(net, crop(pyfeat_photo(name), np.array(boxes)))
+    probabilities, _ = read_faces(net, crop_faces(pyfeat_photo(name), np.array(boxes)))
     happy = probabilities[:, EXPRESSIONS.index("happiness")]
     # Four show their teeth; the mouth of the first stays closed.
     assert (happy[1:] > 0.8).all()
@@ -212,17 +220,17 @@ def test_friends_laughing_for_a_photo(net):
 
 def test_light_changes_little(net):
     name, box = SMILING_MAN
-    face = crop(pyfeat_photo(name), np.array([box]))
+    face = crop_faces(pyfeat_photo(name), np.array([box]))
     dark = (face * 0.5).astype(np.uint8)
-    a, b = read(net, face)[0], read(net, dark)[0]
+    a, b = read_faces(net, face)[0], read_faces(net, dark)[0]
     assert np.abs(a - b).sum() < 0.15
 
 
 @needs_data
 def test_mirrored_faces_read_nearly_the_same(net, public_test):
     images = public_test["images"][:600]
-    a, units_a = read(net, images)
-    b, units_b = read(net, np.ascontiguousarray(images[:, :, ::-1]))
+    a, units_a = read_faces(net, images)
+    b, units_b = read_faces(net, np.ascontiguousarray(images[:, :, ::-1]))
     assert (a.argmax(1) == b.argmax(1)).mean() > 0.88
     assert np.abs(units_a - units_b).mean() < 0.06
 
@@ -230,7 +238,7 @@ def test_mirrored_faces_read_nearly_the_same(net, public_test):
 @needs_data
 def test_accuracy_on_faces_it_was_not_trained_on(net, public_test):
     rows = np.flatnonzero(public_test["majority"] >= 0)[:1500]
-    probabilities, units = read(net, public_test["images"][rows])
+    probabilities, units = read_faces(net, public_test["images"][rows])
     accuracy = (probabilities.argmax(1) == public_test["majority"][rows]).mean()
     assert accuracy > 0.84
     smile = public_test["smile"][rows]
@@ -249,17 +257,17 @@ def test_cutting_a_face_out_of_a_larger_picture_gives_the_face_back(net, public_
     for image in images:
         large = cv2.resize(image, (144, 144), interpolation=cv2.INTER_LINEAR)
         scene = cv2.copyMakeBorder(large, 60, 60, 60, 60, cv2.BORDER_CONSTANT, value=127)
-        pasted.append(crop(cv2.cvtColor(scene, cv2.COLOR_GRAY2RGB), box, boxes_of="mesh")[0])
-    direct, _ = read(net, images)
-    found, _ = read(net, np.stack(pasted))
+        pasted.append(crop_faces(cv2.cvtColor(scene, cv2.COLOR_GRAY2RGB), box, boxes_of="mesh")[0])
+    direct, _ = read_faces(net, images)
+    found, _ = read_faces(net, np.stack(pasted))
     assert (direct.argmax(1) == found.argmax(1)).mean() > 0.93
 
 
 def test_the_heat_map_shows_what_the_reading_rests_on(net):
     pytest.importorskip("captum", reason="the extra [explain] is not installed")
     name, box = SMILING_MAN
-    face = crop(pyfeat_photo(name), np.array([box]))[0]
-    heat = heatmap(net, face, "happiness")
+    face = crop_faces(pyfeat_photo(name), np.array([box]))[0]
+    heat = draw_heatmap(net, face, "happiness")
     assert heat.shape == (FACE_SIZE, FACE_SIZE)
     assert heat.min() >= 0
     assert heat.max() == pytest.approx(1, abs=1e-3)
@@ -281,13 +289,13 @@ def test_the_heat_map_names_what_it_lacks(net, monkeypatch):
     face = np.zeros((FACE_SIZE, FACE_SIZE), np.uint8)
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(KuleshovError, match=r'pip install "kuleshov\[explain\]"'):
-        heatmap(net, face, "anger")
+        draw_heatmap(net, face, "anger")
 
 
 def test_the_heat_map_refuses_an_unknown_label(net):
     pytest.importorskip("captum", reason="the extra [explain] is not installed")
     with pytest.raises(ValueError, match="no expression 'joy'; the net knows neutral, happiness"):
-        heatmap(net, np.zeros((FACE_SIZE, FACE_SIZE), np.uint8), "joy")
+        draw_heatmap(net, np.zeros((FACE_SIZE, FACE_SIZE), np.uint8), "joy")
 
 
 def one_sentence(error: pytest.ExceptionInfo[WeightsError]) -> str:
@@ -298,7 +306,7 @@ def one_sentence(error: pytest.ExceptionInfo[WeightsError]) -> str:
 
 
 def test_the_bundled_weights_are_the_released_ones():
-    assert check(face_net.WEIGHTS, face_net.NAME) == weights.sha256(face_net.WEIGHTS)
+    assert check_weights(face_net.WEIGHTS, face_net.NAME) == weights.hash_file(face_net.WEIGHTS)
 
 
 def test_one_changed_byte_is_noticed(tmp_path, monkeypatch):
@@ -308,7 +316,7 @@ def test_one_changed_byte_is_noticed(tmp_path, monkeypatch):
     damaged.write_bytes(content)
     monkeypatch.setattr(face_net, "WEIGHTS", damaged)
     with pytest.raises(WeightsError) as error:
-        load()
+        load_face_net()
     text = one_sentence(error)
     assert "is damaged" in text
     assert "pip install --force-reinstall kuleshov" in text
@@ -316,14 +324,14 @@ def test_one_changed_byte_is_noticed(tmp_path, monkeypatch):
 
 def test_a_missing_file_and_an_unknown_name_are_said(tmp_path):
     with pytest.raises(WeightsError, match="is missing") as error:
-        check(tmp_path / "face_net.safetensors", "face_net.safetensors")
+        check_weights(tmp_path / "face_net.safetensors", "face_net.safetensors")
     one_sentence(error)
     other = tmp_path / "other.safetensors"
     other.write_bytes(b"x")
     with pytest.raises(WeightsError, match=r"no checksum is known for other\.safetensors"):
-        check(other, "other.safetensors")
+        check_weights(other, "other.safetensors")
     with pytest.raises(WeightsError, match="is missing"):
-        load(tmp_path / "none.safetensors")
+        load_face_net(tmp_path / "none.safetensors")
 
 
 def test_files_that_are_not_face_nets_are_refused(tmp_path):
@@ -335,7 +343,7 @@ def test_files_that_are_not_face_nets_are_refused(tmp_path):
     text.write_text("not weights at all")
     for path in (short, plain, text):
         with pytest.raises(WeightsError, match="is not a readable pocket face net") as error:
-            load(path)
+            load_face_net(path)
         one_sentence(error)
 
 
@@ -349,7 +357,7 @@ def test_a_file_of_one_s_own_loads_without_a_checksum(net, tmp_path):
     with safe_open(face_net.WEIGHTS, framework="pt") as file:
         save_file(state, own, metadata=file.metadata())
     faces = np.random.default_rng(1).integers(0, 256, (3, FACE_SIZE, FACE_SIZE), np.uint8)
-    assert (read(load(own), faces)[0].argmax(1) == EXPRESSIONS.index("anger")).all()
+    assert (read_faces(load_face_net(own), faces)[0].argmax(1) == EXPRESSIONS.index("anger")).all()
 
 
 def test_the_pocket_package_imports_without_torch():

@@ -114,7 +114,7 @@ GRIEF = listed(
 
 def test_the_folder_is_small_complete_and_the_released_one() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 40e6
-    weights.check(FOLDER / "model.safetensors", "llava/model.safetensors")
+    weights.check_weights(FOLDER / "model.safetensors", "llava/model.safetensors")
     config = json.loads((FOLDER / "config.json").read_text("utf-8"))
     assert config["architectures"] == ["LlavaForConditionalGeneration"]
     assert config["text_config"]["max_position_embeddings"] >= 1024
@@ -142,7 +142,7 @@ def test_the_template_writes_pictures_turns_and_the_prompt_for_an_answer(
 def test_the_prompt_is_a_prefix_of_the_turn_that_answers_it(pocket: tuple[Any, Any]) -> None:
     processor, _ = pocket
     picture = Image.new("RGB", (64, 48), (90, 120, 30))
-    talk = [user(prompts.render("brief", "judge", evidence=SMILE), picture)]
+    talk = [user(prompts.render_prompt("brief", "judge", evidence=SMILE), picture)]
     answer = '{"cues":[{"evidence":1,"text":"the happy face"}],"explanation":"It fits."}'
     asked = encode(processor, talk)["input_ids"][0].tolist()
     whole = encode(processor, [*talk, assistant(answer)], prompt=False)["input_ids"][0].tolist()
@@ -161,7 +161,7 @@ def test_a_picture_becomes_its_tokens_whatever_its_shape(pocket: tuple[Any, Any]
 
 
 def test_real_photographs_are_described_differently(pocket: tuple[Any, Any]) -> None:
-    ask = prompts.render("brief", "scene")
+    ask = prompts.render_prompt("brief", "scene")
     talks = [[user(ask, pyfeat_picture(name))] for name in ("multi_face.jpg", "single_face.jpg")]
     told = write(pocket, *talks)
     assert all(len(text.split()) >= 3 for text in told), told
@@ -172,9 +172,9 @@ def test_real_photographs_are_described_differently(pocket: tuple[Any, Any]) -> 
 def test_a_batch_padded_on_the_left_writes_what_each_writes_alone(pocket: tuple[Any, Any]) -> None:
     photo = pyfeat_picture("multi_face.jpg")
     talks = [
-        [user(prompts.render("brief", "scene"), photo)],
-        [user(prompts.render("brief", "judge", evidence=SMILE), photo)],
-        [user(prompts.render("brief", "judge", evidence=GRIEF))],
+        [user(prompts.render_prompt("brief", "scene"), photo)],
+        [user(prompts.render_prompt("brief", "judge", evidence=SMILE), photo)],
+        [user(prompts.render_prompt("brief", "judge", evidence=GRIEF))],
     ]
     together = write(pocket, *talks, most=80)
     assert together == [write(pocket, talk, most=80)[0] for talk in talks]
@@ -183,7 +183,7 @@ def test_a_batch_padded_on_the_left_writes_what_each_writes_alone(pocket: tuple[
 def test_the_explanation_is_json_and_follows_the_evidence(pocket: tuple[Any, Any]) -> None:
     told = write(
         pocket,
-        *([user(prompts.render("brief", "judge", evidence=e))] for e in (SMILE, GRIEF)),
+        *([user(prompts.render_prompt("brief", "judge", evidence=e))] for e in (SMILE, GRIEF)),
         most=120,
     )
     smile, grief = (json.loads(text) for text in told)
@@ -193,7 +193,7 @@ def test_the_explanation_is_json_and_follows_the_evidence(pocket: tuple[Any, Any
 
 def test_through_the_product_an_explanation_cites_only_evidence_there_is() -> None:
     """Left to itself the model now and then cites a line that is not there; the grammar bars it."""
-    model = mllm.load("pocket", device="cpu")
+    model = mllm.load_model("pocket", device="cpu")
     writer = asking_writer.Writer("brief", model.info)
     photo = pyfeat_picture("multi_face.jpg")
     for evidence in (SMILE, GRIEF):
@@ -215,12 +215,12 @@ def test_label_likelihoods_follow_swapped_evidence(
 ) -> None:
     photo = [pyfeat_picture("single_face.jpg")] if with_picture else []
     for evidence, label in ((SMILE, "happiness"), (GRIEF, "sadness")):
-        direct = prompts.render("brief", "direct", evidence=evidence, labels=LABELS)
+        direct = prompts.render_prompt("brief", "direct", evidence=evidence, labels=LABELS)
         told = scores(pocket, [user(direct, *photo)], LABELS)
         assert max(told, key=lambda name: told[name]) == label
-        judge = [user(prompts.render("brief", "judge", evidence=evidence), *photo)]
+        judge = [user(prompts.render_prompt("brief", "judge", evidence=evidence), *photo)]
         answer = write(pocket, judge, most=120)[0]
-        ask = prompts.render("brief", "label", labels=LABELS)
+        ask = prompts.render_prompt("brief", "label", labels=LABELS)
         told = scores(pocket, [*judge, assistant(answer), user(ask)], LABELS)
         assert max(told, key=lambda name: told[name]) == label
 
@@ -229,6 +229,6 @@ def test_without_content_no_label_is_favoured_much(pocket: tuple[Any, Any]) -> N
     import math
 
     nothing = [Evidence(n=1, source="none", kind="context", text="N/A")]
-    direct = prompts.render("brief", "direct", evidence=nothing, labels=LABELS)
+    direct = prompts.render_prompt("brief", "direct", evidence=nothing, labels=LABELS)
     told = scores(pocket, [user(direct, Image.new("RGB", (336, 336), (127, 127, 127)))], LABELS)
     assert max(told.values()) - min(told.values()) < math.log(8)

@@ -253,14 +253,14 @@ def test_injected_orders_change_no_label(ordered):
 @pytest.mark.parametrize("damage", ["missing", "cut short", "one bit"])
 def test_missing_or_damaged_weights_get_one_sentence(name, damage, tmp_path):
     copy = tmp_path / name
-    data = bytearray((pocket.folder() / name).read_bytes())
+    data = bytearray((pocket.weights_folder() / name).read_bytes())
     if damage == "cut short":
         copy.write_bytes(data[: len(data) // 2])
     elif damage == "one bit":
         data[len(data) // 2] ^= 1
         copy.write_bytes(data)
     with pytest.raises(weights.WeightsError) as caught:
-        weights.check(copy, name)
+        weights.check_weights(copy, name)
     assert str(copy) in str(caught.value)
     assert "missing" in str(caught.value) if damage == "missing" else "damaged" in str(caught.value)
     assert "\n" not in str(caught.value)

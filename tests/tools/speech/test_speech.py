@@ -25,7 +25,7 @@ from kuleshov.tools.media.sound import RATE, NoSoundError, open_sound
 from kuleshov.tools.media.transcript import Cue
 from kuleshov.tools.mllm import MllmError, ScriptedMllm, hardware
 from kuleshov.tools.speech import SpeechError, whisper
-from kuleshov.tools.speech.windows import Line, Windows, lines, pause_before
+from kuleshov.tools.speech.windows import SpokenLine, Windows, pause_before, window_lines
 
 from parts import HandFaces, face, scores
 
@@ -39,14 +39,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def recogniser(folder: Path) -> Any:
-    return speech.load(str(folder), device="cpu", dtype="float32")
+    return speech.load_recogniser(str(folder), device="cpu", dtype="float32")
 
 
 def test_a_small_one_computes_in_float32(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(hardware, "_cpu_has_bfloat16", lambda: True)
-    assert speech.load(str(folder), device="cpu").info.dtype == "float32"
+    assert speech.load_recogniser(str(folder), device="cpu").info.dtype == "float32"
     monkeypatch.setattr(hardware, "EXACT_PARAMETERS", 1)
-    assert speech.load(str(folder), device="cpu").info.dtype == "bfloat16"
+    assert speech.load_recogniser(str(folder), device="cpu").info.dtype == "bfloat16"
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
@@ -124,8 +124,8 @@ def at(seconds: float) -> int:
 def test_tokens_come_to_lines_and_the_place_to_go_on(
     tokens: list[int], length_s: float, found: list[tuple[Any, ...]], step_s: float
 ) -> None:
-    read = lines(tokens, first_timestamp=ZERO, tick_s=0.02, length_s=length_s)
-    assert read == ([Line(*line) for line in found], step_s)
+    read = window_lines(tokens, first_timestamp=ZERO, tick_s=0.02, length_s=length_s)
+    assert read == ([SpokenLine(*line) for line in found], step_s)
 
 
 def test_windows_hold_no_more_than_they_must() -> None:
@@ -209,7 +209,7 @@ def test_nothing_is_printed_while_it_hears(folder: Path) -> None:
     code = (
         "import numpy as np\n"
         "from kuleshov.tools import speech\n"
-        f"model = speech.load({str(folder)!r}, device='cpu')\n"
+        f"model = speech.load_recogniser({str(folder)!r}, device='cpu')\n"
         "sound = np.random.default_rng(0).normal(0, 0.1, 32000).astype('f4')\n"
         "assert model.hear(iter([sound])).until_s == 2\n"
     )
@@ -283,29 +283,31 @@ def test_a_real_whisper_hears_the_same_each_time_and_beyond_its_window(recognise
 
 
 def test_the_language_asked_for_is_used_or_refused(folder: Path) -> None:
-    heard = speech.load(str(folder), language="German", device="cpu").hear(iter([noise(2)]))
+    heard = speech.load_recogniser(str(folder), language="German", device="cpu").hear(
+        iter([noise(2)])
+    )
     assert heard.language == "de"
     with pytest.raises(SpeechError, match=r"does not know the language 'xy'; it knows de, en, fr"):
-        speech.load(str(folder), language="xy", device="cpu")
+        speech.load_recogniser(str(folder), language="xy", device="cpu")
 
 
 def test_what_is_no_whisper_is_refused_before_anything_is_loaded(
     folder: Path, tmp_path: Path, tiny_llava: Any
 ) -> None:
     with pytest.raises(SpeechError, match=r"is no Whisper model \(its config says llava\)"):
-        speech.check(str(tiny_llava("llava")))
+        speech.check_recogniser(str(tiny_llava("llava")))
     with pytest.raises(SpeechError, match="no speech recognition is bundled"):
-        speech.check("pocket")
+        speech.check_recogniser("pocket")
     with pytest.raises(MllmError, match=r"kuleshov models pull openai/whisper-small`, or give a "):
-        speech.check("openai/whisper-small")
+        speech.check_recogniser("openai/whisper-small")
     with pytest.raises(MllmError, match=r"did you mean openai/whisper-small"):
-        speech.check("whisper-smal")
+        speech.check_recogniser("whisper-smal")
     pickled = tmp_path / "pickled"
     pickled.mkdir()
     (pickled / "config.json").write_bytes((folder / "config.json").read_bytes())
     (pickled / "pytorch_model.bin").write_bytes(b"pickle")
     with pytest.raises(MllmError, match=r"holds pytorch_model.bin but no safetensors weights"):
-        speech.check(str(pickled))
+        speech.check_recogniser(str(pickled))
 
 
 def test_a_model_of_the_hub_s_cache_is_listed_and_loaded_by_its_id(
@@ -319,11 +321,13 @@ def test_a_model_of_the_hub_s_cache_is_listed_and_loaded_by_its_id(
     (home / "refs" / "main").write_text("b" * 40)
     (home / "snapshots").mkdir()
     (home / "snapshots" / ("b" * 40)).symlink_to(folder)
-    assert not [row for row in doctor.report() if row.name == "speech (Whisper)" and not row.ready]
-    row = next(row for row in mllm.listing() if row.id == "openai/whisper-small")
+    assert not [
+        row for row in doctor.doctor_rows() if row.name == "speech (Whisper)" and not row.ready
+    ]
+    row = next(row for row in mllm.list_models() if row.id == "openai/whisper-small")
     assert (row.state, row.note) == ("cached", "words of clips (--speech)")
-    speech.check("openai/whisper-small")
-    info = speech.load("openai/whisper-small", device="cpu").info
+    speech.check_recogniser("openai/whisper-small")
+    info = speech.load_recogniser("openai/whisper-small", device="cpu").info
     assert (info.id, info.revision) == ("openai/whisper-small", "b" * 40)
 
 

@@ -19,17 +19,17 @@ from kuleshov.tools.faces.pyfeat.tool import LICENCE_V2
 from kuleshov.tools.tables import find_encoding
 
 READERS: dict[str, Callable[[Path], Results]] = {
-    "openface": openface.openface,
-    "openface3": openface.openface3,
-    "libreface": libreface.libreface,
-    "pyafar": libreface.pyafar,
-    "affdex": imotions.affdex,
-    "facet": imotions.facet,
-    "pyfeat": pyfeat.pyfeat,
+    "openface": openface.read_openface,
+    "openface3": openface.read_openface3,
+    "libreface": libreface.read_libreface,
+    "pyafar": libreface.read_pyafar,
+    "affdex": imotions.read_affdex,
+    "facet": imotions.read_facet,
+    "pyfeat": pyfeat.read_pyfeat,
 }
 
 
-def load(tool: str, path: Path) -> FileFaces:
+def load_file(tool: str, path: Path) -> FileFaces:
     """The result file of a toolbox as a face tool.
 
     Raises:
@@ -38,13 +38,13 @@ def load(tool: str, path: Path) -> FileFaces:
     try:
         return FileFaces(READERS[tool](path))
     except FileError as error:
-        other = guess(path)
+        other = guess_format(path)
         if other is None or other == tool:
             raise
         raise FileError(f"{error} It looks like a file of {other}: use {other}:{path}.") from None
 
 
-def guess(path: Path) -> str | None:
+def guess_format(path: Path) -> str | None:
     """The toolbox whose columns a file has, or None."""
     try:
         encoding, _ = find_encoding(path)
@@ -78,6 +78,6 @@ _TOLD = {
     "pyfeat": (LICENCE_V2, "action units, expressions"),
 }
 for _tool, (_licence, _measures) in _TOLD.items():
-    register_format(_tool, partial(load, _tool), licence=_licence, measures=_measures)
+    register_format(_tool, partial(load_file, _tool), licence=_licence, measures=_measures)
 
-__all__ = ["READERS", "FileError", "FileFaces", "ResultRow", "Results", "guess", "load"]
+__all__ = ["READERS", "FileError", "FileFaces", "ResultRow", "Results", "guess_format", "load_file"]

@@ -21,7 +21,7 @@ from typing import Any
 
 from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.files.results import ResultRow, Results
-from kuleshov.tools.faces.files.table import FileError, Line, find_units, read
+from kuleshov.tools.faces.files.table import FileError, TableLine, find_units, read_result_table
 from kuleshov.tools.media import IMAGE_SUFFIXES
 from kuleshov.tools.structured_text import parse_json
 from kuleshov.tools.types import ActionUnit
@@ -46,19 +46,19 @@ ALWAYS_HIGH = ("Attention", "Engagement")  # scores of Affdex that are no action
 HIGH = 0.5  # of 1; a calm face may well have no score above half of a hundredth
 
 
-def affdex(path: Path) -> Results:
+def read_affdex(path: Path) -> Results:
     """Read an iMotions export of Affdex (CSV), or Affectiva's JSON. Raises FileError."""
     notes: tuple[str, ...] = ()
     if path.suffix.lower() == ".json":
         rows, notes = _from_json(path)
     else:
-        table = read(path, is_header=_is_affdex)
+        table = read_result_table(path, is_header=_is_affdex)
         table.require("Timestamp", "Brow Furrow", tool="Affdex (iMotions)")
         names = {line_name: AFFDEX_UNITS[line_name] for line_name in AFFDEX_UNITS
                  if line_name in table.columns}  # fmt: skip
         every = list(table.lines)
         lines = [line for line in every if any(line.text(name) for name in names)]
-        flags = _flags(lines, names)
+        flags = _flag_columns(lines, names)
         most, said = _find_scale(lines, [name for name in names if name not in flags], path)
         made = [_affdex_row(line, names, flags, most) for line in lines]
         rows = list(_in_stimulus_time(made, lines, every))
@@ -79,7 +79,7 @@ def affdex(path: Path) -> Results:
     )
 
 
-def _flags(lines: Sequence[Line], names: Mapping[str, int]) -> frozenset[str]:
+def _flag_columns(lines: Sequence[TableLine], names: Mapping[str, int]) -> frozenset[str]:
     """Columns that hold 0 or 1 and no score: Blink in newer exports; all, where thresholded.
 
     Other columns are scores: a calm face may well have a Smile of 0 or 1 of 100.
@@ -98,7 +98,7 @@ def _is_affdex(fields: Sequence[str]) -> bool:
 
 
 def _find_scale(
-    lines: Sequence[Line], names: Sequence[str], path: Path
+    lines: Sequence[TableLine], names: Sequence[str], path: Path
 ) -> tuple[float, tuple[str, ...]]:
     """The largest value that a score can have, 100 or 1, and what is to be said of it.
 
@@ -118,7 +118,7 @@ def _find_scale(
 
 
 def _affdex_row(
-    line: Line,
+    line: TableLine,
     names: Mapping[str, int],
     flags: Container[str] = frozenset(),
     most: float = 100,
@@ -137,28 +137,28 @@ def _affdex_row(
         time_s=time / 1000,
         face={
             "action_units": tuple(
-                _flagged(unit, line.value(name, 0, 1))
+                _flag_unit(unit, line.value(name, 0, 1))
                 if name in flags
-                else _scored(unit, line.value(name, 0, most), most)
+                else _score_unit(unit, line.value(name, 0, most), most)
                 for name, unit in names.items()
             ),
             "valence": None if valence is None else round(valence / most, 4),
         },
-        label=_top(emotions, least=most / 2),
+        label=_top_emotion(emotions, least=most / 2),
     )
 
 
-def _flagged(unit: int, flag: float | None) -> ActionUnit:
+def _flag_unit(unit: int, flag: float | None) -> ActionUnit:
     return ActionUnit(unit=unit, presence=None if flag is None else flag >= 0.5)
 
 
-def _scored(unit: int, score: float | None, most: float) -> ActionUnit:
+def _score_unit(unit: int, score: float | None, most: float) -> ActionUnit:
     if score is None:
         return ActionUnit(unit=unit)
     return ActionUnit(unit=unit, activation=round(score / most, 6), thresholds=STEPS)
 
 
-def _top(emotions: Mapping[str, float | None], least: float = 50) -> str | None:
+def _top_emotion(emotions: Mapping[str, float | None], least: float = 50) -> str | None:
     """The one expression that is most evident, if any is."""
     known = {label: value for label, value in emotions.items() if value is not None}
     top = max(known, key=lambda label: known[label], default=None)
@@ -171,14 +171,14 @@ def _from_json(path: Path) -> tuple[list[ResultRow], tuple[str, ...]]:
     except (OSError, ValueError) as error:
         raise FileError(f"{path} is not JSON: {error}.") from None
     records = told if isinstance(told, list) else [told]
-    found: list[tuple[Line, dict[str, int]]] = []
+    found: list[tuple[TableLine, dict[str, int]]] = []
     for number, record in enumerate(records, 1):
         if not isinstance(record, dict) or "browFurrow" not in record:
             raise FileError(
                 f"{path}, record {number}: an Affectiva record has browFurrow, smile, Timestamp …"
             )
-        values = {_spaced(key): str(value) for key, value in record.items()}
-        line = Line(number, {"Timestamp": "0", **values}, str(path))
+        values = {_space_key(key): str(value) for key, value in record.items()}
+        line = TableLine(number, {"Timestamp": "0", **values}, str(path))
         found.append((line, {name: u for name, u in AFFDEX_UNITS.items() if name in values}))
     units = list(dict.fromkeys(name for _, names in found for name in names))
     most, notes = _find_scale([line for line, _ in found], units, path)
@@ -192,7 +192,7 @@ def _from_json(path: Path) -> tuple[list[ResultRow], tuple[str, ...]]:
     return rows, notes
 
 
-def _spaced(key: str) -> str:
+def _space_key(key: str) -> str:
     """`browFurrow` → `Brow Furrow`; `Timestamp` stays."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key)
     return words[:1].upper() + words[1:]
@@ -206,9 +206,9 @@ FACET_EMOTIONS = {
 }  # fmt: skip
 
 
-def facet(path: Path) -> Results:
+def read_facet(path: Path) -> Results:
     """Read a FACET export of iMotions. Raises FileError."""
-    table = read(path, is_header=lambda fields: "FrameTime" in fields)
+    table = read_result_table(path, is_header=lambda fields: "FrameTime" in fields)
     units = tuple(find_units(table, r"AU(\d+) Evidence"))
     table.require("EventSource", "FrameNo", "FrameTime", "AU1 Evidence", tool="FACET (iMotions)")
     rows, used = [], []
@@ -237,7 +237,7 @@ def facet(path: Path) -> Results:
                         for unit in units
                     )
                 },
-                label=_top(evidence, least=0),
+                label=_top_emotion(evidence, least=0),
             )
         )
     return Results(
@@ -260,13 +260,13 @@ PAUSE_S = 1.0  # with rows of no stimulus alone: it was away from the screen
 STIMULUS = ("SourceStimuliName", "StimulusName")
 
 
-def _stimulus(line: Line) -> str | None:
+def _line_stimulus(line: TableLine) -> str | None:
     return next((name for column in STIMULUS if (name := line.text(column))), None)
 
 
-def _by_stimulus(rows: Sequence[ResultRow], lines: Sequence[Line]) -> tuple[ResultRow, ...]:
+def _by_stimulus(rows: Sequence[ResultRow], lines: Sequence[TableLine]) -> tuple[ResultRow, ...]:
     """Where a file holds several stimuli, each with its own frames and times, rows are theirs."""
-    names = [_stimulus(line) for line in lines]
+    names = [_line_stimulus(line) for line in lines]
     times = [line.value("Timestamp") for line in lines]
     shown = _exposures(names, [None if time is None else time / 1000 for time in times], lines)
     numbered = [replace(row, exposure=number) for row, (number, _) in zip(rows, shown, strict=True)]
@@ -276,7 +276,7 @@ def _by_stimulus(rows: Sequence[ResultRow], lines: Sequence[Line]) -> tuple[Resu
 
 
 def _exposures(
-    names: Sequence[str | None], times: Sequence[float | None], lines: Sequence[Line]
+    names: Sequence[str | None], times: Sequence[float | None], lines: Sequence[TableLine]
 ) -> list[tuple[int, float]]:
     """Of each row, which showing of its stimulus it is of, from 1, and when that began, seconds.
 
@@ -305,14 +305,14 @@ def _exposures(
 
 
 def _in_stimulus_time(
-    rows: Sequence[ResultRow], lines: Sequence[Line], every: Sequence[Line]
+    rows: Sequence[ResultRow], lines: Sequence[TableLine], every: Sequence[TableLine]
 ) -> tuple[ResultRow, ...]:
     """Rows of named stimuli, their times from the first row of the stimulus, of any sensor.
 
     `Timestamp` runs through the session, which is kept as `session_s`. A stimulus that is shown
     again later has times of its own each time: which one a clip is of cannot be told.
     """
-    names = [_stimulus(line) for line in every]
+    names = [_line_stimulus(line) for line in every]
     if not any(names):
         return tuple(rows)
     told = [line.value("Timestamp") for line in every]
@@ -320,7 +320,7 @@ def _in_stimulus_time(
     shown = dict(zip((line.number for line in every), _exposures(names, times, every), strict=True))
     placed = []
     for row, line in zip(rows, lines, strict=True):
-        name, (number, onset_s) = _stimulus(line), shown[line.number]
+        name, (number, onset_s) = _line_stimulus(line), shown[line.number]
         since = row.time_s
         if name is not None and since is not None:
             since -= onset_s

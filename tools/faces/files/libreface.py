@@ -13,10 +13,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kuleshov.tools.errors import shortened
+from kuleshov.tools.errors import shorten_text
 from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.files.results import ResultRow, Results
-from kuleshov.tools.faces.files.table import FileError, Line, Table, find_units, read
+from kuleshov.tools.faces.files.table import (
+    FileError,
+    Table,
+    TableLine,
+    find_units,
+    read_result_table,
+)
 from kuleshov.tools.types import ActionUnit
 
 LICENCE_LIBREFACE = "LibreFace: USC research licence, non-commercial"
@@ -26,10 +32,13 @@ EXPRESSIONS = (
 )  # fmt: skip
 
 
-def libreface(path: Path) -> Results:
+def read_libreface(path: Path) -> Results:
     """Read a CSV of LibreFace. Raises FileError."""
-    table = read(path)
-    presence, intensity = _units(table, r"au_(\d+)"), _units(table, r"au_(\d+)_intensity")
+    table = read_result_table(path)
+    presence, intensity = (
+        _unit_numbers(table, r"au_(\d+)"),
+        _unit_numbers(table, r"au_(\d+)_intensity"),
+    )
     table.require(
         "facial_expression",
         "au_1" if not presence and not intensity else table.columns[0],
@@ -38,12 +47,14 @@ def libreface(path: Path) -> Results:
     units = tuple(sorted(presence | intensity))
     rows = []
     for line in table.lines:
-        measured = tuple(_unit(line, unit, f"au_{unit}", f"au_{unit}_intensity") for unit in units)
+        measured = tuple(
+            _read_unit(line, unit, f"au_{unit}", f"au_{unit}_intensity") for unit in units
+        )
         label = (line.text("facial_expression") or "").lower() or None
         if label is not None and label not in EXPRESSIONS:
             raise FileError(
                 f"{path}, row {line.number}: facial_expression must be one of "
-                f"{', '.join(EXPRESSIONS)} but is {shortened(label)!r}."
+                f"{', '.join(EXPRESSIONS)} but is {shorten_text(label)!r}."
             )
         rows.append(
             ResultRow(
@@ -70,10 +81,13 @@ def libreface(path: Path) -> Results:
     )
 
 
-def pyafar(path: Path) -> Results:
+def read_pyafar(path: Path) -> Results:
     """Read a CSV of PyAFAR. Raises FileError."""
-    table = read(path)
-    occurrence, intensity = _units(table, r"Occ_au_(\d+)"), _units(table, r"Int_au_(\d+)")
+    table = read_result_table(path)
+    occurrence, intensity = (
+        _unit_numbers(table, r"Occ_au_(\d+)"),
+        _unit_numbers(table, r"Int_au_(\d+)"),
+    )
     table.require(
         "Frame",
         "Occ_au_1" if not occurrence and not intensity else table.columns[0],
@@ -120,11 +134,11 @@ def pyafar(path: Path) -> Results:
     )
 
 
-def _units(table: Table, pattern: str) -> set[int]:
+def _unit_numbers(table: Table, pattern: str) -> set[int]:
     return set(find_units(table, pattern))
 
 
-def _unit(line: Line, unit: int, presence: str, intensity: str) -> ActionUnit:
+def _read_unit(line: TableLine, unit: int, presence: str, intensity: str) -> ActionUnit:
     shown, strength = line.value(presence, 0, 1), line.value(intensity, 0, 5)
     return ActionUnit(
         unit=unit,

@@ -26,7 +26,7 @@ from typing import Any
 
 from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.files.results import ResultRow, Results
-from kuleshov.tools.faces.files.table import FileError, Line, find_units, read
+from kuleshov.tools.faces.files.table import FileError, TableLine, find_units, read_result_table
 from kuleshov.tools.faces.files.turned import find_down
 from kuleshov.tools.tables import parse_number
 from kuleshov.tools.types import ActionUnit, Gaze, HeadPose
@@ -35,9 +35,9 @@ LICENCE_2 = "OpenFace 2: academic and non-profit use only"
 LICENCE_3 = "OpenFace 3 code and weights: research use, see its repository"
 
 
-def openface(path: Path) -> Results:
+def read_openface(path: Path) -> Results:
     """Read a CSV of OpenFace 2.x. Raises FileError."""
-    table = read(path)
+    table = read_result_table(path)
     still = "frame" not in table.columns and "face" in table.columns
     units = sorted(find_units(table, r"AU(\d\d)_[rc]"))
     first = next((c for c in table.columns if re.fullmatch(r"AU\d\d_[rc]", c)), "AU01_r")
@@ -57,9 +57,9 @@ def openface(path: Path) -> Results:
         success = line.value("success", 0, 1)
         if not still and success is None:
             raise FileError(f"{path}, row {line.number}: success must be 0 or 1 but is empty.")
-        measured = [_unit(line, unit) for unit in units]
+        measured = [_read_unit(line, unit) for unit in units]
         score = line.value("confidence", 0, 1)
-        box = _box(line)
+        box = _landmark_box(line)
         rows.append(
             ResultRow(
                 row=line.number,
@@ -72,8 +72,8 @@ def openface(path: Path) -> Results:
                 face={
                     "score": None if score is None else round(score, 4),
                     "action_units": tuple(unit for unit in measured if unit is not None),
-                    "pose": _pose(line),
-                    "gaze": _gaze(line),
+                    "pose": _read_pose(line),
+                    "gaze": _read_gaze(line),
                 },
             )
         )
@@ -94,7 +94,7 @@ def openface(path: Path) -> Results:
     )
 
 
-def _unit(line: Line, unit: int) -> ActionUnit | None:
+def _read_unit(line: TableLine, unit: int) -> ActionUnit | None:
     intensity = line.value(f"AU{unit:02d}_r", 0, 5)
     presence = line.value(f"AU{unit:02d}_c", 0, 1)
     return ActionUnit(
@@ -104,7 +104,7 @@ def _unit(line: Line, unit: int) -> ActionUnit | None:
     )
 
 
-def _pose(line: Line) -> HeadPose | None:
+def _read_pose(line: TableLine) -> HeadPose | None:
     angles = [line.value(f"pose_R{axis}") for axis in "xyz"]
     if all(angle is None for angle in angles):
         return None
@@ -112,7 +112,7 @@ def _pose(line: Line) -> HeadPose | None:
     return HeadPose(pitch=pitch, yaw=yaw, roll=roll)
 
 
-def _gaze(line: Line) -> Gaze | None:
+def _read_gaze(line: TableLine) -> Gaze | None:
     """Both eyes' mean direction; older files hold the eyes' vectors alone."""
     across, down = line.value("gaze_angle_x"), line.value("gaze_angle_y")
     if across is None or down is None:
@@ -125,7 +125,7 @@ def _gaze(line: Line) -> Gaze | None:
     return Gaze(pitch=round(-math.degrees(down), 1), yaw=round(math.degrees(across), 1))
 
 
-def _box(line: Line) -> tuple[float, float, float, float] | None:
+def _landmark_box(line: TableLine) -> tuple[float, float, float, float] | None:
     """Bounds of the 68 landmarks: brows to chin."""
     xs = [line.value(f"x_{k}") for k in range(68)]
     ys = [line.value(f"y_{k}") for k in range(68)]
@@ -143,18 +143,18 @@ EMOTIONS_3 = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", 
 STEPS_3 = (0.3, 0.5, 0.8)
 
 
-def openface3(path: Path) -> Results:
+def read_openface3(path: Path) -> Results:
     """Read a CSV or TSV of OpenFace 3. Raises FileError."""
-    table = read(path, is_header=lambda fields: len(fields) > 1)
+    table = read_result_table(path, is_header=lambda fields: len(fields) > 1)
     table.require("face_id", "face_detection", "emotion", "action_units", tool="OpenFace 3")
     named = next((c for c in ("image_path", "video_path") if c in table.columns), None)
     rows = []
     for line in table.lines:
-        box = _numbers(line, "face_detection")
+        box = _parse_numbers(line, "face_detection")
         if box and any(math.isnan(side) for side in box[:4]):
             box = None
         person = line.whole("face_id")
-        numbers = _numbers(line, "action_units")
+        numbers = _parse_numbers(line, "action_units")
         emotion = line.whole("emotion")
         if emotion is not None and not 0 <= emotion < len(EMOTIONS_3):
             raise FileError(f"{path}, row {line.number}: emotion must be 0 to 7 but is {emotion}.")
@@ -174,7 +174,7 @@ def openface3(path: Path) -> Results:
                 frame=line.whole("frame_index") if "frame_index" in table.columns else None,
                 person="" if person is None else str(person),
                 found=box is not None,
-                box=None if box is None else _detection(line, box),
+                box=None if box is None else _read_detection(line, box),
                 face={
                     "score": min(1.0, max(0.0, box[4]))
                     if box and len(box) > 4 and not math.isnan(box[4])
@@ -213,7 +213,7 @@ def openface3(path: Path) -> Results:
     )
 
 
-def _numbers(line: Line, column: str) -> list[float] | None:
+def _parse_numbers(line: TableLine, column: str) -> list[float] | None:
     """A list of numbers, however deeply nested; None: empty."""
     text = line.text(column)
     try:
@@ -237,7 +237,7 @@ def _numbers(line: Line, column: str) -> list[float] | None:
         ) from None
 
 
-def _detection(line: Line, box: list[float]) -> tuple[float, float, float, float]:
+def _read_detection(line: TableLine, box: list[float]) -> tuple[float, float, float, float]:
     if len(box) < 4 or box[0] >= box[2] or box[1] >= box[3]:
         raise FileError(
             f"{line.file}, row {line.number}: face_detection must begin with x0, y0, x1, y1 but is "

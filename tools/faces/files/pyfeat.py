@@ -9,7 +9,7 @@ from typing import Any
 from kuleshov.tools.faces.base import FaceToolInfo
 from kuleshov.tools.faces.fex import SCALES
 from kuleshov.tools.faces.files.results import ResultRow, Results
-from kuleshov.tools.faces.files.table import FileError, Line, find_units, read
+from kuleshov.tools.faces.files.table import FileError, TableLine, find_units, read_result_table
 from kuleshov.tools.faces.files.turned import find_down
 from kuleshov.tools.faces.pyfeat.tool import EMOTIONS, LICENCE_V2, from_fex
 from kuleshov.tools.types import ActionUnit
@@ -17,9 +17,9 @@ from kuleshov.tools.types import ActionUnit
 BOX = ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore")
 
 
-def pyfeat(path: Path) -> Results:
+def read_pyfeat(path: Path) -> Results:
     """Read a Fex CSV. Raises FileError."""
-    table = read(path)
+    table = read_result_table(path)
     table.require(*BOX, "AU01", "input", tool="Py-Feat")
     units = tuple(find_units(table, r"AU(\d+)"))
     own = "au_scale" in table.columns
@@ -61,7 +61,7 @@ def pyfeat(path: Path) -> Results:
                 if face is None
                 else {
                     "score": face.score,
-                    "action_units": tuple(_unit(line, unit, scale, own) for unit in units),
+                    "action_units": tuple(_read_unit(line, unit, scale, own) for unit in units),
                     "expression": face.expression,
                     "valence": face.valence,
                     "arousal": face.arousal,
@@ -94,14 +94,14 @@ def pyfeat(path: Path) -> Results:
     )
 
 
-def _picture(line: Line) -> tuple[int, int] | None:
+def _picture(line: TableLine) -> tuple[int, int] | None:
     """(width, height) of the frame, in files since Py-Feat 0.6."""
     sides = [line.value(name) for name in ("FrameWidth", "FrameHeight")]
     width, height = (0 if side is None else round(side) for side in sides)
     return (width, height) if width > 0 and height > 0 else None
 
 
-def _unit(line: Line, unit: int, scale: str, own: bool) -> ActionUnit:
+def _read_unit(line: TableLine, unit: int, scale: str, own: bool) -> ActionUnit:
     """The AU column on the file's scale, and what Kuleshov's export holds on other scales."""
     found: dict[str, Any] = {scale: line.value(f"AU{unit:02d}")}
     if own:
@@ -111,11 +111,11 @@ def _unit(line: Line, unit: int, scale: str, own: bool) -> ActionUnit:
     for name, value in found.items():
         if value is None:
             continue
-        found[name] = bool(value) if name == "presence" else _within(line, unit, name, value)
+        found[name] = bool(value) if name == "presence" else _check_range(line, unit, name, value)
     return ActionUnit(unit=unit, **found)
 
 
-def _within(line: Line, unit: int, scale: str, value: float) -> float:
+def _check_range(line: TableLine, unit: int, scale: str, value: float) -> float:
     high = 5 if scale == "intensity" else 1 if scale != "log_odds" else math.inf
     low = 0 if scale != "log_odds" else -math.inf
     if not low - 0.01 <= value <= high + 0.01:

@@ -180,7 +180,8 @@ class FileFaces:
             times = {(row.frame, row.time_s) for row in rows}
             if len(times) > 1:
                 raise FileError(
-                    f"{self.results.path} holds {len(times)} frames, but {_name(media)} is one "
+                    f"{self.results.path} holds {len(times)} frames, but {_media_name(media)} is "
+                    "one "
                     "picture: give the file of that picture."
                 )
             found = [row for row in rows if row.found]
@@ -194,7 +195,7 @@ class FileFaces:
         faces: list[list[Face]] = []
         missing: list[Frame] = []
         for image, at in zip(images, frames, strict=True):
-            here = _at(course, at)
+            here = _rows_at(course, at)
             if not here:
                 missing.append(at)
             seen, beyond = self._placed([row for row in here if row.found], image, media)
@@ -222,7 +223,7 @@ class FileFaces:
         measured: list[list[Face]] = []
         unmatched = 0
         for here, own in zip(faces, seen.faces, strict=True):
-            pairs = matched(here, own)
+            pairs = match_faces(here, own)
             unmatched += len(own) - len(pairs)
             measured.append(
                 [
@@ -281,10 +282,11 @@ class FileFaces:
             self._claim("", media, _one_only(name, "another one was read before"))
             self._check_session(session, media, some)
             return [replace(row, time_s=row.session_s) for row in session], (
-                f"{name} names no stimulus {_name(media)} (it names {some}): its times were taken "
+                f"{name} names no stimulus {_media_name(media)} (it names {some}): its times were "
+                "taken "
                 "as those of the whole session",
             )
-        return [], (f"{name} has no row for {_name(media)} (it names {some})",)
+        return [], (f"{name} has no row for {_media_name(media)} (it names {some})",)
 
     def _is_another(self, told: str, path: str) -> bool:
         """Whether a name of the table is that of another file, which is there or was given."""
@@ -302,9 +304,9 @@ class FileFaces:
     def _claim(self, told: str, media: Media, refusal: str) -> None:
         """The rows of one name are one medium's. Raises FileError for a second one."""
         with self._lock:
-            sha, owner = self._owners.setdefault(told, (media.sha256, _name(media)))
+            sha, owner = self._owners.setdefault(told, (media.sha256, _media_name(media)))
         if sha != media.sha256:
-            raise FileError(f"{refusal} ({owner} and {_name(media)}).")
+            raise FileError(f"{refusal} ({owner} and {_media_name(media)}).")
 
     def _check_exposures(self, rows: Sequence[ResultRow], media: Media) -> None:
         """Raises FileError where the rows are of several showings of the stimulus."""
@@ -317,7 +319,8 @@ class FileFaces:
                 for row in list(first.values())[:4]
             )
             raise FileError(
-                f"{self.results.path} was written while {_name(media)} was shown {len(first)} "
+                f"{self.results.path} was written while {_media_name(media)} was shown "
+                f"{len(first)} "
                 f"times (from {begins}), and nothing tells which of them is meant: give a table "
                 "with the rows of one of them."
             )
@@ -329,7 +332,8 @@ class FileFaces:
         if abs(end - lasts) > max(LENGTH_TOLERANCE_S, 0.05 * lasts):
             raise FileError(
                 f"{self.results.path}, row {rows[-1].row}: the session ends at {end:.1f} s, but "
-                f"{_name(media)} lasts {lasts:.1f} s and is none of its stimuli ({some}): the file "
+                f"{_media_name(media)} lasts {lasts:.1f} s and is none of its stimuli ({some}): "
+                "the file "
                 "belongs to another clip."
             )
 
@@ -365,7 +369,7 @@ class FileFaces:
         if not lasts:
             return self.results.key
         slack = max(LENGTH_TOLERANCE_S, LENGTH_TOLERANCE * lasts)
-        rate = _rate(media, frames)
+        rate = _frame_rate(media, frames)
         numbered = [row for row in rows if row.frame is not None]
         timed = [row for row in rows if row.time_s is not None]
         last_timed = max(timed, key=lambda row: row.time_s or 0.0, default=None)
@@ -398,7 +402,8 @@ class FileFaces:
 
     def _of_another_clip(self, row: ResultRow, end_s: float, media: Media) -> FileError:
         return FileError(
-            f"{self.results.path}, row {row.row}: ends at {end_s:.1f} s, but {_name(media)} lasts "
+            f"{self.results.path}, row {row.row}: ends at {end_s:.1f} s, but {_media_name(media)} "
+            "lasts "
             f"{media.duration_s or 0.0:.1f} s: the file belongs to another clip."
         )
 
@@ -450,7 +455,7 @@ class FileFaces:
                     ],
                     media.full_size or (width, height),
                     media.orientation or UPRIGHT,
-                    lambda why: FileError(f"{self.results.path}: {_name(media)} {why}."),
+                    lambda why: FileError(f"{self.results.path}: {_media_name(media)} {why}."),
                 )
             )
             with self._lock:
@@ -489,7 +494,7 @@ class FileFaces:
             raise FileError(f"{self.results.path}, row {row.row}: {first_line(error)}.") from None
 
 
-def overlap(a: Sequence[float], b: Sequence[float]) -> float:
+def box_overlap(a: Sequence[float], b: Sequence[float]) -> float:
     """Intersection over union of two boxes (xyxy), 0-1."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
@@ -502,20 +507,20 @@ def overlap(a: Sequence[float], b: Sequence[float]) -> float:
 LEAST_OVERLAP = 0.2  # tools frame a face very differently: hairline or brow, chin or neck
 
 
-def _boxless(face: Face) -> bool:
+def _lacks_box(face: Face) -> bool:
     return NO_BOX in face.notes or OUTSIDE in face.notes
 
 
-def matched(a: Sequence[Face], b: Sequence[Face]) -> dict[int, int]:
+def match_faces(a: Sequence[Face], b: Sequence[Face]) -> dict[int, int]:
     """Which face of `a` is which of `b`, best overlap first; without boxes only one to one."""
-    if len(a) == 1 and len(b) == 1 and (_boxless(a[0]) or _boxless(b[0])):
+    if len(a) == 1 and len(b) == 1 and (_lacks_box(a[0]) or _lacks_box(b[0])):
         return {0: 0}
     pairs = sorted(
         (
-            (overlap(one.xyxy, other.xyxy), i, j)
+            (box_overlap(one.xyxy, other.xyxy), i, j)
             for i, one in enumerate(a)
             for j, other in enumerate(b)
-            if not _boxless(one) and not _boxless(other)
+            if not _lacks_box(one) and not _lacks_box(other)
         ),
         reverse=True,
     )
@@ -539,7 +544,7 @@ def without_repeats(results: Results) -> tuple[list[ResultRow], list[int]]:
         here = groups.setdefault((row.media, row.exposure, when), [])
         for other in list(here):
             both = row.found and other.found and row.box and other.box
-            if both and overlap(row.box or (), other.box or ()) >= SAME_PLACE:
+            if both and box_overlap(row.box or (), other.box or ()) >= SAME_PLACE:
                 better, worse = (
                     (row, other)
                     if (row.face.get("score") or 0) > (other.face.get("score") or 0)
@@ -564,7 +569,7 @@ def without_repeats(results: Results) -> tuple[list[ResultRow], list[int]]:
     return kept, sorted(repeated)
 
 
-def _at(course: _Course, at: Frame) -> list[ResultRow]:
+def _rows_at(course: _Course, at: Frame) -> list[ResultRow]:
     if course.by == "frame":
         return course.rows.get(at.index, [])
     if not course.places:
@@ -574,7 +579,7 @@ def _at(course: _Course, at: Frame) -> list[ResultRow]:
     return course.rows[near] if abs(near - at.time_s) <= course.reach else []
 
 
-def _rate(media: Media, frames: Sequence[Frame]) -> float | None:
+def _frame_rate(media: Media, frames: Sequence[Frame]) -> float | None:
     """Frames a second of a clip, on average."""
     if media.frame_count and media.duration_s:
         return media.frame_count / media.duration_s
@@ -598,5 +603,5 @@ def _one_only(name: str, why: str) -> str:
     )
 
 
-def _name(media: Media) -> str:
+def _media_name(media: Media) -> str:
     return Path(media.path).name if media.path else "the picture"

@@ -6,17 +6,17 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from kuleshov.tools.errors import shortened
+from kuleshov.tools.errors import shorten_text
 from kuleshov.tools.faces.base import ToolError
 from kuleshov.tools.structured_text import parse_count
-from kuleshov.tools.tables import DELIMITERS, Line, Table, read_table
+from kuleshov.tools.tables import DELIMITERS, Table, TableLine, read_table
 
 
 class FileError(ToolError):
     """A result file that cannot be read; its text names the file, the row and what is expected."""
 
 
-def read(
+def read_result_table(
     path: Path,
     *,
     delimiters: str = DELIMITERS,
@@ -43,11 +43,12 @@ def find_units(table: Table, pattern: str) -> list[int]:
         unit = parse_count(match[1])
         if unit is None or not 1 <= unit <= 99:
             raise FileError(
-                f"{table.file}, row {table.header_row}: the column {shortened(column)!r} names no "
+                f"{table.file}, row {table.header_row}: the column {shorten_text(column)!r} names "
+                "no "
                 "action unit (1-99)."
             )
         found[unit] = None
     return list(found)
 
 
-__all__ = ["FileError", "Line", "Table", "find_units", "read"]
+__all__ = ["FileError", "Table", "TableLine", "find_units", "read_result_table"]

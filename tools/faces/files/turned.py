@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kuleshov.tools.faces.files.table import Line
+from kuleshov.tools.faces.files.table import TableLine
 from kuleshov.tools.media.orientation import UPRIGHT, turn_box, turn_direction, turn_size
 
 LEAST_INSIDE = 0.8  # of a box; landmarks of a face at the edge reach a little beyond it
@@ -173,7 +173,7 @@ def _scaled(box: Box, own: tuple[int, int], to: tuple[int, int]) -> Box:
     return box[0] * by[0], box[1] * by[1], box[2] * by[0], box[3] * by[1]
 
 
-def find_down(line: Line, box: Box | None) -> tuple[float, float] | None:
+def find_down(line: TableLine, box: Box | None) -> tuple[float, float] | None:
     """From the middle of the eyes to the middle of the mouth, by the 68 landmarks of a row."""
     if box is None or "x_36" not in line.values:
         return None

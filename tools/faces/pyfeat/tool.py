@@ -176,7 +176,7 @@ class PyFeat:
             )
         if not 0 < threshold <= 1:
             raise ToolError(f"the threshold of a face must lie in 0-1 but is {threshold}.")
-        installed = _installed()
+        installed = _installed_version()
         if installed is None:
             raise ToolError("Py-Feat is not installed; run `pip install 'py-feat>=2.1,<3'`.")
         paths = _all_weights(version, classifier, resources)  # before the slow import
@@ -184,7 +184,7 @@ class PyFeat:
         self.version = version
         self.threshold = threshold
         self.presence = version == "v1" and classifier == "svm"
-        self.device = _device(device)
+        self.device = _choose_device(device)
         # XGBoost keeps threads of its own, which torch's setting does not reach
         self.forks = self.device.type == "cpu" and (version, classifier) != ("v1", "xgb")
         self._files, self._classifier = paths, classifier
@@ -201,9 +201,9 @@ class PyFeat:
             unit_scale="presence" if self.presence else "probability",
             expressions=("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"),
             label_set="ekman-7",
-            measures=_measures(version),
+            measures=_measured_units(version),
             licence=LICENCE_V2 if version == "v2" else LICENCE_V1,
-            weights={f"{w.repo}/{path.name}": _sha256(path) for w, path in paths.items()},
+            weights={f"{w.repo}/{path.name}": _hash_file(path) for w, path in paths.items()},
             caveat=(
                 "AU7 is nearly binary; the AU classifiers come in a format that can run code "
                 "(skops), trusted as Py-Feat trusts it"
@@ -345,7 +345,7 @@ class PyFeat:
                 some = run[begin : begin + at_once]
                 pixels = torch.from_numpy(np.stack([image for _, image in some]))
                 pixels = pixels.permute(0, 3, 1, 2).to(self.device)
-                small, scale = _reduced(pixels)
+                small, scale = _reduce_pixels(pixels)
                 if len(cache := getattr(self._finder, "_prior_cache", {})) > SIZES_CACHED:
                     cache.clear()
                 if self.version == "v1":
@@ -371,7 +371,7 @@ class PyFeat:
                         yield place, crops, 1.0
 
 
-def _measures(version: Version) -> str:
+def _measured_units(version: Version) -> str:
     return "faces, action units (20), expressions (7), " + (
         "valence, arousal, head pose" if version == "v2" else "head pose"
     )
@@ -427,9 +427,9 @@ def from_fex(
     return Face(
         xyxy=(round(x0, 1), round(y0, 1), round(x0 + width, 1), round(y0 + height, 1)),
         score=score,
-        action_units=tuple(_unit(unit, number(f"AU{unit:02d}", 0, 1), presence) for unit in UNITS),
+        action_units=tuple(_to_au(unit, number(f"AU{unit:02d}", 0, 1), presence) for unit in UNITS),
         units_measured=UNITS,
-        expression=_expression(row),
+        expression=_row_expression(row),
         valence=number("valence", -1, 1),
         arousal=number("arousal", -1, 1),
         pose=(
@@ -444,7 +444,7 @@ def from_fex(
     )
 
 
-def _unit(unit: int, value: float | None, presence: bool) -> ActionUnit:
+def _to_au(unit: int, value: float | None, presence: bool) -> ActionUnit:
     if value is None:
         return ActionUnit(unit=unit)
     return (
@@ -454,7 +454,7 @@ def _unit(unit: int, value: float | None, presence: bool) -> ActionUnit:
     )
 
 
-def _expression(row: Mapping[str, Any]) -> EmotionScores | None:
+def _row_expression(row: Mapping[str, Any]) -> EmotionScores | None:
     found = {
         EMOTIONS[column.lower()]: float(value)
         for column, value in row.items()
@@ -484,7 +484,7 @@ def _for_cpu(detector: Any, finder: Any) -> None:
         whole = multitask.model.to(memory_format=torch.channels_last)
         for layer in whole.modules():
             if type(layer).__name__ == "GlobalResponseNorm":
-                layer.forward = partial(_responses, layer)
+                layer.forward = partial(_normalise_responses, layer)
             elif type(layer).__name__ == "GlobalResponseNormMlp":
                 widening = layer.fc1.weight.shape[0] / layer.fc1.weight.shape[1]
                 layer.forward = partial(_by_cache, layer.forward, widening)
@@ -509,7 +509,7 @@ def _by_cache(work: Callable[[Any], Any], widening: float, x: Any) -> Any:
     return torch.cat([work(portion) for portion in x.split(at_once)])
 
 
-def _responses(layer: Any, x: Any) -> Any:
+def _normalise_responses(layer: Any, x: Any) -> Any:
     """ConvNeXt V2's global response normalisation (Woo et al. 2023) in two passes over x, not six.
 
     x + (weight · x · n + bias) is bias + x · (1 + weight · n); the norm is a sum of squares.
@@ -520,7 +520,7 @@ def _responses(layer: Any, x: Any) -> Any:
     return bias.addcmul(x, 1 + weight * scaled)
 
 
-def _reduced(pixels: Any) -> tuple[Any, float]:
+def _reduce_pixels(pixels: Any) -> tuple[Any, float]:
     """(N, 3, H, W) with its longer side at most LONGEST_SIDE, and the scale it was reduced by."""
     import torch
 
@@ -547,7 +547,7 @@ def _batch_data(scales: list[float]) -> dict[str, Any]:
     }
 
 
-def _device(name: str | None) -> Any:
+def _choose_device(name: str | None) -> Any:
     import torch
 
     if name is None:
@@ -636,7 +636,7 @@ def _from_disk(paths: Mapping[_Weights, Path]) -> Iterator[None]:
 # -------------------------------------------------------------------------- installed, weights
 
 
-def _installed() -> str | None:
+def _installed_version() -> str | None:
     """Py-Feat's version, without importing it."""
     try:
         return importlib.metadata.version("py-feat") if find_spec("feat") else None
@@ -644,7 +644,7 @@ def _installed() -> str | None:
         return None
 
 
-def _resources(given: str | os.PathLike[str] | None = None) -> Path:
+def _resource_folder(given: str | os.PathLike[str] | None = None) -> Path:
     if given or os.environ.get("FEAT_RESOURCES"):
         return expand_path(given or os.environ["FEAT_RESOURCES"])
     spec = find_spec("feat")
@@ -653,17 +653,17 @@ def _resources(given: str | os.PathLike[str] | None = None) -> Path:
     return Path(next(iter(spec.submodule_search_locations))) / "resources"
 
 
-def _needed(version: Version, classifier: str) -> tuple[_Weights, ...]:
+def _needed_weights(version: Version, classifier: str) -> tuple[_Weights, ...]:
     return (_RETINAFACE, _MULTITASK) if version == "v2" else (*_V1, _CLASSIFIERS[classifier])
 
 
-def _look(
+def _find_weights(
     version: Version, classifier: str, resources: Path
 ) -> tuple[dict[_Weights, Path], list[_Weights]]:
     """The files that are there, and those that are not."""
     found: dict[_Weights, Path] = {}
     missing = []
-    for weights in _needed(version, classifier):
+    for weights in _needed_weights(version, classifier):
         own = os.environ.get("FEAT_MULTITASK_WEIGHTS") if weights is _MULTITASK else None
         path = Path(own) if own else weights.find(resources)
         if own and not Path(own).is_file():
@@ -679,11 +679,11 @@ def _all_weights(
     version: Version, classifier: str, given: str | os.PathLike[str] | None
 ) -> dict[_Weights, Path]:
     """Every file that is needed, downloaded if the Hub can be reached. Raises ToolError."""
-    resources = _resources(given)
-    found, missing = _look(version, classifier, resources)
+    resources = _resource_folder(given)
+    found, missing = _find_weights(version, classifier, resources)
     if not missing:
         return found
-    why = _unreachable()
+    why = _why_unreachable()
     if why is None:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError
@@ -699,15 +699,15 @@ def _all_weights(
         except Exception as error:
             why = f"their download failed ({type(error).__name__}: {first_line(error)})"
         else:
-            return _look(version, classifier, resources)[0]
+            return _find_weights(version, classifier, resources)[0]
     files = ", ".join(f"{w.repo}/{w.file} (about {w.megabytes} MB, {w.licence})" for w in missing)
     raise ToolError(
         f"Py-Feat's weights are missing and {why}: {files}; with a network run "
-        f"`{_command(missing, resources)}`, or use the bundled face tool pocket."
+        f"`{_fetch_command(missing, resources)}`, or use the bundled face tool pocket."
     )
 
 
-def _command(missing: Sequence[_Weights], resources: Path) -> str:
+def _fetch_command(missing: Sequence[_Weights], resources: Path) -> str:
     return " && ".join(
         f"hf download {repo} {' '.join(w.file for w in files)} "
         f"--cache-dir {shlex.quote(str(resources))}"
@@ -717,7 +717,7 @@ def _command(missing: Sequence[_Weights], resources: Path) -> str:
     )
 
 
-def _unreachable() -> str | None:
+def _why_unreachable() -> str | None:
     """Why nothing can be downloaded, or None if the Hub answers, known within PATIENCE_S."""
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         return "HF_HUB_OFFLINE forbids downloads"
@@ -741,7 +741,7 @@ def _unreachable() -> str | None:
     return None if answered.is_set() else f"{endpoint} cannot be reached"
 
 
-def _sha256(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     """Of the file; a Hub cache names large files by it."""
     import hashlib
 
@@ -755,7 +755,7 @@ def _sha256(path: Path) -> str:
 # ------------------------------------------------------------------------------------ registry
 
 
-def load(
+def load_pyfeat(
     threshold: float = 0.5,
     device: str | None = None,
     version: Version = "v2",
@@ -766,29 +766,29 @@ def load(
     return PyFeat(version, threshold, device, resources, classifier)
 
 
-def status(version: Version = "v2") -> ToolStatus:
+def pyfeat_status(version: Version = "v2") -> ToolStatus:
     """Whether it could be loaded now; imports nothing heavy, asks no network."""
     name = "pyfeat" if version == "v2" else "pyfeat-v1"
     licence = LICENCE_V2 if version == "v2" else LICENCE_V1
-    installed = _installed()
+    installed = _installed_version()
     if installed is None:
         return ToolStatus(
             name=name,
             ready=False,
             installed=False,
             licence=licence,
-            measures=_measures(version),
+            measures=_measured_units(version),
             command="pip install 'py-feat>=2.1,<3'",
         )
-    resources = _resources()
+    resources = _resource_folder()
     try:
-        found, missing = _look(version, "xgb", resources)
+        found, missing = _find_weights(version, "xgb", resources)
         sizes: dict[str, int] = {}
         for weights in missing:
             sizes[weights.repo] = sizes.get(weights.repo, 0) + weights.megabytes
         text = f"missing: {', '.join(f'{repo} (about {mb} MB)' for repo, mb in sizes.items())}"
     except ToolError as error:
-        found, missing, text = {}, list(_needed(version, "xgb")), str(error)
+        found, missing, text = {}, list(_needed_weights(version, "xgb")), str(error)
     return ToolStatus(
         name=name,
         ready=not missing,
@@ -796,11 +796,11 @@ def status(version: Version = "v2") -> ToolStatus:
         version=installed,
         weights=text if missing else f"{len(found)} files in {resources}",
         licence=licence,
-        measures=_measures(version),
-        command=_command(missing, resources) if missing else None,
+        measures=_measured_units(version),
+        command=_fetch_command(missing, resources) if missing else None,
     )
 
 
-_load_v1: Callable[..., PyFeat] = partial(load, version="v1")
-register("pyfeat", load, status)
-register("pyfeat-v1", _load_v1, partial(status, "v1"))
+_load_v1: Callable[..., PyFeat] = partial(load_pyfeat, version="v1")
+register("pyfeat", load_pyfeat, pyfeat_status)
+register("pyfeat-v1", _load_v1, partial(pyfeat_status, "v1"))

@@ -34,19 +34,19 @@ SPEECH_RATE = 5.0  # frames a second below which speech and blinks cannot be tol
 NEARLY = 0.3  # frames a second: a clip's rate is rarely whole
 
 
-def analysed(track: Track) -> Track:
+def analyse_track(track: Track) -> Track:
     """The track with its events, its speech-like stretches and what could not be told."""
     speech = speech_like(track)
     found = [event for series in track.units for event in unit_events(track, series)]
     events = [
-        event.model_copy(update={"kind": _kind(event, track, speech)})
+        event.model_copy(update={"kind": _event_kind(event, track, speech)})
         for event in joined_halves(track, found)
     ]
     return track.model_copy(
         update={
             "events": tuple(sorted(events, key=lambda e: (e.onset_s, e.unit))),
             "speech": tuple(speech),
-            "untold": untold(track),
+            "untold": list_untold(track),
         }
     )
 
@@ -61,7 +61,7 @@ def sees_all_speech(track: Track) -> bool:
     return track.rate >= 2 * SPEECH_MOST_HZ - NEARLY
 
 
-def untold(track: Track) -> tuple[str, ...]:
+def list_untold(track: Track) -> tuple[str, ...]:
     """What the frames are too few to tell, of the units that the track holds."""
     rate = f"{track.rate:.1f} frames a second"
     if track.rate < SPEECH_RATE - NEARLY:
@@ -81,7 +81,7 @@ def untold(track: Track) -> tuple[str, ...]:
     return tuple(told)
 
 
-def smoothed(track: Track, values: Sequence[float | None]) -> NDArray[np.float64]:
+def smooth_values(track: Track, values: Sequence[float | None]) -> NDArray[np.float64]:
     """A column of the track, smoothed within stretches without a gap; NaN where unknown.
 
     A median of three frames, which takes out a single wrong frame, then a Gaussian of
@@ -92,7 +92,7 @@ def smoothed(track: Track, values: Sequence[float | None]) -> NDArray[np.float64
     column = np.array([math.nan if value is None else value for value in values], float)
     for places in track.stretches():
         part = column[places.start : places.stop]
-        for run in _runs(~np.isnan(part)):
+        for run in _true_runs(~np.isnan(part)):
             piece = part[run]
             if len(piece) >= 3:
                 piece = median_filter(piece, 3, mode="nearest")
@@ -115,14 +115,14 @@ def unit_events(track: Track, series: UnitSeries) -> list[UnitEvent]:
     values = (
         np.array([math.nan if v is None else v for v in series.values], float)
         if quick or series.decided  # smoothing would carry values over from where it is absent
-        else smoothed(track, series.values)
+        else smooth_values(track, series.values)
     )
     present = _coded_present(track, series, quick) if series.decided else None
     found = []
     for places in track.stretches():
         part = values[places.start : places.stop]
         high = np.nan_to_num(part, nan=-1.0)
-        runs = _runs(high >= first if present is None else present[places.start : places.stop])
+        runs = _true_runs(high >= first if present is None else present[places.start : places.stop])
         for run in runs:
             apex = run.start + int(np.argmax(high[run]))
             peak = float(part[apex])
@@ -185,7 +185,7 @@ def joined_halves(track: Track, events: Sequence[UnitEvent]) -> list[UnitEvent]:
             None,
         )
         if twin is None:
-            found.append(_sided(track, event))
+            found.append(_find_side(track, event))
             continue
         right.remove(twin)
         high = event if event.peak >= twin.peak else twin
@@ -202,10 +202,10 @@ def joined_halves(track: Track, events: Sequence[UnitEvent]) -> list[UnitEvent]:
                 }
             )
         )
-    return found + [_sided(track, event) for event in right]
+    return found + [_find_side(track, event) for event in right]
 
 
-def _sided(track: Track, event: UnitEvent) -> UnitEvent:
+def _find_side(track: Track, event: UnitEvent) -> UnitEvent:
     if event.side == "both":
         return event
     place = track.nearest(event.apex_s)
@@ -227,11 +227,11 @@ def speech_like(track: Track) -> list[Stretch]:
         for places in track.stretches():
             part = column[places.start : places.stop]
             times = np.array(track.times_s[places.start : places.stop])
-            found += _swings(part, times, least=0.5 * (steps[1] - steps[0]) + 1e-6)
-    return _joined(found, 2 * track.interval_s)
+            found += _find_swings(part, times, least=0.5 * (steps[1] - steps[0]) + 1e-6)
+    return _join_stretches(found, 2 * track.interval_s)
 
 
-def _swings(values: NDArray[Any], times: NDArray[Any], least: float) -> list[Stretch]:
+def _find_swings(values: NDArray[Any], times: NDArray[Any], least: float) -> list[Stretch]:
     """Stretches with at least `SPEECH_HZ` full swings a second, each of at least `least`."""
     known = ~np.isnan(values)
     values, times = values[known], times[known]
@@ -267,7 +267,7 @@ def _swings(values: NDArray[Any], times: NDArray[Any], least: float) -> list[Str
     return stretches
 
 
-def _kind(
+def _event_kind(
     event: UnitEvent, track: Track, speech: Sequence[Stretch]
 ) -> Literal["expression", "blink", "speech"]:
     # it may have begun and ended anywhere up to the neighbouring frames
@@ -285,13 +285,13 @@ def _kind(
     return "expression"
 
 
-def _runs(mask: NDArray[np.bool_]) -> list[slice]:
+def _true_runs(mask: NDArray[np.bool_]) -> list[slice]:
     """Slices of the runs of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(int)))
     return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _joined(stretches: Sequence[Stretch], gap_s: float) -> list[Stretch]:
+def _join_stretches(stretches: Sequence[Stretch], gap_s: float) -> list[Stretch]:
     joined: list[Stretch] = []
     for stretch in sorted(stretches, key=lambda s: s.start_s):
         if joined and stretch.start_s <= joined[-1].end_s + gap_s:

@@ -99,7 +99,7 @@ class Tracker:
 
         self._shot += cut
         self.times.append(time_s)
-        looks = [look(image, face.xyxy) for face in faces]
+        looks = [grey_thumbnail(image, face.xyxy) for face in faces]
         # What counts is how long it was looked for and not found: between two frames that lie far
         # apart, sampled sparsely or held on the screen, nobody has gone
         recent = [
@@ -133,7 +133,7 @@ class Tracker:
                 known.speed = tuple(  # type: ignore[assignment]
                     0.5 * v + 0.5 * (b - a) / step
                     for v, a, b in zip(
-                        known.speed, middle(known.box), middle(face.xyxy), strict=True
+                        known.speed, box_middle(known.box), box_middle(face.xyxy), strict=True
                     )
                 )
             else:
@@ -155,11 +155,11 @@ class Tracker:
         shift = [min(step, GAP_S) * v for v in known.speed]
         box = known.box
         moved = (box[0] + shift[0], box[1] + shift[1], box[2] + shift[0], box[3] + shift[1])
-        over = max(overlap(box, face.xyxy), overlap(moved, face.xyxy))
+        over = max(box_overlap(box, face.xyxy), box_overlap(moved, face.xyxy))
         alike = float((known.look * seen).mean())
         if known.shot == self._shot:
             size = max(box[2] - box[0], face.width)
-            (x0, y0), (x1, y1) = middle(moved), middle(face.xyxy)
+            (x0, y0), (x1, y1) = box_middle(moved), box_middle(face.xyxy)
             near = math.hypot(x1 - x0, y1 - y0) < 1.5 * size
             scale = face.width / (box[2] - box[0])
             if over < LEAST_OVERLAP and not (near and alike > ALIKE and 0.5 < scale < 2):
@@ -176,12 +176,12 @@ class Tracker:
         steps = np.diff(self.times) if len(self.times) > 1 else np.array([max(end_s, 0.04)])
         interval = float(np.median(steps))
         return [
-            _track(number, known, self.times, interval, end_s)
+            _make_track(number, known, self.times, interval, end_s)
             for number, known in enumerate(self.followed, start=1)
         ]
 
 
-def look(image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.float32]:
+def grey_thumbnail(image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.float32]:
     """Grey thumbnail of a box, (SIDE, SIDE), with mean 0 and variance 1."""
     import cv2
 
@@ -193,11 +193,11 @@ def look(image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.float32]:
     return np.asarray((small - small.mean()) / (small.std() + 1e-3), np.float32)
 
 
-def middle(box: Sequence[float]) -> tuple[float, float]:
+def box_middle(box: Sequence[float]) -> tuple[float, float]:
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
-def overlap(a: Sequence[float], b: Sequence[float]) -> float:
+def box_overlap(a: Sequence[float], b: Sequence[float]) -> float:
     """Intersection over union of two boxes, 0-1."""
     common = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(
         0.0, min(a[3], b[3]) - max(a[1], b[1])
@@ -206,14 +206,14 @@ def overlap(a: Sequence[float], b: Sequence[float]) -> float:
     return common / whole
 
 
-def _column(values: array[float] | None) -> Column:
+def _make_column(values: array[float] | None) -> Column:
     """Unknown as None; a column without any value as none at all."""
     if values is None or all(math.isnan(value) for value in values):
         return ()
     return tuple(None if math.isnan(value) else round(value, 6) for value in values)
 
 
-def _track(
+def _make_track(
     number: int, known: _Followed, looked: array[float], interval: float, end_s: float
 ) -> Track:
     columns: dict[str, Any] = known.columns
@@ -233,12 +233,12 @@ def _track(
                 thresholds=made.thresholds if made else None,
                 thresholds_of=made.thresholds_of if made else None,
                 weak=made.weak if made else False,
-                values=_column(values) or (None,) * len(times),
+                values=_make_column(values) or (None,) * len(times),
                 presence=tuple(
                     None if value is None else value >= 0.5
-                    for value in _column(columns.get(f"presence {unit} {side}"))
+                    for value in _make_column(columns.get(f"presence {unit} {side}"))
                 ),
-                probability=_column(columns.get(f"probability {unit} {side}")),
+                probability=_make_column(columns.get(f"probability {unit} {side}")),
             )
         )
     return Track(
@@ -252,25 +252,25 @@ def _track(
             (round(a, 1), round(b, 1), round(c, 1), round(d, 1))
             for a, b, c, d in zip(*(columns[f"box{i}"] for i in range(4)), strict=True)
         ),
-        scores=_column(columns.get("score")),
+        scores=_make_column(columns.get("score")),
         units=tuple(units),
         units_measured=first.units_measured,
         labels=first.expression.labels if first.expression else None,
         method=first.expression.method if first.expression else None,
         expression={
-            name.removeprefix("label "): _column(values)
+            name.removeprefix("label "): _make_column(values)
             for name, values in columns.items()
             if name.startswith("label ")
         },
         **{
-            name: _column(columns.get(name))
+            name: _make_column(columns.get(name))
             for name in ("valence", "arousal", "pitch", "yaw", "roll", "gaze_pitch", "gaze_yaw")
         },
-        missing=_missing(times, looked, interval, end_s),
+        missing=_missing_stretches(times, looked, interval, end_s),
     )
 
 
-def _missing(
+def _missing_stretches(
     times: Sequence[float], looked: Sequence[float], interval: float, end_s: float
 ) -> tuple[Stretch, ...]:
     """Stretches in which frames were looked at and the face was not found."""

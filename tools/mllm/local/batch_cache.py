@@ -20,7 +20,7 @@ SPARE = 64  # tokens by which a buffer is longer than it need be, so that it sel
 Layers = list[tuple[Any, Any]]  # keys and values of each layer, (1, heads, tokens, width)
 
 
-class Rows:
+class CacheRows:
     """What the cache hands to the attention: a layer's buffer and the rows' lengths."""
 
     def __init__(self, buffer: Any, lengths: Sequence[int], exact: bool) -> None:
@@ -45,7 +45,7 @@ class SlotCache:
             self.layers = [[None, None] for _ in layers]
         for held, new in zip(self.layers, layers, strict=True):
             for side in (0, 1):
-                held[side] = _roomy(held[side], new[side], slot, max(room, length + SPARE))
+                held[side] = _make_room(held[side], new[side], slot, max(room, length + SPARE))
                 held[side][slot, :, :length] = new[side][0]
         self.lengths.append(length)
 
@@ -68,15 +68,17 @@ class SlotCache:
 
     # what transformers' models ask of a cache
 
-    def update(self, keys: Any, values: Any, layer: int, *_: Any, **__: Any) -> tuple[Rows, Rows]:
+    def update(
+        self, keys: Any, values: Any, layer: int, *_: Any, **__: Any
+    ) -> tuple[CacheRows, CacheRows]:
         held = self.layers[layer]
         for side, new in ((0, keys), (1, values)):
             if max(self.lengths) >= held[side].shape[2]:
-                held[side] = _roomy(held[side], new, 0, max(self.lengths) + SPARE)
+                held[side] = _make_room(held[side], new, 0, max(self.lengths) + SPARE)
             for row, length in enumerate(self.lengths):
                 held[side][row, :, length] = new[row, :, 0]
         grown = [length + 1 for length in self.lengths]
-        return Rows(held[0], grown, self.exact), Rows(held[1], grown, self.exact)
+        return CacheRows(held[0], grown, self.exact), CacheRows(held[1], grown, self.exact)
 
     def get_seq_length(self, layer: int = 0) -> int:
         return max(self.lengths, default=0)
@@ -85,7 +87,7 @@ class SlotCache:
         return self.get_seq_length() + 1, 0
 
 
-def _roomy(buffer: Any, new: Any, slot: int, room: int) -> Any:
+def _make_room(buffer: Any, new: Any, slot: int, room: int) -> Any:
     """A buffer with the slot and at least `room` tokens; a larger one holds what it held."""
     import torch
 
@@ -100,12 +102,12 @@ def _roomy(buffer: Any, new: Any, slot: int, room: int) -> Any:
     return larger
 
 
-def attend(module: Any, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> Any:
-    """transformers' own attention, or for `Rows` one query a row against that row's keys."""
+def attend_rows(module: Any, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> Any:
+    """transformers' own attention, or for `CacheRows` one query a row against that row's keys."""
     import torch
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    if not isinstance(key, Rows):
+    if not isinstance(key, CacheRows):
         return sdpa_attention_forward(module, query, key, value, mask, **options)
     options["is_causal"] = False
     count, longest = len(key.lengths), max(key.lengths)
@@ -126,11 +128,11 @@ def attend(module: Any, query: Any, key: Any, value: Any, mask: Any, **options: 
 
 
 @contextmanager
-def attending(text_config: Any) -> Iterator[None]:
-    """While it lasts, the model's layers use `attend`."""
+def patched_attention(text_config: Any) -> Iterator[None]:
+    """While it lasts, the model's layers use `attend_rows`."""
     from transformers import AttentionInterface
 
-    AttentionInterface.register(ATTENTION, attend)
+    AttentionInterface.register(ATTENTION, attend_rows)
     before = text_config._attn_implementation
     text_config._attn_implementation = ATTENTION
     try:
@@ -176,7 +178,7 @@ def even_rows(model: Any, most: int) -> int:
     return several[0] if several else most
 
 
-def step(model: Any, text_config: Any, cache: SlotCache, tokens: Sequence[int]) -> Any:
+def step_rows(model: Any, text_config: Any, cache: SlotCache, tokens: Sequence[int]) -> Any:
     """Read one token a row; the logits that follow, (rows, vocabulary) float32."""
     import torch
 
@@ -184,9 +186,9 @@ def step(model: Any, text_config: Any, cache: SlotCache, tokens: Sequence[int]) 
     pad = -count % cache.rows if cache.exact else 0
     ids = torch.tensor([*tokens, *[tokens[0]] * pad], device=model.device)[:, None]
     places = [*cache.lengths, *[cache.lengths[0]] * pad]
-    # four dimensions: taken as it is, and `attend` looks at the lengths instead
+    # four dimensions: taken as it is, and `attend_rows` looks at the lengths instead
     mask = torch.zeros(1, 1, 1, 1, dtype=model.dtype, device=model.device)
-    with attending(text_config):
+    with patched_attention(text_config):
         logits = model(
             input_ids=ids,
             attention_mask=mask,

@@ -20,12 +20,12 @@ from kuleshov.tools.errors import first_line
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, MllmInfo
 from kuleshov.tools.mllm.local import loading, scoring
-from kuleshov.tools.mllm.local.batch_cache import Layers, SlotCache, even_rows, step
+from kuleshov.tools.mllm.local.batch_cache import Layers, SlotCache, even_rows, step_rows
 from kuleshov.tools.mllm.local.encode import Encoded
-from kuleshov.tools.mllm.local.model import FAILURES, LONG_TAIL, TransformersMllm, mean
+from kuleshov.tools.mllm.local.model import FAILURES, LONG_TAIL, TransformersMllm, mean_logprob
 from kuleshov.tools.mllm.local.packing import Question
-from kuleshov.tools.mllm.local.segments import Piece, PieceStore, cache_of, pieces
-from kuleshov.tools.process import at_work, check_own, generation
+from kuleshov.tools.mllm.local.segments import Piece, PieceStore, cache_of, split_pieces
+from kuleshov.tools.process import at_work, check_own, fork_generation
 
 log = logging.getLogger("kuleshov")
 BATCH = 16  # answers; on a CPU the weights cost as much to read for one row as for so many
@@ -59,7 +59,7 @@ class Request:
 
 
 @dataclass(eq=False)
-class Row:
+class BatchRow:
     """An answer in the making."""
 
     request: Request
@@ -98,7 +98,7 @@ class BatchedMllm:
         most = max(BATCH, self.batch)
         self._even = even_rows(inner.model, most) if self.exact and self.able else 1
         self._starting = threading.Lock()
-        self._born = generation()
+        self._born = fork_generation()
         self._open = True
         self._begin()
 
@@ -118,11 +118,11 @@ class BatchedMllm:
     def _check_thread(self) -> None:
         """In a forked process the thread is begun anew: the parent's is not there."""
         check_own(self._born, self.info.id, forks=self.forks)
-        if self._born != generation():
+        if self._born != fork_generation():
             with self._starting:
-                if self._born != generation():
+                if self._born != fork_generation():
                     self._begin()
-                    self._born = generation()
+                    self._born = fork_generation()
 
     # ------------------------------------------------------------------ callers' threads
 
@@ -150,7 +150,7 @@ class BatchedMllm:
                 )
             )
         most = min(max_new_tokens, self.inner._room(encoded))
-        return self._ask(Request(encoded, pieces(encoded), schema=schema, most=most))
+        return self._ask(Request(encoded, split_pieces(encoded), schema=schema, most=most))
 
     def count_tokens(self, conversation: Conversation) -> int:
         """See `TransformersMllm.count_tokens`."""
@@ -170,7 +170,7 @@ class BatchedMllm:
             return self._alone(lambda: inner.score(conversation, answers))
         ids = inner.answer_ids(answers)
         inner._room(encoded, at_least=max(map(len, ids)))
-        return self._ask(Request(encoded, pieces(encoded), answers=ids))
+        return self._ask(Request(encoded, split_pieces(encoded), answers=ids))
 
     def score_many(self, questions: Sequence[Question]) -> list[list[float]]:
         """See `TransformersMllm.score_many`; its rows are full, so it has the model to itself."""
@@ -178,7 +178,7 @@ class BatchedMllm:
 
     def close(self) -> None:
         """End the queue; requests that wait are answered with an MllmError."""
-        if self._born != generation():  # of a process that this one was forked from
+        if self._born != fork_generation():  # of a process that this one was forked from
             self._open = False
             return
         with self._wake:
@@ -217,7 +217,7 @@ class BatchedMllm:
     def _serve(self) -> None:
         import torch
 
-        with torch.inference_mode(), loading.quiet():
+        with torch.inference_mode(), loading.quiet_libraries():
             while True:
                 with self._wake:
                     while self._open and not (self._waiting or self._calls or self._rows):
@@ -228,7 +228,7 @@ class BatchedMllm:
                     call = self._calls.pop(0) if self._calls else None
                     request = None if call else self._choose()
                 if call is not None:
-                    _answer(call[1], call[0])
+                    _fulfil(call[1], call[0])
                 elif request is None:
                     self._step()
                 elif request.answers is not None:
@@ -261,7 +261,7 @@ class BatchedMllm:
         self._with_memory(request, work, request.future.set_result)
 
     def _admit(self, request: Request) -> None:
-        def work() -> Row:
+        def work() -> BatchRow:
             grammar = None
             if request.schema is not None:
                 grammar = self.inner._grammar_maker().for_schema(request.schema)
@@ -269,7 +269,7 @@ class BatchedMllm:
             self._read(request, cache)
             room = len(request.encoded.ids) + min(request.most, ROOM)
             self._cache.join([(layer.keys, layer.values) for layer in cache.layers], room)
-            return Row(request, request.encoded.ids[-1], grammar)
+            return BatchRow(request, request.encoded.ids[-1], grammar)
 
         self._with_memory(request, work, self._rows.append)
         self.largest = max(self.largest, len(self._rows))
@@ -310,7 +310,7 @@ class BatchedMllm:
             return
         try:
             tokens = [row.next for row in self._rows]
-            logits = step(self.inner.model, self.inner.text_config, self._cache, tokens)
+            logits = step_rows(self.inner.model, self.inner.text_config, self._cache, tokens)
             logs = logits.log_softmax(-1)
         except BaseException as error:
             if hardware.is_out_of_memory(error) and self._make_room(self._rows[0].request):
@@ -338,7 +338,7 @@ class BatchedMllm:
         self._rows[place] = self._rows[-1]
         self._rows.pop()
 
-    def _generation(self, row: Row) -> Generation:
+    def _generation(self, row: BatchRow) -> Generation:
         import torch
 
         inner, ids = self.inner, row.written
@@ -355,7 +355,7 @@ class BatchedMllm:
         return Generation(
             text=str(text),
             tokens=len(ids),
-            mean_logprob=mean(logs),
+            mean_logprob=mean_logprob(logs),
             finished=ended or whole,
             seconds=time.perf_counter() - row.request.begun,
         )
@@ -377,11 +377,11 @@ class BatchedMllm:
             # begun anew from their first token: greedy answers come out the same
             self._waiting[:0] = [row.request for row in self._rows]
         self._drop_rows()
-        hardware._release(self.info.device)
+        hardware._release_memory(self.info.device)
         return True
 
     def _drop_rows(self) -> None:
-        self._rows: list[Row] = []
+        self._rows: list[BatchRow] = []
         self._cache = SlotCache(exact=self.exact, rows=self._even)
 
     def _told(self, error: BaseException) -> BaseException:
@@ -394,7 +394,7 @@ class BatchedMllm:
             return told
         told = MllmError(
             f"{info.id} ran out of memory on {info.device}; "
-            f"{hardware.advice(info.id, info.device, info.quantization)}."
+            f"{hardware.memory_advice(info.id, info.device, info.quantization)}."
         )
         told.__cause__ = error
         return told
@@ -417,13 +417,13 @@ def _result(future: Future[Any]) -> Any:
     return future.result()
 
 
-def _answer(future: Future[Any], call: Callable[[], Any]) -> None:
+def _fulfil(future: Future[Any], call: Callable[[], Any]) -> None:
     try:
         future.set_result(call())
     except BaseException as error:
         future.set_exception(error)
 
 
-def batched(mllm: Mllm, batch: int | None = None) -> Mllm:
+def batch_model(mllm: Mllm, batch: int | None = None) -> Mllm:
     """The model behind a queue, or as it is if it cannot be or is already."""
     return BatchedMllm(mllm, batch) if isinstance(mllm, TransformersMllm) else mllm

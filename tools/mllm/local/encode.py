@@ -57,7 +57,7 @@ def control_tokens(processor: Any) -> tuple[str, ...]:
     return tuple(sorted((word for word in words if len(word) > 2), key=len, reverse=True))
 
 
-def defuse(text: str, controls: tuple[str, ...]) -> str:
+def defuse_controls(text: str, controls: tuple[str, ...]) -> str:
     """The text with every control token broken by a space, as in ``< image>``.
 
     transformers' own `sanitize_control_tokens` refuses tokenizers that add their first token
@@ -68,7 +68,7 @@ def defuse(text: str, controls: tuple[str, ...]) -> str:
     return text
 
 
-def clean(conversation: Conversation, controls: tuple[str, ...]) -> Conversation:
+def clean_conversation(conversation: Conversation, controls: tuple[str, ...]) -> Conversation:
     """A copy with texts defused and pictures as RGB PIL images; nothing is ever fetched.
 
     Raises:
@@ -86,11 +86,11 @@ def _clean_turn(turn: Turn, controls: tuple[str, ...]) -> Turn:
     parts: list[dict[str, Any]] = []
     for part in content:
         if part.get("type") == "text":
-            parts.append({"type": "text", "text": defuse(part["text"], controls)})
+            parts.append({"type": "text", "text": defuse_controls(part["text"], controls)})
         elif part.get("type") == "image":
-            parts.append({"type": "image", "image": rgb(part["image"])})
+            parts.append({"type": "image", "image": to_rgb(part["image"])})
         elif part.get("type") == "video":
-            parts.append({"type": "video", "video": [rgb(frame) for frame in part["video"]]})
+            parts.append({"type": "video", "video": [to_rgb(frame) for frame in part["video"]]})
         else:
             raise MllmError(
                 f"a turn holds content of type {part.get('type')!r}; "
@@ -99,7 +99,7 @@ def _clean_turn(turn: Turn, controls: tuple[str, ...]) -> Turn:
     return {"role": turn["role"], "content": parts}
 
 
-def rgb(picture: Any) -> Any:
+def to_rgb(picture: Any) -> Any:
     """A PIL image in RGB from a PIL image, an array (H, W, 3) uint8, or the path of a file."""
     import numpy as np
     from PIL import Image
@@ -118,12 +118,14 @@ def rgb(picture: Any) -> Any:
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
-def encode(processor: Any, conversation: Conversation, *, trace_images: bool) -> Encoded:
+def encode_conversation(
+    processor: Any, conversation: Conversation, *, trace_images: bool
+) -> Encoded:
     """Token ids and tensors of a cleaned conversation, ready for the model's answer.
 
     Args:
         processor: the model's.
-        conversation: as `clean` returns it.
+        conversation: as `clean_conversation` returns it.
         trace_images: find out which tokens belong to which image.
     """
     if any(part["type"] == "video" for turn in conversation for part in turn["content"]):
@@ -147,11 +149,13 @@ def encode(processor: Any, conversation: Conversation, *, trace_images: bool) ->
         for part in turn["content"]
         if part["type"] == "image"
     ]
-    images = _spans(processor, ids, pictures, offsets) if trace_images else None
-    return Encoded(ids, features, images, _opening(processor, conversation, ids) if images else 0)
+    images = _image_spans(processor, ids, pictures, offsets) if trace_images else None
+    return Encoded(
+        ids, features, images, _opening_length(processor, conversation, ids) if images else 0
+    )
 
 
-def _opening(processor: Any, conversation: Conversation, ids: list[int]) -> int:
+def _opening_length(processor: Any, conversation: Conversation, ids: list[int]) -> int:
     """Tokens that past turns without an image share with the conversation that they open."""
     shown = [any(part["type"] == "image" for part in turn["content"]) for turn in conversation]
     turns = shown.index(True) if True in shown else 0
@@ -166,7 +170,7 @@ def _opening(processor: Any, conversation: Conversation, ids: list[int]) -> int:
     return shared
 
 
-def _spans(
+def _image_spans(
     processor: Any, ids: list[int], pictures: list[Any], offsets: list[list[dict[str, Any]]] | None
 ) -> list[ImageSpan] | None:
     """Neighbouring images leave one run of equal tokens, so the replacements are counted."""
@@ -182,12 +186,12 @@ def _spans(
         return None
     spans, first = [], 0
     for picture, count in zip(pictures, counts, strict=True):
-        spans.append(ImageSpan(places[first], places[first + count - 1] + 1, digest(picture)))
+        spans.append(ImageSpan(places[first], places[first + count - 1] + 1, image_digest(picture)))
         first += count
     return spans
 
 
-def digest(picture: Any) -> bytes:
+def image_digest(picture: Any) -> bytes:
     """Two RGB images have equal digests if and only if (but for chance) they are equal."""
     hashed = hashlib.blake2b(repr(picture.size).encode(), digest_size=16)
     hashed.update(picture.tobytes())

@@ -60,7 +60,7 @@ def load_folder(
     weights.check_complete(folder, name)
     place = hardware.choose_device(device)
     # of weights that are stored quantized the numbers cannot be counted
-    stored_whole = "quantization_config" not in weights.config(folder)
+    stored_whole = "quantization_config" not in weights.read_config(folder)
     parameters = weights.count_parameters(folder) if stored_whole else None
     chosen = hardware.choose_dtype(dtype, place, parameters)
     if device_map is None and parameters is not None:
@@ -71,7 +71,7 @@ def load_folder(
             dtype=chosen,
             quantization=quantization,
         )
-    with quiet(), hardware.telling_what_to_choose(name, place, quantization):
+    with quiet_libraries(), hardware.telling_what_to_choose(name, place, quantization):
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
@@ -83,7 +83,7 @@ def load_folder(
                 device_map=device_map if device_map is not None else {"": place},
                 use_safetensors=True,
                 trust_remote_code=False,
-                **_quantized(config, quantization, chosen),
+                **_quantization_options(config, quantization, chosen),
             )
         except Exception as error:
             if hardware.is_out_of_memory(error) or isinstance(error, MllmError):
@@ -111,7 +111,7 @@ def load_folder(
     described: dict[str, Any] = {
         "id": name,
         "kind": config.model_type,
-        "device": _where(model, place),
+        "device": _model_device(model, place),
         "dtype": chosen,
         "quantization": quantization,
         "parameters": parameters,
@@ -126,7 +126,7 @@ def load_folder(
     return model, processor, MllmInfo(**described)
 
 
-def _quantized(config: Any, quantization: str, dtype: str) -> dict[str, Any]:
+def _quantization_options(config: Any, quantization: str, dtype: str) -> dict[str, Any]:
     if quantization == "none":
         return {}
     if getattr(config, "quantization_config", None):
@@ -228,7 +228,7 @@ def end_tokens(model: Any, processor: Any) -> list[int]:
     return ends
 
 
-def _where(model: Any, device: str) -> str:
+def _model_device(model: Any, device: str) -> str:
     spread = getattr(model, "hf_device_map", None)
     if not spread:
         return device
@@ -237,7 +237,7 @@ def _where(model: Any, device: str) -> str:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_libraries() -> Iterator[None]:
     """No progress bars and log lines of transformers; errors are still raised."""
     from transformers.utils import logging as chatter
 

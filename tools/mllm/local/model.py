@@ -17,17 +17,17 @@ from kuleshov.tools.mllm.base import Conversation, Generation, MllmError, MllmIn
 from kuleshov.tools.mllm.local import continuing, loading, packing, scoring, turns
 from kuleshov.tools.mllm.local.encode import (
     Encoded,
-    clean,
+    clean_conversation,
     control_tokens,
-    defuse,
-    encode,
+    defuse_controls,
+    encode_conversation,
     from_image,
-    rgb,
+    to_rgb,
 )
 from kuleshov.tools.mllm.local.grammar import Grammars
 from kuleshov.tools.mllm.local.packing import Question
-from kuleshov.tools.mllm.local.prefix_cache import PrefixStore, can_fork, fork, with_cache
-from kuleshov.tools.process import at_work, check_own, generation
+from kuleshov.tools.mllm.local.prefix_cache import PrefixStore, can_fork, fork_cache, with_cache
+from kuleshov.tools.process import at_work, check_own, fork_generation
 
 BLANK = {"type": "text", "text": "."}  # a turn to close what is pinned
 LONG_TAIL = 1024
@@ -74,7 +74,7 @@ class TransformersMllm:
         self.continues = info.scored_in == "continued"
         self.lock = threading.RLock()
         stopping.watch_layers(model)
-        self._born = generation()
+        self._born = fork_generation()
         self._grammars: Grammars | None = None
         self._answers: dict[str, list[int]] = {}
 
@@ -158,7 +158,7 @@ class TransformersMllm:
         return Generation(
             text=text,
             tokens=len(ids),
-            mean_logprob=mean(logs),
+            mean_logprob=mean_logprob(logs),
             finished=finished,
             seconds=time.perf_counter() - begun,
         )
@@ -200,8 +200,8 @@ class TransformersMllm:
         found = []
         for image in images:
             stopping.check()
-            picture = rgb(image)
-            with self.lock, loading.quiet(), self._telling("prepare what it is shown"):
+            picture = to_rgb(image)
+            with self.lock, loading.quiet_libraries(), self._telling("prepare what it is shown"):
                 inputs = dict(self.processor.image_processor(picture, return_tensors="pt"))
             with self._running():
                 found.append(self._seen(self._to_device(inputs)).float().cpu())
@@ -263,7 +263,7 @@ class TransformersMllm:
                 self._answers.clear()
             for answer in answers:
                 if answer not in self._answers:
-                    said = defuse(answer, self.controls)
+                    said = defuse_controls(answer, self.controls)
                     self._answers[answer] = scoring.answer_ids(self.processor, said, self.ends)
             return [self._answers[answer] for answer in answers]
 
@@ -271,10 +271,17 @@ class TransformersMllm:
 
     def _encode(self, conversation: Conversation) -> Encoded:
         check_own(self._born, self.info.id, forks=self.forks)  # before the lock
-        cleaned = clean(conversation, self.controls)
+        cleaned = clean_conversation(conversation, self.controls)
         # a fast tokenizer cannot be used by two threads
-        with at_work(), self.lock, loading.quiet(), self._telling("prepare what it is shown"):
-            return encode(self.processor, cleaned, trace_images=self.prefixes is not None)
+        with (
+            at_work(),
+            self.lock,
+            loading.quiet_libraries(),
+            self._telling("prepare what it is shown"),
+        ):
+            return encode_conversation(
+                self.processor, cleaned, trace_images=self.prefixes is not None
+            )
 
     @contextmanager
     def _telling(self, what: str) -> Iterator[None]:
@@ -325,7 +332,7 @@ class TransformersMllm:
         answers = self.answer_ids(["yes", "no, not at all", "neither"])
         exact = self.info.dtype == "float32" and self.info.quantization == "none"
         same = exact
-        for talk in trials():
+        for talk in trial_conversations():
             inputs = self._to_device(self._encode(talk).inputs)
             with self._running():
                 whole = scoring.plain_scores(self.model, inputs, answers, self.turn_ends)
@@ -354,7 +361,7 @@ class TransformersMllm:
         short = hardware.telling_what_to_choose(
             self.info.id, self.info.device, self.info.quantization
         )
-        with at_work(), self.lock, short, loading.quiet(), torch.inference_mode():
+        with at_work(), self.lock, short, loading.quiet_libraries(), torch.inference_mode():
             try:
                 with self._telling("compute"):
                     yield
@@ -428,7 +435,7 @@ class TransformersMllm:
             held, read = end, seen
         self.prefixes.keep(encoded, cache)
         # what follows grows the cache it is given; the one that is kept stays as it is
-        return fork(cache, held, self.text_config), held, from_image(encoded.inputs, read)
+        return fork_cache(cache, held, self.text_config), held, from_image(encoded.inputs, read)
 
     def _read_most(self, encoded: Encoded) -> tuple[Any, list[int]]:
         """A cache of the conversation's start, and the tokens that remain: at least one.
@@ -465,7 +472,7 @@ class TransformersMllm:
         return self._grammars
 
 
-def trials() -> list[Conversation]:
+def trial_conversations() -> list[Conversation]:
     """Made-up questions to try a model with: about a picture, and in words alone."""
     from PIL import Image
 
@@ -496,7 +503,7 @@ def _takes_pixels_alone(tower: Any, inputs: dict[str, Any]) -> bool:
     return not (inputs.keys() & taken.keys()) - {"pixel_values", "image_sizes"}
 
 
-def mean(logs: Sequence[float]) -> float | None:
+def mean_logprob(logs: Sequence[float]) -> float | None:
     """Their mean, to four places: further ones depend on how the products were summed."""
     return round(sum(logs) / len(logs), 4) if logs else None
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from kuleshov.tools.mllm.base import Conversation, Mllm
 from kuleshov.tools.mllm.local import loading, scoring
-from kuleshov.tools.mllm.local.encode import Encoded, clean
-from kuleshov.tools.mllm.local.prefix_cache import fork, with_cache
+from kuleshov.tools.mllm.local.encode import Encoded, clean_conversation
+from kuleshov.tools.mllm.local.prefix_cache import fork_cache, with_cache
 
 Question = tuple[Conversation, Sequence[str]]
 """A conversation that ends with the user's turn, and the answers to score."""
@@ -37,10 +37,10 @@ def score_many(mllm: Mllm, questions: Sequence[Question]) -> list[list[float]]:
 
 def packed_scores(mllm: Any, questions: Sequence[Question]) -> list[list[float]]:
     """What `TransformersMllm.score_many` does, for a model whose caches can be forked."""
-    talks = [clean(conversation, mllm.controls) for conversation, _ in questions]
+    talks = [clean_conversation(conversation, mllm.controls) for conversation, _ in questions]
     first = mllm._encode(talks[0])
-    with mllm.lock, loading.quiet():  # a fast tokenizer cannot be used by two threads
-        asked = tails(mllm.processor, talks, first)
+    with mllm.lock, loading.quiet_libraries():  # a fast tokenizer cannot be used by two threads
+        asked = conversation_tails(mllm.processor, talks, first)
     if asked is None:
         return [mllm.score(conversation, answers) for conversation, answers in questions]
     ids = [mllm.answer_ids(answers) for _, answers in questions]
@@ -50,14 +50,14 @@ def packed_scores(mllm: Any, questions: Sequence[Question]) -> list[list[float]]
     scores: list[list[float]] = []
     with mllm._running():
         kept, held, _ = mllm._read_images(first)
-        for places in rows(asked, ids):
+        for places in pack_rows(asked, ids):
             several = slice(places.start, places.stop)
-            cache = fork(kept, held, mllm.text_config)
+            cache = fork_cache(kept, held, mllm.text_config)
             scores += forest_scores(mllm.model, asked[several], ids[several], cache, mllm.turn_ends)
     return scores
 
 
-def tails(
+def conversation_tails(
     processor: Any, conversations: Sequence[Conversation], first: Encoded
 ) -> list[list[int]] | None:
     """What follows the last image in each conversation, as token ids, without reading images anew.
@@ -73,8 +73,8 @@ def tails(
     if not first.images:
         return None
     tokenizer, heads, found = processor.tokenizer, set(), []
-    pictures = [_pictures(conversation) for conversation in conversations]
-    if any(not _same(pictures[0], others) for others in pictures[1:]):
+    pictures = [_conversation_pictures(conversation) for conversation in conversations]
+    if any(not _same_pictures(pictures[0], others) for others in pictures[1:]):
         return None
     for conversation in conversations:
         text = processor.apply_chat_template(
@@ -87,7 +87,7 @@ def tails(
     return found if same else None
 
 
-def _pictures(conversation: Conversation) -> list[Any]:
+def _conversation_pictures(conversation: Conversation) -> list[Any]:
     return [
         part["image"]
         for turn in conversation
@@ -96,14 +96,14 @@ def _pictures(conversation: Conversation) -> list[Any]:
     ]
 
 
-def _same(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
+def _same_pictures(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
     return len(ours) == len(theirs) and all(
         a is b or (a.size == b.size and a.tobytes() == b.tobytes())
         for a, b in zip(ours, theirs, strict=True)
     )
 
 
-def rows(
+def pack_rows(
     questions: Sequence[Sequence[int]], answers: Sequence[Sequence[Sequence[int]]], most: int = ROW
 ) -> list[range]:
     """Which questions share a row: as many in turn as make at most `most` tokens, at least one."""

@@ -21,7 +21,7 @@ from kuleshov.tools.mllm.local.encode import Encoded, ImageSpan
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """A cache that begins with the tokens `ids`, the images among them in `images`.
 
     It may hold more (question and answer), which is cut off when it is forked.
@@ -59,7 +59,7 @@ def can_fork(text_config: Any) -> bool:
     return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
 
 
-def fork(cache: Any, length: int, text_config: Any) -> Any:
+def fork_cache(cache: Any, length: int, text_config: Any) -> Any:
     """A cache with the first `length` tokens of `cache`, free to grow; nothing is copied."""
     from transformers import DynamicCache
 
@@ -71,7 +71,7 @@ def fork(cache: Any, length: int, text_config: Any) -> Any:
     return new
 
 
-def common(entry: Entry, ids: list[int], images: list[ImageSpan]) -> int:
+def common_length(entry: CacheEntry, ids: list[int], images: list[ImageSpan]) -> int:
     """How many leading tokens of a conversation the entry holds, images compared by content.
 
     Cuts before an image that differs or of which only a part is held, and always leaves the
@@ -96,8 +96,8 @@ class PrefixStore:
     def __init__(self, text_config: Any, size: int = 3) -> None:
         self.text_config = text_config
         self.size = size
-        self.entries: list[Entry] = []
-        self.pinned: Entry | None = None
+        self.entries: list[CacheEntry] = []
+        self.pinned: CacheEntry | None = None
 
     def fork(self, encoded: Encoded) -> tuple[Any | None, int, int]:
         """The longest kept start that ends where a piece ends: its cache, its tokens, its images.
@@ -106,10 +106,10 @@ class PrefixStore:
         """
         if encoded.images is None:
             return None, 0, 0
-        best: Entry | None = None
+        best: CacheEntry | None = None
         length = 0
         for entry in (*self.entries, *((self.pinned,) if self.pinned else ())):
-            held = common(entry, encoded.ids, encoded.images)
+            held = common_length(entry, encoded.ids, encoded.images)
             held = max((end for end in encoded.ends if end <= held), default=0)
             if held > length:
                 best, length = entry, held
@@ -119,7 +119,7 @@ class PrefixStore:
             self.entries.remove(best)
             self.entries.append(best)
         read = sum(image.end <= length for image in encoded.images)
-        return fork(best.cache, length, self.text_config), length, read
+        return fork_cache(best.cache, length, self.text_config), length, read
 
     def keep(self, encoded: Encoded, cache: Any) -> None:
         """Keep a cache that begins with the conversation up to the end of its last image.
@@ -134,7 +134,7 @@ class PrefixStore:
             for entry in self.entries
             if ids[: len(entry.ids)] != entry.ids or held[: len(entry.images)] != entry.images
         ]
-        self.entries.append(Entry(ids, held, cache))
+        self.entries.append(CacheEntry(ids, held, cache))
         del self.entries[: -self.size]
 
     def pin(self, encoded: Encoded) -> None:

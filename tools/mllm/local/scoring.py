@@ -38,8 +38,8 @@ def answer_ids(processor: Any, answer: str, ends: Sequence[int]) -> list[int]:
     turns.TurnForm.of(processor).check()
     closing = turns.turn_ends(processor, ends)
     tokenizer = processor.tokenizer
-    prompt = _ids(processor, turns.ASKED, prompt=True)
-    whole = _ids(processor, turns.answered(answer), prompt=False)
+    prompt = _token_ids(processor, turns.ASKED, prompt=True)
+    whole = _token_ids(processor, turns.with_answer(answer), prompt=False)
     shared = 0
     while shared < min(len(prompt), len(whole)) and prompt[shared] == whole[shared]:
         shared += 1
@@ -57,7 +57,7 @@ def answer_ids(processor: Any, answer: str, ends: Sequence[int]) -> list[int]:
     return [*rest, closing[0]]
 
 
-def _ids(processor: Any, conversation: Conversation, *, prompt: bool) -> list[int]:
+def _token_ids(processor: Any, conversation: Conversation, *, prompt: bool) -> list[int]:
     features = processor.apply_chat_template(
         conversation,
         add_generation_prompt=prompt,
@@ -199,7 +199,7 @@ def plain_scores(
     some = "logits_to_keep" in inspect.signature(model.forward).parameters
     scores = []
     for ids in answers:
-        row = lengthened(inputs, ids)
+        row = lengthen_inputs(inputs, ids)
         # all rows of logits of a long conversation would take a gigabyte
         keep = {"logits_to_keep": len(ids) + 1} if some else {}
         logits = model(**row, **keep, use_cache=False).logits[0, -len(ids) - 1 : -1].float()
@@ -208,7 +208,7 @@ def plain_scores(
     return scores
 
 
-def lengthened(inputs: dict[str, Any], ids: Sequence[int]) -> dict[str, Any]:
+def lengthen_inputs(inputs: dict[str, Any], ids: Sequence[int]) -> dict[str, Any]:
     """The inputs of a prompt (one row) with an answer's tokens behind it.
 
     Whatever has an entry a token grows with it: masks, kinds of tokens, what each token may see of

@@ -31,22 +31,22 @@ class Piece:
     key: bytes
 
 
-def pieces(encoded: Encoded) -> list[Piece]:
+def split_pieces(encoded: Encoded) -> list[Piece]:
     """The pieces of a conversation up to the end of its last image."""
     found: list[Piece] = []
     at, before = 0, b""
     if encoded.opening and encoded.images:
         at = encoded.opening
-        before = _key(before, encoded.ids[:at], b"")
+        before = _piece_key(before, encoded.ids[:at], b"")
         found.append(Piece(0, at, None, before))
     for number, image in enumerate(encoded.images or []):
-        before = _key(before, encoded.ids[at : image.end], image.digest)
+        before = _piece_key(before, encoded.ids[at : image.end], image.digest)
         found.append(Piece(at, image.end, number, before))
         at = image.end
     return found
 
 
-def _key(before: bytes, ids: Sequence[int], digest: bytes) -> bytes:
+def _piece_key(before: bytes, ids: Sequence[int], digest: bytes) -> bytes:
     made = hashlib.blake2b(before, digest_size=16)
     made.update(array("q", ids).tobytes())
     made.update(digest)
@@ -75,14 +75,14 @@ class PieceStore:
         for piece in wanted:
             layers = self.held.get(piece.key)
             if layers is None:
-                layers = self._compute(piece, _joined(parts), encoded, read)
+                layers = self._compute(piece, _join_layers(parts), encoded, read)
                 self._keep(piece.key, layers)
                 self.read += piece.end - piece.start
             else:
                 self.held.move_to_end(piece.key)
                 self.reused += piece.end - piece.start
             parts.append(layers)
-        return _joined(parts)
+        return _join_layers(parts)
 
     def clear(self) -> None:
         self.held.clear()
@@ -98,13 +98,13 @@ class PieceStore:
 
     def _keep(self, key: bytes, layers: Layers) -> None:
         self.held[key] = layers
-        self.bytes += _size(layers)
+        self.bytes += _layers_size(layers)
         while self.bytes > self.budget and len(self.held) > 1:
             _, gone = self.held.popitem(last=False)
-            self.bytes -= _size(gone)
+            self.bytes -= _layers_size(gone)
 
 
-def _joined(parts: Sequence[Layers]) -> Layers:
+def _join_layers(parts: Sequence[Layers]) -> Layers:
     import torch
 
     if len(parts) == 1:
@@ -134,5 +134,5 @@ def layers_of(cache: Any, start: int = 0) -> Layers:
     ]
 
 
-def _size(layers: Layers) -> int:
+def _layers_size(layers: Layers) -> int:
     return sum(2 * keys.numel() * keys.element_size() for keys, _ in layers)

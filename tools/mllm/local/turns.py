@@ -38,7 +38,7 @@ _CLOSES = re.compile(
 )
 
 
-def answered(answer: str) -> Conversation:
+def with_answer(answer: str) -> Conversation:
     """The question with its answer as the last turn."""
     return [*ASKED, {"role": "assistant", "content": [{"type": "text", "text": answer}]}]
 
@@ -66,23 +66,23 @@ class TurnForm:
             MllmError: the template cannot write a plain question and answer.
         """
         try:
-            asked = _write(processor, ASKED)
-            prompt = _write(processor, ASKED, prompt=True)
-            whole = _write(processor, answered(PROBE))
+            asked = _write_template(processor, ASKED)
+            prompt = _write_template(processor, ASKED, prompt=True)
+            whole = _write_template(processor, with_answer(PROBE))
         except Exception as error:  # whatever a template raises
             raise MllmError(
                 f"the model's chat template cannot write a question: {first_line(error)}"
             ) from error
         if PROBE not in whole:
             raise MllmError("the model's chat template leaves out what the assistant said.")
-        shared = _shared(prompt, whole)
+        shared = _shared_length(prompt, whole)
         at = whole.index(PROBE)
         try:
-            longer = _write(processor, [*answered(PROBE), *ASKED])
+            longer = _write_template(processor, [*with_answer(PROBE), *ASKED])
         except Exception:  # a template of one question
             longer = ""
         return cls(
-            opening=prompt[_shared(asked, prompt) :],
+            opening=prompt[_shared_length(asked, prompt) :],
             lead=whole[shared:at],
             tail=whole[at + len(PROBE) :],
             onward=longer.partition(PROBE)[2] if PROBE in longer else None,
@@ -128,21 +128,21 @@ def settle_thinking(processor: Any, name: str) -> Thinking:
         MllmError: a thought stays open.
     """
     mode: Thinking = "none"
-    own = _template(processor)
+    own = _chat_template(processor)
     if any(switch in own for switch in SWITCHES):
         prompts = []
         for value in ("true", "false"):
-            _change(processor, _set(value) + own)
-            prompts.append(_opening(processor))
+            _change_template(processor, _set_switch(value) + own)
+            prompts.append(_answer_opening(processor))
         if prompts[0] != prompts[1]:
             mode = "off"
         else:
-            _change(processor, own)
+            _change_template(processor, own)
     try:
         form = TurnForm.of(processor)
         if form.lead.strip():
             going_on = f"{{{{ {json.dumps(form.lead)} if add_generation_prompt else '' }}}}"
-            _change(processor, _template(processor).removesuffix("\n") + going_on)
+            _change_template(processor, _chat_template(processor).removesuffix("\n") + going_on)
             mode, form = "closed", TurnForm.of(processor)
         form.check()
     except MllmError as error:
@@ -185,36 +185,36 @@ def _first_token(tokenizer: Any, text: str) -> int | None:
     return next((token for token in ids if tokenizer.decode([token]).strip()), None)
 
 
-def _write(processor: Any, conversation: Conversation, *, prompt: bool = False) -> str:
+def _write_template(processor: Any, conversation: Conversation, *, prompt: bool = False) -> str:
     return str(
         processor.apply_chat_template(conversation, add_generation_prompt=prompt, tokenize=False)
     )
 
 
-def _shared(one: str, other: str) -> int:
+def _shared_length(one: str, other: str) -> int:
     """How many characters they begin with alike."""
     pairs = zip(one, other, strict=False)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _opening(processor: Any) -> str | None:
+def _answer_opening(processor: Any) -> str | None:
     try:
-        return _write(processor, ASKED, prompt=True)
+        return _write_template(processor, ASKED, prompt=True)
     except Exception:  # told where the template is used
         return None
 
 
-def _set(value: str) -> str:
+def _set_switch(value: str) -> str:
     # an expression at the end, so that the template's first white space stays as it is
     return "".join(f"{{% set {switch} = {value} %}}" for switch in SWITCHES) + "{{ '' }}"
 
 
-def _template(processor: Any) -> str:
+def _chat_template(processor: Any) -> str:
     given = processor.chat_template
     return str(given.get("default", "")) if isinstance(given, dict) else str(given)
 
 
-def _change(processor: Any, template: str) -> None:
+def _change_template(processor: Any, template: str) -> None:
     given = processor.chat_template
     processor.chat_template = (
         {**given, "default": template} if isinstance(given, dict) else template

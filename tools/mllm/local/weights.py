@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from kuleshov.tools.errors import shortened
+from kuleshov.tools.errors import shorten_text
 from kuleshov.tools.mllm.base import MllmError
 from kuleshov.tools.structured_text import parse_json
 
@@ -16,7 +16,7 @@ HASHED_WHOLE = 2_000_000_000
 """Weights up to this many bytes are hashed as they are, larger ones by their headers."""
 
 
-def files(folder: Path) -> list[Path] | None:
+def weight_files(folder: Path) -> list[Path] | None:
     """The safetensors files of a folder, or None if there are none or some are missing."""
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():
@@ -35,10 +35,10 @@ def check_complete(folder: Path, name: str) -> None:
     """Raises MllmError if config or weights are missing or cut off, saying which."""
     if not (folder / "config.json").is_file():
         raise MllmError(f"{name} has no config.json: give the folder of a transformers model.")
-    found = files(folder)
+    found = weight_files(folder)
     if found is not None:
         for path in found:
-            tensors(path)
+            list_tensors(path)
             check_places(path)
         return
     if (folder / "model.safetensors.index.json").is_file():
@@ -56,12 +56,12 @@ def check_complete(folder: Path, name: str) -> None:
     raise MllmError(f"{name} holds no weights: model.safetensors is missing.")
 
 
-def size(folder: Path) -> int:
+def folder_size(folder: Path) -> int:
     """Bytes of the folder's files, symbolic links (the Hub cache's) followed."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
-def header(path: Path) -> bytes:
+def read_header(path: Path) -> bytes:
     """The header of a safetensors file: JSON with each tensor's type, shape and place.
 
     Raises:
@@ -75,13 +75,13 @@ def header(path: Path) -> bytes:
     return raw
 
 
-def tensors(path: Path) -> dict[str, Any]:
+def list_tensors(path: Path) -> dict[str, Any]:
     """Name → type, shape and place of each tensor of a safetensors file.
 
     Raises:
         MllmError: the file is not safetensors, or shorter than its header says.
     """
-    raw = header(path)
+    raw = read_header(path)
     try:
         found = parse_json(raw)
         found.pop("__metadata__", None)
@@ -111,7 +111,7 @@ def check_places(path: Path) -> None:
             pass
     except (SafetensorError, OSError, ValueError) as error:
         raise MllmError(
-            f"the weights file {path} is damaged ({shortened(str(error))}); get it again."
+            f"the weights file {path} is damaged ({shorten_text(str(error))}); get it again."
         ) from None
 
 
@@ -119,25 +119,25 @@ def count_parameters(folder: Path) -> int:
     """Numbers held by the weights files (of 4-bit weights the packed bytes)."""
     return sum(
         math.prod(tensor["shape"])
-        for path in files(folder) or []
-        for tensor in tensors(path).values()
+        for path in weight_files(folder) or []
+        for tensor in list_tensors(path).values()
     )
 
 
-def fingerprint(folder: Path) -> str | None:
+def weights_fingerprint(folder: Path) -> str | None:
     """sha256 of the weights, saying of what where it is not the one file's.
 
     One file up to 2 GB: its sha256. Several: ``files:`` and the sha256 of their lines
     ``sha256  name``. Larger: ``headers:`` and the sha256 of the headers (names, types, shapes
     and places of the tensors, not their values).
     """
-    found = files(folder)
+    found = weight_files(folder)
     if not found:
         return None
     if sum(path.stat().st_size for path in found) > HASHED_WHOLE:
         hashed = hashlib.sha256()
         for path in found:
-            hashed.update(header(path))
+            hashed.update(read_header(path))
         return f"headers:{hashed.hexdigest()}"
     sums = []
     for path in found:
@@ -149,7 +149,7 @@ def fingerprint(folder: Path) -> str | None:
     return f"files:{hashlib.sha256(lines.encode()).hexdigest()}"
 
 
-def licence(folder: Path) -> str | None:
+def read_licence(folder: Path) -> str | None:
     """The licence that the model card's front matter names, or None."""
     card = folder / "README.md"
     if not card.is_file():
@@ -163,7 +163,7 @@ def licence(folder: Path) -> str | None:
     return found.strip("'\"") if found else None
 
 
-def config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
     """config.json, or nothing if it cannot be read."""
     try:
         found = parse_json((folder / "config.json").read_bytes())
@@ -174,12 +174,12 @@ def config(folder: Path) -> dict[str, Any]:
 
 def reads_images(folder: Path) -> bool:
     """Whether the config is that of a model that answers in text about pictures."""
-    found = config(folder)
+    found = read_config(folder)
     named = found.get("architectures")
     architecture = str(named[0]) if isinstance(named, list) and named else ""
     return "vision_config" in found and architecture.endswith("ForConditionalGeneration")
 
 
-def hears(folder: Path) -> bool:
+def is_whisper(folder: Path) -> bool:
     """Whether the config is that of a Whisper model."""
-    return config(folder).get("model_type") == "whisper"
+    return read_config(folder).get("model_type") == "whisper"

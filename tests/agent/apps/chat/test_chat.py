@@ -581,13 +581,13 @@ def test_completion(photo):
     ],
 )
 def test_which_terminals_draw(environ, how):
-    assert inline.protocol(environ) == how
+    assert inline.find_protocol(environ) == how
 
 
 def test_sixel_draws_every_dot_once():
     picture = np.zeros((32, 480, 3), np.uint8)
     picture[:, 240:] = (255, 0, 0)
-    drawn = inline.escape(inline.png(picture), "sixel", 60)
+    drawn = inline.encode_picture(inline.draw_png(picture), "sixel", 60)
     head, _, data = drawn.partition("#")
     assert head == '\x1bPq"1;1;480;32'
     assert data.endswith("\x1b\\\n")
@@ -617,11 +617,11 @@ def test_a_picture_in_the_terminal_is_the_png(how):
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (90, 1200, 3), np.uint8)
     person = SimpleNamespace(id=1, box_xyxy=(300.0, 30.0, 600.0, 60.0))
-    png = inline.png(picture, [person])
+    png = inline.draw_png(picture, [person])
     image = Image.open(io.BytesIO(png))
     assert image.size == (800, 60)
     assert image.getpixel((200, 30)) == (255, 0, 0)  # the box's left edge
-    drawn = inline.escape(png, how, 60)
+    drawn = inline.encode_picture(png, how, 60)
     if how == "iterm":
         data = drawn.partition(":")[2].removesuffix("\a\n")
     else:

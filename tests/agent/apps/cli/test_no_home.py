@@ -66,9 +66,9 @@ def test_tools_and_models_are_looked_for_and_missed_in_one_sentence(monkeypatch)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     with pytest.raises(ToolError, match="no home folder to keep it in; set XDG_CACHE_HOME"):
         model.get()
-    assert hsemotion._find() is None
-    assert "-o enet" in hsemotion._command()
-    assert all(status() for status in faces.statuses().values())
+    assert hsemotion._find_model() is None
+    assert "-o enet" in hsemotion._fetch_command()
+    assert all(status() for status in faces.tool_statuses().values())
     monkeypatch.setattr(hub, "_cache_folder", lambda: Path("~/.cache/huggingface/hub"))
     with pytest.raises(MllmError, match="there is no home folder to keep it in; set HF_HOME"):
         hub._must_have_room("a/b", 1)

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from kuleshov.apps.web import job_queue as lines
-from kuleshov.apps.web.job_queue import BusyError, Job, Line
+from kuleshov.apps.web.job_queue import BusyError, Job, JobQueue
 from kuleshov.tools.errors import KuleshovError
 
 
 @pytest.fixture
-def line() -> Iterator[Line]:
-    line = Line()
+def line() -> Iterator[JobQueue]:
+    line = JobQueue()
     yield line
     line.close()
 
@@ -22,7 +22,7 @@ def line() -> Iterator[Line]:
 class Desk:
     """Jobs that note in which order they are done; the first holds the line until it is let go."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: JobQueue) -> None:
         self.line, self.order, self.events = line, [], []
         self.free = threading.Event()
         self.holder = self.job("holder", self.hold)

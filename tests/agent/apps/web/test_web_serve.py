@@ -64,11 +64,11 @@ def test_a_missing_extra_names_the_command(capsys, monkeypatch):
 
 
 def test_users_may_stand_in_a_file(tmp_path):
-    from kuleshov.apps.web.server import credentials
+    from kuleshov.apps.web.server import parse_credentials
 
     path = tmp_path / "users.txt"
     path.write_text("anna:correct horse\n\nbert:battery:staple\n")
-    assert credentials([str(path), "cleo:0123456789"]) == {
+    assert parse_credentials([str(path), "cleo:0123456789"]) == {
         "anna": "correct horse",
         "bert": "battery:staple",
         "cleo": "0123456789",

@@ -43,7 +43,7 @@ BLANK = {"wedding": 0.0, "funeral": 3.0, "contest": 0.0}
 def situations(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text(GOOD)
-    return candidates.load(str(path))
+    return candidates.load_candidates(str(path))
 
 
 def is_blank(call: Call) -> bool:
@@ -171,7 +171,7 @@ def test_a_mistake_is_named_with_its_line(tmp_path, change, message):
     path = tmp_path / "c.toml"
     path.write_text(GOOD.replace(*change))
     with pytest.raises(KuleshovError, match=message) as caught:
-        candidates.load(str(path))
+        candidates.load_candidates(str(path))
     assert "\n" not in str(caught.value)
 
 
@@ -179,4 +179,4 @@ def test_too_many_candidates(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text("".join(f'[[situation]]\nname = "s{i}"\ntext = "text"\n' for i in range(50)))
     with pytest.raises(KuleshovError, match="line 121: it has 50 situations and at most 40"):
-        candidates.load(str(path))
+        candidates.load_candidates(str(path))

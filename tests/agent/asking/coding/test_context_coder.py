@@ -14,7 +14,7 @@ from PIL import Image
 
 from kuleshov import Agent, Settings
 from kuleshov.apps.cli.main import main
-from kuleshov.asking.images import boxed
+from kuleshov.asking.images import draw_boxes
 from kuleshov.output import coded_table
 from kuleshov.session.open_medium import Words
 from kuleshov.session.session import Session
@@ -282,7 +282,9 @@ def test_a_person_without_a_face_has_no_box(scheme):
 
 
 def test_boxes_stay_inside_the_picture():
-    shown = np.asarray(boxed(PICTURE, [(3, (0.0, 0.0, 30.0, 30.0)), (12, (180.0, 80.0, 200, 100))]))
+    shown = np.asarray(
+        draw_boxes(PICTURE, [(3, (0.0, 0.0, 30.0, 30.0)), (12, (180.0, 80.0, 200, 100))])
+    )
     assert shown.shape == PICTURE.shape
     assert (PICTURE == 90).all()
 

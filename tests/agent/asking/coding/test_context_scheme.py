@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kuleshov.asking.coding import scheme
-from kuleshov.asking.coding.scheme import Scheme, by_scope, parse, shipped_schemes
+from kuleshov.asking.coding.scheme import Scheme, by_scope, parse_scheme, shipped_schemes
 from kuleshov.tools import pocket
 from kuleshov.tools.errors import KuleshovError
 
@@ -93,7 +93,7 @@ def test_two_schemes_are_one(tmp_path):
 def test_a_mistake_is_named_with_its_line(change, message):
     old, new = change
     with pytest.raises(KuleshovError, match=message) as caught:
-        parse(GOOD.replace(old, new), "the coding scheme mine.toml")
+        parse_scheme(GOOD.replace(old, new), "the coding scheme mine.toml")
     text = str(caught.value)
     assert text.startswith("the coding scheme mine.toml")
     assert "\n" not in text
@@ -108,7 +108,7 @@ def test_five_thousand_variables_are_too_many():
     with pytest.raises(
         KuleshovError, match=rf"line {line}: it has 5,000 variables and at most 200"
     ):
-        parse(many, "m.toml")
+        parse_scheme(many, "m.toml")
 
 
 def test_text_over_several_lines_does_not_move_the_count():
@@ -116,7 +116,7 @@ def test_text_over_several_lines_does_not_move_the_count():
         '"Where is it?"', '"Where?"\ndefinition = """\\\n[[variable]] in here"""'
     ).replace('"Does it burn?"', "3")
     with pytest.raises(KuleshovError, match=r"line 18: question: "):
-        parse(text, "mine.toml")
+        parse_scheme(text, "mine.toml")
 
 
 def test_what_cannot_be_read(tmp_path):

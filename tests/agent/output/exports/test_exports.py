@@ -166,8 +166,8 @@ def test_label_studio_and_back(run: Path, capsys):
     assert region["value"]["height"] == pytest.approx(100 * 80 / height)
     sheet = ElementTree.parse(run / "label-studio.xml")
     assert {label.get("value") for label in sheet.iter("Label")} >= {"fear", "happiness"}
-    said = list(label_studio.corrections(file))
-    found = corrections.agreement(run, said)
+    said = list(label_studio.read_corrections(file))
+    found = corrections.compare_run(run, said)
     assert (found.people, found.annotators, found.taken_away) == (6, 2, 1)
     assert found.agree == pytest.approx(8 / 11)
     nan = float("nan")
@@ -190,7 +190,7 @@ def test_labels_of_a_manifest_need_a_person_they_belong_to(run: Path, tmp_path, 
     shutil.copy(feat_data / "single_face.jpg", tmp_path / "one.jpg")
     (tmp_path / "one.csv").write_text('path,label\none.jpg,"{""fear"": 0.7, ""joy"": 0.3}"\n')
     agent().annotate(tmp_path / "one.csv", tmp_path / "other")
-    found = corrections.agreement(
+    found = corrections.compare_run(
         tmp_path / "other", corrections.manifest_labels(tmp_path / "other")
     )
     assert (found.people, found.agree, found.alpha_people) == (1, 0.0, None)
@@ -262,9 +262,9 @@ def test_a_damaged_line_is_named_and_the_rest_is_exported(run: Path, capsys):
 
 
 def test_control_characters_reach_no_xml_of_label_studio():
-    from kuleshov.output.exports.label_studio import interface
+    from kuleshov.output.exports.label_studio import labelling_interface
 
-    text = interface(["a\x00b", "c\x1b[31m", "d\ud800", "e\ufffe", 'f"<&'])
+    text = labelling_interface(["a\x00b", "c\x1b[31m", "d\ud800", "e\ufffe", 'f"<&'])
     values = [label.get("value") for label in ElementTree.fromstring(text).iter("Label")]
     assert values == ["a\ufffdb", "c\ufffd[31m", "d\ufffd", "e\ufffd", 'f"<&']
 

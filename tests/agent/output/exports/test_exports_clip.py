@@ -18,7 +18,7 @@ from kuleshov import Agent, Inference, Settings
 from kuleshov.apps.cli import resume
 from kuleshov.apps.cli.main import main
 from kuleshov.output.exports import clip as exports
-from kuleshov.output.exports.spans import laned
+from kuleshov.output.exports.spans import assign_lanes
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media import transcript
 from kuleshov.tools.mllm import ScriptedMllm
@@ -169,7 +169,7 @@ def test_spans_that_overlap_are_on_tiers_of_their_own(read: Inference) -> None:
     )
     track = person.track.model_copy(update={"events": (event, later)})
     changed = read.model_copy(update={"people": (person.model_copy(update={"track": track}),)})
-    lanes = [lane for span, lane in laned(changed) if span.unit == 12]
+    lanes = [lane for span, lane in assign_lanes(changed) if span.unit == 12]
     assert lanes == ["AU12", "AU12 (2)"]
 
 
@@ -183,14 +183,14 @@ def test_transcripts_that_cannot_be_read(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(data)
         with pytest.raises(KuleshovError, match=sentence):
-            transcript.read(path)
+            transcript.read_transcript(path)
     with pytest.raises(KuleshovError, match="cannot read the transcript"):
-        transcript.read(tmp_path / "gone.srt")
+        transcript.read_transcript(tmp_path / "gone.srt")
 
 
 def test_long_transcripts_are_joined() -> None:
     cues = [transcript.Cue(start_s=k, end_s=k + 1, text=f"line {k}") for k in range(100)]
-    joined = transcript.condensed(cues)
+    joined = transcript.condense_cues(cues)
     assert len(joined) <= transcript.MOST_LINES
     assert (joined[0].start_s, joined[-1].end_s) == (0, 100)
     assert sum(cue.text.count("line") for cue in joined) == 100
@@ -201,7 +201,7 @@ import os, signal, sys
 from kuleshov.apps.cli import main as cli
 from kuleshov.tools.pocket import detector
 
-detect, seen = detector.detect, []
+detect, seen = detector.detect_faces, []
 
 def ninth(*given, **named):
     seen.append(0)
@@ -209,14 +209,14 @@ def ninth(*given, **named):
         os.kill(os.getpid(), signal.SIGINT)
     return detect(*given, **named)
 
-detector.detect = ninth
+detector.detect_faces = ninth
 sys.exit(cli.main())
 """
 
 
 def test_the_command_that_goes_on_writes_beside_what_was_written() -> None:
     given = ["infer", "my clip.mp4", "--start-s", "2", "--export", "out/", "--report=a/r.html"]
-    assert resume.command(given, 7.64) == (
+    assert resume.resume_command(given, 7.64) == (
         "kuleshov infer 'my clip.mp4' --export out-from-7.6s --report a/r-from-7.6s.html "
         "--start-s 7.6"
     )
@@ -305,7 +305,7 @@ def test_two_items_of_one_clip_have_a_folder_each(read: Inference, tmp_path: Pat
     with RunDirectory(tmp_path / "run").open({"input": "x"}) as run:
         for key in ("one", "two"):
             run.add(read.model_copy(update={"item": Item(id=key)}).to_json())
-    exports.export(tmp_path / "run", tmp_path / "out")
+    exports.write_export(tmp_path / "run", tmp_path / "out")
     assert len(list((tmp_path / "out").glob("*/talk.eaf"))) == 2
 
 
@@ -365,7 +365,7 @@ def test_a_name_with_control_characters_is_cleaned_for_boris(
     from kuleshov.output.exports import boris
 
     media = read.media.model_copy(update={"path": "talk\x1b\udc80.mp4"})
-    boris.write(read.model_copy(update={"media": media}), tmp_path / "talk.boris")
+    boris.write_boris(read.model_copy(update={"media": media}), tmp_path / "talk.boris")
     told = json.loads((tmp_path / "talk.boris").read_text("utf-8"))
     assert told["project_name"] == "talk\ufffd\ufffd"
     assert "\\udc80" not in (tmp_path / "talk.boris").read_text("utf-8")

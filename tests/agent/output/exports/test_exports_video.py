@@ -46,7 +46,7 @@ def reading(clip: Path) -> Inference:
     )
     person = Person(
         id=1,
-        track=timelines.analysed(seen),
+        track=timelines.analyse_track(seen),
         moments=(Moment(time_s=0.2, start_s=0.0, end_s=0.5, emotions=glad),),
     )
     media = open_media(clip).media
@@ -74,7 +74,7 @@ def changed(part: np.ndarray[Any, Any]) -> bool:
 def test_every_frame_comes_back_at_its_time_with_its_box_or_with_why_there_is_none(
     clip: Path, tmp_path: Path
 ) -> None:
-    out = video.write(reading(clip), clip, tmp_path / "out.mp4")
+    out = video.write_video(reading(clip), clip, tmp_path / "out.mp4")
     found = frames(out)
     assert [time for time, _ in found] == pytest.approx([k / 10 for k in range(20)])
     assert found[0][1].shape == (180, 320, 3)
@@ -92,8 +92,8 @@ def test_what_is_drawn_says_what_was_read(clip: Path) -> None:
     (person,) = found.people
     course = person.track
     assert course is not None
-    assert video.reading(person, 0.2) == "happiness 80%"
-    assert video.reading(person, 1.2) == "no reading"
+    assert video.reading_at(person, 0.2) == "happiness 80%"
+    assert video.reading_at(person, 1.2) == "no reading"
     assert video.unit_lines(course, 0.3) == ["AU12 probable"]
     assert video.unit_lines(course, 1.2) == []
     assert video.why_no_box(course, 0.8) == "face not seen"
@@ -116,7 +116,7 @@ def test_stopped_what_was_written_is_a_clip(clip: Path, tmp_path: Path) -> None:
         if done_s > 0.45:
             stop.set()
 
-    out = video.write(reading(clip), clip, tmp_path / "out.mp4", progress=progress, stop=stop)
+    out = video.write_video(reading(clip), clip, tmp_path / "out.mp4", progress=progress, stop=stop)
     assert len(frames(out)) == 6
 
 
@@ -124,13 +124,13 @@ def test_what_would_be_lost_or_wrong_is_refused(clip: Path, tmp_path: Path) -> N
     read = reading(clip)
     before = clip.read_bytes()
     with pytest.raises(KuleshovError, match="is the clip itself"):
-        video.write(read, clip, clip)
+        video.write_video(read, clip, clip)
     assert clip.read_bytes() == before
     with pytest.raises(KuleshovError, match="there is no folder"):
-        video.write(read, clip, tmp_path / "none" / "out.mp4")
+        video.write_video(read, clip, tmp_path / "none" / "out.mp4")
     with pytest.raises(KuleshovError, match="is a folder"):
-        video.write(read, clip, tmp_path)
+        video.write_video(read, clip, tmp_path)
     other = write_clip(tmp_path / "other.mp4", [np.zeros((64, 64, 3), np.uint8)] * 3)
     with pytest.raises(KuleshovError, match="has changed since it was read"):
-        video.write(read, other, tmp_path / "out.mp4")
+        video.write_video(read, other, tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()

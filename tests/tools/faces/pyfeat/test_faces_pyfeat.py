@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from kuleshov.evals.bench import tiny_pyfeat
-from kuleshov.tools.faces import ToolError, entry
+from kuleshov.tools.faces import ToolError, find_entry
 from kuleshov.tools.faces.pyfeat import tool as pyfeat
 from kuleshov.tools.faces.pyfeat.tool import UNITS, PyFeat, from_fex
 from kuleshov.tools.labels import LabelSet
@@ -28,7 +28,7 @@ from kuleshov.tools.types import HeadPose
 
 @pytest.fixture(scope="module")
 def resources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_pyfeat.build(tmp_path_factory.mktemp("pyfeat"))
+    return tiny_pyfeat.build_weights(tmp_path_factory.mktemp("pyfeat"))
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def tool(resources: Path) -> PyFeat:
     import torch
 
     torch.set_grad_enabled(True)
-    return pyfeat.load(device="cpu", resources=resources)
+    return pyfeat.load_pyfeat(device="cpu", resources=resources)
 
 
 def dark(width: int, height: int, *blobs: tuple[int, ...]) -> np.ndarray[Any, Any]:
     image = np.zeros((height, width, 3), np.uint8)
     for blob in blobs:
-        tiny_pyfeat.blob(image, *blob)
+        tiny_pyfeat.draw_blob(image, *blob)
     return image
 
 
@@ -57,7 +57,11 @@ def test_boxes_and_scores(tool: PyFeat) -> None:
     assert second is not None
     assert 0.9 < second < first < 1
     assert {(face.tool, face.version, face.notes) for face in faces} == {
-        ("pyfeat", "py-feat 2.1.5 (Detectorv2)".replace("2.1.5", pyfeat._installed() or ""), ())
+        (
+            "pyfeat",
+            "py-feat 2.1.5 (Detectorv2)".replace("2.1.5", pyfeat._installed_version() or ""),
+            (),
+        )
     }
 
 
@@ -250,7 +254,7 @@ def test_info(tool: PyFeat) -> None:
 def test_detector_v1(resources: Path) -> None:
     main = sys.modules["__main__"]
     before = getattr(main, "SVMClassifier", None)
-    tool = entry("pyfeat-v1").load(resources=tiny_pyfeat.build_v1(resources), device="cpu")
+    tool = find_entry("pyfeat-v1").load(resources=tiny_pyfeat.build_v1(resources), device="cpu")
     assert tool.info.name == "pyfeat-v1"
     found = tool.observe([dark(96, 64), dark(96, 64, (36, 36))])
     assert found[0] == []
@@ -373,7 +377,7 @@ def sentence(make: Any) -> str:
 
 
 def test_missing_weights_without_a_network(tmp_path: Path) -> None:
-    assert sentence(partial(pyfeat.load, resources=tmp_path)) == (
+    assert sentence(partial(pyfeat.load_pyfeat, resources=tmp_path)) == (
         "Py-Feat's weights are missing and HF_HUB_OFFLINE forbids downloads: "
         "py-feat/retinaface_r34/model.safetensors (about 89 MB, MIT), "
         "py-feat/face_multitask_v2/face_multitask_v28.safetensors (about 150 MB, "
@@ -382,7 +386,7 @@ def test_missing_weights_without_a_network(tmp_path: Path) -> None:
         "hf download py-feat/face_multitask_v2 face_multitask_v28.safetensors "
         f"--cache-dir {tmp_path}`, or use the bundled face tool pocket."
     )
-    text = sentence(partial(pyfeat.load, version="v1", resources=tmp_path))
+    text = sentence(partial(pyfeat.load_pyfeat, version="v1", resources=tmp_path))
     assert "ResMaskNet_Z_resmasking_dropout1_rot30.pth (about 552 MB, MIT)" in text
     assert "xgb_au_classifier_v2.skops" in text
 
@@ -393,18 +397,18 @@ def test_a_hub_that_refuses_or_never_answers(
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    text = sentence(partial(pyfeat.load, resources=tmp_path))
+    text = sentence(partial(pyfeat.load_pyfeat, resources=tmp_path))
     assert "are missing and http://127.0.0.1:9 cannot be reached: py-feat/retinaface_r34" in text
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert "cannot be reached" in sentence(partial(pyfeat.load, resources=tmp_path))
+        assert "cannot be reached" in sentence(partial(pyfeat.load_pyfeat, resources=tmp_path))
 
 
 def test_only_what_is_missing_is_named(tmp_path: Path) -> None:
-    tiny_pyfeat.place(tmp_path, "retinaface_r34", "model.safetensors").touch()
-    text = sentence(partial(pyfeat.load, resources=tmp_path))
+    tiny_pyfeat.cache_path(tmp_path, "retinaface_r34", "model.safetensors").touch()
+    text = sentence(partial(pyfeat.load_pyfeat, resources=tmp_path))
     assert "face_multitask_v28.safetensors" in text
     assert "retinaface" not in text
 
@@ -418,9 +422,9 @@ def test_missing_weights_are_downloaded_where_the_hub_answers(
 
     def download(repo: str, file: str, cache_dir: Path) -> None:
         asked.append(f"{repo}/{file}")
-        tiny_pyfeat.place(cache_dir, repo.removeprefix("py-feat/"), file).touch()
+        tiny_pyfeat.cache_path(cache_dir, repo.removeprefix("py-feat/"), file).touch()
 
-    monkeypatch.setattr(pyfeat, "_unreachable", lambda: None)
+    monkeypatch.setattr(pyfeat, "_why_unreachable", lambda: None)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     found = pyfeat._all_weights("v2", "xgb", tmp_path)
     assert asked == [
@@ -442,9 +446,9 @@ def test_damaged_weights(resources: Path, tmp_path: Path) -> None:
         ("retinaface_r34", "model.safetensors"),
         ("face_multitask_v2", "face_multitask_v28.safetensors"),
     ):
-        tiny_pyfeat.place(tmp_path, repo, file).write_bytes(b"<html>sign in</html>")
+        tiny_pyfeat.cache_path(tmp_path, repo, file).write_bytes(b"<html>sign in</html>")
     with pytest.raises(ToolError) as caught:
-        pyfeat.load(resources=tmp_path, device="cpu")
+        pyfeat.load_pyfeat(resources=tmp_path, device="cpu")
     assert str(caught.value).startswith("Py-Feat cannot load its weights (SafetensorError: ")
     assert str(tmp_path / "models--py-feat--retinaface_r34") in str(caught.value)
 
@@ -453,32 +457,32 @@ def test_own_multitask_weights(
     resources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FEAT_MULTITASK_WEIGHTS", str(tmp_path / "mine.safetensors"))
-    assert sentence(partial(pyfeat.load, resources=resources)) == (
+    assert sentence(partial(pyfeat.load_pyfeat, resources=resources)) == (
         f"there is no file {tmp_path / 'mine.safetensors'}, which FEAT_MULTITASK_WEIGHTS names."
     )
     (tmp_path / "mine.safetensors").touch()
-    found, missing = pyfeat._look("v2", "xgb", resources)
+    found, missing = pyfeat._find_weights("v2", "xgb", resources)
     assert not missing
     assert found[pyfeat._MULTITASK] == tmp_path / "mine.safetensors"
 
 
 def test_wrong_options() -> None:
-    assert sentence(partial(pyfeat.load, version="v3")) == (
+    assert sentence(partial(pyfeat.load_pyfeat, version="v3")) == (
         "Py-Feat's version must be v1 or v2 and its classifier xgb or svm, but got 'v3' and 'xgb'."
     )
-    assert sentence(partial(pyfeat.load, threshold=0)) == (
+    assert sentence(partial(pyfeat.load_pyfeat, threshold=0)) == (
         "the threshold of a face must lie in 0-1 but is 0."
     )
     with pytest.raises(ToolError, match="there is no device 'gpu'"):
-        pyfeat._device("gpu")
+        pyfeat._choose_device("gpu")
 
 
 def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pyfeat, "find_spec", lambda name: None)
-    assert sentence(pyfeat.load) == (
+    assert sentence(pyfeat.load_pyfeat) == (
         "Py-Feat is not installed; run `pip install 'py-feat>=2.1,<3'`."
     )
-    status = entry("pyfeat").status()
+    status = find_entry("pyfeat").status()
     assert (status.ready, status.installed, status.command) == (
         False,
         False,
@@ -488,7 +492,7 @@ def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_status(resources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEAT_RESOURCES", str(resources))
-    status = entry("pyfeat").status()
+    status = find_entry("pyfeat").status()
     assert (status.name, status.ready, status.weights, status.command) == (
         "pyfeat",
         True,
@@ -497,14 +501,14 @@ def test_status(resources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     assert "non-commercial research" in status.licence
     monkeypatch.setenv("FEAT_RESOURCES", str(tmp_path))
-    status = entry("pyfeat").status()
+    status = find_entry("pyfeat").status()
     assert (status.ready, status.installed) == (False, True)
     assert status.weights == (
         "missing: py-feat/retinaface_r34 (about 89 MB), py-feat/face_multitask_v2 (about 150 MB)"
     )
     assert status.command is not None
     assert status.command.startswith("hf download py-feat/retinaface_r34 model.safetensors")
-    v1 = entry("pyfeat-v1").status()
+    v1 = find_entry("pyfeat-v1").status()
     assert (v1.name, v1.ready) == ("pyfeat-v1", False)
     assert v1.weights.count("py-feat/resmasknet (about 553 MB)") == 1
     assert v1.command is not None
@@ -522,4 +526,6 @@ def test_the_response_norm_gives_what_timm_s_own_gives(channels_last: bool) -> N
     torch.nn.init.normal_(layer.bias)
     x = torch.randn(2, 7, 7, 24) if channels_last else torch.randn(2, 24, 7, 7)
     with torch.inference_mode():
-        torch.testing.assert_close(pyfeat._responses(layer, x), layer(x), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            pyfeat._normalise_responses(layer, x), layer(x), atol=1e-5, rtol=1e-5
+        )

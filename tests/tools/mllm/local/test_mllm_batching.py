@@ -11,7 +11,7 @@ from tiny_models import KINDS, assistant, picture, user
 
 from kuleshov.tools import mllm as models
 from kuleshov.tools.mllm import MllmError
-from kuleshov.tools.mllm.local.batch_cache import SlotCache, even_rows, step
+from kuleshov.tools.mllm.local.batch_cache import SlotCache, even_rows, step_rows
 from kuleshov.tools.mllm.local.batching import BatchedMllm
 
 SCHEMA = {
@@ -27,7 +27,7 @@ LABELS = ["happiness", "sadness", "fear", "no"]
 
 
 def tiny(tiny_llava, kind: str = "llava", dtype: str = "float32", **options):
-    return models.load(str(tiny_llava(kind)), device="cpu", dtype=dtype, **options)
+    return models.load_model(str(tiny_llava(kind)), device="cpu", dtype=dtype, **options)
 
 
 def work(count: int) -> list[tuple[str, list, dict]]:
@@ -124,7 +124,7 @@ def test_a_row_has_the_same_bits_in_any_company(tiny_llava):
         for layers in read[:count]:
             cache.join(layers, 20)
         with torch.inference_mode():
-            return step(inner.model, text, cache, list(range(3, 3 + count)))[0]
+            return step_rows(inner.model, text, cache, list(range(3, 3 + count)))[0]
 
     alone = logits(1)
     assert [count for count in range(2, 14) if not torch.equal(logits(count), alone)] == []

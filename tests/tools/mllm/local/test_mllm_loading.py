@@ -33,7 +33,7 @@ def edit(path: Path, **changes: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_info_says_what_was_loaded(kind: str, tiny_llava: Folder) -> None:
     folder = tiny_llava(kind)
-    info = mllm.load(str(folder), device="cpu", dtype="float32").info
+    info = mllm.load_model(str(folder), device="cpu", dtype="float32").info
     weights_file = folder / "model.safetensors"
     assert info.id == str(folder)
     assert (info.kind, info.device, info.dtype) == (kind, "cpu", "float32")
@@ -75,7 +75,7 @@ def test_the_cpu_is_asked_for_its_instructions(
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_a_number_format_can_be_chosen(dtype: str, tiny_llava: Folder) -> None:
-    model: Any = mllm.load(str(tiny_llava("llava")), device="cpu", dtype=dtype)
+    model: Any = mllm.load_model(str(tiny_llava("llava")), device="cpu", dtype=dtype)
     assert model.info.dtype == dtype
     assert {p.dtype for p in model.model.parameters()} == {getattr(torch, dtype)}
     if dtype == "bfloat16":
@@ -97,7 +97,7 @@ def test_a_number_format_can_be_chosen(dtype: str, tiny_llava: Folder) -> None:
 )
 def test_impossible_choices(options: dict[str, Any], match: str, tiny_llava: Folder) -> None:
     with pytest.raises(MllmError, match=match):
-        mllm.load(str(tiny_llava("llava")), **options)
+        mllm.load_model(str(tiny_llava("llava")), **options)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -110,7 +110,7 @@ def test_bitsandbytes_quantizes_the_language_model_alone(
     recwarn: pytest.WarningsRecorder,
 ) -> None:
     folder = str(tiny_llava(kind))
-    model: Any = mllm.load(folder, device="cpu", quantization=quantization)
+    model: Any = mllm.load_model(folder, device="cpu", quantization=quantization)
     assert model.info.quantization == quantization
     small = {"8bit": "Linear8bitLt", "4bit": "Linear4bit"}[quantization]
     for name, module in model.model.named_modules():
@@ -118,7 +118,9 @@ def test_bitsandbytes_quantizes_the_language_model_alone(
             assert (type(module).__name__ == small) is ("language_model" in name), name
     conversation = [user(picture(1), "describe")]
     scores = model.score(conversation, ["happiness", "sadness", "no"])
-    exact = mllm.load(folder, device="cpu").score(conversation, ["happiness", "sadness", "no"])
+    exact = mllm.load_model(folder, device="cpu").score(
+        conversation, ["happiness", "sadness", "no"]
+    )
     assert scores == pytest.approx(exact, rel=0.5)
     assert scores != pytest.approx(exact, abs=1e-3)
     assert model.generate(conversation, max_new_tokens=4).tokens > 0
@@ -138,7 +140,7 @@ def test_names_of_what_is_not_quantized_are_whole(tiny_llava: Folder) -> None:
 
 
 def test_device_map_is_accelerates(tiny_llava: Folder) -> None:
-    info = mllm.load(str(tiny_llava("llava")), device_map="cpu").info
+    info = mllm.load_model(str(tiny_llava("llava")), device_map="cpu").info
     assert info.device == "cpu"
 
 
@@ -147,14 +149,14 @@ def test_too_large_a_model_says_what_to_choose(
 ) -> None:
     monkeypatch.setattr(hardware, "free_bytes", lambda device: 100_000)
     with pytest.raises(MllmError) as caught:
-        mllm.load(str(tiny_llava("llava")), device="cpu", dtype="float32")
+        mllm.load_model(str(tiny_llava("llava")), device="cpu", dtype="float32")
     assert str(caught.value).endswith(
         "needs about 0.7 MB on cpu (float32) and 0.1 MB are free; use --quantization 4bit, or a "
         "smaller model (--model llava-hf/llava-onevision-qwen2-0.5b-ov-hf)."
     )
-    assert "--device cpu" in hardware.advice("large", "cuda", "none")
-    assert "4bit" not in hardware.advice("large", "cuda", "4bit")
-    assert "--model pocket" in hardware.advice(hardware.SMALL, "cpu", "none")
+    assert "--device cpu" in hardware.memory_advice("large", "cuda", "none")
+    assert "4bit" not in hardware.memory_advice("large", "cuda", "4bit")
+    assert "--model pocket" in hardware.memory_advice(hardware.SMALL, "cpu", "none")
 
 
 def test_running_out_while_loading_says_what_to_choose(
@@ -170,29 +172,29 @@ def test_running_out_while_loading_says_what_to_choose(
 
     monkeypatch.setattr(AutoModelForImageTextToText, "from_pretrained", full)
     with pytest.raises(MllmError, match="ran out of memory on cpu; use --quantization 4bit"):
-        mllm.load(str(tiny_llava("llava")), device="cpu")
+        mllm.load_model(str(tiny_llava("llava")), device="cpu")
 
 
 def test_only_safetensors_are_loaded(copy: Path) -> None:
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
     with pytest.raises(MllmError, match=r"holds pytorch_model.bin but no safetensors weights"):
-        mllm.load(str(copy))
+        mllm.load_model(str(copy))
     (copy / "pytorch_model.bin").unlink()
     with pytest.raises(MllmError, match=r"model.safetensors is missing"):
-        mllm.check(str(copy))
+        mllm.check_model(str(copy))
     (copy / "model.safetensors.index.json").write_text('{"weight_map": {"a": "one.safetensors"}}')
     with pytest.raises(MllmError, match="lacks some of the weights its index names"):
-        mllm.load(str(copy))
+        mllm.load_model(str(copy))
 
 
 def test_weights_that_are_cut_off_are_refused(copy: Path) -> None:
     raw = (copy / "model.safetensors").read_bytes()
     (copy / "model.safetensors").write_bytes(raw[:500])
     with pytest.raises(MllmError, match="not safetensors or is cut off"):
-        mllm.load(str(copy))
+        mllm.load_model(str(copy))
     (copy / "model.safetensors").write_bytes(raw[:-5000])
     with pytest.raises(MllmError, match=r"is cut off or damaged; get it again"):
-        mllm.check(str(copy))
+        mllm.check_model(str(copy))
 
 
 def test_weights_that_lack_a_tensor_are_refused(copy: Path) -> None:
@@ -204,51 +206,51 @@ def test_weights_that_lack_a_tensor_are_refused(copy: Path) -> None:
     whole = {name: value for name, value in tensors.items() if name not in projector}
     save_file(whole, copy / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(MllmError, match=r"lack 2 tensors .*linear_1.bias first"):
-        mllm.load(str(copy))
+        mllm.load_model(str(copy))
     tensors[projector[0]] = tensors[projector[0]][:-1].clone()
     save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(MllmError, match="cannot be loaded"):
-        mllm.load(str(copy))
+        mllm.load_model(str(copy))
 
 
 def test_code_that_comes_with_a_model_is_never_run(copy: Path, tmp_path: Path) -> None:
     (copy / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass OwnConfig: ...\n")
     edit(copy / "config.json", model_type="own", auto_map={"AutoConfig": "own.OwnConfig"})
     with pytest.raises(MllmError, match="cannot be loaded"):
-        mllm.load(str(copy))
+        mllm.load_model(str(copy))
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_folder_of_something_else(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(MllmError, match=r"has no config.json"):
-        mllm.load(str(tmp_path))
+        mllm.load_model(str(tmp_path))
     edit(copy / "config.json", model_type="llama", architectures=["LlamaForCausalLM"])
     with pytest.raises(MllmError, match="cannot be loaded as an image-text-to-text model"):
-        mllm.load(str(copy))
+        mllm.load_model(str(copy))
 
 
 def test_a_model_without_a_chat_template(copy: Path) -> None:
     (copy / "chat_template.jinja").unlink()
     with pytest.raises(MllmError, match="has no chat template"):
-        mllm.load(str(copy))
+        mllm.load_model(str(copy))
 
 
 def test_early_processors_are_completed(copy: Path) -> None:
     edit(copy / "processor_config.json", patch_size=None, vision_feature_select_strategy=None)
-    model = mllm.load(str(copy), device="cpu")
+    model = mllm.load_model(str(copy), device="cpu")
     assert model.generate([user(picture(1), "describe")], max_new_tokens=2).tokens == 2
 
 
 def test_the_fingerprint_says_what_it_is_of(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = copy / "model.safetensors"
-    assert weights.fingerprint(copy) == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert weights.weights_fingerprint(copy) == hashlib.sha256(file.read_bytes()).hexdigest()
     monkeypatch.setattr(weights, "HASHED_WHOLE", 1000)
-    large = weights.fingerprint(copy)
-    assert large == f"headers:{hashlib.sha256(weights.header(file)).hexdigest()}"
+    large = weights.weights_fingerprint(copy)
+    assert large == f"headers:{hashlib.sha256(weights.read_header(file)).hexdigest()}"
     monkeypatch.undo()
     file.rename(copy / "one.safetensors")
     (copy / "model.safetensors.index.json").write_text('{"weight_map": {"a": "one.safetensors"}}')
-    several = weights.fingerprint(copy)
+    several = weights.weights_fingerprint(copy)
     assert several is not None
     assert len(several) == 64
 
@@ -263,4 +265,4 @@ def test_the_fingerprint_says_what_it_is_of(copy: Path, monkeypatch: pytest.Monk
 )
 def test_the_licence_is_the_cards(copy: Path, card: str, licence: str | None) -> None:
     (copy / "README.md").write_text(card)
-    assert mllm.load(str(copy), device="cpu").info.licence == licence
+    assert mllm.load_model(str(copy), device="cpu").info.licence == licence

@@ -38,8 +38,8 @@ def one_by_one(mllm: TransformersMllm, questions: list[packing.Question]) -> lis
 
 @pytest.mark.parametrize("row", [8, 40, packing.ROW])
 def test_packed_equals_one_by_one(mllm: TransformersMllm, monkeypatch: Any, row: int) -> None:
-    whole = packing.rows
-    monkeypatch.setattr(packing, "rows", lambda *a: whole(*a, most=row))
+    whole = packing.pack_rows
+    monkeypatch.setattr(packing, "pack_rows", lambda *a: whole(*a, most=row))
     calls = []
     forest = packing.forest_scores
     monkeypatch.setattr(packing, "forest_scores", lambda *a: calls.append(len(a[1])) or forest(*a))

@@ -44,7 +44,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 
 
 def load(folder: Path) -> TransformersMllm:
-    model = mllms.load(str(folder), device="cpu", dtype="float32")
+    model = mllms.load_model(str(folder), device="cpu", dtype="float32")
     assert isinstance(model, TransformersMllm)
     return model
 
@@ -348,7 +348,7 @@ def test_what_has_an_entry_a_token_grows_with_the_answer() -> None:
         "pixel_values": torch.ones(1, 3, 8, 8),
         "image_grid_thw": torch.ones(1, 3),
     }
-    row = scoring.lengthened(inputs, [8, 9])
+    row = scoring.lengthen_inputs(inputs, [8, 9])
     assert row["input_ids"].tolist() == [[5, 6, 7, 8, 9]]
     assert row["attention_mask"].tolist() == [[1] * 5]
     assert row["cross_attention_mask"].flatten().tolist() == [0, 1, 1, 1, 1]
