@@ -14,7 +14,8 @@ def add_command(commands: Commands) -> None:
     export.add_argument(
         "--to",
         required=True,
-        help="csv, parquet, datasets, fex, clips (eaf, BORIS, WebVTT, tables), html, label-studio",
+        help="csv, xlsx, parquet, datasets, fex, clips (eaf, BORIS, WebVTT, tables), html, "
+        "label-studio",
     )
     export.add_argument("--out", metavar="PATH", help="default: a file in RUN/")
 

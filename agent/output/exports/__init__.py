@@ -15,6 +15,7 @@ from kuleshov.tools.errors import KuleshovError, suggest_word
 
 FORMATS = {
     "csv": ("table", "annotations.csv"),
+    "xlsx": ("workbook", "annotations.xlsx"),
     "parquet": ("table", "annotations.parquet"),
     "datasets": ("hf_dataset", "dataset"),
     "fex": ("fex", "fex.csv"),

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from kuleshov.output.exports.column_meanings import write_meanings
 from kuleshov.runs import store
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.valid_text import in_csv
@@ -150,7 +151,8 @@ def _write_csv(run: Path, out: Path, columns: Columns) -> list[str]:
             guarded += sum(changed for _, changed in cells)
             renamed += cells[0][1]
             writer.writerow([text for text, _ in cells])
-    lines = [f"{out}: {columns.rows:,} rows, {len(names)} columns"]
+    meanings = write_meanings(names, out)
+    lines = [f"{out}: {columns.rows:,} rows, {len(names)} columns; what they mean: {meanings.name}"]
     if guarded:
         cells_were = "cell began" if guarded == 1 else "cells began"
         lines.append(

@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import xml.etree.ElementTree as ElementTree
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,37 @@ def run(tmp_path: Path, feat_data: Path) -> Path:
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_a_workbook_has_people_meanings_and_what_made_it_and_no_formula(run: Path, capsys):
+    openpyxl = pytest.importorskip("openpyxl")
+    assert main(["export", str(run), "--to", "xlsx"]) == 0
+    assert "annotations.xlsx: 6 rows" in capsys.readouterr().err
+    with zipfile.ZipFile(run / "annotations.xlsx") as file:
+        sheets = [file.read(name) for name in file.namelist() if "/sheet" in name]
+    assert len(sheets) == 3
+    assert not any(b"<f>" in sheet or b"<f " in sheet for sheet in sheets)
+    book = openpyxl.load_workbook(run / "annotations.xlsx")
+    assert book.sheetnames == ["people", "columns", "run"]
+    head, *rows = book["people"].iter_rows(values_only=True)
+    assert sorted(row[0] for row in rows)[:2] == ["=1+1.jpg", "=1+1.jpg"]  # as it is called
+    first = dict(zip(head, rows[0], strict=True))
+    assert first["AU12_probability"] == 0.93
+    assert first["probability"] == round(first["probability"], 4)
+    assert None in rows[0]  # unknown is an empty cell, not a number
+    told = {name: meaning for name, meaning, _ in book["columns"].iter_rows(values_only=True)}
+    assert set(head) <= set(told)
+    assert told["AU14_left_intensity"].startswith("action unit 14, dimpler, left side: how much")
+    made = dict(book["run"].iter_rows(values_only=True))
+    assert any(name.endswith("faces.name") for name in made), made
+
+
+def test_every_table_comes_with_the_meanings_of_its_columns(run: Path):
+    assert main(["export", str(run), "--to", "csv"]) == 0
+    head = read(run / "annotations.csv")[0]
+    told = read(run / "annotations-columns.csv")
+    assert [row["column"] for row in told] == list(head)
+    assert all(row["meaning"] and row["values"] for row in told)
 
 
 def test_csv_has_one_row_a_person_and_nothing_that_runs(run: Path, capsys):
