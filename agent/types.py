@@ -288,6 +288,11 @@ class Person(Record):
     id: int = Field(ge=1)
     box_xyxy: tuple[float, float, float, float] | None = None
     face: Face | None = None
+    basis: Literal["face", "context"] | None = Field(
+        None,
+        description="what the person was read from: a face, with its context, or the context "
+        "alone, because no face was found; None: a record of before version 0.2",
+    )
     emotions: FusedScores | None = None
     unanswered: str | None = Field(None, description="why there is no distribution")
     judgements: tuple[Judgement, ...] = ()

@@ -415,6 +415,8 @@ kuleshov.studies.reliability: code=answer_code equal=equal_share measured=measur
 kuleshov.studies.statistics: alpha=krippendorff_alpha brier=brier_score ece=calibration_error
     reliability=reliability_bins
 kuleshov.tools.errors: nearest=suggest_word shortened=shorten_text
+kuleshov.tools.faces.facs: expressions=list_expressions name=unit_name
+    patterns=expression_patterns
 kuleshov.tools.faces: entry=find_entry formats=file_formats names=tool_names
     observe=observe_faces statuses=tool_statuses
 kuleshov.tools.faces.chain: entry=chain_entry

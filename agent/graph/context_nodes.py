@@ -108,6 +108,7 @@ class ContextNodes:
             id=target["id"],
             box_xyxy=face.xyxy if face else target.get("box"),
             face=face,
+            basis="face" if face else "context",
             unanswered="not judged: nobody asked for it",
         )
 

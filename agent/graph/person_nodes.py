@@ -229,6 +229,7 @@ class PersonNodes:
             id=target["id"],
             box_xyxy=face.xyxy if face else target.get("box"),
             face=face,
+            basis="face" if face else "context",
             emotions=fused,
             unanswered=None if fused else _why_unanswered(),
             judgements=tuple(judgements.values()),

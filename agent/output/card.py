@@ -92,7 +92,7 @@ class Card(Lines):
         self.heading(f"Person {person.id}", top)
         face = person.face
         if face is None:
-            self.wrapped("no face is known for this person", 2, style="dim")
+            self.wrapped(view.NO_FACE, 2, style="dim")
         else:
             x0, y0, x1, y1 = face.xyxy
             where = f"face {x1 - x0:.0f} × {y1 - y0:.0f} px at ({x0:.0f}, {y0:.0f})"

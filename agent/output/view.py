@@ -39,6 +39,7 @@ FUSIONS = {
     "context": "the context alone",
     "mllm": "the model's reading of the face alone",
 }
+NO_FACE = "no face was found: read from the context alone"
 CONDITIONS = {"face": "face alone", "context": "context alone", "both": "face and context"}
 NO_OBSERVER = ("bayes", "text", "face", "context", "mllm")
 """Settings of fusion under which no observer weighs the reading."""
@@ -110,9 +111,19 @@ def media_facts(inference: Inference) -> list[str]:
             found.append(f"{media.read} frames looked at, {len(media.frames)} kept")
         elif media.frames:
             found.append(f"{len(media.frames)} frames sampled")
-    count = len(inference.people)
-    found.append("nobody read" if not count else "1 person" if count == 1 else f"{count} people")
+    found.append(count_people(inference.people))
     return found
+
+
+def count_people(people: Sequence[Person]) -> str:
+    """'2 people', '1 person, without a face', 'nobody read'."""
+    if not people:
+        return "nobody read"
+    told = "1 person" if len(people) == 1 else f"{len(people)} people"
+    without = sum(person.face is None for person in people)
+    if without == len(people):
+        return f"{told}, without a face"
+    return f"{told}, {without} of them without a face" if without else told
 
 
 def split_scores(

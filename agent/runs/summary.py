@@ -19,14 +19,20 @@ FEW = 8
 
 @dataclass
 class Summary:
-    """Counts over a run directory. `labels` counts people by their most probable label."""
+    """Counts over a run directory.
+
+    `labels` counts people with a face by their most probable label, `labels_without_face` those
+    read from the context alone.
+    """
 
     items: int = 0
     failed: int = 0
     people: int = 0
     nobody: int = 0
+    without_face: int = 0
     unanswered: int = 0
     labels: Counter[str] = field(default_factory=Counter)
+    labels_without_face: Counter[str] = field(default_factory=Counter)
     gaps: Counter[str] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
@@ -42,8 +48,10 @@ class Summary:
             "failed": self.failed,
             "people": self.people,
             "items_without_people": self.nobody,
+            "people_without_face": self.without_face,
             "people_unanswered": self.unanswered,
             "labels": dict(self.labels.most_common()),
+            "labels_without_face": dict(self.labels_without_face.most_common()),
             "gaps": dict(self.gaps.most_common()),
             "failures": dict(self.failures.most_common(50)),
             "passed_over": self.passed_over,
@@ -66,11 +74,13 @@ def summarise_run(folder: str | Path) -> Summary:
         found.nobody += not people
         for person in people:
             emotions = person["emotions"]
+            found.without_face += person["face"] is None
             if emotions is None:
                 found.unanswered += 1
             else:
                 chances = emotions["probabilities"]
-                found.labels[max(chances, key=chances.__getitem__)] += 1
+                counted = found.labels if person["face"] else found.labels_without_face
+                counted[max(chances, key=chances.__getitem__)] += 1
         for gap in record["gaps"]:
             found.gaps[f"{gap['step']}: {_general_reason(gap['reason'])}"] += 1
         seconds = record["provenance"]["seconds"].get("total", 0.0)
@@ -112,6 +122,8 @@ def print_summary(found: Summary, console: Any) -> None:
     from kuleshov.runs.progress import format_duration
 
     head = f"{found.items:,} items, {found.people:,} people"
+    if found.without_face:
+        head += f" ({found.without_face:,} of them without a face, read from the context alone)"
     if found.nobody:
         head += f", nobody in {found.nobody:,}"
     if found.failed:
@@ -123,10 +135,13 @@ def print_summary(found: Summary, console: Any) -> None:
         rows = [*found.labels.most_common(), *([("unanswered", found.unanswered)])]
         for label, count in rows:
             if count:
-                share = f"{100 * count / max(1, found.people):.1f} %"
+                share = f"{100 * count / max(1, found.people - found.without_face):.1f} %"
                 bar = "█" * max(1, round(24 * count / most))
                 table.add_row(escape(label), f"{count:,}", share, f"[cyan]{bar}[/cyan]")
         console.print(table)
+    if found.labels_without_face:
+        told = ", ".join(f"{escape(k)} {n:,}" for k, n in found.labels_without_face.most_common())
+        console.print(f"without a face: {told}")
     for name, counted in (("gaps", found.gaps), ("failures", found.failures)):
         if counted:
             console.print(f"{name}:")

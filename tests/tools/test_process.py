@@ -86,7 +86,7 @@ def each(way):
 if __name__ == "__main__":
     agent = Agent.load(model="pocket", faces="pocket")
     before = agent.with_settings(seed=2)
-    queued = agent.with_model(batched(agent.crew.mllm))
+    queued = agent.with_model(batch_model(agent.crew.mllm))
     read = top(queued.infer(photo))
     print("read |", read)
     with multiprocessing.get_context("fork").Pool(2) as pool:

@@ -8,11 +8,12 @@ descriptions of prototypes and of posed faces; a face that fits one need not mea
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from kuleshov.tools.errors import KuleshovError, suggest_word
+from kuleshov.tools.moved import old_names
 from kuleshov.tools.types import ActionUnit, Face, Record
 
 UNITS: dict[int, str] = {
@@ -535,3 +536,7 @@ def pspi_score(face: Face) -> float | None:
             )
     found = measure_pain(face)
     return None if found is None or found.missing else found.value
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)

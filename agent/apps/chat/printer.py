@@ -61,7 +61,7 @@ class ShownReading(Card):
         for person in people:
             self.heading(f"Person {person.id}")
             if person.face is None:
-                self.wrapped("no face is known for this person: nothing was measured", 2)
+                self.wrapped(f"{view.NO_FACE}; nothing was measured", 2)
             else:
                 self.units(person)
         self.line()

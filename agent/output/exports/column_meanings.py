@@ -17,6 +17,10 @@ FIXED: dict[str, tuple[str, str]] = {
         "number of the person in the record, from 1; empty: nobody was found",
         "whole number",
     ),
+    "basis": (
+        "read from a face with its context, or from the context alone because no face was found",
+        "face or context",
+    ),
     "x0": ("left edge of the face, in pixels of the file", "pixels"),
     "y0": ("upper edge of the face, in pixels of the file", "pixels"),
     "x1": ("right edge of the face, in pixels of the file", "pixels"),

@@ -18,7 +18,7 @@ from kuleshov.runs import store
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.valid_text import in_csv
 
-HEAD = ("item", "path", "person", "x0", "y0", "x1", "y1", "emotion", "probability")
+HEAD = ("item", "path", "person", "basis", "x0", "y0", "x1", "y1", "emotion", "probability")
 TAIL = (
     "valence",
     "arousal",
@@ -111,6 +111,7 @@ def _person_columns(person: dict[str, Any], media: dict[str, Any]) -> dict[str, 
     emotions, face, told = person["emotions"], person["face"], person["explanation"]
     row: dict[str, Any] = {
         "person": person["id"],
+        "basis": person.get("basis") or ("face" if face else "context"),
         **dict(zip(("x0", "y0", "x1", "y1"), _in_full(person["box_xyxy"], media), strict=False)),
         "valence": person["valence"],
         "arousal": person["arousal"],
@@ -183,7 +184,7 @@ def _write_parquet(run: Path, out: Path, columns: Columns) -> list[str]:
     except ImportError:
         raise KuleshovError("Parquet needs pyarrow: run `pip install 'kuleshov[data]'`.") from None
     names = columns.names()
-    text = {"item", "path", "emotion", "people_label", *TAIL[2:]}
+    text = {"item", "path", "basis", "emotion", "people_label", *TAIL[2:]}
     kinds = {
         name: pyarrow.string()
         if name in text or name.startswith("extra_")

@@ -30,7 +30,7 @@ def shown(inference: Inference, width: int = 80, **console) -> str:
 GROUP = """\
 multi_face.jpg
 ==============
-1000 × 667 px · JPEG · 5 people
+1000 × 667 px · JPEG · 5 people, 1 of them without a face
 
 Scene
   Five young people sit close together on rocks by the sea and look into the
@@ -135,7 +135,7 @@ Person 4: happiness >99%
     not measured: this tool yielded no action units
 
 Person 5: happiness 61%
-  no face is known for this person
+  no face was found: read from the context alone
 
   happiness  61%  ########################
   neutral    13%  #####

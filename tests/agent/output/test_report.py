@@ -268,7 +268,7 @@ def test_unknown_is_said_and_never_neutral(whole):
     assert 'data-label="neutral"' not in panel
     assert re.search(r"not measured</dt><dd><span data-unit=\"13\">AU13</span>", panel)
     fifth = whole[whole.index('id="r1-p5"') : whole.index('id="r2"')]
-    assert "no face is known for this person" in fifth
+    assert "no face was found: read from the context alone" in fifth
 
 
 def test_a_moment_without_a_reading_breaks_the_areas(whole):

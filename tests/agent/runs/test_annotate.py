@@ -12,7 +12,9 @@ from test_agent import agent, script
 
 from kuleshov import Agent, Inference, Settings
 from kuleshov.apps.cli.main import main
+from kuleshov.output.exports.table import table_rows
 from kuleshov.runs import summary
+from kuleshov.runs.summary import summarise_run
 from kuleshov.tools.mllm import MllmError
 
 from parts import NO_FROWN, SMILE, HandFaces, face
@@ -63,6 +65,15 @@ def test_what_can_be_read_is_read_and_the_rest_is_said(folder: Path, tmp_path: P
     assert nobody["face"] is None
     assert nobody["box_xyxy"] == [100, 100, 200, 200]
     assert any("no face was found in the box given" in told for told in found["five"]["warnings"])
+    # who is read from the context alone is told apart wherever people are counted
+    assert nobody["basis"] == "context"
+    assert found["one"]["people"][0]["basis"] == "face"
+    counted = summarise_run(tmp_path / "run").to_dict()
+    assert (counted["people"], counted["people_without_face"]) == (3, 1)
+    assert sum(counted["labels"].values()) == 2
+    assert sum(counted["labels_without_face"].values()) == 1
+    rows = {row["item"]: row for row in table_rows(tmp_path / "run")}
+    assert (rows["one"]["basis"], rows["five"]["basis"]) == ("face", "context")
     told = failures(tmp_path / "run")
     assert set(told) == {"one (row 3)", "three", "four"}
     assert "used twice" in told["one (row 3)"]
@@ -139,7 +150,8 @@ def test_the_summary_counts_what_the_run_holds(folder, tmp_path):
     agent().annotate(folder / "list.csv", tmp_path / "run")
     found = summary.summarise_run(tmp_path / "run").to_dict()
     assert (found["items"], found["failed"], found["people"]) == (3, 3, 3)
-    assert found["labels"] == {"happiness": 3}
+    assert found["labels"] == {"happiness": 2}
+    assert found["labels_without_face"] == {"happiness": 1}
     assert len(found["slowest"]) == 3
 
 
