@@ -291,10 +291,10 @@ class Agent:
         self,
         source: Any,
         *,
-        context: str | Sequence[str] = (),
-        said: str | Sequence[str] = (),
+        context: str | Sequence[str] | None = (),
+        said: str | Sequence[str] | None = (),
         who: str | Mapping[int, str] | None = None,
-        boxes: Sequence[Sequence[float]] = (),
+        boxes: Sequence[Sequence[float]] | None = (),
         influence: bool | None = None,
         transcript: str | os.PathLike[str] | Sequence[Cue] | None = None,
         progress: Callable[[float, float], None] | None = None,
@@ -337,10 +337,10 @@ class Agent:
         self,
         source: Any,
         *,
-        context: str | Sequence[str] = (),
-        said: str | Sequence[str] = (),
+        context: str | Sequence[str] | None = (),
+        said: str | Sequence[str] | None = (),
         who: str | Mapping[int, str] | None = None,
-        boxes: Sequence[Sequence[float]] = (),
+        boxes: Sequence[Sequence[float]] | None = (),
         influence: bool | None = None,
         transcript: str | os.PathLike[str] | Sequence[Cue] | None = None,
         progress: Callable[[float, float], None] | None = None,
@@ -401,8 +401,8 @@ class Agent:
         self,
         source: Any,
         *,
-        said: str | Sequence[str] = (),
-        boxes: Sequence[Sequence[float]] = (),
+        said: str | Sequence[str] | None = (),
+        boxes: Sequence[Sequence[float]] | None = (),
         wordings: Mapping[str, tuple[str, bool]] | None = None,
         stop: threading.Event | None = None,
     ) -> Inference:
@@ -465,7 +465,7 @@ class Agent:
         source: Any,
         out: str | os.PathLike[str],
         *,
-        context: str | Sequence[str] = (),
+        context: str | Sequence[str] | None = (),
         engine: Literal["local", "ray"] = "local",
         workers: int | None = None,
         batch: int | None = None,
@@ -575,10 +575,10 @@ class Agent:
     def start(
         self,
         key: str,
-        context: str | Sequence[str] = (),
-        said: str | Sequence[str] = (),
+        context: str | Sequence[str] | None = (),
+        said: str | Sequence[str] | None = (),
         who: str | Mapping[int, str] | None = None,
-        boxes: Sequence[Sequence[float]] = (),
+        boxes: Sequence[Sequence[float]] | None = (),
         influence: bool | None = None,
     ) -> dict[str, Any]:
         """The state that a graph begins with.
@@ -599,7 +599,7 @@ class Agent:
                 for number, note in notes.items()
                 for text in check_texts(note, "the note on a person")
             },
-            "boxes": people.check_boxes(boxes)[0],
+            "boxes": people.check_boxes(boxes or ())[0],
             "apart": self.settings.influence if influence is None else influence,
         }
 
@@ -667,9 +667,9 @@ class _LaidOut:
         self.desk.clear(self.key)
 
 
-def check_texts(given: str | Sequence[str], what: str) -> list[str]:
+def check_texts(given: str | Sequence[str] | None, what: str) -> list[str]:
     """The texts that say something. Raises KuleshovError where one is longer than can be read."""
-    texts = [given] if isinstance(given, str) else list(given)
+    texts = [given] if isinstance(given, str) else list(given or ())
     for text in texts:
         if len(text) > LONGEST_TEXT:
             raise KuleshovError(

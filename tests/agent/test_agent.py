@@ -553,3 +553,8 @@ def test_nothing_is_traced_to_langsmith_even_where_it_is_set(read, monkeypatch):
     else:
         list(agent(mllm).stream(PICTURE))
     assert seen == [False, False]
+
+
+def test_none_is_accepted_where_nothing_is_given():
+    told = agent().infer(PICTURE, context=None, said=None, who=None, boxes=None)
+    assert told.people == agent().infer(PICTURE).people

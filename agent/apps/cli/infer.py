@@ -52,6 +52,12 @@ def add_options(infer: argparse.ArgumentParser) -> None:
     infer.add_argument("paths", nargs="+", metavar="PATH", help="pictures, clips or globs")
     add_choices(infer)
     add_words(infer)
+    infer.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="units, evidence, all labels and what read, too",
+    )
     infer.add_argument("--json", action="store_true", help="one JSON record a line on stdout")
     infer.add_argument("--report", metavar="FILE.html", help="write a self-contained report")
     infer.add_argument(
@@ -78,7 +84,7 @@ def add_options(infer: argparse.ArgumentParser) -> None:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    from kuleshov.output import card
+    from kuleshov.output import card, short_card
     from kuleshov.tools.errors import KuleshovError
     from kuleshov.tools.faces import check_inputs
     from kuleshov.tools.media import transcript
@@ -134,12 +140,16 @@ def run_command(arguments: argparse.Namespace) -> int:
             for reading in (inference, *others):
                 sys.stdout.write(reading.to_json() + "\n")
             sys.stdout.flush()
-        else:
+        elif getattr(arguments, "verbose", True):
             card.print_card(inference, terminal)
+        else:
+            short_card.print_short(inference, terminal)
         if others:
             _tell_orders([inference, *others])
         if getattr(arguments, "export", None) and inference.media.kind == "clip":
             _export_inference(inference, path, arguments, stop, names[place])
+    if not (arguments.json or getattr(arguments, "verbose", True)):
+        short_card.print_closing([inference for inference, _ in done], terminal)
     if arguments.report and done:
         _write_report(agent, arguments.report, done, heatmap=arguments.heatmap)
         say(f"report: {arguments.report}")

@@ -17,5 +17,5 @@ def add_command(commands: Commands) -> None:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    arguments.influence = True
+    arguments.influence = arguments.verbose = True
     return infer.run_command(arguments)

@@ -58,6 +58,9 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
         help="Hub id, local folder, 'pocket' (bundled), or an OpenAI-compatible server: "
         "http://127.0.0.1:8000/v1#NAME",
     )
+    command.add_argument(
+        "--pocket", action="store_true", help="the bundled model and face tool: downloads nothing"
+    )
     if "--faces" not in without:
         command.add_argument(
             "--faces",
@@ -207,7 +210,14 @@ def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
     Raises:
         KeyboardInterrupt: Ctrl-C while the models load, with the sentence to tell.
     """
+    from kuleshov.tools.errors import KuleshovError
+
     given = {name: getattr(arguments, name, None) for name in CHOICES}
+    if getattr(arguments, "pocket", False):
+        for name in ("model", "faces"):
+            if given.get(name) not in (None, "pocket"):
+                raise KuleshovError(f"--pocket and --{name} {given[name]}: give one of them.")
+            given[name] = "pocket"
     tell_settings(arguments.settings)
     try:
         from kuleshov.agent import Agent

@@ -82,7 +82,7 @@ def test_json_is_one_record_a_line_and_nothing_else(picture, tmp_path, capsys):
 @pytest.mark.usefixtures("by_hand")
 def test_the_card_names_photo_person_and_evidence(picture, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    assert main(["infer", str(picture)]) == 0
+    assert main(["infer", str(picture), "-v"]) == 0
     out, _ = capsys.readouterr()
     for words in (
         "photo.png",
@@ -161,6 +161,22 @@ def test_a_mistake_gets_one_sentence_and_exit_code_2(picture, capsys, arguments,
     assert err.count("\n") == 1
     for word in words:
         assert word in err
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_infer_is_short_unless_more_is_asked_for(picture, capsys):
+    assert main(["infer", str(picture)]) == 0
+    short = capsys.readouterr().out
+    assert main(["infer", str(picture), "-v"]) == 0
+    whole = capsys.readouterr().out
+    assert len(short.splitlines()) < 15 < len(whole.splitlines())
+    assert "happiness" in short
+    assert "AU12" in whole
+
+
+def test_pocket_is_one_word(picture, capsys):
+    assert main(["infer", str(picture), "--pocket", "--model", "some/other"]) == 2
+    assert sentence(capsys) == "kuleshov: --pocket and --model some/other: give one of them.\n"
 
 
 def test_ctrl_c_while_models_load_says_that_nothing_was_done(
