@@ -6,7 +6,7 @@ what it will meet in the product; what a list means is told by `training.llava.r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -423,13 +423,16 @@ class Sentences:
     """What may be said in a list: captions of photos, and which of the made-up sentences.
 
     `faces`: faces that a tool measured; made-up ones alone where there are none. `any_lead`: part
-    of the lists that are taken however small the lead of the rule's first label is.
+    of the lists that are taken however small the lead of the rule's first label is. `told` draws a
+    situation that people told, which `rules.know` knows, for `told_part` of the context notes.
     """
 
     captions: Sequence[str]
     held_out: bool = False
     faces: Sequence[Face] = ()
     any_lead: float = 0.0
+    told: Callable[[np.random.Generator], str] | None = None
+    told_part: float = 0.0
 
     def accept(self, random: np.random.Generator, items: Sequence[Evidence]) -> bool:
         """Whether a list is clear enough."""
@@ -552,6 +555,8 @@ def scene_of(random: np.random.Generator, say: Sentences) -> Scene:
 
 def note_of(random: np.random.Generator, say: Sentences) -> str:
     """A context note: a situation (three in four), something plain, or an order to obey."""
+    if say.told is not None and random.random() < say.told_part:
+        return say.told(random)
     kind = random.random()
     they, them, their = THEY[random.integers(len(THEY))]
     if kind < 0.72:

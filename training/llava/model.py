@@ -94,7 +94,9 @@ def tower_config() -> DPTConfig:
     )
 
 
-def build(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlavaForConditionalGeneration:
+def build(
+    tokenizer: PreTrainedTokenizerFast, seed: int = 0, layers: int = LAYERS
+) -> LlavaForConditionalGeneration:
     """The untrained model for `tokenizer`."""
     torch.manual_seed(seed)
     ids = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIAL}
@@ -102,7 +104,7 @@ def build(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlavaForConditio
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
         intermediate_size=512,
-        num_hidden_layers=LAYERS,
+        num_hidden_layers=layers,
         num_attention_heads=6,
         num_key_value_heads=6,
         max_position_embeddings=MAX_TOKENS,

@@ -222,6 +222,12 @@ _ORDER = re.compile(
 )
 _NOT = re.compile(r"\b(?:not|no|never|isn't|wasn't|without|hardly)\s+(?:\w+\s+){0,2}$", re.I)
 
+_QUOTED = re.compile(r'"(.*)"\s*$', re.S)
+_KNOWN: dict[str, Situation] = {}
+MOST_KNOWN, LEAST_SHARE = 50_000, 0.01
+SITUATED = 0.6
+"""What a situation without a face adds to neutral."""
+
 UNIT_WORDS: dict[int, tuple[str, str]] = {
     # unit: (kind, words); "noun" takes slight/clear/strong, "phrase" slightly/clearly/strongly
     1: ("phrase", "raised inner brows"),
@@ -275,9 +281,30 @@ def unit_weights(unit: int, shown: bool) -> dict[str, float]:
     return {label: math.log(share / mean) for label, share in shares.items()}
 
 
-@lru_cache(maxsize=4096)
+def know(text: str, shares: Mapping[str, float]) -> None:
+    """From now on `text`, as a line of context, is a situation with these shares over LABELS."""
+    if len(_KNOWN) > MOST_KNOWN:
+        _KNOWN.clear()
+    logs = {label: math.log(max(share, LEAST_SHARE)) for label, share in shares.items()}
+    least = min(logs.values())
+    weights = {label: value - least for label, value in logs.items()}
+    weights["neutral"] -= SITUATED  # which `read` adds where a situation stands alone
+    top = max(shares, key=shares.__getitem__)
+    adjective = "everyday" if top == "neutral" else ADJECTIVES[top]
+    article = "an" if adjective[0] in "aeiou" else "a"
+    _KNOWN[text] = Situation("", f"{article} {adjective} situation", weights)
+
+
 def situations(text: str) -> list[Situation]:
-    """The situations that a text names, in the table's order; none where it gives orders.
+    """The situations that a text names; none where it gives orders. See `know`."""
+    quoted = _QUOTED.search(text)
+    known = _KNOWN.get(quoted[1] if quoted else text)
+    return [known] if known is not None else _named(text)
+
+
+@lru_cache(maxsize=4096)
+def _named(text: str) -> list[Situation]:
+    """Those of the table, in its order.
 
     A word with a negation within three words before it does not count.
     """
@@ -406,7 +433,7 @@ def read(evidence: Sequence[Evidence], labels: Iterable[str] = LABELS) -> dict[s
             logs[label] += weight
     if not any(part.kind in ("face", "absent", "affect") for part in parts):
         # no face: what the situation says, else neutral
-        logs["neutral"] += 0.6 if situated else 2.5
+        logs["neutral"] += SITUATED if situated else 2.5
     if not parts and "neutral" not in labels:
         return {label: 1 / len(labels) for label in labels}
     top = max(logs[label] for label in labels)
