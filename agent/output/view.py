@@ -43,6 +43,16 @@ NO_FACE = "no face was found: read from the context alone"
 CONDITIONS = {"face": "face alone", "context": "context alone", "both": "face and context"}
 NO_OBSERVER = ("bayes", "text", "face", "context", "mllm")
 """Settings of fusion under which no observer weighs the reading."""
+NEXT_STEP = {
+    "open_media": "looking at faces and scene",
+    "follow_faces": "describing the scene",
+    "observe_faces": "describing the scene",
+    "describe_scene": "judging",
+    "gather": "judging",
+    "judge": "weighing the labels",
+    "ground": "weighing the labels",
+}
+"""What is done after a step of the graph."""
 STATUSES = {
     "confirmed": "the cited measurement bears it out",
     "unconfirmed": "no measurement bears on it",

@@ -47,6 +47,12 @@ class StoreError(KuleshovError):
     """The run directory cannot be written or read; its text is one sentence."""
 
 
+def check_folder(folder: Path) -> None:
+    """Raises StoreError where there is a file of that name."""
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} is a file; give --out a folder.")
+
+
 class RunDirectory:
     """One run, open for writing by this process alone; use as a context manager.
 
@@ -88,8 +94,7 @@ class RunDirectory:
         return self
 
     def _open(self, plan: Mapping[str, Any], retry_failed: bool) -> None:
-        if self.folder.exists() and not self.folder.is_dir():
-            raise StoreError(f"{self.folder} is a file; give --out a folder.")
+        check_folder(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             self._lock = take_lock(self.folder / LOCK)

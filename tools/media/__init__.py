@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kuleshov.tools.media.opener import (
+    check_medium,
     expand_paths,
     open_clip,
     open_media,
@@ -47,6 +48,7 @@ __all__ = [
     "PassedOver",
     "Rgb",
     "Sampling",
+    "check_medium",
     "expand_paths",
     "open_clip",
     "open_media",

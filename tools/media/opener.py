@@ -204,6 +204,20 @@ def why_passed_over(path: str) -> str | None:
     return "empty" if not head else Path(lower).suffix if form == "text" else form
 
 
+def check_medium(path: str) -> None:
+    """Look whether a file is a picture or clip by its first bytes, which takes no time.
+
+    Raises:
+        MediaError: it is not there, or holds something else; that it is damaged is found later.
+    """
+    _check_path(path)
+    try:
+        with open(path, "rb") as file:
+            _sniff_kind(file, path, path)
+    except OSError as error:
+        raise _unreadable_error(path, error) from None
+
+
 def _check_path(name: str) -> None:
     """Refuse what is no file, without opening it: opening a pipe would wait for ever."""
     try:

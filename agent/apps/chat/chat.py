@@ -29,16 +29,6 @@ from kuleshov.types import Person
 if TYPE_CHECKING:
     from rich.console import Console
 
-NEXT = {
-    "open_media": "looking at faces and scene",
-    "follow_faces": "describing the scene",
-    "observe_faces": "describing the scene",
-    "describe_scene": "judging",
-    "gather": "judging",
-    "judge": "weighing the labels",
-    "ground": "weighing the labels",
-}
-
 
 @dataclass(frozen=True)
 class Command:
@@ -420,8 +410,8 @@ class Chat:
         with self.console.status(f"{doing} … (Ctrl-C stops)") as status:
 
             def tell(event: Event) -> None:
-                if event.kind == "step" and event.step in NEXT:
-                    status.update(f"{NEXT[event.step]} … (Ctrl-C stops)")
+                if event.kind == "step" and event.step in view.NEXT_STEP:
+                    status.update(f"{view.NEXT_STEP[event.step]} … (Ctrl-C stops)")
 
             yield tell
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 
 from kuleshov.apps.cli.options import Commands, add_choices, load_agent
 from kuleshov.output.terminal import FAILED, OK, make_console, say
@@ -53,10 +54,12 @@ def add_command(commands: Commands) -> None:
 def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.inputs import items
     from kuleshov.output import exports
-    from kuleshov.runs import progress, summary
+    from kuleshov.runs import progress, store, summary
     from kuleshov.tools import scratch
 
-    items.read_items(arguments.input)  # a mistake in its name is told before models are loaded
+    # mistakes in names are told before models are loaded
+    items.read_items(arguments.input)
+    store.check_folder(Path(arguments.out))
     agent = load_agent(arguments)
     kind = arguments.progress or ("bar" if sys.stderr.isatty() else "json")
     try:

@@ -61,7 +61,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.path:
         from kuleshov.tools import media
 
-        (arguments.path,) = media.expand_paths([arguments.path])  # told before a model is loaded
+        (arguments.path,) = media.expand_paths([arguments.path])
+        media.check_medium(arguments.path)  # a mistake is told before a model is loaded
     chat = _begin_chat(arguments, memory)
     if sys.stdout.isatty() and not arguments.no_picture:
         chat.picture = inline.find_protocol()

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,12 @@ from kuleshov.apps.cli.options import (
     given_words,
     load_agent,
 )
-from kuleshov.output.terminal import FAILED, OK, USAGE, make_console, say
+from kuleshov.output.terminal import CLEAR, FAILED, OK, USAGE, make_console, say, working
 
 INTERRUPTED = 130
 
 if TYPE_CHECKING:
-    from kuleshov.agent import Agent
+    from kuleshov.agent import Agent, Event
     from kuleshov.types import Inference
 
 
@@ -238,6 +238,19 @@ def _tell_orders(readings: Sequence[Inference]) -> None:
         )
 
 
+def _last_of(events: Iterable[Event], tell: Callable[[str], None]) -> Inference:
+    """The inference that the events end with; what comes next is told."""
+    from kuleshov.output.view import NEXT_STEP
+
+    found: Inference | None = None
+    for event in events:
+        found = event.inference or found
+        if event.kind == "step" and event.step in NEXT_STEP:
+            tell(NEXT_STEP[event.step])
+    assert found is not None
+    return found
+
+
 def _read_medium(
     agent: Agent, path: str, arguments: argparse.Namespace, stop: threading.Event
 ) -> list[Inference]:
@@ -248,8 +261,9 @@ def _read_medium(
         given = {**given_words(arguments), "influence": arguments.influence}
         return example_orders.under_orders(agent, path, arguments.shuffle_seeds, **given)
     if not arguments.stream:
-        with _watch_clip(path, stop) as progress:
-            whole = agent.infer(
+        name = Path(path).name
+        with working(f"{name}: opening") as tell, _watch_clip(path, stop) as progress:
+            events = agent.stream(
                 path,
                 **given_words(arguments),
                 influence=arguments.influence,
@@ -257,7 +271,7 @@ def _read_medium(
                 progress=progress,
                 stop=stop,
             )
-        return [whole]
+            return [_last_of(events, lambda step: tell(f"{name}: {step}"))]
 
     inference: Inference | None = None
     given = {**given_words(arguments), "influence": arguments.influence}
@@ -306,7 +320,7 @@ def _watch_clip(
     def progress(done_s: float, whole_s: float) -> None:
         if sys.stderr.isatty() and done_s > 0:
             left = (time.monotonic() - begun) * (whole_s - done_s) / done_s
-            sys.stderr.write(f"\r{done_s:.0f} of {whole_s:.0f} s {done}, {left:.0f} s left ")
+            sys.stderr.write(f"{CLEAR}{done_s:.0f} of {whole_s:.0f} s {done}, {left:.0f} s left ")
             sys.stderr.flush()
 
     try:

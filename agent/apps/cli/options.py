@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kuleshov.output.terminal import say
+from kuleshov.output.terminal import say, working
 from kuleshov.tools.structured_text import parse_count
 
 if TYPE_CHECKING:
@@ -169,7 +169,10 @@ def given_words(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def expand_patterns(patterns: Sequence[str]) -> tuple[list[str], int]:
-    """The files that paths and globs name, and how many name no file; that number is printed."""
+    """The pictures and clips that paths and globs name; those that are none are told and counted.
+
+    This is done before anything is loaded, so that a mistake is told at once.
+    """
     from kuleshov.tools import media
     from kuleshov.tools.errors import KuleshovError
 
@@ -178,11 +181,20 @@ def expand_patterns(patterns: Sequence[str]) -> tuple[list[str], int]:
     for pattern in patterns:
         passed = media.PassedOver()
         try:
-            paths += media.expand_paths([pattern], passed)
+            found = media.expand_paths([pattern], passed)
         except KuleshovError as error:
             say(f"kuleshov: {error}")
             failed += 1
+            continue
         tell_passed_over(pattern, passed)
+        for path in found:
+            try:
+                media.check_medium(path)
+            except KuleshovError as error:
+                say(f"kuleshov: {error}")
+                failed += 1
+            else:
+                paths.append(path)
     return paths, failed
 
 
@@ -220,9 +232,10 @@ def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
             given[name] = "pocket"
     tell_settings(arguments.settings)
     try:
-        from kuleshov.agent import Agent
+        with working("loading the models"):
+            from kuleshov.agent import Agent
 
-        agent = Agent.load(arguments.settings, **{**given, **overrides})
+            agent = Agent.load(arguments.settings, **{**given, **overrides})
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             "interrupted while the models were loading: nothing was done yet, and the same "
