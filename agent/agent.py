@@ -497,7 +497,7 @@ class Agent:
         from kuleshov.runs import annotate
 
         self.crew.check_own()
-        given = [context] if isinstance(context, str) else list(context)
+        given = [context] if isinstance(context, str) else list(context or ())
         return annotate.annotate_run(
             self,
             source,

@@ -67,7 +67,12 @@ def _print_person(lines: Lines, person: Person, column: int) -> None:
     label, probability = person.emotions.ranked()[0]
     name = f"{view.clean_line(label):<{column}}"
     bar = lines.bar(probability, min(BAR, lines.width - column - 22))
-    parts = [(head, "dim"), (name, "bold cyan"), f"  {100 * probability:3.0f} %  ", bar]
+    parts: list[str | tuple[str, str]] = [
+        (head, "dim"),
+        (name, "bold cyan"),
+        f"  {100 * probability:3.0f} %  ",
+        bar,
+    ]
     if person.face is None:
         parts.append(("  no face: from the context alone", "italic"))
     lines.wrapped(Text.assemble(*parts), hang=6)
