@@ -62,7 +62,10 @@ def __getattr__(name: str) -> Any:
     if name in _homes:
         import importlib
 
-        return getattr(importlib.import_module(_homes[name]), name)
+        found = getattr(importlib.import_module(_homes[name]), name)
+        if _homes[name] == "kuleshov.types":
+            importlib.import_module("kuleshov.output.objects").attach_views()
+        return found
     raise AttributeError(f"module 'kuleshov' has no attribute {name!r}")
 
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from kuleshov import prompts
 from kuleshov._version import __version__
@@ -24,6 +24,8 @@ from kuleshov.asking.parts import Crew, plain_records
 from kuleshov.asking.progress import Pace
 from kuleshov.evidence import fusion, observer, people, temperatures
 from kuleshov.graph import builder
+from kuleshov.output import objects
+from kuleshov.output.terminal import working
 from kuleshov.settings import Settings
 from kuleshov.tools import collector, process
 from kuleshov.tools import faces as face_tools
@@ -57,6 +59,9 @@ LIBRARIES = (
 )
 
 LONGEST_TEXT = 20_000  # characters of one note, context or line that is said
+
+
+objects.attach_views()
 
 
 @dataclass(frozen=True)
@@ -287,6 +292,30 @@ class Agent:
         agent._loaded = True
         return agent
 
+    def __repr__(self) -> str:
+        crew = self.crew
+        model, faces = crew.mllm.info, crew.faces.info
+        return (
+            f"<Agent: model {model.id} ({model.device}, {model.dtype}), face tool {faces.name} "
+            f"{faces.version}, labels {crew.labels.name}, fusion {crew.fusion}>"
+        )
+
+    @overload
+    def infer(
+        self,
+        source: list[Any] | tuple[Any, ...],
+        *,
+        context: str | Sequence[str] | None = (),
+        said: str | Sequence[str] | None = (),
+        who: str | Mapping[int, str] | None = None,
+        boxes: Sequence[Sequence[float]] | None = (),
+        influence: bool | None = None,
+        transcript: str | os.PathLike[str] | Sequence[Cue] | None = None,
+        progress: Callable[[float, float], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> list[Inference]: ...
+
+    @overload
     def infer(
         self,
         source: Any,
@@ -299,11 +328,26 @@ class Agent:
         transcript: str | os.PathLike[str] | Sequence[Cue] | None = None,
         progress: Callable[[float, float], None] | None = None,
         stop: threading.Event | None = None,
-    ) -> Inference:
+    ) -> Inference: ...
+
+    def infer(
+        self,
+        source: Any,
+        *,
+        context: str | Sequence[str] | None = (),
+        said: str | Sequence[str] | None = (),
+        who: str | Mapping[int, str] | None = None,
+        boxes: Sequence[Sequence[float]] | None = (),
+        influence: bool | None = None,
+        transcript: str | os.PathLike[str] | Sequence[Cue] | None = None,
+        progress: Callable[[float, float], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Inference | list[Inference]:
         """Read one picture or clip.
 
         Args:
-            source: a path, the bytes of a file, a PIL image, or an array (H, W, 3) uint8 RGB.
+            source: a path, the bytes of a file, a PIL image, or an array (H, W, 3) uint8 RGB; or a
+                list of them, which gives a list of inferences.
             context: what the user knows of the situation; quoted to the model as evidence.
             said: words that are heard, a line each; quoted as evidence.
             who: a note on who somebody is in this situation ("the bride"), by the person's
@@ -324,6 +368,18 @@ class Agent:
             KuleshovError: a box that is none or lies outside; the model failed whenever it was
                 asked (in its own words), unless the readings are the face tool's (fusion "face").
         """
+        if isinstance(source, list | tuple):
+            wishes = {
+                "context": context,
+                "said": said,
+                "who": who,
+                "boxes": boxes,
+                "influence": influence,
+                "transcript": transcript,
+                "progress": progress,
+                "stop": stop,
+            }
+            return self._infer_all(source, wishes)
         run = ReadingRun(stop)
         with self._laid_out(source) as key, _without_tracing(), process.at_work():
             state = self.graph.invoke(
@@ -332,6 +388,14 @@ class Agent:
             )
         self._check_judged(run)
         return Inference.model_validate(state["inference"])
+
+    def _infer_all(self, sources: Sequence[Any], wishes: dict[str, Any]) -> list[Inference]:
+        found: list[Inference] = []
+        with working(f"0 of {len(sources)}") as tell:
+            for source in sources:
+                tell(f"{len(found)} of {len(sources)}")
+                found.append(self.infer(source, **wishes))
+        return found
 
     def stream(
         self,

@@ -6,7 +6,9 @@ JSON schema is published by ``kuleshov schema``; the names here are stable withi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -15,6 +17,7 @@ from kuleshov.tools.errors import KuleshovError, first_line, shorten_text
 from kuleshov.tools.faces.tracking.types import Track
 from kuleshov.tools.media import Media
 from kuleshov.tools.media.transcript import TranscriptLine
+from kuleshov.tools.structured_text import read_text
 from kuleshov.tools.types import EmotionScores, Face, Record, Side
 
 Plain = dict[str, Any]
@@ -102,6 +105,17 @@ class Cue(Record):
     )
 
 
+VIEWS: dict[str, Callable[..., Any]] = {}
+"""How records are shown, by the room that shows them; see `kuleshov.output.objects`."""
+MOST_SHOWN = 5  # people in a short text
+
+
+def _view(name: str, *given: Any) -> Any:
+    if name not in VIEWS:
+        raise KuleshovError("import the record from kuleshov (`from kuleshov import Inference`).")
+    return VIEWS[name](*given)
+
+
 class Explanation(Record):
     """Why: what was seen, what it comes to, and what came before and may come after."""
 
@@ -115,6 +129,10 @@ class Explanation(Record):
     )
     left_out: tuple[int, ...] = Field((), description="evidence: measured units it did not cite")
     repaired: bool = Field(False, description="the first answer could not be read or was at odds")
+
+    def __repr__(self) -> str:
+        cited = ", ".join(f"[{cue.evidence}] {cue.status}" for cue in self.cues[:8])
+        return f"<Explanation: {shorten_text(self.text, 300)}{f' ({cited})' if cited else ''}>"
 
 
 class Judgement(Record):
@@ -311,6 +329,15 @@ class Person(Record):
     track: Track | None = Field(None, description="clips: the face in all frames looked at")
     moments: tuple[Moment, ...] = Field((), description="clips: readings of its stretches")
 
+    def __repr__(self) -> str:
+        told = f"unanswered ({self.unanswered})" if self.emotions is None else str(self.emotions)
+        face = "no face" if self.face is None else f"face by {self.face.tool}"
+        return f"<Person {self.id}: {told.strip('<>')}; {face}>"
+
+    def plot(self, axes: Any = None) -> Any:
+        """Bars of the probabilities; returns matplotlib axes."""
+        return _view("plot", self, axes)
+
 
 class Gap(Record):
     """Something that could not be had: the step, and why."""
@@ -424,6 +451,66 @@ class Inference(Record):
     provenance: Provenance
 
     model_config = ConfigDict(populate_by_name=True)
+
+    def __repr__(self) -> str:
+        name = os.path.basename(self.media.path or "") or self.media.kind
+        count = f"{len(self.people)} {'person' if len(self.people) == 1 else 'people'}"
+        lines = [f"<Inference of {shorten_text(name, 60)}: {count}"]
+        lines += [f"  {str(person).strip('<>')}" for person in self.people[:MOST_SHOWN]]
+        if (more := len(self.people) - MOST_SHOWN) > 0:
+            lines.append(f"  and {more} more")
+        return "\n".join(lines) + ">"
+
+    def __iter__(self) -> Iterator[Person]:  # type: ignore[override]
+        """The people, one after the other."""
+        return iter(self.people)
+
+    def __len__(self) -> int:
+        """How many people there are."""
+        return len(self.people)
+
+    def __bool__(self) -> bool:
+        """An inference is one, with or without people."""
+        return True
+
+    def _repr_html_(self) -> str:
+        return str(_view("html", self))
+
+    def show(self) -> None:
+        """The card: in a notebook, or on the terminal."""
+        _view("show", self)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Bars of the probabilities of everybody; returns matplotlib axes."""
+        return _view("plot", self, axes)
+
+    def to_pandas(self) -> Any:
+        """A data frame, one row a person, with the columns of `kuleshov export --to csv`."""
+        return _view("pandas", self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the record as JSON, whole or not at all.
+
+        Raises:
+            KuleshovError: it cannot be written.
+        """
+        target = Path(path)
+        fresh = target.with_name(f"{target.name}.part")
+        try:
+            fresh.write_text(self.to_json(indent=1) + "\n", "utf-8")
+            fresh.replace(target)
+        except OSError as error:
+            raise KuleshovError(f"cannot write {target}: {error.strerror}.") from None
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Inference:
+        """The record in a file that `save` wrote, or that holds one line of a run.
+
+        Raises:
+            RecordError: it holds no record.
+            KuleshovError: it cannot be read.
+        """
+        return cls.from_json(read_text(path, "record"))
 
     def to_json(self, indent: int | None = None) -> str:
         return self.model_dump_json(by_alias=True, indent=indent)

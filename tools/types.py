@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.errors import KuleshovError, suggest_word
 from kuleshov.tools.moved import old_names
 
 Side = Literal["both", "left", "right"]
@@ -70,6 +70,17 @@ class Record(BaseModel):
     """Base of everything that is written to a record: immutable, no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in the JSON record."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def __dir__(self) -> list[str]:
+        own = set(super().__dir__()) - set(dir(BaseModel))
+        return sorted(name for name in own if not name.startswith(("_", "model_")))
 
 
 class ActionUnit(Record):
@@ -293,6 +304,25 @@ class EmotionScores(Record):
     def ranked(self) -> list[tuple[str, float]]:
         return sorted(self.probabilities.items(), key=lambda item: -item[1])
 
+    def __getitem__(self, label: str) -> float:
+        """The probability of a label.
+
+        Raises:
+            KuleshovError: the set has no such label.
+        """
+        if label not in self.probabilities:
+            known = list(self.probabilities)
+            raise KuleshovError(
+                f"{self.labels} has no label {label!r}{suggest_word(label, known)}; it has "
+                f"{', '.join(known)}."
+            )
+        return self.probabilities[label]
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{label} {p:.0%}" for label, p in self.ranked()[:3])
+        more = len(self.probabilities) - 3
+        return f"<{self.labels}: {told}{f' and {more} more' if more > 0 else ''}>"
+
 
 class HeadPose(Record):
     """Head rotation in degrees: pitch up, yaw to the person's left, roll to their right."""
@@ -353,6 +383,27 @@ class Face(Record):
         """The unit as measured, halves joined, or None: this tool did not measure it here."""
         found = [au for au in self.action_units if au.unit == number]
         return join_halves(found) if found else None
+
+    def au(self, number: int) -> ActionUnit | None:
+        """The unit of this number, as `unit`; None: not measured.
+
+        Raises:
+            KuleshovError: it is no action unit; the sentence names those that were measured.
+        """
+        if not 1 <= number <= 99:
+            known = ", ".join(f"AU{n}" for n in dict.fromkeys(u.unit for u in self.action_units))
+            raise KuleshovError(f"there is no AU{number}; measured were {known or 'none'}.")
+        return self.unit(number)
+
+    def __repr__(self) -> str:
+        x0, y0, x1, y1 = self.xyxy
+        told = [f"{x1 - x0:.0f} × {y1 - y0:.0f} px at ({x0:.0f}, {y0:.0f})"]
+        if self.expression is not None:
+            label, p = self.expression.ranked()[0]
+            told.append(f"{label} {p:.0%}")
+        shown = [f"AU{u.unit} {u.shown}" for u in self.whole_units() if u.is_shown]
+        told += [", ".join(shown[:8]) + (" …" if len(shown) > 8 else "")] if shown else []
+        return f"<Face by {self.tool}: {'; '.join(told)}>"
 
     def whole_units(self) -> tuple[ActionUnit, ...]:
         """One `ActionUnit` a number, in the order measured; halves joined by `join_halves`."""

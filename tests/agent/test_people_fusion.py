@@ -115,7 +115,7 @@ def test_the_record_says_what_each_cue_weighed_and_why(pocket: Agent, feat_data:
 def test_card_and_page_name_the_observer(feat_data: Path, tmp_path: Path, capsys):
     photo, page = str(feat_data / "single_face.jpg"), tmp_path / "r.html"
     options = ["--model", "pocket", "--faces", "pocket", "--context", "They lost."]
-    assert main(["infer", photo, *options, "--report", str(page)]) == 0
+    assert main(["infer", photo, "-v", *options, "--report", str(page)]) == 0
     card = " ".join(capsys.readouterr().out.split())
     for text in (card, page.read_text("utf-8")):
         assert "observer people: face 0.59, context told 0.42" in text

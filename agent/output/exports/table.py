@@ -80,23 +80,27 @@ def survey_columns(run: Path) -> Columns:
 def table_rows(run: Path) -> Iterator[dict[str, Any]]:
     """One row a person, by column; what is unknown is left out."""
     for line in store.read_lines(run):
-        record = orjson.loads(line)
-        item = record["item"]
-        said = item["label"]
-        if isinstance(said, dict):
-            said = ", ".join(f"{name} {value:g}" for name, value in said.items())
-        scene = record["scene"]
-        common = {
-            "item": item["id"],
-            "path": record["media"]["path"],
-            "people_label": said,
-            "scene": scene["description"] if scene else None,
-            "gaps": "; ".join(f"{gap['step']}: {gap['reason']}" for gap in record["gaps"]),
-            "warnings": "; ".join(record["warnings"]),
-            **{f"extra_{name}": value for name, value in item["extra"].items()},
-        }
-        for person in record["people"] or [None]:
-            yield {**common, **(_person_columns(person, record["media"]) if person else {})}
+        yield from record_rows(orjson.loads(line))
+
+
+def record_rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """One row a person of a record as JSON holds it, by column; nobody: one row without."""
+    item = record["item"] or {"id": None, "label": None, "extra": {}}
+    said = item["label"]
+    if isinstance(said, dict):
+        said = ", ".join(f"{name} {value:g}" for name, value in said.items())
+    scene = record["scene"]
+    common = {
+        "item": item["id"],
+        "path": record["media"]["path"],
+        "people_label": said,
+        "scene": scene["description"] if scene else None,
+        "gaps": "; ".join(f"{gap['step']}: {gap['reason']}" for gap in record["gaps"]),
+        "warnings": "; ".join(record["warnings"]),
+        **{f"extra_{name}": value for name, value in item["extra"].items()},
+    }
+    for person in record["people"] or [None]:
+        yield {**common, **(_person_columns(person, record["media"]) if person else {})}
 
 
 def _in_full(box: Any, media: dict[str, Any]) -> list[float]:
