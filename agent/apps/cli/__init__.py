@@ -31,6 +31,7 @@ COMMANDS = (
     "forget",
     "graph",
     "schema",
+    "completion",
     "eval",
     "bench",
 )

@@ -18,7 +18,12 @@ ORDER = {"prototype": 0, "variant": 1, "posed": 2, "compound": 3, "display": 4}
 
 def add_command(commands: Commands) -> None:
     facs = commands.add_parser("facs", help="explain an action unit or an expression's units")
-    facs.add_argument("unit", nargs="?", type=int, metavar="UNIT", help="FACS number, e.g. 12")
+    facs.add_argument(
+        "unit",
+        nargs="?",
+        metavar="UNIT|WORDS",
+        help="FACS number (12, AU12), or what is seen or felt: smile, raised brows, joy",
+    )
     facs.add_argument("--emotion", metavar="NAME", help="e.g. fear, happily surprised, pain")
     facs.add_argument("--json", action="store_true")
 
@@ -29,19 +34,53 @@ def run_command(arguments: argparse.Namespace) -> int:
 
     if (arguments.unit is None) == (arguments.emotion is None):
         raise KuleshovError("give a unit (kuleshov facs 12) or --emotion NAME.")
-    if arguments.unit is not None:
-        if arguments.unit not in facs.UNITS and arguments.unit not in facs.FURTHER:
+    found: list[dict[str, Any]] = []
+    if arguments.unit is None:
+        found.append(explain_emotion(_expression_of(arguments.emotion)))
+    elif (number := _number_of(arguments.unit)) is not None:
+        if number not in facs.UNITS and number not in facs.FURTHER:
             known = ", ".join(str(unit) for unit in sorted({*facs.UNITS, *facs.FURTHER}))
-            raise KuleshovError(f"there is no action unit {arguments.unit}; known: {known}.")
-        told = explain_unit(arguments.unit)
+            raise KuleshovError(f"there is no action unit {number}; known: {known}.")
+        found.append(explain_unit(number))
+    elif units := _units_of(arguments.unit):
+        found += [explain_unit(unit) for unit in units]
     else:
-        told = explain_emotion(arguments.emotion)
-    told["sources"] = _source_lines(told)
+        found.append(explain_emotion(_expression_of(arguments.unit)))
+    for told in found:
+        told["sources"] = _source_lines(told)
     if arguments.json:
-        sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        told_all = found[0] if len(found) == 1 else found
+        sys.stdout.write(json.dumps(told_all, indent=2, ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write(_unit_text(told))
+        sys.stdout.write("\n".join(map(_unit_text, found)))
     return OK
+
+
+def _number_of(text: str) -> int | None:
+    """12 of "12", "AU12" or "au 12"; None: it is no number."""
+    from kuleshov.tools.structured_text import parse_count
+
+    return parse_count(text.strip().lower().removeprefix("au"))
+
+
+def _units_of(words: str) -> list[int]:
+    """The units that words for a face mean, as grounding reads them; none: they mean none."""
+    from kuleshov.evidence.grounding import find_mentions
+
+    return list(dict.fromkeys(unit for _, _, units in find_mentions(words) for unit in units))
+
+
+def _expression_of(name: str) -> str:
+    """The expression by another word for it: happiness of joy."""
+    from kuleshov.tools.faces import facs
+    from kuleshov.tools.labels import LabelSet
+
+    known = facs.list_expressions()
+    if name.lower().strip() not in known:
+        same = LabelSet.load("ekman-8").read_label(name).name
+        if same in known:
+            return str(same)
+    return name
 
 
 def explain_unit(unit: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from kuleshov._version import __version__
 from kuleshov.apps.cli import COMMANDS
+from kuleshov.apps.cli.parsing import PlainParser
 from kuleshov.output.terminal import OK, USAGE, say
 
 SPINS = "10000"
@@ -30,7 +31,7 @@ _terminated = False  # by SIGTERM: its exit code is 143, that of Ctrl-C 130
 
 
 def build_parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top = PlainParser(
         prog="kuleshov",
         description="Reads emotion from face and context with a local LLaVA and facial-expression "
         "toolboxes, and shows its evidence. Nothing leaves this machine.",

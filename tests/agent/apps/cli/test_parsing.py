@@ -1,0 +1,94 @@
+"""Mistakes in a call, in plain words; what a shell completes; words for units."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from kuleshov.apps.cli import COMMANDS
+from kuleshov.apps.cli.main import build_parser, main
+from kuleshov.apps.cli.parsing import commands_of, options_of
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (["infr", "x"], "kuleshov: there is no command 'infr' (did you mean infer?)."),
+        (["infer", "x", "--fces", "y"], "kuleshov infer: there is no option --fces (did you mean "),
+        (["infer", "x", "--fces=y"], "there is no option --fces (did you mean --faces?)."),
+        (["schema", "x"], "kuleshov schema: 'x' is one argument too many."),
+        (["annotate"], "kuleshov annotate: INPUT and --out are missing."),
+        (["infer", "x", "--seed", "a"], "--seed takes a whole number, not 'a'."),
+        (["infer", "x", "--context-weight", "a"], "--context-weight takes a number, not 'a'."),
+        (["infer", "x", "--seed"], "--seed needs a value."),
+        (["infer", "x", "--shot-se", "1"], "write it out."),
+        (["completion", "tcsh"], "is one of bash, zsh, fish, not 'tcsh'."),
+        ([], "kuleshov: say what to do: demo, infer, "),
+    ],
+)
+def test_a_mistake_in_the_call_is_one_plain_sentence(call, sentence, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(call)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert "usage:" not in err
+    assert "--help" in err
+
+
+def test_every_command_and_option_is_completed(capsys) -> None:
+    known = commands_of(build_parser())
+    assert set(known) == set(COMMANDS)
+    assert {"--context", "--faces", "--json", "-v"} <= set(options_of(known["infer"]))
+    for shell in ("bash", "zsh", "fish"):
+        assert main(["completion", shell]) == 0
+        script = capsys.readouterr().out
+        assert all(name in script for name in known)
+        assert "context-weight" in script
+
+
+def test_the_script_completes_in_a_real_bash(capsys) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("there is no bash")
+    main(["completion", "bash"])
+    script = capsys.readouterr().out
+
+    def completed(*words: str) -> list[str]:
+        asked = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _kuleshov; "
+        program = f'{script}\ncompopt() {{ :; }}\n{asked} printf "%s\\n" "${{COMPREPLY[@]}}"'
+        done = subprocess.run([bash, "-c", program], capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    assert completed("kuleshov", "inf") == ["infer", "influence"]
+    assert completed("kuleshov", "infer", "--context-w") == ["--context-weight"]
+    assert completed("kuleshov", "serve", "--max-u") == ["--max-upload-mb"]
+
+
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [
+        ("12", "AU12 lip corner puller"),
+        ("AU12", "AU12 lip corner puller"),
+        ("smile", "AU12 lip corner puller"),
+        ("raised inner brows", "AU1 inner brow raiser"),
+        ("joy", "happiness"),
+        ("appalled", "appalled"),
+    ],
+)
+def test_facs_knows_numbers_and_words(words, title, capsys) -> None:
+    assert main(["facs", words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert title in [one["title"] for one in (told if isinstance(told, list) else [told])]
+
+
+def test_facs_of_nothing_is_one_sentence(capsys) -> None:
+    assert main(["facs", "AU130"]) == 2
+    assert "there is no action unit 130" in capsys.readouterr().err
+    assert main(["facs", "zebra"]) == 2
+    assert "there is no pattern for 'zebra'" in capsys.readouterr().err
