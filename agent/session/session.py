@@ -14,7 +14,7 @@ from kuleshov.asking import gate
 from kuleshov.asking.views import PersonView
 from kuleshov.evidence import generated
 from kuleshov.output import view
-from kuleshov.session import template_answer
+from kuleshov.session import record_answer, template_answer
 from kuleshov.session.answer import CitedAnswer, check_answer
 from kuleshov.session.compare import ReadingComparison, compare_readings
 from kuleshov.session.open_medium import Looked, OpenMedium, Words
@@ -195,8 +195,9 @@ class Session:
     ) -> CitedAnswer:
         """Answer a free question by the model, with the evidence before it, citing it by number.
 
-        A model that was never taught to answer questions is not asked: the answer is then put
-        together from the record (`by` "record"), and its note says so.
+        What the record and FACS answer by themselves (units, people, evidence, certainty …) is
+        answered from them (`by` "record"); so is everything by a model that was never taught to
+        answer questions, and the note says so.
 
         Args:
             on_token: called with each piece of the answer as it is written.
@@ -219,11 +220,11 @@ class Session:
         state = self.held.asked_about(self._now.looked, inference, person.id if person else None)
         shown = PersonView(self.agent.crew, state)
         info = self.agent.crew.mllm.info
-        if not info.taught_questions:
-            text = template_answer.template_answer(
-                question, inference, person, self.agent.crew.labels
-            )
-            note: str | None = template_answer.NOTE.format(model=info.id)
+        labels = self.agent.crew.labels
+        known = record_answer.answer_from_record(question, inference, person, labels)
+        if known is not None or not info.taught_questions:
+            text = known or template_answer.answer_why(question, inference, person, labels)
+            note: str | None = None if known else template_answer.NOTE.format(model=info.id)
             answer = check_answer(
                 question, text, shown.evidence, shown.face, by="record", note=note
             )

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from kuleshov.output import view
+from kuleshov.session import record_answer
 from kuleshov.tools.faces import facs
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.types import NO_SIGN
@@ -20,6 +21,22 @@ NOTE = (
     "not written by the model"
 )
 MOST = 2  # labels spoken of
+ASKS_WHY = (
+    r"\b(?:why|reason|because|against|instead|rather|evidence|speaks?|explain|how come|"
+    r"what makes|based on|not|matter|rests?|cues?)\b"
+)
+
+
+def answer_why(question: str, inference: Inference, person: Person | None, labels: LabelSet) -> str:
+    """What speaks for and against a reading, where that is asked; else one line of what can be."""
+    if not (re.search(ASKS_WHY, question, re.I) or record_answer.named_labels(question, labels)):
+        return record_answer.UNKNOWN
+    if person is not None or not inference.people:
+        return template_answer(question, inference, person, labels)
+    told = [template_answer(question, inference, one, labels) for one in inference.people[:MOST]]
+    if (more := len(inference.people) - MOST) > 0:
+        told.append(f"And {more} more: ask about one, as in 'only person 3'.")
+    return " ".join(told)
 
 
 def template_answer(
@@ -29,7 +46,7 @@ def template_answer(
     if person is None:
         return _of_everybody(inference)
     own = [item for item in inference.evidence if item.person in (None, person.id)]
-    asked = _named_labels(question, labels)
+    asked = record_answer.named_labels(question, labels)
     if person.emotions is None:
         return f"Person {person.id} has no reading: {person.unanswered or 'unanswered'}."
     ranked = [label for label, _ in person.emotions.ranked()]
@@ -49,18 +66,6 @@ def template_answer(
     if around:
         told.append(f"Around the face stand {'; '.join(around)}.")
     return " ".join(told)
-
-
-def _named_labels(question: str, labels: LabelSet) -> list[str]:
-    """The labels that a question names, in its order; adjectives count by their first letters."""
-    found: dict[str, int] = {}
-    for label in labels.labels:
-        for word in (label.name, *label.synonyms):
-            stem = word.lower() if len(word) < 6 else word.lower()[: max(4, len(word) - 3)]
-            match = re.search(rf"\b{re.escape(stem)}\w*", question.lower())
-            if match and label.name not in found:
-                found[label.name] = match.start()
-    return sorted(found, key=lambda name: found[name])
 
 
 def _shares_text(probabilities: dict[str, float], labels: Sequence[str]) -> str:
