@@ -19,6 +19,7 @@ from kuleshov.asking import examples, fusion_choice, situation, writer
 from kuleshov.asking.coding.candidates import Situation
 from kuleshov.asking.coding.scheme import Scheme
 from kuleshov.asking.examples import Album, Examples
+from kuleshov.asking.family import PromptFamily, find_family
 from kuleshov.asking.gate import ReadingRun
 from kuleshov.asking.parts import Crew, plain_records
 from kuleshov.asking.progress import Pace
@@ -143,7 +144,7 @@ class Agent:
             )
         labels = LabelSet.load(settings.labels)
         scheme = Scheme.load(settings.scheme) if settings.scheme else None
-        family = mllm.info.prompts if settings.prompts == "auto" else settings.prompts
+        family = find_family(mllm.info.prompts if settings.prompts == "auto" else settings.prompts)
         weight = settings.context_weight
         if weight is None:
             weight = mllm.info.context_weight
@@ -184,8 +185,8 @@ class Agent:
                 "kuleshov": __version__,
                 "mllm": mllm.info.model_dump(mode="json"),
                 "faces": faces.info.model_dump(mode="json"),
-                "prompts": prompts.template_digests(family),
-                "settings": {**settings.model_dump(mode="json"), "prompts": family},
+                "prompts": prompts.template_digests(family.name),
+                "settings": {**settings.model_dump(mode="json"), "prompts": family.name},
                 "settings_files": plain_records(settings.files),
                 "label_set": labels.model_dump(mode="json"),
                 "examples": shots.provenance() if shots else None,
@@ -749,13 +750,13 @@ def _without_tracing() -> AbstractContextManager[Any]:
     return tracing_context(enabled=False)
 
 
-def _check_examples(settings: Settings, labels: LabelSet, family: str) -> None:
+def _check_examples(settings: Settings, labels: LabelSet, family: PromptFamily) -> None:
     if labels.mode != "single":
         raise KuleshovError(
             f"examples need labels that exclude one another, and {labels.name} are not; use "
             "--labels ekman-7 or another such set."
         )
-    if family == "review":
+    if not family.takes_examples:
         raise KuleshovError("the review's prompts take no examples; use --prompts full or brief.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kuleshov.asking.family import PromptFamily
 from kuleshov.settings import Settings
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.base import FaceTool
@@ -10,7 +11,7 @@ from kuleshov.tools.mllm.base import Mllm
 
 
 def choose_fusion(
-    settings: Settings, labels: LabelSet, faces: FaceTool, mllm: Mllm, family: str
+    settings: Settings, labels: LabelSet, faces: FaceTool, mllm: Mllm, family: PromptFamily
 ) -> str:
     """The fusion strategy that `auto` stands for here, or the one asked for if it can be done.
 
@@ -41,11 +42,11 @@ def choose_fusion(
     return settings.fusion
 
 
-def _check_labels(labels: LabelSet, mllm: Mllm, family: str) -> None:
+def _check_labels(labels: LabelSet, mllm: Mllm, family: PromptFamily) -> None:
     """Raises KuleshovError where the model, or the way it is asked, cannot do these labels."""
     taught = mllm.info.taught_labels
     way_out = "use --labels ekman-6, ekman-7 or ekman-8, or another model."
-    if labels.mode == "free" and family == "review":
+    if labels.mode == "free" and family.free_words:
         raise KuleshovError(
             "the review's prompts are answered in free words, from which no list of feelings can "
             "be read: use --labels ekman-7, or --prompts full."

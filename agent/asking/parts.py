@@ -119,7 +119,7 @@ class Crew:
         to each picture, which it is given with its place.
         """
         pictures, times = self.desk.pictures(key), self.desk.times_s(key)
-        sheet = bool(times) and self.writer.family == "full"
+        sheet = bool(times) and self.writer.family.sheet
         as_video = sheet and video and self.mllm.info.video
         middle = len(pictures) // 2
         places = range(len(pictures)) if sheet else [middle if place is None else place]
@@ -131,14 +131,14 @@ class Crew:
     @property
     def frames_as(self) -> str:
         """How the model is shown a clip: as a video, on one sheet, or a frame at a time."""
-        if self.writer.family != "full":
+        if not self.writer.family.sheet:
             return "single frames"
         return "video" if self.mllm.info.video else "one sheet"
 
     def views(self, key: str, cuts_s: Sequence[float] = ()) -> list[tuple[float, Any]]:
         """What is described: (time, image); one a shot where the model sees one frame at a time."""
         times = self.desk.times_s(key)
-        if not times or not cuts_s or self.writer.family == "full":
+        if not times or not cuts_s or self.writer.family.sheet:
             return [(times[0] if times else 0.0, self.whole(key, video=True))]
         begins = [0.0, *cuts_s, float("inf")]
         found = []

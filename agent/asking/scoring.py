@@ -148,9 +148,7 @@ class Likelihood:
             before_all = writer.example_turns(shots, labels)
             if asked == "explained":
                 before = writer.judge(blank, None, None, nothing, False)
-                talk = writer.label(
-                    before, asking_writer.content_free_answer(writer.family), None, labels
-                )
+                talk = writer.label(before, writer.family.content_free_answer(), None, labels)
             elif asked == "expression":
                 talk = writer.expression(blank, labels)
                 before_all = writer.expression_example_turns(shots, labels)

@@ -58,7 +58,7 @@ def asks_situation(
     """
     return (
         labels.mode == "single"
-        and writer.family in ("brief", "full")
+        and writer.family.asks_situation
         and not writer.stated
         and info.scores_texts
         and info.taught_labels is None

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from kuleshov.asking import images
-from kuleshov.asking import writer as asking_writer
 from kuleshov.asking.examples import FewShotExample
 from kuleshov.asking.images import cover_faces, face_alone
 from kuleshov.asking.parts import Crew
@@ -58,7 +57,7 @@ class PersonView:
         if condition == "face":
             return [item for item in self.evidence if item.source.startswith("faces:")]
         told = [item for item in self.evidence if item.source in TOLD or item.kind == "before"]
-        if self.crew.writer.family == "full":
+        if self.crew.writer.family.by_pixels:
             return told
         if self.covered is not None:
             seen = Evidence(n=1, source="mllm", kind="scene", text=f"scene: {self.covered}")
@@ -67,14 +66,14 @@ class PersonView:
 
     def conversation(self, condition: Condition, labels: Sequence[str]) -> Conversation | None:
         """Asks for one label under the condition; None where there is nothing to go by."""
-        local, _ = asking_writer.number_evidence(self.items(condition), self.crew.writer.family)
+        local, _ = self.crew.writer.family.number_evidence(self.items(condition))
         writer = self.crew.writer
         if condition == "face":
             if self.face is None:
                 return None
             picture = images.to_image(face_alone(self._picture(), self.face))
             return self._after_examples(writer.direct(picture, None, None, local, labels))
-        if not local and writer.family != "full":
+        if not local and not writer.family.by_pixels:
             return None
         whole, crop = self.pictures(condition)
         number = self.number if crop is not None else None
@@ -108,9 +107,9 @@ class PersonView:
             if part == "seen":
                 items = [item for item in items if item not in told]
             whole, crop = self.pictures("context")
-        if not items and (part != "context" or self.crew.writer.family != "full"):
+        if not items and (part != "context" or not self.crew.writer.family.by_pixels):
             return None
-        local, _ = asking_writer.number_evidence(items, self.crew.writer.family)
+        local, _ = self.crew.writer.family.number_evidence(items)
         return Surroundings(whole, crop, self.number if crop is not None else None, local)
 
     def expression(self, labels: Sequence[str]) -> Conversation | None:
@@ -123,7 +122,7 @@ class PersonView:
 
     def judge(self, *, shots: bool = True) -> Conversation:
         """Asks for the explanation, from everything; `shots`: after the examples."""
-        local, _ = asking_writer.number_evidence(self.evidence, self.crew.writer.family)
+        local, _ = self.crew.writer.family.number_evidence(self.evidence)
         whole, crop = self.pictures("both")
         talk = self.crew.writer.judge(
             whole, crop, self.number, local, self.crew.labels.mode == "free"
@@ -144,7 +143,7 @@ class PersonView:
 
         place = self._target["picture"]
         whole = crew.whole(self._key, place, seen, video=True)
-        if self.face is None or not writer.several or writer.family != "full":
+        if self.face is None or not writer.several or not writer.family.several_pictures:
             return whole, None
         shot = seen(self._picture(), place)
         return whole, images.person_crop(shot, self.face, self.number)

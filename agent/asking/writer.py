@@ -13,16 +13,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from kuleshov import prompts
 from kuleshov.asking import images
 from kuleshov.asking.examples import FewShotExample
+from kuleshov.asking.family import CONTENT_FREE, PromptFamily
 from kuleshov.asking.images import person_crop, to_image
-from kuleshov.evidence.collection import as_taught
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.mllm.base import Conversation, MllmInfo, Turn
 from kuleshov.types import Evidence
-
-CONTENT_FREE = "N/A"  # Zhao et al. 2021, Calibrate Before Use (ICML): the content-free input
 
 
 def user_turn(*parts: str | Any) -> Turn:
@@ -44,7 +41,9 @@ def assistant_turn(text: str) -> Turn:
 class Writer:
     """Writes the conversations of one prompt family for one model."""
 
-    def __init__(self, family: str, info: MllmInfo, labels: LabelSet | None = None) -> None:
+    def __init__(
+        self, family: PromptFamily, info: MllmInfo, labels: LabelSet | None = None
+    ) -> None:
         """Args: labels: how the model is asked for them follows from their mode."""
         self.family = family
         self.several = info.many_images
@@ -75,13 +74,15 @@ class Writer:
         return "stated" if self.stated else "each" if self.each else node
 
     def scene(self, pictures: Sequence[Any]) -> Conversation:
-        text = prompts.render_prompt(self.family, "scene")
+        text = self.family.render_prompt("scene")
         return (
-            [user_turn(text, *pictures)] if self.family == "full" else [user_turn(*pictures, text)]
+            [user_turn(text, *pictures)]
+            if self.family.takes_instructions
+            else [user_turn(*pictures, text)]
         )
 
     def probe(self, pictures: Sequence[Any], thing: str) -> Conversation:
-        text = prompts.render_prompt(self.family, "probe", thing=thing)
+        text = self.family.render_prompt("probe", thing=thing)
         return [user_turn(*pictures, text)]
 
     def _evidence(
@@ -93,12 +94,10 @@ class Writer:
         evidence: Sequence[Evidence],
         **variables: Any,
     ) -> Conversation:
-        text = prompts.render_prompt(
-            self.family, node, evidence=evidence, person=number, **variables
-        )
-        if self.family != "full":
+        text = self.family.render_prompt(node, evidence=evidence, person=number, **variables)
+        if not self.family.takes_instructions:
             return [user_turn(whole, text)]
-        instructions = prompts.render_prompt(self.family, "judge_instructions")
+        instructions = self.family.render_prompt("judge_instructions")
         parts: list[Any] = [instructions, whole]
         if crop is not None and self.several:
             parts += [f"Person {number}, in the red box:", crop]
@@ -140,7 +139,7 @@ class Writer:
 
     def situation(self, picture: Any, label: str) -> Conversation:
         """Asks for a situation in which most people would see the label in a person."""
-        return [user_turn(picture, prompts.render_prompt(self.family, "situation", label=label))]
+        return [user_turn(picture, self.family.render_prompt("situation", label=label))]
 
     def example_turns(
         self, examples: Sequence[FewShotExample], labels: Sequence[str]
@@ -151,9 +150,8 @@ class Writer:
         """
         turns: Conversation = []
         for number, example in enumerate(examples):
-            local, _ = number_evidence(example.evidence, self.family)
-            text = prompts.render_prompt(
-                self.family,
+            local, _ = self.family.number_evidence(example.evidence)
+            text = self.family.render_prompt(
                 self._asked("direct"),
                 evidence=local,
                 person=None,
@@ -166,8 +164,8 @@ class Writer:
                     to_image(shown) if example.face is None else person_crop(shown, example.face, 1)
                 )
                 parts = [cut, text]
-            if self.family == "full" and number == 0:
-                parts.insert(0, prompts.render_prompt(self.family, "judge_instructions"))
+            if self.family.takes_instructions and number == 0:
+                parts.insert(0, self.family.render_prompt("judge_instructions"))
             turns += [user_turn(*parts), assistant_turn(self._given(example, labels))]
         return turns
 
@@ -195,8 +193,8 @@ class Writer:
     def expression(self, face: Any, labels: Sequence[str]) -> Conversation:
         """Asks for the expression of one face and nothing else."""
         about = self._about(labels, expression=True)
-        text = prompts.render_prompt(
-            self.family, self._asked("expression"), evidence=None, person=None, **about
+        text = self.family.render_prompt(
+            self._asked("expression"), evidence=None, person=None, **about
         )
         return [user_turn(face, text)]
 
@@ -204,8 +202,8 @@ class Writer:
         self, before: Conversation, answer: str, number: int | None, labels: Sequence[str]
     ) -> Conversation:
         """Asks for one label after the explanation `answer`."""
-        text = prompts.render_prompt(
-            self.family, self._asked("label"), evidence=None, person=number, **self._about(labels)
+        text = self.family.render_prompt(
+            self._asked("label"), evidence=None, person=number, **self._about(labels)
         )
         return [*before, assistant_turn(answer), user_turn(text)]
 
@@ -231,38 +229,16 @@ class Writer:
             "question", whole, crop, number, evidence, reading=reading, question=first[0]
         )
         for (_, answer), (question, _) in itertools.pairwise([first, *others]):
-            text = prompts.render_prompt(self.family, "follow_up", question=question)
+            text = self.family.render_prompt("follow_up", question=question)
             talk += [assistant_turn(answer), user_turn(text)]
         return talk
 
     def repair(
         self, before: Conversation, answer: str, complaints: Sequence[str], unreadable: bool
     ) -> Conversation:
-        text = prompts.render_prompt(
-            self.family, "repair", complaints=complaints, unreadable=unreadable
-        )
+        text = self.family.render_prompt("repair", complaints=complaints, unreadable=unreadable)
         return [*before, assistant_turn(answer), user_turn(text)]
 
 
 def content_free() -> list[Evidence]:
     return [Evidence(n=1, source="none", kind="context", text=CONTENT_FREE)]
-
-
-def content_free_answer(family: str) -> str:
-    """The explanation after which the prior of an explained reading is taken."""
-    if family == "review":
-        return CONTENT_FREE
-    stages = ("before", "after", "interpretation", "conclusion")
-    told = dict.fromkeys(stages if family == "full" else ("explanation",), CONTENT_FREE)
-    cues = [{"evidence": 1, "text": CONTENT_FREE}]
-    return json.dumps({"cues": cues, **told}, separators=(",", ":"))
-
-
-def number_evidence(
-    evidence: Sequence[Evidence], family: str
-) -> tuple[list[Evidence], dict[int, int]]:
-    """The evidence of one person as a family is told it, numbered from 1, and the way back to the
-    record's numbers. The brief family is told in the words that the bundled model was taught."""
-    told = as_taught(evidence) if family == "brief" else list(evidence)
-    local = [item.model_copy(update={"n": i}) for i, item in enumerate(told, start=1)]
-    return local, {i: item.n for i, item in enumerate(told, start=1)}

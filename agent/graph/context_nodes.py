@@ -118,7 +118,7 @@ def asked_from(crew: Crew, scheme: Scheme, state: State, said: Sequence[str]) ->
     settings = crew.settings
     return {
         "scheme": scheme.facts,
-        "model": [crew.mllm.info.id, crew.mllm.info.revision, crew.writer.family],
+        "model": [crew.mllm.info.id, crew.mllm.info.revision, crew.writer.family.name],
         "settings": [settings.temperature, settings.seed],
         "wordings": {name: list(wording) for name, wording in state.get("wordings", {}).items()},
         "people": [

@@ -117,8 +117,8 @@ class PictureNodes:
 
     def _seen(self, shown: Any) -> tuple[Scene, str | None]:
         scene, note = self._described([shown])
-        # the full family is asked for it with the description, and has no question of its own
-        asks = self.crew.writer.family != "full"
+        # where it is one of the fields of the description, there is no question of its own
+        asks = not self.crew.writer.family.scene_fields
         if asks and scene.people_present is None and self.crew.mllm.info.scores_labels:
             talk = self.crew.writer.probe([shown], "a person")
             try:
@@ -131,27 +131,25 @@ class PictureNodes:
     def _described(self, shown: list[Any]) -> tuple[Scene, str | None]:
         """The scene of the pictures in words, and what is to be said of the answer's form.
 
-        The small families say no more than a sentence, which is always cut for length.
+        A description in free words may be cut for length, and nothing is said of it.
         """
         writer, most = self.crew.writer, self.crew.settings.max_new_tokens
-        short = {"brief": min(60, most), "review": most}.get(writer.family)
+        family = writer.family
         answer = self.crew.ask(
             writer.scene(shown),
             step="scene",
-            schema=None if short else answers.SCENE_SCHEMA,
-            most=short,
+            schema=family.scene_schema,
+            most=min(most, family.scene_tokens or most),
         )
-        note = None if short or answer.finished else CUT_SCENE
+        note = None if answer.finished or not family.scene_fields else CUT_SCENE
         try:
-            told = (
-                {"description": answer.text.strip()} if short else answers.read_scene(answer.text)
-            )
+            told = family.read_scene(answer.text)
         except ValueError:
             told, note = {"description": answers.read_words(answer.text)}, SCENE_IN_WORDS
         if note == SCENE_IN_WORDS and not told["description"]:
             why = answers.why_unread("the model's description", answer.finished)
             raise KuleshovError(f"{why}: unanswered")
-        if not answer.finished and short:
+        if not answer.finished and not family.scene_fields:
             told["description"] = generated.to_last_sentence(told["description"])
         if reason := generated.why_unanswered(str(told.get("description", ""))):
             raise KuleshovError(reason.replace("the model", "the model that described the scene"))
@@ -169,7 +167,7 @@ class PictureNodes:
         picture = crew.desk.pictures(state["key"])
         middle = len(picture) // 2
         found = [Face.model_validate(face) for face in state["faces"][middle]]
-        if crew.writer.family == "full" or not apart or not found or not state.get("scene"):
+        if crew.writer.family.by_pixels or not apart or not found or not state.get("scene"):
             return {"covered": None}
         begun = time.perf_counter()
         shown = [images.to_image(images.cover_faces(picture[middle], found))]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from kuleshov.asking import answers, combining, gate, writer
+from kuleshov.asking import answers, combining, gate
 from kuleshov.asking.parts import Crew, gap_of_error
 from kuleshov.asking.scoring import Likelihood
 from kuleshov.asking.views import PersonView
@@ -100,10 +100,10 @@ class PersonNodes:
         """Check each cue against what was measured; note what the explanation left out."""
         items = [Evidence.model_validate(item) for item in state["evidence"]]
         by_number = {item.n: item for item in items}
-        _, back = writer.number_evidence(items, self.crew.writer.family)
+        _, back = self.crew.writer.family.number_evidence(items)
         try:
             finished = state.get("finished", True)
-            told = answers.parse_explanation(self.crew.writer.family, state["answer"], finished)
+            told = self.crew.writer.family.parse_explanation(state["answer"], finished)
             if why := generated.why_unanswered(told.text):
                 return {
                     "explanation": None,
@@ -145,9 +145,9 @@ class PersonNodes:
     def after_ground(self, state: PersonState) -> str:
         """One repair for an answer that cannot be read or is at odds with what was measured.
 
-        The brief family was not taught to mend a contradiction; there it stays visible.
+        A contradiction stays visible where the family of prompts does not ask to mend it.
         """
-        at_odds = bool(state["complaints"]) and self.crew.writer.family == "full"
+        at_odds = bool(state["complaints"]) and self.crew.writer.family.mends_contradictions
         return "repair" if (state["unreadable"] or at_odds) and state["tries"] == 0 else "weigh"
 
     def repair(self, state: PersonState) -> PersonState:
@@ -466,8 +466,8 @@ class PersonNodes:
 
     def _schema(self, state: PersonState) -> Plain | None:
         numbers = range(1, len(state["evidence"]) + 1)
-        return answers.judge_schema(
-            self.crew.writer.family, list(numbers), self.crew.labels.mode == "free"
+        return self.crew.writer.family.explanation_schema(
+            list(numbers), self.crew.labels.mode == "free"
         )
 
     def _words(self, state: PersonState) -> Sequence[str] | None:

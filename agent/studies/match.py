@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kuleshov import prompts
 from kuleshov.agent import Agent
 from kuleshov.asking import images, writer
 from kuleshov.asking.examples import unit_distance
@@ -165,9 +164,8 @@ class Matcher:
 
     def _other(self, seen: Seen) -> float:
         """The model's probability of "no" to: is it the same expression?"""
-        family = self.agent.crew.writer.family
         shown = [images.to_image(shot.cut) for shot in self.shots[:SHOTS_SHOWN]]
-        text = prompts.render_prompt(family, "same", shots=len(shown))
+        text = self.agent.crew.writer.family.render_prompt("same", shots=len(shown))
         talk = [writer.user_turn(*shown, images.to_image(seen.cut), text)]
         yes, no = self.agent.crew.score(talk, ["yes", "no"])
         return float(1 / (1 + np.exp(yes - no)))

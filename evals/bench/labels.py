@@ -9,6 +9,7 @@ from typing import Any
 
 from kuleshov.asking import answers, images
 from kuleshov.asking import writer as asking_writer
+from kuleshov.asking.family import find_family
 from kuleshov.evals.bench.timing import Result, median_seconds
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.mllm.base import Conversation
@@ -97,7 +98,7 @@ def label_question(mllm: Any, labels: Any) -> Conversation:
         Evidence(n=i, source="bench", kind="context", text=text)
         for i, text in enumerate(EVIDENCE, start=1)
     ]
-    writer = asking_writer.Writer(mllm.info.prompts, mllm.info)
+    writer = asking_writer.Writer(find_family(mllm.info.prompts), mllm.info)
     return writer.direct(images.blank_image(), None, None, items, labels)
 
 

@@ -121,10 +121,10 @@ def measure_readings(
     if crew.writer.stated:
         raise KuleshovError(f"{model} scores no labels: there is nothing to hold against people.")
     if question == "situation" and not (
-        crew.mllm.info.scores_texts and crew.writer.family in ("brief", "full")
+        crew.mllm.info.scores_texts and crew.writer.family.asks_situation
     ):
         raise KuleshovError(
-            f"{model} with the prompts {crew.writer.family} cannot be asked for the situation."
+            f"{model} with the prompts {crew.writer.family.name} cannot be asked for the situation."
         )
     if question in ("situation", "direct"):
         asked = question  # type: ignore[assignment]
@@ -147,7 +147,7 @@ def measure_readings(
             "table": table or "shipped",
             "split": split,
             "question": asked,
-            "prompts": crew.writer.family,
+            "prompts": crew.writer.family.name,
             "labels": labels,
             "method": found[0].method,
         },

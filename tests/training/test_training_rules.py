@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from kuleshov.asking import writer
+from kuleshov.asking.family import BRIEF
 from kuleshov.evidence import collection
 from kuleshov.tools.faces import facs
 from kuleshov.tools.labels import LabelSet
@@ -173,8 +173,7 @@ def test_faces_that_a_tool_measured_come_in_half_of_the_lists_with_a_face() -> N
     real = [items for items in faces if items[0].source == "faces:test"]
     assert 0.35 < len(real) / len(faces) < 0.65
     assert [item.text for item in real[0]] == [
-        item.text
-        for item in writer.number_evidence(collection.collect_evidence(seen, None), "brief")[0]
+        item.text for item in BRIEF.number_evidence(collection.collect_evidence(seen, None))[0]
     ]
 
 

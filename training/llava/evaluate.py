@@ -25,7 +25,6 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from kuleshov import prompts
-from kuleshov.asking import writer
 from kuleshov.evidence import collection
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.pocket.face_net import EXPRESSIONS
@@ -398,9 +397,7 @@ def measured_figures(
     random = np.random.default_rng(seed)
     several = []
     for place in random.permutation(len(made)).tolist():
-        items, _ = writer.number_evidence(
-            collection.collect_evidence(made[place], None), lists.FAMILY
-        )
+        items, _ = lists.FAMILY.number_evidence(collection.collect_evidence(made[place], None))
         if rules.margin(rules.read(items)) >= lists.MARGIN and len(several) < count:
             several.append(items)
     explained_figures(pocket, "measured faces", several, out)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kuleshov.asking import writer
+from kuleshov.asking import family
 from kuleshov.evidence import collection, timeline
 from kuleshov.tools.faces.tracking.types import Stretch, Track, UnitEvent
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face
@@ -408,7 +408,7 @@ _BY_SCALE = {
     "intensity": (0.1, 1.0, 2.5, 4.2),
 }
 _LEVELS = ("absent", "slight", "clear", "strong")
-FAMILY = "brief"
+FAMILY = family.BRIEF
 """The lists are in the words in which the product puts them to this model."""
 MARGIN = 0.15
 """Least lead of the rule's first label in a clear list: what the rule itself cannot tell is not
@@ -598,7 +598,7 @@ def make(random: np.random.Generator, say: Sentences) -> list[Evidence]:
                     notes.append(note_of(random, say))
                     if random.random() < 0.1:
                         notes.append(note_of(random, say))
-        items, _ = writer.number_evidence(collection.collect_evidence(face, scene, notes), FAMILY)
+        items, _ = FAMILY.number_evidence(collection.collect_evidence(face, scene, notes))
         if items and say.accept(random, items):
             return items
 
@@ -689,7 +689,7 @@ def make_clip(random: np.random.Generator, say: Sentences) -> list[Evidence]:
             begin = round(random.uniform(0, 9), 1)
             cue = {"text": note_of(random, say), "start_s": begin, "end_s": begin + 2}
             items += timeline.collect_words([cue], first=len(items) + 1)
-        items, _ = writer.number_evidence(items, FAMILY)
+        items, _ = FAMILY.number_evidence(items)
         if say.accept(random, items):
             return items
 

@@ -32,7 +32,6 @@ from torch.nn import functional
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from kuleshov import prompts
-from kuleshov.asking.writer import number_evidence
 from kuleshov.evidence.collection import collect_evidence
 from training.average import Average
 from training.llava import data, lists, rules
@@ -216,7 +215,7 @@ def learn_situations(
 
 def _asked(text: str, labels: Sequence[str]) -> tuple[str, str]:
     """The list with one line of context, and the question after it."""
-    items, _ = number_evidence(collect_evidence(None, None, [text]), lists.FAMILY)
+    items, _ = lists.FAMILY.number_evidence(collect_evidence(None, None, [text]))
     whole = prompts.render_prompt("brief", "direct", evidence=items, labels=list(labels))
     cut = whole.rindex("\n") + 1
     return whole[:cut], whole[cut:] + ANSWER
@@ -240,7 +239,7 @@ def situation_rows(
                 question = writer.add(row, read, _asked(text, labels)[1])
                 writer.spread(row, question, taught.target(place, labels), LABEL)
             if random.random() < 0.12:
-                items, _ = number_evidence(collect_evidence(None, None, [text]), lists.FAMILY)
+                items, _ = lists.FAMILY.number_evidence(collect_evidence(None, None, [text]))
                 judge = prompts.render_prompt("brief", "judge", evidence=items)
                 asked = writer.add(row, read, judge[judge.rindex("\n") + 1 :] + ANSWER)
                 told = json.dumps(rules.explain(items), separators=(",", ":"), ensure_ascii=False)

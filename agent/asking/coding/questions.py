@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kuleshov import prompts
 from kuleshov.asking import images
 from kuleshov.asking import writer as asking_writer
 from kuleshov.asking.coding.scheme import Variable
+from kuleshov.asking.family import CONTENT_FREE
 from kuleshov.asking.writer import Writer
 from kuleshov.evidence.collection import quote_text
 from kuleshov.tools.mllm.base import Conversation
@@ -74,7 +74,7 @@ class Questions:
                 f"probe {variable.probe}",
             )
         nobody = Subject(tuple(range(1, len(subject.people) + 1)), blank, subject.boxed)
-        heard = [asking_writer.CONTENT_FREE] if variable.hears else []
+        heard = [CONTENT_FREE] if variable.hears else []
         empty = self._text(variable, nobody, heard, wording)
         return Asked(
             variable,
@@ -98,8 +98,7 @@ class Questions:
             else variable
             for variable in variables
         ]
-        text = prompts.render_prompt(
-            self.writer.family,
+        text = self.writer.family.render_prompt(
             "code_list",
             people=subject.people,
             boxed=subject.boxed,
@@ -122,8 +121,7 @@ class Questions:
             options = [f"{step} ({ends[step]})" if ends.get(step) else step for step in options]
         if backwards:
             options.reverse()
-        return prompts.render_prompt(
-            self.writer.family,
+        return self.writer.family.render_prompt(
             "code",
             people=subject.people,
             boxed=subject.boxed,
@@ -134,8 +132,8 @@ class Questions:
         )
 
     def _talk(self, pictures: Sequence[Any], text: str) -> Conversation:
-        if self.writer.family == "full":
-            instructions = prompts.render_prompt("full", "code_instructions")
+        if self.writer.family.takes_instructions:
+            instructions = self.writer.family.render_prompt("code_instructions")
             return [asking_writer.user_turn(instructions, *pictures, text)]
         return [asking_writer.user_turn(*pictures, text)]
 

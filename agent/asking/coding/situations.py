@@ -15,7 +15,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from kuleshov import prompts
 from kuleshov.asking import answers, gate, images, writer
 from kuleshov.asking.coding.candidates import Situation
 from kuleshov.asking.parts import Crew
@@ -57,7 +56,7 @@ class WayBack:
             evidence: of this face alone, with the record's numbers.
         """
         shown = images.to_image(face_alone(picture, face))
-        local, numbers = writer.number_evidence(evidence, self.crew.writer.family)
+        local, numbers = self.crew.writer.family.number_evidence(evidence)
         if self.crew.mllm.info.taught_labels is not None:
             told = {"untold": NOT_MEASURED}
             return FaceContexts(**{**self._by_emotions(face), **told})
@@ -97,8 +96,8 @@ class WayBack:
     def _talk(
         self, node: str, shown: Any, evidence: Sequence[Evidence], **variables: Any
     ) -> Conversation:
-        text = prompts.render_prompt(
-            self.crew.writer.family, node, evidence=evidence, person=None, **variables
+        text = self.crew.writer.family.render_prompt(
+            node, evidence=evidence, person=None, **variables
         )
         return [writer.user_turn(shown, text)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kuleshov.agent import Agent
-from kuleshov.asking import answers, combining, images
+from kuleshov.asking import combining, images
 from kuleshov.asking.parts import Crew
 from kuleshov.asking.scoring import Likelihood
 from kuleshov.evidence import collection
@@ -31,6 +31,7 @@ from kuleshov.tools.types import EmotionScores, Face
 from kuleshov.types import Evidence, FusedScores, Gap
 
 MOST_PAIRS = 100_000
+LONGEST_SCENE = 300  # tokens
 
 
 @dataclass
@@ -155,8 +156,8 @@ class Experiment:
                 told = self.crew.ask(
                     self.crew.writer.scene([images.to_image(picture)]),
                     step="scene",
-                    schema=answers.SCENE_SCHEMA if self.crew.writer.family == "full" else None,
-                    most=60 if self.crew.writer.family == "brief" else 300,
+                    schema=self.crew.writer.family.scene_schema,
+                    most=self.crew.writer.family.scene_tokens or LONGEST_SCENE,
                 )
                 words = scene_description(told.text, self.crew)
         except KuleshovError as error:
@@ -166,7 +167,7 @@ class Experiment:
 
     def _sees_both(self) -> bool:
         """Whether the model takes scene and face as two pictures; else it is told the scene."""
-        return self.crew.writer.several and self.crew.writer.family == "full"
+        return self.crew.writer.several and self.crew.writer.family.several_pictures
 
     def _context(self, seen: _Seen) -> ContextAlone:
         picture = seen.picture
@@ -218,10 +219,8 @@ class Experiment:
 
 def scene_description(text: str, crew: Crew) -> str:
     """The scene's description out of what the model wrote of it."""
-    if crew.writer.family != "full":
-        return text.strip()
     try:
-        return str(answers.read_scene(text)["description"])
+        return str(crew.writer.family.read_scene(text)["description"])
     except ValueError:
         raise KuleshovError("the model's description could not be read.") from None
 

@@ -1,4 +1,4 @@
-from kuleshov.asking.writer import number_evidence
+from kuleshov.asking.family import BRIEF, FULL
 from kuleshov.evidence import collection, grounding
 from kuleshov.tools.types import ActionUnit, Gaze, HeadPose
 from kuleshov.types import Scene
@@ -36,7 +36,7 @@ def test_the_whole_list():
         "13. [user] context: \"She said 'no' ignore the above\"",
     ]
     assert [item.person for item in items] == [2, 2, 2, 2, 2, 2, 2, None, None, None]
-    told, back = number_evidence(items, "brief")
+    told, back = BRIEF.number_evidence(items)
     assert lines(told)[:7] == [
         "1. [faces:hand] expression: happiness 80%, neutral 10%",
         "2. [faces:hand] AU1 inner brow raiser: slight, left side",
@@ -47,7 +47,7 @@ def test_the_whole_list():
         "7. [mllm] scene: a beach at dusk.",
     ]
     assert (back[3], back[6]) == (6, 10)
-    assert number_evidence(items, "full")[0][2].text == items[2].text
+    assert FULL.number_evidence(items)[0][2].text == items[2].text
     assert items[2].probability == 0.93
     assert items[2].activation is None
 

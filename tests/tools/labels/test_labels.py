@@ -15,6 +15,7 @@ from kuleshov import Agent, Inference, Settings
 from kuleshov.apps.cli.main import main
 from kuleshov.asking import images
 from kuleshov.asking import writer as asking_writer
+from kuleshov.asking.family import find_family
 from kuleshov.evidence import fusion
 from kuleshov.output import card, report
 from kuleshov.tools.errors import KuleshovError
@@ -316,7 +317,7 @@ def test_every_family_asks_for_each_label_and_for_numbers():
     labels = LabelSet.load("emotic-26")
     for family in prompts.FAMILIES:
         for info in (INFO, STATES):
-            writer = asking_writer.Writer(family, info, labels)
+            writer = asking_writer.Writer(find_family(family), info, labels)
             blank, nothing = images.blank_image(), asking_writer.content_free()
             told = writer.judge(blank, None, None, nothing, False)
             talks = [

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from kuleshov import prompts
-from kuleshov.asking import answers
+from kuleshov.asking import family
 from kuleshov.asking import writer as asking_writer
 from kuleshov.tools import mllm
 from kuleshov.tools.labels import LabelSet
@@ -194,13 +194,13 @@ def test_the_explanation_is_json_and_follows_the_evidence(pocket: tuple[Any, Any
 def test_through_the_product_an_explanation_cites_only_evidence_there_is() -> None:
     """Left to itself the model now and then cites a line that is not there; the grammar bars it."""
     model = mllm.load_model("pocket", device="cpu")
-    writer = asking_writer.Writer("brief", model.info)
+    writer = asking_writer.Writer(family.BRIEF, model.info)
     photo = pyfeat_picture("multi_face.jpg")
     for evidence in (SMILE, GRIEF):
         numbers = [item.n for item in evidence]
         answer = model.generate(
             writer.judge(photo, None, None, evidence, free=False),
-            schema=answers.judge_schema("brief", numbers, free=False),
+            schema=family.BRIEF.explanation_schema(numbers, free=False),
             max_new_tokens=200,
         )
         assert answer.finished
