@@ -380,9 +380,11 @@
   let source = null;
   let start = null;
   let again = null;
+  let before = new Set(); // jobs that were there when the stream was opened, or broke
 
   function listen() {
     if (source) source.close();
+    before = new Set(jobs.keys());
     clearTimeout(again);
     source = new EventSource("/page/events");
     for (const [kind, act] of Object.entries(happened)) {
@@ -404,7 +406,8 @@
       }
       const known = new Set(told.jobs.map((job) => job.job));
       for (const job of jobs.values()) {
-        if (!known.has(job.id) && !seen.has(job.id)) over(job, "Lost: read it again.", "lost");
+        // one that was begun since is not lost: the state was told before the server knew of it
+        if (before.has(job.id) && !known.has(job.id) && !seen.has(job.id)) over(job, "Lost: read it again.", "lost");
       }
       for (const id of told.readings) bring(id);
       const kept = new Set(told.readings);
@@ -432,6 +435,7 @@
       if (/closed down/.test(told)) again = setTimeout(listen, 2000);
     });
     source.addEventListener("error", () => {
+      before = new Set(jobs.keys());
       banner(UNREACHED);
       if (source.readyState === EventSource.CLOSED) {
         clearTimeout(again);

@@ -383,6 +383,49 @@ def test_a_reading_that_ends_before_the_page_listens_is_shown(browser, tmp_path)
         browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", held)
 
 
+LATE = """
+const real = window.EventSource;
+window.EventSource = class {
+  constructor(path) {
+    this.source = new real(path);
+    this.waiting = [];
+    window.deliver = () => {
+      const all = this.waiting;
+      this.waiting = null;
+      for (const [act, event] of all) act(event);
+    };
+  }
+  addEventListener(kind, act) {
+    this.source.addEventListener(kind, (event) => {
+      if (kind === "state") window.arrived = true;
+      if (this.waiting) this.waiting.push([act, event]);
+      else act(event);
+    });
+  }
+  close() { this.source.close(); }
+};
+"""
+
+
+def test_a_reading_that_is_begun_before_the_page_hears_of_the_server_is_not_lost(browser, tmp_path):
+    """What the server told when the page was opened may arrive after the first reading is sent."""
+    agent = Agent(script(), HandFaces(face(SMILE, NO_FROWN)), Settings.load(None))
+    path = tmp_path / "sea.png"
+    Image.new("RGB", (200, 100), (90, 90, 90)).save(path)
+    held = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LATE})
+    try:
+        with running(agent) as server:
+            visit(browser, server)
+            until(browser, "window.arrived")
+            upload(browser, path)
+            until(browser, "document.querySelector('.job') !== null")
+            browser.execute_script("window.deliver()")
+            wait_for_reading(browser)
+            assert browser.find_elements("css selector", ".job") == []
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", held)
+
+
 def test_an_answer_without_end_is_stopped_and_others_have_waited_their_turn(browser, tmp_path):
     inner, endless = script(), threading.Event()
     endless.set()
