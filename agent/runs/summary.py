@@ -31,6 +31,7 @@ class Summary:
     nobody: int = 0
     without_face: int = 0
     unanswered: int = 0
+    unanswered_with_face: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     labels_without_face: Counter[str] = field(default_factory=Counter)
     gaps: Counter[str] = field(default_factory=Counter)
@@ -77,6 +78,7 @@ def summarise_run(folder: str | Path) -> Summary:
             found.without_face += person["face"] is None
             if emotions is None:
                 found.unanswered += 1
+                found.unanswered_with_face += person["face"] is not None
             else:
                 chances = emotions["probabilities"]
                 counted = found.labels if person["face"] else found.labels_without_face
@@ -129,18 +131,21 @@ def print_summary(found: Summary, console: Any) -> None:
     if found.failed:
         head += f", [red]{found.failed:,} failed[/red]"
     console.print(head)
-    if found.labels or found.unanswered:
+    with_face = found.people - found.without_face
+    if found.labels or found.unanswered_with_face:
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        most = max([*found.labels.values(), found.unanswered, 1])
-        rows = [*found.labels.most_common(), *([("unanswered", found.unanswered)])]
+        most = max([*found.labels.values(), found.unanswered_with_face, 1])
+        rows = [*found.labels.most_common(), ("unanswered", found.unanswered_with_face)]
         for label, count in rows:
             if count:
-                share = f"{100 * count / max(1, found.people - found.without_face):.1f} %"
+                share = f"{100 * count / max(1, with_face):.1f} %"
                 bar = "█" * max(1, round(24 * count / most))
                 table.add_row(escape(label), f"{count:,}", share, f"[cyan]{bar}[/cyan]")
         console.print(table)
-    if found.labels_without_face:
-        told = ", ".join(f"{escape(k)} {n:,}" for k, n in found.labels_without_face.most_common())
+    unanswered = found.unanswered - found.unanswered_with_face
+    if found.labels_without_face or unanswered:
+        others = [*found.labels_without_face.most_common(), ("unanswered", unanswered)]
+        told = ", ".join(f"{escape(label)} {count:,}" for label, count in others if count)
         console.print(f"without a face: {told}")
     for name, counted in (("gaps", found.gaps), ("failures", found.failures)):
         if counted:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import jsonschema
 import pytest
+from rich.console import Console
 from test_agent import agent, script
 
 from kuleshov import Agent, Inference, Settings
@@ -153,6 +156,24 @@ def test_the_summary_counts_what_the_run_holds(folder, tmp_path):
     assert found["labels"] == {"happiness": 2}
     assert found["labels_without_face"] == {"happiness": 1}
     assert len(found["slowest"]) == 3
+
+
+def test_shares_of_the_summary_are_of_the_people_that_they_are_told_of():
+    counts = summary.Summary(
+        items=3,
+        people=3,
+        without_face=2,
+        unanswered=2,
+        unanswered_with_face=0,
+        labels=Counter(happiness=1),
+    )
+    file = io.StringIO()
+    summary.print_summary(counts, Console(file=file, width=100))
+    told = " ".join(file.getvalue().split())
+    assert "3 people (2 of them without a face, read from the context alone)" in told
+    assert "happiness 1 100.0 %" in told
+    assert "without a face: unanswered 2" in told
+    assert "200" not in told
 
 
 @pytest.fixture
