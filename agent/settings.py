@@ -173,6 +173,7 @@ class Settings(BaseSettings):
 
         def sources(
             _: type[BaseSettings],
+            /,
             settings_cls: type[BaseSettings],
             init_settings: PydanticBaseSettingsSource,
             env_settings: PydanticBaseSettingsSource,

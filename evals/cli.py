@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.evals.datasets import registry as tasks
-from kuleshov.evals.harness import api, compare, evaluate, scores, systems
+from kuleshov.evals.harness import api, baselines, compare, evaluate, scores, systems
 from kuleshov.evals.harness.evaluate import Evaluation
 from kuleshov.evals.harness.report import inspect_log, page, tables
 from kuleshov.evals.harness.scores import Scores
@@ -101,7 +101,7 @@ def main(arguments: argparse.Namespace, load_agent: Callable[..., Any]) -> int:
             found,
             wanted or _default_systems(found),
             load,
-            clip=arguments.clip or evaluate.baselines.CLIP,
+            clip=arguments.clip or baselines.CLIP,
             watch=watch,
             lenient=not wanted,
             changes=_given_settings(arguments, shots),

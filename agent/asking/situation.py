@@ -36,7 +36,7 @@ from kuleshov.asking.parts import Crew
 from kuleshov.evidence import fusion
 from kuleshov.evidence.collection import quote_text
 from kuleshov.tools.labels import Label, LabelSet
-from kuleshov.tools.mllm.base import MllmInfo
+from kuleshov.tools.mllm.base import Conversation, MllmInfo
 from kuleshov.tools.types import EmotionScores
 from kuleshov.types import Evidence
 
@@ -201,7 +201,7 @@ def _capitalise(word: str) -> str:
     return word[:1].upper() + word[1:]
 
 
-def _situation_question(crew: Crew, seen: Surroundings) -> asking_writer.Conversation:
+def _situation_question(crew: Crew, seen: Surroundings) -> Conversation:
     return crew.writer.seen(seen.whole, seen.crop, seen.number, seen.told)
 
 

@@ -150,7 +150,8 @@ class PersonView:
 
     def _picture(self) -> Rgb:
         """The picture, or the frame of a clip, that the face was found in."""
-        return self.crew.desk.pictures(self._key)[self._target["picture"]]
+        picture: Rgb = self.crew.desk.pictures(self._key)[self._target["picture"]]
+        return picture
 
     def _faces_at(self, place: int) -> list[Face]:
         found = self._faces[place] if place < len(self._faces) else []

@@ -185,7 +185,8 @@ def pool_log_linear(
         logs = logs - prior_weight * np.log(np.maximum(prior, FLOOR))
     weights = np.exp(logs - logs.max(axis=1, keepdims=True))
     pooled = weights / weights.sum(axis=1, keepdims=True)
-    return (1 - lapse) * pooled + lapse / pooled.shape[1]
+    readings: np.ndarray = (1 - lapse) * pooled + lapse / pooled.shape[1]
+    return readings
 
 
 def load_observer(path: str | os.PathLike[str]) -> Observer:

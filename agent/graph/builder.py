@@ -125,4 +125,6 @@ def _faces_then(crew: Crew, steps: Mapping[str, Any]) -> Any:
 
 def draw_mermaid() -> str:
     """Mermaid text of the compiled graph; needs no model."""
-    return build_graph(crew=None).get_graph(xray=True).draw_mermaid()  # type: ignore[arg-type]
+    graph = build_graph(crew=None).get_graph(xray=True)  # type: ignore[arg-type]
+    text: str = graph.draw_mermaid()
+    return text

@@ -26,6 +26,7 @@ from kuleshov.runs.store import (
 )
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces import check_inputs
+from kuleshov.tools.media import PassedOver
 from kuleshov.tools.mllm.local.batching import BatchedMllm, batch_model
 
 FIRST = 1000  # items of a data set that may have been moved are looked at
@@ -52,7 +53,7 @@ def annotate_run(
     for name, value in (("workers", workers), ("batch", batch)):
         if value is not None and value < 1:
             raise KuleshovError(f"{name} must be at least 1 but is {value}.")
-    passed = items.PassedOver()
+    passed = PassedOver()
     # what is wrong with the data set is said before a run is begun
     if hasattr(agent.crew.faces, "check_inputs") and isinstance(source, Iterator):
         source = list(source)  # looked through before it is read

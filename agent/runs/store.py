@@ -417,7 +417,7 @@ class RunDirectory:
     def _read_description(self) -> dict[str, Any] | None:
         path = self.folder / RUN
         try:
-            found = parse_json(path.read_bytes())
+            found: dict[str, Any] = parse_json(path.read_bytes())
             if not isinstance(found["plan"], dict) or not isinstance(found["sessions"], list):
                 raise TypeError
             if not all(isinstance(session, dict) for session in found["sessions"]):

@@ -306,7 +306,8 @@ def temper_table(given: Probabilities, temperature: float) -> Probabilities:
     """The distributions (items, labels) at a temperature."""
     logs = np.log(np.maximum(given, 1e-300)) / temperature
     weights = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+    tempered: Probabilities = weights / weights.sum(axis=1, keepdims=True)
+    return tempered
 
 
 def log_losses(given: Probabilities, truth: NDArray[np.intp]) -> Probabilities:

@@ -368,7 +368,8 @@ def mean_cells(ratings: Ratings) -> Cells:
 def as_distribution(above: np.ndarray, lift: float = ABOVE_FLOOR) -> np.ndarray:
     """Shares from mean points above the floor, (…, labels)."""
     lifted = above + lift
-    return lifted / lifted.sum(axis=-1, keepdims=True)
+    shares: np.ndarray = lifted / lifted.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def _import_pandas() -> Any:

@@ -121,7 +121,8 @@ def _srgb_codes() -> NDArray[np.uint8]:
     """The sRGB code (IEC 61966-2-1) of each of 65,536 steps of light."""
     light = np.arange(65536) / 65535
     signal = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(255 * signal).astype(np.uint8)
+    codes: NDArray[np.uint8] = np.rint(255 * signal).astype(np.uint8)
+    return codes
 
 
 @functools.cache

@@ -201,7 +201,7 @@ def _clock_seconds(clock: str) -> float:
     """`1:02:03,5`, `02:03.5` or `-00:01.0` in seconds."""
     sign = -1.0 if clock.startswith("-") else 1.0
     parts = clock.lstrip("-").replace(",", ".").split(":")
-    return sign * round(sum(float(p) * 60**k for k, p in enumerate(reversed(parts))), 6)
+    return sign * round(sum(float(p) * 60.0**k for k, p in enumerate(reversed(parts))), 6)
 
 
 def _parse_blocks(lines: list[str], times: re.Pattern[str]) -> list[_Line]:

@@ -51,7 +51,7 @@ def read_headed(lines: list[str], notes: list[str]) -> list[Passage]:
 
 def _seconds(clock: str) -> float:
     parts = clock.replace(",", ".").split(":")
-    return round(sum(float(p) * 60**k for k, p in enumerate(reversed(parts))), 6)
+    return round(sum(float(p) * 60.0**k for k, p in enumerate(reversed(parts))), 6)
 
 
 def _ranges(lines: list[str], notes: list[str]) -> list[Passage]:

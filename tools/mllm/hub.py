@@ -285,8 +285,7 @@ def why_unreachable() -> str | None:
 
     In a thread, since looking up a host name knows no time limit.
     """
-    from huggingface_hub import constants
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import constants, get_session
 
     if is_offline():
         return "HF_HUB_OFFLINE is set"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.mllm import endpoint, hub
 from kuleshov.tools.mllm.base import Mllm
+from kuleshov.tools.mllm.catalogue import KNOWN
 from kuleshov.tools.mllm.hub import default_model
 from kuleshov.tools.process import note_loaded
 
@@ -75,7 +76,7 @@ def load_model(
     else:
         source = hub.fetch_model(source)
         assert source.folder is not None
-        known = hub.KNOWN.get(source.id)
+        known = KNOWN.get(source.id)
         facts["revision"] = source.revision
         facts["licence"] = weights.read_licence(source.folder) or (known.licence if known else None)
         facts["many_images"] = known.many_images if known else None

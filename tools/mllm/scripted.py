@@ -91,6 +91,7 @@ class ScriptedMllm:
             words = answer.text.split(" ")
             for i, word in enumerate(words):
                 on_token(word if i == len(words) - 1 else f"{word} ")
+        assert isinstance(answer, Generation)
         return answer
 
     def score(self, conversation: Conversation, answers: Sequence[str]) -> list[float]:

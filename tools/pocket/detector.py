@@ -88,7 +88,8 @@ class Residual(nn.Module):
         self.conv = conv_block(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x)
+        added: Tensor = x + self.conv(x)
+        return added
 
 
 class Look(nn.Module):
@@ -126,10 +127,12 @@ class Look(nn.Module):
         """What the logits are made of, (N, widths[-1])."""
         middle = pictures.mean((2, 3), keepdim=True)
         spread = pictures.std((2, 3), keepdim=True)
-        return self.net((pictures - middle) / (spread + 8.0))
+        found: Tensor = self.net((pictures - middle) / (spread + 8.0))
+        return found
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.score(self.features(pictures))[:, 0]
+        logits: Tensor = self.score(self.features(pictures))[:, 0]
+        return logits
 
     def weigh(self, proposed: Tensor, looked: Tensor) -> Tensor:
         """Scores (N,) from the logits of the proposal and of this look."""
@@ -149,7 +152,8 @@ def cut_out(
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2 + margin
     half = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1).prod(1, keepdim=True).sqrt() * frame / 2
     squares = torch.cat([middle - half, middle + half], 1)
-    return roi_align(wide, [squares], side, sampling_ratio=3, aligned=True)
+    cut: Tensor = roi_align(wide, [squares], side, sampling_ratio=3, aligned=True)
+    return cut
 
 
 class Detector(nn.Module):

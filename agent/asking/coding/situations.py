@@ -19,7 +19,6 @@ from kuleshov.asking import answers, gate, images, writer
 from kuleshov.asking.coding.candidates import Situation
 from kuleshov.asking.parts import Crew
 from kuleshov.asking.scoring import Likelihood
-from kuleshov.asking.views import face_alone
 from kuleshov.evidence import fusion, generated
 from kuleshov.evidence.collection import collect_evidence
 from kuleshov.tools.media.types import Rgb
@@ -55,7 +54,7 @@ class WayBack:
             face: as measured.
             evidence: of this face alone, with the record's numbers.
         """
-        shown = images.to_image(face_alone(picture, face))
+        shown = images.to_image(images.face_alone(picture, face))
         local, numbers = self.crew.writer.family.number_evidence(evidence)
         if self.crew.mllm.info.taught_labels is not None:
             told = {"untold": NOT_MEASURED}

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from kuleshov.tools import stopping
 from kuleshov.tools.errors import first_line
@@ -31,6 +31,8 @@ log = logging.getLogger("kuleshov")
 BATCH = 16  # answers; on a CPU the weights cost as much to read for one row as for so many
 ROOM = 512  # tokens of an answer that room is kept for at once; the buffer grows when need be
 SHARE_OF_MEMORY = 0.2  # of what is free, for what conversations share
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -150,7 +152,9 @@ class BatchedMllm:
                 )
             )
         most = min(max_new_tokens, self.inner._room(encoded))
-        return self._ask(Request(encoded, split_pieces(encoded), schema=schema, most=most))
+        request = Request(encoded, split_pieces(encoded), schema=schema, most=most)
+        written: Generation = self._ask(request)
+        return written
 
     def count_tokens(self, conversation: Conversation) -> int:
         """See `TransformersMllm.count_tokens`."""
@@ -170,7 +174,8 @@ class BatchedMllm:
             return self._alone(lambda: inner.score(conversation, answers))
         ids = inner.answer_ids(answers)
         inner._room(encoded, at_least=max(map(len, ids)))
-        return self._ask(Request(encoded, split_pieces(encoded), answers=ids))
+        scores: list[float] = self._ask(Request(encoded, split_pieces(encoded), answers=ids))
+        return scores
 
     def score_many(self, questions: Sequence[Question]) -> list[list[float]]:
         """See `TransformersMllm.score_many`; its rows are full, so it has the model to itself."""
@@ -198,9 +203,9 @@ class BatchedMllm:
         with at_work():
             return _result(request.future)
 
-    def _alone(self, call: Callable[[], Any]) -> Any:
+    def _alone(self, call: Callable[[], T]) -> T:
         self._check_thread()
-        future: Future[Any] = Future()
+        future: Future[T] = Future()
         with self._wake:
             self._check_open()
             self._calls.append((stopping.carried(call), future))
@@ -410,14 +415,14 @@ class BatchedMllm:
         self._drop_rows()
 
 
-def _result(future: Future[Any]) -> Any:
+def _result(future: Future[T]) -> T:
     """What the model's thread found. Raises StoppedError as soon as the user asks to stop."""
     if stopping.current_stop() is not None:
         stopping.wait_for(lambda seconds: bool(wait([future], seconds).done))
     return future.result()
 
 
-def _fulfil(future: Future[Any], call: Callable[[], Any]) -> None:
+def _fulfil(future: Future[T], call: Callable[[], T]) -> None:
     try:
         future.set_result(call())
     except BaseException as error:

@@ -65,7 +65,8 @@ def _token_ids(processor: Any, conversation: Conversation, *, prompt: bool) -> l
         return_dict=True,
         return_tensors="pt",
     )
-    return features["input_ids"][0].tolist()
+    ids: list[int] = features["input_ids"][0].tolist()
+    return ids
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def list_tensors(path: Path) -> dict[str, Any]:
     """
     raw = read_header(path)
     try:
-        found = parse_json(raw)
+        found: dict[str, Any] = parse_json(raw)
         found.pop("__metadata__", None)
         end = max(_end_of(tensor) for tensor in found.values())
     except (ValueError, LookupError, TypeError, AttributeError):
