@@ -218,7 +218,7 @@ def _list_tasks() -> int:
     table = Table(title="tasks", title_justify="left", box=None, pad_edge=False)
     for column in ("task", "", "labels", "first metric", "licence"):
         table.add_column(column, overflow="fold")
-    for task in tasks.TASKS.values():
+    for task in tasks.TASKS.working().values():
         labels = task.labels.name if isinstance(task.labels, LabelSet) else task.labels or "–"
         table.add_row(
             task.name, task.title, labels, tables.metric_title(task.metrics[0]), task.licence

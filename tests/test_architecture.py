@@ -46,6 +46,7 @@ INSIDE: dict[str, list[set[str]]] = {
             "tools/tables.py",
             "tools/structured_text.py",
             "tools/home.py",
+            "tools/registry.py",
         },
         {"tools/labels", "tools/media", "tools/pocket"},
         {"tools/faces", "tools/mllm"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from kuleshov.tools import faces, mllm, pocket, speech
@@ -17,6 +17,14 @@ from kuleshov.tools.faces import ToolStatus
 from kuleshov.tools.mllm import hardware, hub
 from kuleshov.tools.mllm.local import weights as mllm_weights
 from kuleshov.tools.pocket import weights
+from kuleshov.tools.registry import (
+    FACES,
+    GROUPS,
+    PlugIn,
+    PlugInGroup,
+    find_plug_ins,
+    plug_in_trouble,
+)
 
 REINSTALL = "pip install --force-reinstall kuleshov"
 
@@ -27,10 +35,14 @@ EXTRAS = (
 )
 
 
-def doctor_rows(paths: Mapping[str, str] | None = None) -> list[ToolStatus]:
+def doctor_rows(
+    paths: Mapping[str, str] | None = None,
+    taken: Mapping[PlugInGroup, Collection[str]] | None = None,
+) -> list[ToolStatus]:
     """A row each: this program, the face tools, torch, transformers, the models, the extras.
 
-    `paths`: model files and programs of face tools that the user named, by tool. Takes a few
+    `paths`: model files and programs of face tools that the user named, by tool. `taken`: names
+    that rooms above have themselves, which plug-ins cannot have. Takes a few
     seconds, most of them for importing torch. Asks nothing of the network.
     """
     rows = [_status_row("kuleshov", _program_row)]
@@ -42,6 +54,12 @@ def doctor_rows(paths: Mapping[str, str] | None = None) -> list[ToolStatus]:
     ]
     rows += [_status_row("speech (Whisper)", _speech_row)]
     rows += [_status_row(extra[0], partial(_extra_row, *extra)) for extra in EXTRAS]
+    taken = {FACES: faces.tool_statuses(), **(taken or {})}
+    for group in GROUPS:
+        rows += [
+            _status_row(plug_in.name, partial(_plug_in_row, plug_in, taken.get(group, ())))
+            for plug_in in find_plug_ins(group)
+        ]
     return rows
 
 
@@ -55,6 +73,32 @@ def _status_row(name: str, look: Callable[[], ToolStatus]) -> ToolStatus:
             installed=False,
             weights=f"cannot be examined ({type(error).__name__}: {first_line(error)})",
         )
+
+
+def _plug_in_row(plug_in: PlugIn, taken: Collection[str]) -> ToolStatus:
+    """What a package adds, and why it cannot be used where it cannot."""
+    what = f"{plug_in.group.kind} of the package {plug_in.package}"
+    trouble = plug_in_trouble(plug_in, taken)
+    if trouble is not None:
+        return ToolStatus(
+            name=plug_in.name,
+            ready=False,
+            installed=True,
+            version=plug_in.version,
+            weights=trouble,
+            measures=f"plug-in: {what}",
+        )
+    look = plug_in.load().look() if plug_in.group is FACES else None
+    return ToolStatus(
+        name=plug_in.name,
+        ready=look is None or look.ready,
+        installed=look is None or look.installed,
+        version=plug_in.version,
+        weights=look.weights if look else "",
+        licence=look.licence if look else "",
+        measures=f"plug-in: {what}{': ' + look.measures if look and look.measures else ''}",
+        command=look.command if look else None,
+    )
 
 
 def _installed_version(distribution: str) -> str | None:

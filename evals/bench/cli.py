@@ -17,7 +17,8 @@ from typing import Any
 
 from kuleshov._version import __version__
 from kuleshov.evals.bench.timing import Result, median_seconds
-from kuleshov.tools.errors import KuleshovError, suggest_word
+from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.registry import Registry
 
 
 def main(name: str, *, as_json: bool = False, **options: str) -> int:
@@ -26,16 +27,12 @@ def main(name: str, *, as_json: bool = False, **options: str) -> int:
     Raises:
         KuleshovError: an unknown name, or options that a benchmark does not take.
     """
-    if name not in BENCHES:
-        raise KuleshovError(
-            f"there is no benchmark {name!r}{suggest_word(name, list(BENCHES))}; "
-            f"known: {', '.join(BENCHES)}."
-        )
+    work = BENCHES.find(name)
     if options and name != "context-reading":
         raise KuleshovError(
             f"bench {name} takes no --{next(iter(options))}; bench context-reading does."
         )
-    result = BENCHES[name](**options)
+    result = work(**options)
     if as_json:
         sys.stdout.write(
             json.dumps(
@@ -161,13 +158,16 @@ def context_reading(**options: Any) -> Result:
     return situation_readings.measure_readings(**options)
 
 
-BENCHES: dict[str, Callable[..., Result]] = {
-    "start": bench_start,
-    "agent": bench_agent,
-    "annotate": bench_annotate,
-    "context": bench_context,
-    "reasoning": bench_reasoning,
-    "faces": bench_faces,
-    "clips": bench_clips,
-    "context-reading": context_reading,
-}
+BENCHES: Registry[Callable[..., Result]] = Registry(
+    "benchmark",
+    {
+        "start": bench_start,
+        "agent": bench_agent,
+        "annotate": bench_annotate,
+        "context": bench_context,
+        "reasoning": bench_reasoning,
+        "faces": bench_faces,
+        "clips": bench_clips,
+        "context-reading": context_reading,
+    },
+)

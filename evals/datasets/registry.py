@@ -1,4 +1,4 @@
-"""Every task by its name."""
+"""Every task by its name; packages add tasks by the entry-point group ``kuleshov.tasks``."""
 
 from __future__ import annotations
 
@@ -22,43 +22,44 @@ from kuleshov.evals.datasets import (
     veatic,
 )
 from kuleshov.evals.datasets.base import Task
-from kuleshov.tools.errors import KuleshovError, suggest_word
+from kuleshov.tools.registry import TASKS as PLUG_INS
+from kuleshov.tools.registry import Registry
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        emotic.TASK,
-        caers.TASK,
-        affectnet.TASK,
-        affectnet.TASK_SEVEN,
-        rafdb.TASK,
-        ferplus.TASK,
-        dfew.TASK,
-        mer2023.TASK,
-        emer.TASK,
-        ovmer.TASK,
-        oasis.TASK,
-        ong2015.TASK,
-        ong2015.TASK_SUBSET,
-        veatic.TASK,
-        raer.TASK,
-        bah.TASK,
-        manifest.TASK,
-    )
-}
+TASKS: Registry[Task] = Registry(
+    "task",
+    {
+        task.name: task
+        for task in (
+            emotic.TASK,
+            caers.TASK,
+            affectnet.TASK,
+            affectnet.TASK_SEVEN,
+            rafdb.TASK,
+            ferplus.TASK,
+            dfew.TASK,
+            mer2023.TASK,
+            emer.TASK,
+            ovmer.TASK,
+            oasis.TASK,
+            ong2015.TASK,
+            ong2015.TASK_SUBSET,
+            veatic.TASK,
+            raer.TASK,
+            bah.TASK,
+            manifest.TASK,
+        )
+    },
+    group=PLUG_INS,
+)
 
 
 def find_task(name: str, root: str | Path | None = None) -> Task:
     """The task of that name; a manifest's as the table at `root` makes it.
 
     Raises:
-        KuleshovError: there is no such task; the nearest name is told.
+        KuleshovError: there is no such task, the nearest name is told; or a plug-in is broken.
     """
-    if name not in TASKS:
-        raise KuleshovError(
-            f"there is no task {name!r}{suggest_word(name, list(TASKS))}; known: "
-            f"{', '.join(TASKS)}."
-        )
+    task = TASKS.find(name)
     if name == manifest.TASK.name and root is not None:
         return manifest.fit_task(root)
-    return TASKS[name]
+    return task

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media import Frame, Media
+from kuleshov.tools.registry import FACES, Registry
 from kuleshov.tools.stopping import StoppedError
 from kuleshov.tools.types import Face, Record
 
@@ -191,18 +192,25 @@ class ToolStatus(Record):
 
 @dataclass(frozen=True)
 class ToolEntry:
-    """A registered tool: `load(**options)` makes it, `status()` looks without loading weights.
+    """A tool by name: `load(device=None)` makes it, `status()` looks without loading weights.
 
-    finds: it finds faces itself. measures: it measures faces that another tool found. program: it
-    runs in a process of its own, which takes a time limit.
+    What a plug-in of the group ``kuleshov.faces`` is. finds: it finds faces itself. measures: it
+    measures faces that another tool found. program: it runs in
+    a process of its own, which takes a time limit.
     """
 
     name: str
     load: Callable[..., Any]
-    status: Callable[..., ToolStatus]
+    status: Callable[..., ToolStatus] | None = None
     finds: bool = True
     measures: bool = False
     program: bool = False
+
+    def look(self, **options: Any) -> ToolStatus:
+        """Its line of ``kuleshov doctor``; a tool that tells nothing of itself needs nothing."""
+        if self.status is not None:
+            return self.status(**options)
+        return ToolStatus(name=self.name, ready=True, installed=True)
 
 
 @dataclass(frozen=True)
@@ -214,8 +222,8 @@ class FormatReader:
     measures: str
 
 
-registry: dict[str, ToolEntry] = {}
-format_readers: dict[str, FormatReader] = {}
+registry: Registry[ToolEntry] = Registry("face tool", group=FACES)
+format_readers: Registry[FormatReader] = Registry("result file")
 
 
 def register(
@@ -228,11 +236,11 @@ def register(
     program: bool = False,
 ) -> None:
     """Make a tool known by name; the last registration of a name wins."""
-    registry[name] = ToolEntry(name, load, status, finds, measures, program)
+    registry.add(name, ToolEntry(name, load, status, finds, measures, program))
 
 
 def register_format(
     name: str, load: Callable[[Path], FaceTool], *, licence: str, measures: str
 ) -> None:
     """Make a toolbox's result files known: ``NAME:PATH`` is then a face tool."""
-    format_readers[name] = FormatReader(load, licence, measures)
+    format_readers.add(name, FormatReader(load, licence, measures))

@@ -142,7 +142,7 @@ def chain_entry(name: str, parts: Sequence[ToolEntry]) -> ToolEntry:
         return CombinedFaces(name, finder, measures)
 
     def status() -> ToolStatus:
-        rows = [part.status() for part in parts]
+        rows = [part.look() for part in parts]
         missing = [row for row in rows if not row.ready]
         return ToolStatus(
             name=name,

@@ -37,16 +37,16 @@ def file_formats() -> list[str]:
 
 
 def tool_statuses(paths: Mapping[str, str] | None = None) -> dict[str, Callable[[], ToolStatus]]:
-    """How every known tool is, by name: those that run and those whose result files are read.
+    """How the program's own tools are, by name: those that run, those whose result files are read.
 
     `paths`: model files and programs that the user named, by tool.
     """
     found: dict[str, Callable[[], ToolStatus]] = {
         name: partial(_only_read, name) for name in format_readers
     }
-    for name, one in registry.items():
+    for name, one in registry.own.items():
         given = (paths or {}).get(name)
-        found[name] = partial(one.status, path=given) if given else one.status
+        found[name] = partial(one.look, path=given) if given else one.look
     return dict(sorted(found.items()))
 
 
@@ -93,7 +93,7 @@ def find_entry(
         if not part.measures:
             raise ToolError(
                 f"{part.name} finds faces itself and cannot measure those of {first.name}; "
-                f"after a + can come {', '.join(n for n in tool_names() if registry[n].measures)}, "
+                f"after a + can come {', '.join(n for n, one in _working() if one.measures)}, "
                 "or a result file."
             )
     if not rest:
@@ -101,10 +101,12 @@ def find_entry(
     return chain.chain_entry(name, parts)
 
 
+def _working() -> list[tuple[str, ToolEntry]]:
+    return sorted(registry.working().items())
+
+
 def _takes_a_path(tool: str) -> None:
-    known = [
-        name for name, one in registry.items() if "path" in inspect.signature(one.load).parameters
-    ]
+    known = [name for name, one in _working() if "path" in inspect.signature(one.load).parameters]
     if tool not in known:
         raise ToolError(
             f"setting paths: {tool!r} takes no path{suggest_word(tool, known)}; those that do: "
@@ -123,7 +125,8 @@ def _with_options(part: ToolEntry, paths: Mapping[str, str], timeout_s: float | 
 
 def _single_entry(name: str) -> ToolEntry:
     if name in registry:
-        return registry[name]
+        one = registry[name]
+        return one if name in registry.own else replace(one, load=partial(_load_plug_in, one))
     if name in format_readers:
         raise ToolError(f"{name} is read from its result file: use {name}:FILE.")
     raise ToolError(
@@ -131,6 +134,12 @@ def _single_entry(name: str) -> ToolEntry:
         f"known: {', '.join(tool_names())}; result files: "
         f"{', '.join(f'{known}:FILE' for known in file_formats()) or 'none'}."
     )
+
+
+def _load_plug_in(one: ToolEntry, **options: Any) -> FaceTool:
+    with registry.telling_whose(one.name):
+        tool: FaceTool = one.load(**options)
+        return tool
 
 
 def _file_entry(name: str, path: str) -> ToolEntry:

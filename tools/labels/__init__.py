@@ -6,11 +6,13 @@ import math
 import re
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from kuleshov.tools.errors import KuleshovError, first_line, suggest_word
+from kuleshov.tools.errors import KuleshovError, first_line
+from kuleshov.tools.registry import Registry
 from kuleshov.tools.structured_text import LARGEST_TOML, parse_toml, read_text
 from kuleshov.tools.types import HumanLabel, Record, _is_no_answer, _plain_word, plain_label
 
@@ -149,16 +151,10 @@ class LabelSet(Record):
     @cache
     def load(cls, name: str) -> LabelSet:
         """A shipped set by name, or a user's TOML file by path. Raises KuleshovError."""
-        shipped = shipped_label_sets()
-        if name in shipped:
-            text = (files("kuleshov.tools.labels") / f"{name}.toml").read_text("utf-8")
-        elif name.endswith(".toml"):
+        if name.endswith(".toml") and name not in LABEL_SETS:
             text = read_text(name, "label set", largest=LARGEST_TOML)
         else:
-            raise KuleshovError(
-                f"there is no label set {name!r}{suggest_word(name, shipped)}; "
-                f"shipped: {', '.join(shipped)}; or give the path of a .toml file."
-            )
+            text = LABEL_SETS.find(name).read_text("utf-8")
         told = parse_toml(text, f"the label set {name}")
         try:
             return cls.model_validate(told)
@@ -166,9 +162,20 @@ class LabelSet(Record):
             raise KuleshovError(f"the label set {name} is not valid: {first_line(error)}") from None
 
 
-def shipped_label_sets() -> list[str]:
-    return sorted(
-        item.name.removesuffix(".toml")
+def _shipped_files() -> dict[str, Traversable]:
+    found = {
+        item.name.removesuffix(".toml"): item
         for item in files("kuleshov.tools.labels").iterdir()
         if item.name.endswith(".toml") and item.name != "mappings.toml"
-    )
+    }
+    return dict(sorted(found.items()))
+
+
+LABEL_SETS: Registry[Traversable] = Registry(
+    "label set", _shipped_files, listed="shipped", otherwise="or give the path of a .toml file"
+)
+"""The shipped label sets' files by name."""
+
+
+def shipped_label_sets() -> list[str]:
+    return list(LABEL_SETS)

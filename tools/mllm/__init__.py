@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kuleshov.tools.mllm.base import Conversation, Generation, Mllm, MllmError, MllmInfo, Turn
+from kuleshov.tools.mllm.base import (
+    Conversation,
+    Generation,
+    Mllm,
+    MllmError,
+    MllmInfo,
+    ModelEntry,
+    Turn,
+)
 from kuleshov.tools.mllm.hub import ModelStatus, default_model, list_models, pull_model
 from kuleshov.tools.mllm.loader import check_model, load_model
 from kuleshov.tools.mllm.scripted import Call, ScriptedMllm
@@ -21,6 +29,7 @@ __all__ = [
     "Mllm",
     "MllmError",
     "MllmInfo",
+    "ModelEntry",
     "ModelStatus",
     "ScriptedMllm",
     "Turn",

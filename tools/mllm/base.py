@@ -114,6 +114,19 @@ class Generation:
     seconds: float
 
 
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model that a package adds under a name; what a plug-in of ``kuleshov.models`` is.
+
+    load: makes it, called with `device`, `dtype` and `quantization` as `load_model` takes them.
+    """
+
+    name: str
+    load: Callable[..., Mllm]
+    licence: str = ""
+    note: str = ""
+
+
 class Mllm(Protocol):
     """A local LLaVA, another image-text-to-text model, an endpoint, or a scripted fake.
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kuleshov.tools.mllm import hardware
+from kuleshov.tools.mllm.base import ModelEntry
+from kuleshov.tools.registry import MODELS as PLUG_INS
+from kuleshov.tools.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -64,3 +67,6 @@ SPEECH = {
 
 NAMED = {**KNOWN, **SPEECH}
 """All of them by id."""
+
+MODELS: Registry[ModelEntry] = Registry("model", group=PLUG_INS)
+"""Models that packages add; those of the Hub and the bundled one are found by `hub.find_model`."""

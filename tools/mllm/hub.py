@@ -20,7 +20,7 @@ from kuleshov.tools.errors import first_line, suggest_word
 from kuleshov.tools.home import expand_path
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import MllmError
-from kuleshov.tools.mllm.catalogue import KNOWN, LARGE, NAMED, SMALL
+from kuleshov.tools.mllm.catalogue import KNOWN, LARGE, MODELS, NAMED, SMALL
 from kuleshov.tools.mllm.local import weights
 from kuleshov.tools.types import Record
 
@@ -34,7 +34,7 @@ class ModelStatus(Record):
     """One line of ``kuleshov models``."""
 
     id: str
-    state: Literal["bundled", "cached", "incomplete", "not here"]
+    state: Literal["bundled", "plug-in", "cached", "incomplete", "not here"]
     bytes: int | None = None
     licence: str | None = None
     note: str = ""
@@ -164,7 +164,7 @@ def list_models() -> list[ModelStatus]:
 
     Asks nothing of the network.
     """
-    rows = [_bundled_model()]
+    rows = [_bundled_model(), *_plug_in_models()]
     default = default_model()
     cached = {row.id: row for row in _cached_models()}
     rows += [row.model_copy(update={"default": row.id == default}) for row in cached.values()]
@@ -196,6 +196,21 @@ def _bundled_model() -> ModelStatus:
         path=str(folder) if here else None,
         command=None if here else "pip install --force-reinstall kuleshov",
     )
+
+
+def _plug_in_models() -> list[ModelStatus]:
+    """Those of packages that can be imported; `kuleshov doctor` tells of the others."""
+    return [
+        ModelStatus(
+            id=name,
+            state="plug-in",
+            licence=MODELS[name].licence or None,
+            note=f"{MODELS[name].note}{'; ' if MODELS[name].note else ''}of the package "
+            f"{plug_in.package} {plug_in.version}",
+        )
+        for name, plug_in in MODELS.plug_ins().items()
+        if name in MODELS.working()
+    ]
 
 
 def _cached_models() -> list[ModelStatus]:
@@ -259,7 +274,7 @@ def _cache_folder() -> Path:
 
 def _suggest_name(name: str) -> str:
     """' (did you mean X?)' by whole ids and by their last parts, which is what is remembered."""
-    ids = [*NAMED, *(cached for cached, _ in cached_models())]
+    ids = [*NAMED, *MODELS, *(cached for cached, _ in cached_models())]
     short = {known.split("/")[-1].lower(): known for known in ids}
     hint = suggest_word(name, ["pocket", *short, *(known.lower() for known in ids)])
     match = re.search(r"did you mean (.*)\?", hint)

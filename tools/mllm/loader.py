@@ -8,7 +8,7 @@ from typing import Any, Literal
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.mllm import endpoint, hub
 from kuleshov.tools.mllm.base import Mllm
-from kuleshov.tools.mllm.catalogue import KNOWN
+from kuleshov.tools.mllm.catalogue import KNOWN, MODELS
 from kuleshov.tools.mllm.hub import default_model
 from kuleshov.tools.process import note_loaded
 
@@ -28,6 +28,8 @@ def check_model(
     """
     if name is not None and endpoint.is_address(name):
         endpoint.check_address(name, allow_remote=allow_remote)
+    elif name is not None and name in MODELS:
+        MODELS.find(name)
     else:
         hub.check_source(name, device=device, quantization=quantization)
 
@@ -47,8 +49,8 @@ def load_model(
     """Load a model, downloading it first if it is a Hub model that is not here.
 
     Args:
-        name: an id of the Hub, a local folder, "pocket", or the address of an OpenAI-compatible
-            server with the model's name after a #; None: `default_model()`.
+        name: an id of the Hub, a local folder, "pocket", a plug-in's name, or the address of an
+            OpenAI-compatible server with the model's name after a #; None: `default_model()`.
         device: cpu, cuda, cuda:1, mps; None: the best there is.
         dtype: float32, bfloat16, float16; None: bfloat16 where the device is fast at it, float32
             for a small model on a CPU.
@@ -66,6 +68,9 @@ def load_model(
     note_loaded()
     if name is not None and endpoint.is_address(name):
         return endpoint.EndpointMllm(name, allow_remote=allow_remote, limits=limits)
+    if name is not None and name in MODELS:
+        with MODELS.telling_whose(name):
+            return MODELS.find(name).load(device=device, dtype=dtype, quantization=quantization)
     from kuleshov.tools.mllm.local import weights
 
     source = hub.find_model(name or default_model(device, quantization))

@@ -17,12 +17,16 @@ def add_command(commands: Commands) -> None:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    from kuleshov.apps.cli import status_tables
+    from kuleshov.apps.cli import NAMES, status_tables
+    from kuleshov.output.exports import FORMS
     from kuleshov.settings import Settings
     from kuleshov.tools import doctor
+    from kuleshov.tools.registry import COMMANDS, EXPORTS
 
     tell_settings(arguments.settings)
-    rows = doctor.doctor_rows(Settings.load(arguments.settings).paths)
+    rows = doctor.doctor_rows(
+        Settings.load(arguments.settings).paths, {EXPORTS: list(FORMS.own), COMMANDS: NAMES}
+    )
     if arguments.json:
         sys.stdout.write(json.dumps([row.model_dump(mode="json") for row in rows], indent=2) + "\n")
     else:

@@ -15,7 +15,7 @@ def add_command(commands: Commands) -> None:
         "--to",
         required=True,
         help="csv, xlsx, parquet, datasets, fex, clips (eaf, BORIS, WebVTT, tables), html, "
-        "label-studio",
+        "label-studio, or that of a plug-in",
     )
     export.add_argument("--out", metavar="PATH", help="default: a file in RUN/")
 

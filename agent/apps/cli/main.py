@@ -9,17 +9,19 @@ from __future__ import annotations
 import argparse
 import atexit
 import gc
-import importlib
 import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from kuleshov._version import __version__
 from kuleshov.apps.cli import COMMANDS
+from kuleshov.apps.cli.options import Commands
 from kuleshov.apps.cli.parsing import PlainParser
 from kuleshov.output.terminal import OK, USAGE, say
+from kuleshov.tools.registry import PlugInError
 
 SPINS = "10000"
 """How often an idle OpenMP thread of torch checks for work before it sleeps: about 0.1 ms in all.
@@ -30,7 +32,12 @@ clip takes 105 s instead of 17; on two idle cores both take 5 s."""
 _terminated = False  # by SIGTERM: its exit code is 143, that of Ctrl-C 130
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of all commands; of plug-ins, those that `argv` may mean.
+
+    Raises:
+        PlugInError: the command that `argv` names is a broken plug-in.
+    """
     top = PlainParser(
         prog="kuleshov",
         description="Reads emotion from face and context with a local LLaVA and facial-expression "
@@ -40,9 +47,23 @@ def build_parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"kuleshov {__version__}")
     top.add_argument("--debug", action="store_true", help="show tracebacks and library messages")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        importlib.import_module(f"kuleshov.apps.cli.{name}").add_command(commands)
+    for command in COMMANDS.own.values():
+        command.add_command(commands)
+    wanted = next((word for word in argv if not word.startswith("-")), None)
+    if wanted not in COMMANDS.own:
+        _add_plug_ins(commands, wanted)
     return top
+
+
+def _add_plug_ins(commands: Commands, wanted: str | None) -> None:
+    """The commands of packages; of a broken one only who wants it hears."""
+    for name in COMMANDS.plug_ins():
+        try:
+            with COMMANDS.telling_whose(name):
+                COMMANDS[name].add_command(commands)
+        except PlugInError:
+            if name == wanted:
+                raise
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,8 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is loaded, which is later
     _end_on_sigterm()
     try:
-        arguments = build_parser().parse_args(argv)
-        arguments.argv = list(sys.argv[1:] if argv is None else argv)
+        given = list(sys.argv[1:] if argv is None else argv)
+        try:
+            arguments = build_parser(given).parse_args(given)
+        except PlugInError as error:
+            say(f"kuleshov: {error}")
+            return USAGE
+        arguments.argv = given
         if not arguments.debug:
             _silence_libraries()
         return _run_command(arguments)
@@ -84,9 +110,10 @@ def _on_sigterm(number: int, frame: object) -> None:
 def _run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.tools.errors import KuleshovError
 
-    command = importlib.import_module(f"kuleshov.apps.cli.{arguments.command}")
+    name = arguments.command
     try:
-        return int(command.run_command(arguments))
+        with nullcontext() if arguments.debug else COMMANDS.telling_whose(name):
+            return int(COMMANDS.find(name).run_command(arguments))
     except KuleshovError as error:
         say(f"kuleshov: {error}")
         return USAGE

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kuleshov.output.terminal import say, working
+from kuleshov.tools.registry import PROGRAM
 from kuleshov.tools.structured_text import parse_count
 
 if TYPE_CHECKING:
@@ -261,9 +262,13 @@ def find_command(command: str) -> Any:
     """A command of a floor above this one, registered as an entry point of the package."""
     from importlib.metadata import entry_points
 
-    found = entry_points(group="kuleshov.commands", name=command)
+    found = [
+        point
+        for point in entry_points(group="kuleshov.commands", name=command)
+        if point.dist is None or point.dist.name == PROGRAM
+    ]
     if not found:
         from kuleshov.tools.errors import KuleshovError
 
         raise KuleshovError(f"{command} is not installed; run `pip install -e .` again.")
-    return next(iter(found)).load()
+    return found[0].load()

@@ -41,7 +41,7 @@ def print_models(rows: Iterable[ModelStatus], console: Console) -> None:
     """Print which models are here and how the others are had, a paragraph a model."""
     card = Card(console)
     for row in rows:
-        here = row.state in ("bundled", "cached")
+        here = row.state in ("bundled", "plug-in", "cached")
         size = "" if row.bytes is None else f", {row.bytes / 1e9:.2g} GB"
         if row.bytes is not None and row.bytes < 1e8:
             size = f", {row.bytes / 1e6:.2g} MB"

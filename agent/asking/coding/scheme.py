@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from kuleshov.inputs import toml_tables
 from kuleshov.tools.errors import KuleshovError, first_line, shorten_text, suggest_word
+from kuleshov.tools.registry import Registry
 from kuleshov.tools.types import Record
 
 Kind = Literal["yes/no", "category", "count", "ordinal", "text"]
@@ -142,23 +144,29 @@ class Scheme(Record):
         )
 
 
-def shipped_schemes() -> list[str]:
+def _shipped_files() -> dict[str, Traversable]:
     folder = files("kuleshov.asking.coding") / "schemes"
-    return sorted(
-        item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")
-    )
+    found = {
+        item.name.removesuffix(".toml"): item
+        for item in folder.iterdir()
+        if item.name.endswith(".toml")
+    }
+    return dict(sorted(found.items()))
+
+
+SCHEMES: Registry[Traversable] = Registry(
+    "coding scheme", _shipped_files, listed="shipped", otherwise="or give the path of a .toml file"
+)
+"""The shipped schemes' files by name."""
+
+
+def shipped_schemes() -> list[str]:
+    return list(SCHEMES)
 
 
 def _load_one(name: str) -> Scheme:
-    shipped = shipped_schemes()
-    if name in shipped:
-        text = (files("kuleshov.asking.coding") / "schemes" / f"{name}.toml").read_text("utf-8")
-        return parse_scheme(text, f"the scheme {name}")
-    if not name.endswith(".toml"):
-        raise KuleshovError(
-            f"there is no coding scheme {name!r}{suggest_word(name, shipped)}; "
-            f"shipped: {', '.join(shipped)}; or give the path of a .toml file."
-        )
+    if name in SCHEMES or not name.endswith(".toml"):
+        return parse_scheme(SCHEMES.find(name).read_text("utf-8"), f"the scheme {name}")
     return parse_scheme(toml_tables.read_text(name, "coding scheme"), f"the coding scheme {name}")
 
 
