@@ -20,7 +20,7 @@ from kuleshov.tools.errors import first_line, suggest_word
 from kuleshov.tools.home import expand_path
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import MllmError
-from kuleshov.tools.mllm.catalogue import KNOWN, LARGE, MODELS, NAMED, SMALL
+from kuleshov.tools.mllm.catalogue import KNOWN, LARGE, MODELS, NAMED, SMALL, describe_model
 from kuleshov.tools.mllm.local import weights
 from kuleshov.tools.types import Record
 
@@ -174,7 +174,7 @@ def list_models() -> list[ModelStatus]:
             state="not here",
             bytes=int(known.gigabytes * 1e9),
             licence=known.licence,
-            note=known.note,
+            note=describe_model(known),
             default=known.id == default,
             command=f"kuleshov models pull {known.id}",
         )
@@ -224,7 +224,7 @@ def _cached_models() -> list[ModelStatus]:
                 state="cached" if whole else "incomplete",
                 bytes=weights.folder_size(folder),
                 licence=known.licence if known else weights.read_licence(folder),
-                note=known.note if known else _folder_note(folder),
+                note=describe_model(known) if known else _folder_note(folder),
                 path=str(folder),
                 command=None if whole else f"kuleshov models pull {name}",
             )

@@ -12,19 +12,7 @@ from typing import Any
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import MllmError, MllmInfo
-from kuleshov.tools.mllm.local import turns, weights
-
-FAMILY = {"llava", "llava_next", "llava_next_video", "llava_onevision", "vipllava"}
-"""Model types whose language model takes plain positions and masks, images one row each."""
-
-ONE_IMAGE = {"llava", "llava_next", "mllama", "paligemma", "vipllava"}
-"""Model types trained on one image a conversation (llava-interleave is told by its name)."""
-
-MANY_IMAGE_TOWERS = {"pixtral"}
-"""Vision towers of models trained on several images, whatever the model's type (Pixtral: llava)."""
-
-VIDEO = {"llava_next_video", "llava_onevision"}
-"""Model types trained on videos, that a processor turns into tokens of their own."""
+from kuleshov.tools.mllm.local import families, turns, weights
 
 BRIEF_BELOW = 2_000_000_000
 LANGUAGE_MODELS = {"language_model", "text_model"}
@@ -117,7 +105,7 @@ def load_folder(
         "parameters": parameters,
         "prompts": "brief" if parameters < BRIEF_BELOW else "full",
         "many_images": takes_many_images(config, name),
-        "video": config.model_type in VIDEO and _takes_video(processor),
+        "video": config.model_type in families.VIDEO and _takes_video(processor),
         "thinking": thinking,
         "scores_texts": True,
         "context_tokens": getattr(text, "max_position_embeddings", None),
@@ -171,7 +159,7 @@ def unquantized_modules(config: Any) -> list[str]:
 def takes_many_images(config: Any, name: str) -> bool:
     """Whether it was trained on several images a conversation, as far as its kind and name tell."""
     tower = getattr(getattr(config, "vision_config", None), "model_type", None)
-    if config.model_type not in ONE_IMAGE or tower in MANY_IMAGE_TOWERS:
+    if config.model_type not in families.ONE_IMAGE or tower in families.MANY_IMAGE_TOWERS:
         return True
     return "interleave" in name.lower()
 

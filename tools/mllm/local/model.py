@@ -14,7 +14,7 @@ from kuleshov.tools import stopping
 from kuleshov.tools.errors import first_line
 from kuleshov.tools.mllm import hardware
 from kuleshov.tools.mllm.base import Conversation, Generation, MllmError, MllmInfo
-from kuleshov.tools.mllm.local import continuing, loading, packing, scoring, turns
+from kuleshov.tools.mllm.local import continuing, families, loading, packing, scoring, turns
 from kuleshov.tools.mllm.local.encode import (
     Encoded,
     clean_conversation,
@@ -67,7 +67,7 @@ class TransformersMllm:
         self.turn_ends = turns.turn_ends(processor, self.ends)
         self.controls = control_tokens(processor)
         text = model.config.get_text_config(decoder=True)
-        plain = model.config.model_type in loading.FAMILY and can_fork(text)
+        plain = model.config.model_type in families.FAMILY and can_fork(text)
         self.tree = plain and text._attn_implementation in ("sdpa", "eager")
         self.prefixes = PrefixStore(text) if plain and reuse_prefix else None
         self.text_config = text

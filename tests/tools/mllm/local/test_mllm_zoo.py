@@ -18,7 +18,7 @@ from tiny_models import assistant, picture, user
 
 from kuleshov import Agent, Settings
 from kuleshov.tools import mllm as mllms
-from kuleshov.tools.mllm import MllmError
+from kuleshov.tools.mllm import MllmError, catalogue
 from kuleshov.tools.mllm.local import continuing, scoring
 from kuleshov.tools.mllm.local.model import TransformersMllm
 
@@ -108,6 +108,11 @@ def test_scores_are_those_of_a_plain_forward(kind: str, checkpoint: Checkpoint) 
         assert max(expected) - min(expected) > 1
     assert model.info.scored_in == ("tree" if kind == "pixtral" else "continued")
     assert model.info.many_images is (kind != "mllama")
+    for known in catalogue.KNOWN.values():  # what the list says of this kind is so
+        if known.kind == model.info.kind and kind != "pixtral":
+            assert known.quick is (model.info.scored_in == "tree")
+            assert known.many_images is model.info.many_images
+            assert known.video is model.info.video
 
 
 @pytest.mark.parametrize("kind", zoo_models.MAKE)
