@@ -358,7 +358,8 @@ class Agent:
                 warnings; none: everybody who is found.
             influence: read face alone, context alone and the two together; None: as the settings
                 say.
-            transcript: what is said in a clip with its times: a .srt, .vtt or .txt file, or cues.
+            transcript: what is said in a clip with its times: a file (.srt, .vtt,
+                .TextGrid, .eaf, .cha, .txt …), or cues.
             progress: told of a clip how many seconds of how many have been read.
             stop: once set, a clip is read no further and nothing more is asked of the model; an
                 answer that is being written ends at its next word. What has been read is kept;

@@ -3,7 +3,8 @@
 SubRip, WebVTT, SBV, LRC and the tables of speech recognisers are read here, because what was *not*
 said must not become speech: cue identifiers, notes, style blocks, markup, times of single words,
 and the lines that rolling captions show again. What is said or done in brackets or braces
-("[laughter]", "{sighs}") is kept. Every other subtitle format goes through pysubs2.
+("[laughter]", "{sighs}") is kept. Files of annotation programs are read in
+`transcript_annotations`; every other subtitle format goes through pysubs2.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import orjson
 from pydantic import Field
 
 from kuleshov.tools.errors import KuleshovError
+from kuleshov.tools.media import transcript_annotations as annotations
 from kuleshov.tools.media import transcript_text
 from kuleshov.tools.types import Record
 
@@ -94,8 +96,9 @@ def read_transcript(path: str | os.PathLike[str], notes: list[str] | None = None
     """The lines of a transcript in order of time; without times in a text file that has none.
 
     Args:
-        path: .srt, .vtt, .sbv, .lrc, .ass and others of pysubs2, .json or .tsv of a speech
-            recogniser, or text, with or without times at the begin of its lines.
+        path: .srt, .vtt, .sbv, .lrc, .ass and others of pysubs2, .ttml and .itt, Praat's
+            .TextGrid, ELAN's .eaf, CHAT's .cha, .json or .tsv of a speech recogniser, or text,
+            with or without times at the begin of its lines.
         notes: what was done on the way, for the record, is added here.
 
     Raises:
@@ -190,7 +193,23 @@ def _parse_file(file: Path, text: str, notes: list[str]) -> list[_Line]:
         if headed:
             return [_Line(one.start_s, one.end_s, one.lines, one.speaker) for one in headed]
         return _timed_text(lines) or [_Line(None, None, [line]) for line in lines if line.strip()]
+    if kind in (".textgrid", ".eaf", ".cha", ".chat"):
+        return _parse_annotations(file, text)
     return _through_pysubs2(file, text)
+
+
+def _parse_annotations(file: Path, text: str) -> list[_Line]:
+    kind = file.suffix.lower()
+    read = {".textgrid": annotations.read_textgrid, ".eaf": annotations.read_eaf}.get(
+        kind, annotations.read_chat
+    )
+    try:
+        found = read(text)
+    except KuleshovError:
+        raise
+    except Exception as error:  # pympi raises whatever its parsers do
+        raise _unreadable_error(file, type(error).__name__) from None
+    return [_Line(one.start_s, one.end_s, one.lines, one.speaker) for one in found]
 
 
 def _unreadable_error(file: Path, why: str) -> KuleshovError:
@@ -417,6 +436,8 @@ def _through_pysubs2(file: Path, text: str) -> list[_Line]:
         ) from None
     try:
         kind = pysubs2.formats.FILE_EXTENSION_TO_FORMAT_IDENTIFIER.get(file.suffix.lower())
+        if kind == "ttml" or file.suffix.lower() in (".itt", ".dfxp"):
+            kind, text = "ttml", annotations.without_frames(text)
         subtitles = pysubs2.SSAFile.from_string(text, format_=kind)
     except pysubs2.exceptions.UnknownFPSError:
         raise _unreadable_error(

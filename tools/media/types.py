@@ -27,7 +27,8 @@ RAW_SUFFIXES = (
 OTHER_SUFFIXES = (
     ".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xml", ".xmp", ".aae", ".md", ".html",
     ".pdf", ".py", ".npy", ".npz", ".mat", ".parquet", ".zip", ".tar", ".gz", ".wav", ".mp3",
-    ".m4a", ".flac", ".srt", ".vtt", ".pts",
+    ".m4a", ".flac", ".srt", ".vtt", ".sbv", ".lrc", ".ass", ".ssa", ".ttml", ".itt", ".textgrid",
+    ".eaf", ".cha", ".pts",
 )  # fmt: skip
 """What often lies beside pictures: not opened to see what it is."""
 SUPPORTED = (

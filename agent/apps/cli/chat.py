@@ -32,7 +32,9 @@ def add_command(commands: Commands) -> None:
     add_choices(chat)
     add_words(chat)
     chat.add_argument(
-        "--transcript", metavar="FILE", help="clips: what is said, .srt, .vtt or .txt"
+        "--transcript",
+        metavar="FILE",
+        help="clips: what is said (.srt, .vtt, .TextGrid, .eaf, .cha, .txt …)",
     )
     chat.add_argument(
         "--resume",

@@ -72,7 +72,9 @@ def add_options(infer: argparse.ArgumentParser) -> None:
         help="read under several orders of the examples, and say how far the readings part",
     )
     infer.add_argument(
-        "--transcript", metavar="FILE", help="clips: what is said, .srt, .vtt or .txt"
+        "--transcript",
+        metavar="FILE",
+        help="clips: what is said (.srt, .vtt, .TextGrid, .eaf, .cha, .txt …)",
     )
     infer.add_argument(
         "--export",

@@ -100,7 +100,8 @@ async def post_infer(
         bool, Form(description="also face alone, context alone, and the index")
     ] = False,
     transcript: Annotated[
-        UploadFile | None, File(description="clips: what is said, .srt, .vtt or .txt")
+        UploadFile | None,
+        File(description="clips: what is said (.srt, .vtt, .TextGrid, .eaf, .cha, .txt …)"),
     ] = None,
     wait: Annotated[bool, Query(description="false: answer at once with a job to ask for")] = True,
 ) -> Response:
