@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.media.types import CLIP_SUFFIXES, IMAGE_SUFFIXES
@@ -20,6 +21,10 @@ class NamedFiles:
     """The names that a table gives, and which of them is a file at hand."""
 
     def __init__(self, told: Iterable[str]) -> None:
+        told = list(told)
+        plain = {unquote(name): name for name in told}
+        self._encoded = plain if len(plain) == len(told) and set(plain) != set(told) else {}
+        self._decoded = NamedFiles(self._encoded) if self._encoded else None
         parts = {name: split_path(name) for name in told}
         self._alike: dict[str, dict[str, tuple[str, ...]]] = {}
         for name, own in parts.items():
@@ -40,11 +45,19 @@ class NamedFiles:
         that the table does not know may be where a file was moved to. A name with the same ending
         goes before one that has another or none (tables name what they made of `clip.mov`:
         `clip.csv`, `clip`); a picture is never a clip (a phone writes IMG_1.JPG and IMG_1.MOV side
-        by side).
+        by side). Where no name fits as it is written, percent-encoded ones (`a%20b.jpg`, as
+        addresses have them) are tried decoded.
 
         Raises:
             KuleshovError: several names fit alike.
         """
+        found = self._find_as_written(path)
+        if found is None and self._decoded is not None:
+            plain = self._decoded.find(path)
+            found = None if plain is None else self._encoded[plain]
+        return found
+
+    def _find_as_written(self, path: str) -> str | None:
         own = split_path(os.path.abspath(path))
         alike = {
             name: parts

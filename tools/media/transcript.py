@@ -16,7 +16,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,7 @@ import orjson
 from pydantic import Field
 
 from kuleshov.tools.errors import KuleshovError
-from kuleshov.tools.media import transcript_annotations as annotations
-from kuleshov.tools.media import transcript_text
+from kuleshov.tools.media import transcript_annotations, transcript_text
 from kuleshov.tools.types import Record
 
 MOST_LINES, LINE_LENGTH = 40, 400  # of the prompt alone; the record holds every line
@@ -200,9 +199,11 @@ def _parse_file(file: Path, text: str, notes: list[str]) -> list[_Line]:
 
 def _parse_annotations(file: Path, text: str) -> list[_Line]:
     kind = file.suffix.lower()
-    read = {".textgrid": annotations.read_textgrid, ".eaf": annotations.read_eaf}.get(
-        kind, annotations.read_chat
-    )
+    readers: dict[str, Callable[[str], list[transcript_text.Passage]]] = {
+        ".textgrid": transcript_annotations.read_textgrid,
+        ".eaf": transcript_annotations.read_eaf,
+    }
+    read = readers.get(kind, transcript_annotations.read_chat)
     try:
         found = read(text)
     except KuleshovError:
@@ -437,7 +438,7 @@ def _through_pysubs2(file: Path, text: str) -> list[_Line]:
     try:
         kind = pysubs2.formats.FILE_EXTENSION_TO_FORMAT_IDENTIFIER.get(file.suffix.lower())
         if kind == "ttml" or file.suffix.lower() in (".itt", ".dfxp"):
-            kind, text = "ttml", annotations.without_frames(text)
+            kind, text = "ttml", transcript_annotations.without_frames(text)
         subtitles = pysubs2.SSAFile.from_string(text, format_=kind)
     except pysubs2.exceptions.UnknownFPSError:
         raise _unreadable_error(

@@ -133,12 +133,12 @@ def read_chat(text: str) -> list[Passage]:
                     names[words[0]] = words[1].replace("_", " ")
         elif match := re.match(r"\*([^:\s]+):\s*(.*)$", line):
             times = BULLET.findall(match[2])
-            words = _chat_words(BULLET.sub(" ", match[2]))
-            if words:
+            said = _chat_words(BULLET.sub(" ", match[2]))
+            if said:
                 start, end = (
                     (int(times[0][0]) / 1000, int(times[-1][1]) / 1000) if times else (None, None)
                 )
-                found.append(Passage(start, end, [words], names.get(match[1], match[1])))
+                found.append(Passage(start, end, [said], names.get(match[1], match[1])))
     return found
 
 

@@ -111,6 +111,11 @@ def test_a_table_may_end_before_the_clip_where_nobody_is_left(tmp_path) -> None:
         (["IMG_1.MOV"], "IMG_1.JPG", None),
         (["clip"], "/x/clip.mp4", "clip"),
         (["e\u0301t.jpg"], "\u00e9t.jpg", "e\u0301t.jpg"),
+        (["set/a%20b.jpg", "set/c.jpg"], "/x/set/a b.jpg", "set/a%20b.jpg"),
+        (["https://host/set/M%C3%BCller.jpg"], "/x/Müller.jpg", "https://host/set/M%C3%BCller.jpg"),
+        (["a%20b.jpg", "a b.jpg"], "/x/a b.jpg", "a b.jpg"),
+        (["a%20b.jpg", "a b.jpg"], "/x/a%20b.jpg", "a%20b.jpg"),
+        (["a b.jpg"], "/x/a%20b.jpg", None),
     ],
 )
 def test_files_are_known_by_their_path(told, path, found) -> None:
