@@ -33,8 +33,11 @@ TEXTS = ("json", "txt", "cls")
 PART = re.compile(r"[^\W\d][\w-]*(\.[^\W\d][\w-]*)*")
 EMPTY = bytes(1024)
 DAMAGE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError)
-# a member is read into memory, and an archive may hold more than it seems to
+# a sample is read into memory, and an archive may hold more than it seems to: compressed, in
+# sparse members, by links to one member
 MOST_BYTES, MOST_TEXT, MOST_UNPACKED = 2 << 30, 16 << 20, 64 << 30
+LEAST_BOUND, TIMES = 1 << 30, 100
+"""A shard may hold this many times its own size in bytes, a small one LEAST_BOUND."""
 
 
 def is_dataset(folder: str) -> bool:
@@ -170,12 +173,74 @@ def read_tars(paths: Sequence[str]) -> Iterator[ManifestRow]:
         seen |= own
 
 
+def _most_of(path: str) -> int:
+    """Bytes that the members of a shard may have together."""
+    return max(LEAST_BOUND, TIMES * os.path.getsize(path))
+
+
+class _Shard:
+    """An open shard: its members by name, and how much of them may still be read."""
+
+    def __init__(self, path: str, file: IO[bytes], members: dict[str, tarfile.TarInfo]) -> None:
+        self.path, self.file, self.members = path, file, members
+        self.most = self.left = _most_of(path)
+        self.left_of_sample = MOST_BYTES
+
+    def begin_sample(self) -> None:
+        self.left_of_sample = MOST_BYTES
+
+    def read_member(self, member: tarfile.TarInfo, most: int) -> bytes:
+        """The bytes of a member; links within the archive are followed.
+
+        Raises:
+            KuleshovError: a link that leads out of the archive or nowhere, no plain file, too
+                large, alone or with what was read before.
+        """
+        name, found = member.name, self._follow_links(member)
+        if found.size > most:
+            raise KuleshovError(f"{name} is larger than {most >> 20:,} MB")
+        if found.size > self.left_of_sample:
+            raise KuleshovError(
+                f"{name}: the files of the sample are larger than {MOST_BYTES >> 20:,} MB together"
+            )
+        if found.size > self.left:
+            raise KuleshovError(
+                f"{name}: the shard's members are larger than {self.most >> 20:,} MB together"
+            )
+        self.left -= found.size
+        self.left_of_sample -= found.size
+        with tarfile.TarFile(fileobj=io.BytesIO(EMPTY), mode="r") as tar:
+            tar.fileobj = self.file
+            stream = tar.extractfile(found)
+            return stream.read() if stream else b""
+
+    def _follow_links(self, member: tarfile.TarInfo) -> tarfile.TarInfo:
+        name, met = member.name, {str(member.name)}
+        while member.islnk() or member.issym():
+            target = member.linkname
+            if member.issym():
+                target = os.path.join(os.path.dirname(member.name), target)
+            target = os.path.normpath(target).replace(os.sep, "/")
+            known = self.members.get(target) or self.members.get(f"./{target}")
+            if known is None or known.name in met:
+                raise KuleshovError(
+                    f"{name} is a link to {member.linkname}, which is not in the shard"
+                )
+            met.add(known.name)
+            member = known
+        if not member.isreg():
+            raise KuleshovError(f"{name} is no plain file")
+        return member
+
+
 def _tar_rows(path: str, number: int) -> Iterator[ManifestRow]:
     try:
         with _open_shard(path) as file:
             members, damage = _list_members(file)
+            shard = _Shard(path, file, members)
             for key, files in _group_members(members):
-                for made in _sample_rows(number + 1, key, files, members, file, path):
+                shard.begin_sample()
+                for made in _sample_rows(number + 1, key, files, shard):
                     number += 1
                     yield made
     except (*DAMAGE, KuleshovError) as error:
@@ -211,7 +276,7 @@ def _open_shard(path: str) -> Iterator[IO[bytes]]:
         else:
             unpack: dict[str, Any] = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
             packed = unpack[kind](file)
-        most = min(MOST_UNPACKED, max(1 << 30, 100 * os.path.getsize(path)))
+        most = min(MOST_UNPACKED, _most_of(path))
         with tempfile.SpooledTemporaryFile(64 << 20) as plain:
             try:
                 while part := packed.read(1 << 20):
@@ -292,11 +357,10 @@ def _sample_rows(
     number: int,
     key: str,
     files: dict[str, tarfile.TarInfo],
-    members: dict[str, tarfile.TarInfo],
-    file: IO[bytes],
-    path: str,
+    shard: _Shard,
 ) -> Iterator[ManifestRow]:
     """A row for each picture or clip of one key; for a key without one, its failure."""
+    path = shard.path
     media = [kind for kind in files if f".{kind}".endswith(IMAGE_SUFFIXES + CLIP_SUFFIXES)]
     if not media:
         names = ", ".join(member.name for member in files.values())
@@ -319,7 +383,7 @@ def _sample_rows(
                 continue
             used.add(of)
             try:
-                data = _member_bytes(files[of], members, file, MOST_TEXT)
+                data = shard.read_member(files[of], MOST_TEXT)
                 _add_file(cells, text, data, notes)
             except (KuleshovError, RecursionError, ValueError, *DAMAGE) as error:
                 told = "nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -327,7 +391,7 @@ def _sample_rows(
         cells.setdefault("id", name)
         source = None
         try:
-            source = _member_bytes(files[kind], members, file, MOST_BYTES)
+            source = shard.read_member(files[kind], MOST_BYTES)
         except (KuleshovError, *DAMAGE) as error:
             problems.append(str(error).rstrip("."))
         cells["path"] = f"{path}/{key}.{kind}"
@@ -361,32 +425,3 @@ def _add_file(cells: dict[str, Any], text: str, data: bytes, notes: list[str]) -
             cells.setdefault("context", words)
     else:
         cells.setdefault("label", words.strip())
-
-
-def _member_bytes(
-    member: tarfile.TarInfo, members: dict[str, tarfile.TarInfo], file: IO[bytes], most: int
-) -> bytes:
-    """The bytes of a member; links within the archive are followed.
-
-    Raises:
-        KuleshovError: a link that leads out of the archive or nowhere, no plain file, too large.
-    """
-    name, met = member.name, {str(member.name)}
-    while member.islnk() or member.issym():
-        target = member.linkname
-        if member.issym():
-            target = os.path.join(os.path.dirname(member.name), target)
-        target = os.path.normpath(target).replace(os.sep, "/")
-        known = members.get(target) or members.get(f"./{target}")
-        if known is None or known.name in met:
-            raise KuleshovError(f"{name} is a link to {member.linkname}, which is not in the shard")
-        met.add(known.name)
-        member = known
-    if not member.isreg():
-        raise KuleshovError(f"{name} is no plain file")
-    if member.size > most:
-        raise KuleshovError(f"{name} is larger than {most >> 20:,} MB")
-    with tarfile.TarFile(fileobj=io.BytesIO(EMPTY), mode="r") as tar:
-        tar.fileobj = file
-        stream = tar.extractfile(member)
-        return stream.read() if stream else b""
