@@ -1,4 +1,5 @@
-"""Connections, and heads and bodies of requests: bounded while they arrive."""
+"""Connections, heads and bodies of requests bounded while they arrive, and answers that are not
+fetched."""
 
 from __future__ import annotations
 
@@ -15,14 +16,19 @@ HEAD_S = 10.0
 """Seconds for the head of a request; also for the next one on a connection that is kept."""
 BODY_S, SLOWEST_BODY = 30.0, 20_000.0
 """Seconds that a body may take, and bytes a second that give it more of them."""
+UNREAD_S = 60.0
+"""Seconds that an answer may wait for its reader. What waits is one buffer of 64 kB, so a reader
+of a kilobyte a second is waited for."""
 MOST_CONNECTIONS, MOST_OF_ONE = 1024, 512
 """Connections of all, and of one address."""
 
 
 class BoundedConnection(H11Protocol):
-    """uvicorn's connection, closed where no request comes of it in time."""
+    """uvicorn's connection, closed where no request comes of it, or no answer is fetched, in
+    time."""
 
     _clock: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -41,8 +47,18 @@ class BoundedConnection(H11Protocol):
         super().on_response_complete()
         self._watch()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # abort: closing would wait until the buffer is sent
+        self._unread = self.loop.call_later(UNREAD_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_unread()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_clock()
+        self._stop_unread()
         super().connection_lost(exc)
 
     def _watch(self) -> None:
@@ -56,6 +72,11 @@ class BoundedConnection(H11Protocol):
         if self._clock is not None:
             self._clock.cancel()
             self._clock = None
+
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
 
 def _peer_address(connection: Any) -> str | None:

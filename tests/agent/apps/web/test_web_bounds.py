@@ -13,6 +13,7 @@ from test_web import PICTURE, Gate, agent, post, read, soon
 from web_parts import Running, running
 
 from kuleshov.apps.web import connections, passwords
+from kuleshov.apps.web.app import create_app
 from kuleshov.apps.web.passwords import Passwords
 
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
@@ -67,6 +68,45 @@ def test_a_page_that_listens_is_no_slow_client(monkeypatch):
         with client.stream("GET", "/page/events") as answer:
             lines = answer.iter_lines()
             assert any(": still here" in line for line in lines)
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_an_answer_that_nobody_fetches_is_not_kept(reads, monkeypatch, tmp_path):
+    """Whoever reads all of it, however late each part, gets it whole."""
+    from fastapi.responses import FileResponse
+
+    monkeypatch.setattr(connections, "UNREAD_S", 1.0)
+    closed: list[object] = []
+    lost = connections.BoundedConnection.connection_lost
+    monkeypatch.setattr(
+        connections.BoundedConnection,
+        "connection_lost",
+        lambda self, error: (closed.append(self.client), lost(self, error)),
+    )
+    size = 24 << 20  # more than the system buffers
+    big = tmp_path / "big.bin"
+    big.write_bytes(bytes(size))
+
+    def with_big(*given):
+        app = create_app(*given)
+        app.add_api_route("/big", lambda: FileResponse(big))
+        return app
+
+    monkeypatch.setattr("web_parts.create_app", with_big)
+    with running(agent()) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.socket() as line:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            line.connect((host, int(port)))
+            own = line.getsockname()
+            line.sendall(b"GET /big HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            if reads:
+                got = 0
+                while part := line.recv(1 << 16):
+                    got += len(part)
+                assert got > size
+            else:
+                soon(lambda: own in closed)
 
 
 def test_a_body_that_comes_too_slowly_is_cut_off(monkeypatch):
