@@ -8,12 +8,14 @@ character, so that it is seen that something stood there.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 # XML 1.0, production [2] Char: what it leaves out cannot even be written as a reference. The two
 # noncharacters and lone surrogates have no place in UTF-8 files of the other kinds either.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_COMMANDS = ("Cc", "Cf", "Cs", "Zl")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _RUNS = re.compile(r"[(|!&={]|\bDDE\b", re.I)
 
@@ -21,6 +23,17 @@ _RUNS = re.compile(r"[(|!&={]|\bDDE\b", re.I)
 def in_xml(text: str) -> str:
     """Characters that XML 1.0 knows (ELAN, Label Studio); markup is escaped by who writes it."""
     return _NO_XML.sub("\ufffd", text)
+
+
+def in_terminal(text: str) -> str:
+    """Without control and direction characters, tabs and new lines kept.
+
+    A file's name, a model's or a server's words could otherwise move the cursor, name the window,
+    or turn a line around (ESC …).
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c for c in text if c in "\t\n" or unicodedata.category(c) not in _COMMANDS)
 
 
 def in_vtt(text: str) -> str:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from kuleshov.tools.valid_text import in_terminal
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,15 +21,27 @@ CLEAR = "\r\x1b[K"
 
 def say(text: str) -> None:
     """A line to stderr."""
-    sys.stderr.write(f"{CLEAR if _told else ''}{text.rstrip()}\n")
+    sys.stderr.write(f"{CLEAR if _told else ''}{in_terminal(text.rstrip())}\n")
     if _told:
         _show(_told)
 
 
 def make_console(stderr: bool = False) -> Console:
-    from rich.console import Console
+    """A console on which no text is a command to the terminal; `rich` passes ESC on."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    class PlainConsole(Console):
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                if segment.control:
+                    yield segment
+                else:
+                    yield Segment(in_terminal(segment.text), segment.style)
+
+    return PlainConsole(stderr=stderr, highlight=False, soft_wrap=False)
 
 
 @contextlib.contextmanager
@@ -49,7 +63,7 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
 
 def _show(text: str) -> None:
     global _told
-    _told = text
+    _told = text = in_terminal(" ".join(text.split()))
     room = shutil.get_terminal_size().columns - 3
     sys.stderr.write(f"{CLEAR}{text[:room]} …" if text else CLEAR)
     sys.stderr.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from kuleshov.tools.faces import facs
 from kuleshov.tools.media import Media
 from kuleshov.tools.media.transcript import TranscriptLine
 from kuleshov.tools.types import ActionUnit, EmotionScores, Face
+from kuleshov.tools.valid_text import in_terminal
 from kuleshov.types import (
     Evidence,
     FusedScores,
@@ -65,8 +65,7 @@ def clean_line(text: object) -> str:
 
     A model's or user's text could otherwise move the cursor (ESC …) or turn a line around.
     """
-    spaced = " ".join(str(text).split())
-    return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl"))
+    return in_terminal(" ".join(str(text).split()))
 
 
 def said_lines(inference: Inference) -> tuple[TranscriptLine, ...]:

@@ -23,6 +23,7 @@ from kuleshov.apps.cli.options import (
     load_agent,
 )
 from kuleshov.output.terminal import CLEAR, FAILED, OK, USAGE, make_console, say, working
+from kuleshov.tools.valid_text import in_terminal
 
 INTERRUPTED = 130
 
@@ -280,7 +281,7 @@ def _read_medium(
     with _watch_clip(path, stop) as progress:
         for event in agent.stream(path, **given, progress=progress, stop=stop):
             if event.kind == "token":
-                sys.stderr.write(event.text or "")
+                sys.stderr.write(in_terminal(event.text or ""))
             elif event.kind == "step":
                 sys.stderr.write(f"\n[{event.step}] ")
             else:
