@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -299,7 +299,6 @@ kuleshov.apps.web.readings: follow=follow_events read=read_medium renamed=rename
 kuleshov.apps.web.server: address=browser_address bind=bind_socket configure=configure_uvicorn
     credentials=parse_credentials names=allowed_names serve=run_server
 kuleshov.apps.web.views: turns=view_turns
-kuleshov.asking.answers: explained=parse_explanation
 kuleshov.asking.coding.candidates: load=load_candidates
 kuleshov.asking.coding.scheme: parse=parse_scheme
 kuleshov.asking.examples: Example=FewShotExample Measured=MeasuredExample read=read_examples
@@ -311,7 +310,7 @@ kuleshov.asking.images: _grown=_grow_box _mark=_mark_time around=surroundings_bo
     video=frame_video
 kuleshov.asking.parts: gap=gap_of_error plain=plain_records
 kuleshov.asking.views: Shown=PersonView
-kuleshov.asking.writer: assistant=assistant_turn numbered=number_evidence user=user_turn
+kuleshov.asking.writer: assistant=assistant_turn user=user_turn
 kuleshov.evals.bench.agent_cost: measure=measure_agent_cost
 kuleshov.evals.bench.annotate_cost: measure=measure_annotate_cost
 kuleshov.evals.bench.cli: agent=bench_agent annotate=bench_annotate clips=bench_clips
@@ -449,6 +448,118 @@ kuleshov.tools.mllm.local.weights: config=read_config files=weight_files
     fingerprint=weights_fingerprint header=read_header hears=is_whisper licence=read_licence
     size=folder_size tensors=list_tensors
 kuleshov.tools.pocket: folder=weights_folder scale=fitted_scale
+kuleshov.asking.combining: combine=combine_scores tempered=temper_scores
+kuleshov.asking.situation: asks=asks_situation read=read_situation
+kuleshov.evals.bench.situation_readings: measure=measure_readings summarise=summarise_readings
+kuleshov.evals.datasets.affectnet: read=read_affectnet
+kuleshov.evals.datasets.bah: read=read_bah
+kuleshov.evals.datasets.base: rescaled=rescale_rating
+kuleshov.evals.datasets.caers: read=read_caers
+kuleshov.evals.datasets.dfew: read=read_dfew
+kuleshov.evals.datasets.emer: read=read_emer
+kuleshov.evals.datasets.emotic: read=read_emotic
+kuleshov.evals.datasets.ferplus: target=votes_target read=read_ferplus
+kuleshov.evals.datasets.layout: elsewhere=find_elsewhere listed=list_names rows=read_rows
+    number=parse_number
+kuleshov.evals.datasets.manifest: fitted=fit_task read=read_manifest
+kuleshov.evals.datasets.mer2023: read=read_mer2023 transcripts=read_transcripts
+kuleshov.evals.datasets.oasis: read=read_oasis
+kuleshov.evals.datasets.ong2015: sentence=outcome_sentence read=read_ong2015
+kuleshov.evals.datasets.ovmer: read=read_ovmer
+kuleshov.evals.datasets.raer: read=read_raer
+kuleshov.evals.datasets.rafdb: read=read_rafdb
+kuleshov.evals.datasets.registry: find=find_task
+kuleshov.evals.datasets.veatic: read=read_veatic
+kuleshov.evals.harness.api: run=evaluate_agent finish=finish_evaluation
+kuleshov.evals.harness.baselines: majority=majority_answer guess=random_answer blind=run_blind
+    clip=run_clip
+kuleshov.evals.harness.compare: Comparison=SystemComparison compare=compare_systems
+    mcnemar=mcnemar_test
+kuleshov.evals.harness.evaluate: begin=begin_evaluation opened=open_evaluation again=reset_agent
+    watching=watch_system
+kuleshov.evals.harness.judging: run=judge_texts judge=judge_with
+kuleshov.evals.harness.samples: Known=KnownSample drawn=draw_samples told=sample_facts
+    digest=samples_digest known=known_samples
+kuleshov.evals.harness.scores: score=score_evaluation about=task_facts tables=class_tables
+    keep=write_scores kept=read_scores
+kuleshov.evals.harness.systems: named=parse_systems shared=shared_runs outcomes=read_outcomes
+    answered=system_answer judged=judged_person reading=system_reading anchored=anchor_rating
+kuleshov.evals.metrics.affect: ccc=concordance_ccc pcc=pearson_pcc rmse=error_rmse
+    sagr=sign_agreement
+kuleshov.evals.metrics.base: figure=measure_figure finite=finite_value bootstrap=bootstrap_interval
+    difference=measure_difference
+kuleshov.evals.metrics.classes: place=label_place pair=label_pair missed=missed_pair
+    confusion=confusion_matrix reliability=answer_reliability
+kuleshov.evals.metrics.judge: verdict=ask_verdict
+kuleshov.evals.metrics.registry: find=find_metric
+kuleshov.evals.metrics.votes: both=both_distributions
+kuleshov.evals.protocols.base: Table=ResultTable slim=slim_record apart=compare_outcomes
+    cells=format_cells
+kuleshov.evals.protocols.fairness: run=run_fairness widest=widest_gap
+kuleshov.evals.protocols.hallucination: things=parse_things named=named_things chair=chair_counts
+    run=run_hallucination variable=variable_name probes=probe_answers
+kuleshov.evals.protocols.influence: run=run_influence
+kuleshov.evals.protocols.registry: find=find_protocol
+kuleshov.evals.protocols.repeatability: run=run_repeatability
+kuleshov.evals.protocols.sensitivity: run=run_sensitivity ordered=order_labels
+kuleshov.evals.protocols.shift: tables=shift_tables correlation=score_correlation
+    divergence=kl_divergence
+kuleshov.evals.protocols.shots: run=run_shots drawn=draw_examples
+kuleshov.evals.protocols.units: key=picture_key changed=swap_measures swaps=draw_donors
+    followed=followed_claims run=run_units
+kuleshov.evals.protocols.votes: run=run_votes uncertainty=entropy_correlation spread=label_spread
+kuleshov.output.exports.clip: export=write_export
+kuleshov.output.exports.fex: export=write_export
+kuleshov.output.exports.hf_dataset: export=write_export
+kuleshov.output.exports.label_studio: export=write_export
+kuleshov.output.exports.page: export=write_export
+kuleshov.output.exports.table: export=write_export
+kuleshov.prompts: render=render_prompt digests=template_digests
+kuleshov.runs.fingerprints: take=take_fingerprint digest=file_digest compare=compare_fingerprints
+kuleshov.session.answer: Answer=CitedAnswer checked=check_answer
+kuleshov.session.compare: Comparison=ReadingComparison compare=compare_readings
+kuleshov.studies.integrate: divergences=kl_divergences integrate=fit_integration
+    usual=mean_judgement
+kuleshov.studies.ratings: cells=mean_cells
+kuleshov.tools.collector: paused=pause_collector
+kuleshov.tools.doctor: report=doctor_rows
+kuleshov.tools.faces.base: observe=observe_faces Entry=ToolEntry
+kuleshov.tools.faces.directions: lines=direction_lines
+kuleshov.tools.faces.facs: Source=FacsSource smiles=find_smiles pain=measure_pain pspi=pspi_score
+kuleshov.tools.faces.files: load=load_file guess=guess_format
+kuleshov.tools.faces.files.imotions: affdex=read_affdex facet=read_facet
+kuleshov.tools.faces.files.libreface: libreface=read_libreface pyafar=read_pyafar
+kuleshov.tools.faces.files.openface: openface=read_openface openface3=read_openface3
+kuleshov.tools.faces.files.pyfeat: pyfeat=read_pyfeat
+kuleshov.tools.faces.files.results: overlap=box_overlap matched=match_faces
+kuleshov.tools.faces.files.table: read=read_result_table
+kuleshov.tools.faces.hsemotion: load=load_hsemotion status=hsemotion_status
+kuleshov.tools.faces.mediapipe: halves=unit_blendshapes load=load_mediapipe status=mediapipe_status
+kuleshov.tools.faces.model_file: sha256=hash_file
+kuleshov.tools.faces.pocket: load=load_pocket_faces status=pocket_status
+kuleshov.tools.faces.programs: run=run_program load=load_program status=program_status
+kuleshov.tools.faces.yunet: load=load_yunet status=yunet_status
+kuleshov.tools.media.opener: expand=expand_paths
+kuleshov.tools.media.sniff: sniff=sniff_format
+kuleshov.tools.media.stream: Sample=FrameSample
+kuleshov.tools.mllm.hardware: advice=memory_advice gigabytes=format_bytes
+kuleshov.tools.mllm.hub: Source=ModelSource find=find_model check=check_source fetch=fetch_model
+    pull=pull_model listing=list_models snapshot=find_snapshot offline=is_offline
+    unreachable=why_unreachable download=download_model
+kuleshov.tools.mllm.loader: check=check_model load=load_model
+kuleshov.tools.mllm.local.turns: answered=with_answer
+kuleshov.tools.mllm.top_logprobs: bare=bare_token
+kuleshov.tools.mllm.usage: metered=meter_usage current=current_usage
+kuleshov.tools.pocket.detector: block=conv_block decode=decode_boxes load=load_detector
+    padded=pad_picture propose=propose_boxes look=look_again logit=to_logits search=search_levels
+    detect=detect_faces
+kuleshov.tools.pocket.face_net: standardise=standardise_faces load=load_face_net crop=crop_faces
+    read=read_faces heatmap=draw_heatmap
+kuleshov.tools.pocket.weights: sha256=hash_file check=check_weights
+kuleshov.tools.process: generation=fork_generation
+kuleshov.tools.speech.loader: check=check_recogniser load=load_recogniser
+kuleshov.tools.speech.windows: Line=SpokenLine lines=window_lines
+kuleshov.tools.tables: Line=TableLine
 """
 """Module of today: old name=name of today, for what has another name since 0.1.0."""
 
@@ -457,7 +568,8 @@ def _names_of_today() -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for entry in re.split(r"\n(?! )", _RENAMED.strip()):
         module, pairs = entry.split(":", 1)
-        found[module] = {old: new for old, _, new in (p.partition("=") for p in pairs.split())}
+        told = {old: new for old, _, new in (p.partition("=") for p in pairs.split())}
+        found.setdefault(module, {}).update(told)
     return found
 
 
@@ -534,7 +646,36 @@ class _OldAddresses(MetaPathFinder):
         return ModuleSpec(fullname, _OldModule(), is_package=held)
 
 
+class _WithOldNames(SourceFileLoader):
+    """A module of today that knows its old names, too."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        own: Any = vars(module).get("__getattr__")
+        old = old_names(module.__name__)
+
+        def look_up(name: str) -> Any:
+            return old(name) if name in RENAMED[module.__name__] else own(name)
+
+        vars(module)["__getattr__"] = look_up if own and own.__module__ != __name__ else old
+
+
+class _RenamedNames(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in RENAMED:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _WithOldNames(fullname, spec.loader.path)
+        return spec
+
+
 def keep_old_addresses() -> None:
-    """Let the import system find old addresses, after all that is really there."""
+    """Let the import system find old addresses, after all that is really there, and old names."""
     if not any(isinstance(finder, _OldAddresses) for finder in sys.meta_path):
         sys.meta_path.append(_OldAddresses())
+        sys.meta_path.insert(0, _RenamedNames())

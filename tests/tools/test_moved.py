@@ -27,9 +27,21 @@ def test_an_old_address_leads_to_the_thing(old: str) -> None:
         )
 
 
+@pytest.mark.parametrize("module", sorted(moved.RENAMED))
+def test_an_old_name_in_a_module_of_today_leads_to_the_thing(module: str) -> None:
+    here = importlib.import_module(module)
+    for old, new in moved.RENAMED[module].items():
+        assert getattr(here, old) is getattr(here, new)
+    with pytest.raises(AttributeError):
+        _ = here.never_there
+
+
 @pytest.mark.parametrize(
     "line",
     [
+        "from kuleshov.tools.faces import facs; facs.pspi",
+        "from kuleshov.tools.faces import files; files.load",
+        "from kuleshov import prompts; prompts.render",
         "from kuleshov import demo; demo.examples",
         "from kuleshov import exports, orders, agreement",
         "from kuleshov.context import associations",
