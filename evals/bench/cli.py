@@ -20,18 +20,24 @@ from kuleshov.evals.bench.timing import Result, median_seconds
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.registry import Registry
 
+TAKES = {
+    "context-reading": ("model", "table", "split", "question", "prompts", "labels", "device"),
+    "long-life": ("readings", "items"),
+}
+"""Options of the benchmarks that take some."""
+
 
 def main(name: str, *, as_json: bool = False, **options: str) -> int:
-    """Run one benchmark and print it; `options`: of `context-reading` alone.
+    """Run one benchmark and print it; `options`: of the benchmarks in `TAKES`.
 
     Raises:
         KuleshovError: an unknown name, or options that a benchmark does not take.
     """
     work = BENCHES.find(name)
-    if options and name != "context-reading":
-        raise KuleshovError(
-            f"bench {name} takes no --{next(iter(options))}; bench context-reading does."
-        )
+    strange = [option for option in options if option not in TAKES.get(name, ())]
+    if strange:
+        taken = [other for other, own in TAKES.items() if strange[0] in own]
+        raise KuleshovError(f"bench {name} takes no --{strange[0]}; bench {taken[0]} does.")
     result = work(**options)
     if as_json:
         sys.stdout.write(
@@ -151,6 +157,13 @@ def bench_clips() -> Result:
     return clip_speed.measure_clip_speed()
 
 
+def bench_long_life(**options: Any) -> Result:
+    """Memory and descriptors over 1,000 readings of a server and 10,000 of an annotation."""
+    from kuleshov.evals.bench import long_life
+
+    return long_life.measure_long_life(**{name: int(value) for name, value in options.items()})
+
+
 def context_reading(**options: Any) -> Result:
     """How well a model reads situations in words, against the label that people would name."""
     from kuleshov.evals.bench import situation_readings
@@ -169,5 +182,6 @@ BENCHES: Registry[Callable[..., Result]] = Registry(
         "faces": bench_faces,
         "clips": bench_clips,
         "context-reading": context_reading,
+        "long-life": bench_long_life,
     },
 )
