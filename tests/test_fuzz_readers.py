@@ -281,6 +281,40 @@ ASS = (
     "MarginL, MarginR, MarginV, Effect, Text\nDialogue: 0,0:00:01.00,0:00:02.50,Default,Anna,0,0,"
     "0,,{\\i1}Hello\\N you\n"
 )
+CHAT = "@Begin\n@Participants:\tCHI Ross Child\n*CHI:\the [/] he &=laughs . \x15100_900\x15\n@End\n"
+TEXTGRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+0
+2
+<exists>
+1
+"IntervalTier"
+"Anna"
+0
+2
+2
+0
+1
+""
+1
+2
+"Hello"
+"""
+EAF = """<?xml version="1.0" encoding="UTF-8"?>
+<ANNOTATION_DOCUMENT AUTHOR="" DATE="2026-01-01T00:00:00+00:00" FORMAT="3.0" VERSION="3.0">
+<HEADER MEDIA_FILE="" TIME_UNITS="milliseconds"></HEADER>
+<TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="100"/>
+<TIME_SLOT TIME_SLOT_ID="ts2" TIME_VALUE="900"/></TIME_ORDER>
+<TIER LINGUISTIC_TYPE_REF="t" TIER_ID="Anna"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1"
+ TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2"><ANNOTATION_VALUE>Hi</ANNOTATION_VALUE>
+</ALIGNABLE_ANNOTATION></ANNOTATION></TIER>
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="t" TIME_ALIGNABLE="true"/></ANNOTATION_DOCUMENT>
+"""
+ITT = """<tt xmlns="http://www.w3.org/ns/ttml" xmlns:ttp="http://www.w3.org/ns/ttml#parameter"
+ ttp:frameRate="25" ttp:timeBase="smpte"><body><div><p begin="00:00:01:05" end="00:00:02:10">Hi</p>
+</div></body></tt>
+"""
 WHISPER = {"segments": [{"start": 0.5, "end": 1.25, "text": " Hello.", "speaker": "A"}]}
 YOUTUBE = {"events": [{"tStartMs": 500, "dDurationMs": 700, "segs": [{"utf8": "Hi"}]}]}
 WHISPER_CPP = {"transcription": [{"offsets": {"from": 500, "to": 900}, "text": "Hi"}]}
@@ -505,6 +539,10 @@ def kinds(folder: Path) -> list[Kind]:
         Kind("ass", "a.ass", ASS.encode(), _transcript),
         Kind("txt", "a.txt", "Anna: Hello é\n[00:01] Bert: yes\n".encode(), _transcript),
         Kind("lrc", "a.lrc", b"[00:01.50]Hello\n[00:03.00]you\n", _transcript),
+        Kind("chat", "a.cha", CHAT.encode(), _transcript),
+        Kind("textgrid", "a.TextGrid", TEXTGRID.encode(), _transcript),
+        Kind("eaf", "a.eaf", EAF.encode(), _transcript),
+        Kind("itt", "a.itt", ITT.encode(), _transcript),
         Kind("tsv", "a.tsv", b"start\tend\ttext\n500\t900\tHello\n", _transcript),
         Kind("whisper", "a.json", json.dumps(WHISPER).encode(), _transcript),
         Kind("youtube", "a.json", json.dumps(YOUTUBE).encode(), _transcript),

@@ -22,6 +22,10 @@ NEEDS_PYMPI = "transcripts of Praat and ELAN need pympi-ling: run `pip install '
 NOT_SPOKEN = re.compile(r"^(?:phones?|phonemes?|segments?|syllables?|sylls?|mau|kan|notes?)$", re.I)
 """Tiers that forced aligners and people add beside the words."""
 WORDS_TIER = re.compile(r"^(?:(.*?)[ _-]+)?(?:words?|ort-?mau|ort)$", re.I)
+EAF_SCHEMA = (
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+    'xsi:noNamespaceSchemaLocation="http://www.mpi.nl/tools/elan/EAFv3.0.xsd"'
+)
 BULLET = re.compile(r"\x15_?(\d+)_(\d+)\x15")
 Tier = tuple[str, str, list[tuple[Any, ...]]]
 """Name, type and marks of a TextGrid's tier."""
@@ -90,6 +94,8 @@ def read_eaf(text: str) -> list[Passage]:
     except ImportError:
         raise KuleshovError(NEEDS_PYMPI) from None
     found = []
+    if "noNamespaceSchemaLocation" not in text:  # without which pympi reads nothing
+        text = text.replace("<ANNOTATION_DOCUMENT", f"<ANNOTATION_DOCUMENT {EAF_SCHEMA}", 1)
     with _as_file(text, ".eaf") as path:
         eaf = Eaf(str(path))
     names = [name for name in eaf.get_tier_names() if eaf.tiers[name][0]]
@@ -98,7 +104,9 @@ def read_eaf(text: str) -> list[Passage]:
         who = eaf.tiers[name][2].get("PARTICIPANT") or _tier_speaker(name, len(spoken) == 1)
         for mark in eaf.get_annotation_data_for_tier(name):
             if str(mark[2] or "").strip():
-                found.append(Passage(mark[0] / 1000, mark[1] / 1000, [str(mark[2])], who))
+                # a time slot without a value is not aligned yet
+                start, end = (None if ms is None else ms / 1000 for ms in mark[:2])
+                found.append(Passage(start, end, [str(mark[2])], who))
     return sorted(found, key=lambda one: one.start_s or 0.0)
 
 

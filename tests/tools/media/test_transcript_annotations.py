@@ -70,6 +70,18 @@ def test_elans_own_file_is_read(tmp_path: Path) -> None:
     ]
 
 
+def test_an_annotation_that_is_not_aligned_yet_has_no_time(tmp_path: Path) -> None:
+    pytest.importorskip("pympi")
+    text = """<ANNOTATION_DOCUMENT AUTHOR="" DATE="2026-01-01T00:00:00+00:00" FORMAT="3.0"
+ VERSION="3.0"><HEADER MEDIA_FILE="" TIME_UNITS="milliseconds"></HEADER><TIME_ORDER>
+<TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="500"/><TIME_SLOT TIME_SLOT_ID="ts2"/></TIME_ORDER>
+<TIER LINGUISTIC_TYPE_REF="t" TIER_ID="Anna"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1"
+ TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2"><ANNOTATION_VALUE>Hi</ANNOTATION_VALUE>
+</ALIGNABLE_ANNOTATION></ANNOTATION></TIER>
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="t" TIME_ALIGNABLE="true"/></ANNOTATION_DOCUMENT>"""
+    assert told(read(tmp_path, "a.eaf", text)) == [(0.5, None, "Anna", "Hi")]
+
+
 CHAT = """@UTF8
 @Begin
 @Languages:\teng
