@@ -21,7 +21,7 @@ exec "$2" "$1/trap.py" "$1"
 """
 
 TRAP = r"""
-import json, os, socket, sys, threading
+import json, os, socket, sys, threading, time
 from pathlib import Path
 
 place = Path(sys.argv[1])
@@ -79,6 +79,9 @@ try:
     socket.getaddrinfo("metadata.google.internal", 80)
 except OSError:
     pass
+until = time.monotonic() + 20  # the thread that accepts may be slow to say so
+while ["connection", "169.254.169.254", 80] not in seen[seen_then:] and time.monotonic() < until:
+    time.sleep(0.05)
 (place / "seen.json").write_text(json.dumps([codes, kept, seen[seen_then:]]))
 sys.stdout.flush()
 os._exit(0)
