@@ -100,7 +100,7 @@ class Settings(BaseSettings):
         "None: sound is ignored",
     )
     speech_language: str | None = Field(
-        None, description="language of the speech, e.g. de; None: told from the sound"
+        None, description="language of the speech, e.g. de; None: detected"
     )
     sampling: Literal["rate", "count", "cuts", "moments"] = Field(
         "rate",

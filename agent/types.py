@@ -485,7 +485,7 @@ class Inference(Record):
         return _view("plot", self, axes)
 
     def to_pandas(self) -> Any:
-        """A data frame, one row a person, with the columns of `kuleshov export --to csv`."""
+        """A data frame, one row per person, with the columns of `kuleshov export --to csv`."""
         return _view("pandas", self)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -23,13 +23,13 @@ def course_text(track: Track) -> str | None:
 
 
 def event_text(event: UnitEvent) -> str:
-    """`AU12 lip corner puller: from 1.2 s, apex 2.0 s (strong), to 3.4 s`."""
+    """`AU12 lip corner puller: from 1.2 s, peak 2.0 s (strong), ends 3.4 s`."""
     side = "" if event.side == "both" else f", {event.side} side"
-    begin = f"from {event.onset_s:.1f} s" if event.onset_seen else "from before it was seen"
-    end = f"to {event.offset_s:.1f} s" if event.offset_seen else "to the last that was seen"
+    begin = f"from {event.onset_s:.1f} s" if event.onset_seen else "already present at the start"
+    end = f"ends {event.offset_s:.1f} s" if event.offset_seen else "until the face is last visible"
     shown = f" ({event.shown})" if event.shown else ""
     name = f"AU{event.unit} {event_name(event)}{side}"
-    return f"{name}: {begin}, apex {event.apex_s:.1f} s{shown}, {end}"
+    return f"{name}: {begin}, peak {event.apex_s:.1f} s{shown}, {end}"
 
 
 def event_name(event: UnitEvent) -> str:

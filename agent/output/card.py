@@ -67,7 +67,7 @@ class Card(Lines):
     def inference(self, inference: Inference) -> None:
         self.title(inference)
         self.wrapped(" · ".join(view.media_facts(inference)), style="dim")
-        self.heading("Scene")
+        self.heading("Scene", view.scene_source(inference) or "")
         if inference.scene is None:
             self.wrapped("not described", 2, style="italic")
         else:
@@ -109,7 +109,7 @@ class Card(Lines):
             self.line()
             self.distribution(person.emotions)
             self.line()
-            self.field("rests on", view.fusion_text(person.emotions), 16)
+            self.field("based on", view.fusion_text(person.emotions), 16)
         for judgement in person.judgements:
             told = f"unanswered: {view.clean_line(judgement.unanswered or 'no reason given')}"
             if judgement.emotions is not None:
@@ -169,7 +169,7 @@ class Card(Lines):
     def incongruence(self, person: Person) -> None:
         if not person.incongruence:
             return
-        self.subheading("Face and context part", "candidates, to be looked at")
+        self.subheading("Face and context disagree", "possible reasons to check")
         for candidate in person.incongruence:
             numbers = " ".join(f"[{n}]" for n in candidate.evidence)
             self.wrapped(
@@ -246,7 +246,7 @@ class Card(Lines):
             self.line()
         for cue in told.cues:
             head = Text(f"    {cue.status:<12}  ", STATUS_STYLE[cue.status])
-            other = " (the item cited says something else)" if cue.elsewhere else ""
+            other = " (seen on the face, but cites the wrong evidence)" if cue.elsewhere else ""
             self.wrapped(
                 Text.assemble(
                     head, f"[{cue.evidence}] ", view.clean_line(cue.text), (other, "dim")

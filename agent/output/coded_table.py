@@ -1,4 +1,4 @@
-"""Coded variables as tidy rows: one row an option with its probability, or one a person."""
+"""Coded variables as a long table: one row per option with its probability, or one per person."""
 
 from __future__ import annotations
 

@@ -297,6 +297,7 @@ def view_reading(
         "shots": shots,
         "main": shots[len(shots) // 2],
         "scene": inference.scene,
+        "scene_source": view.scene_source(inference),
         "details": view.scene_details(inference),
         "scheme": view.clean_line((inference.provenance.scheme or {}).get("name", "")),
         "coded": coded_view.group_variables(inference),

@@ -33,7 +33,9 @@ def print_short(inference: Inference, console: Console) -> None:
     if not inference.people:
         lines.wrapped(no_face(inference.gaps), 2, style="italic")
         if inference.scene is not None:
-            lines.wrapped(f"scene: {view.clean_line(inference.scene.description)}", 2)
+            source = view.scene_source(inference)
+            told = f"scene ({source}): " if source else "scene: "
+            lines.wrapped(told + view.clean_line(inference.scene.description), 2)
     column = lines.column(_label_of(person) for person in inference.people)
     for person in inference.people:
         _print_person(lines, person, column)
@@ -84,7 +86,7 @@ def _print_person(lines: Lines, person: Person, column: int) -> None:
         lines.wrapped(f"context: {moved}", 6)
     for candidate in person.incongruence or ():
         lines.wrapped(
-            f"face and context part ({candidate.kind}): {view.clean_line(candidate.pattern)}", 6
+            f"face and context disagree ({candidate.kind}): {view.clean_line(candidate.pattern)}", 6
         )
 
 

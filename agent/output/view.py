@@ -32,8 +32,8 @@ SCALES = {
     "presence": "present or absent",
 }
 FUSIONS = {
-    "people": "face and context as people weigh them",
-    "bayes": "cue integration of face alone and context alone",
+    "people": "face and context combined as people weigh them",
+    "bayes": "face and context combined",
     "text": "the model's reading of face and context together",
     "face": "the face alone",
     "context": "the context alone",
@@ -174,7 +174,7 @@ def fusion_text(scores: FusedScores) -> str:
     """How the distribution came about, in words."""
     words = FUSIONS.get(scores.fusion, clean_line(scores.fusion))
     if scores.context_weight is not None:
-        words += f", context weight {scores.context_weight:g}"
+        words += f" (context weight {scores.context_weight:g})"
     if scores.cues:
         words += f" (observer {clean_line(scores.observer)}: {weights_text(scores)})"
     if scores.prior_source is not None:
@@ -392,9 +392,13 @@ def likelihood_text(mean_logprob: float | None) -> str | None:
     """How sure the model was of its own words: the geometric mean probability of a token."""
     if mean_logprob is None:
         return None
-    return (
-        f"{format_percent(math.exp(min(0.0, mean_logprob)))} a token, by the model's own likelihood"
-    )
+    return f"mean token probability {format_percent(math.exp(min(0.0, mean_logprob)))}"
+
+
+def scene_source(inference: Inference) -> str | None:
+    """What to say beside the scene's text where a tiny model wrote it; None for other models."""
+    model = inference.provenance.mllm or {}
+    return "a guess of a tiny model" if model.get("kind") == "pocket" else None
 
 
 def list_gaps(inference: Inference) -> list[tuple[str, str]]:

@@ -171,8 +171,8 @@ def _about_scene(asked: AskedQuestion) -> str:
     if asked.inference.scene is None:
         return "The scene was not described."
     cited = "".join(f" [{item.n}]" for item in items[:1])
-    by = asked.inference.provenance.mllm or {}
-    guess = " (a guess of the small bundled model)" if by.get("kind") == "pocket" else ""
+    source = view.scene_source(asked.inference)
+    guess = f" ({source})" if source else ""
     return f"{_plain(asked.inference.scene.description)}{cited}{guess}."
 
 

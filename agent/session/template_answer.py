@@ -1,4 +1,4 @@
-"""An answer put together from the record, for a model that was never taught to answer questions.
+"""An answer put together from the record, for a model that cannot chat.
 
 It names the labels that the question names (or the two most probable ones), what each reading
 gives them, and the measured units that speak for and against each by the patterns of `facs`.
@@ -16,10 +16,7 @@ from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.types import NO_SIGN
 from kuleshov.types import Evidence, Inference, Person
 
-NOTE = (
-    "{model} was never taught to answer questions: this is put together from the record, "
-    "not written by the model"
-)
+NOTE = "the {model} model cannot chat; this is a summary of the record"
 MOST = 2  # labels spoken of
 ASKS_WHY = (
     r"\b(?:why|reason|because|against|instead|rather|evidence|speaks?|explain|how come|"
@@ -64,7 +61,7 @@ def template_answer(
         if item.kind in ("scene", "context", "transcript")
     ]
     if around:
-        told.append(f"Around the face stand {'; '.join(around)}.")
+        told.append(f"{_capitalise('; '.join(around))}.")
     return " ".join(told)
 
 
@@ -97,13 +94,13 @@ def _unit_sentences(label: str, evidence: Sequence[Evidence]) -> list[str]:
         if item.kind == "absent_units" and missing:
             odds.append(f"{', '.join(missing)} not shown [{item.n}]")
     name = view.clean_line(label)
-    told = [f"For {name} speak {'; '.join(fits)}." if fits else f"No measured unit fits {name}."]
+    told = [f"For {name}: {'; '.join(fits)}." if fits else f"No measured unit fits {name}."]
     if odds:
-        told.append(f"Against {name} speak {'; '.join(odds)}.")
+        told.append(f"Against {name}: {'; '.join(odds)}.")
     for item in evidence:
         unknown = [f"AU{unit}" for unit in item.units if unit in wanted]
         if item.kind in ("unmeasured_units", "untold_units") and unknown:
-            told.append(f"Not measured, so open: {', '.join(unknown)} [{item.n}].")
+            told.append(f"Not measured, so undecided: {', '.join(unknown)} [{item.n}].")
     return told
 
 

@@ -29,7 +29,7 @@ def evaluate_agent(
     resamples: int = RESAMPLES,
     clip: str = baselines.CLIP,
 ) -> Scores:
-    """Evaluate an agent's model and face tool; the same call goes on where it stopped.
+    """Evaluate an agent's model and face tool; the same call resumes.
 
     Args:
         agent: its settings hold, but for label set and fusion, which the task and `strategies` set.
@@ -37,7 +37,7 @@ def evaluate_agent(
         data: the user's copy of the data.
         out: the folder; holds page, tables and results.json afterwards.
         strategies: those of the agent, and baselines: clip, majority, chance.
-        limit: so many samples, each label with its share, drawn by `seed`.
+        limit: so many samples, in proportion to the labels, drawn by `seed`.
 
     Raises:
         KuleshovError: the data, a system, or what is in `out` already; one sentence.

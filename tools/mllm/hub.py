@@ -336,7 +336,7 @@ def download_model(name: str, ways: Ways = LLAVA) -> Path:
     """Fetch a model's safetensors, config and processor files into the Hub cache.
 
     Says on stderr what is being fetched, under which licence and how large, then shows its
-    progress there. A download that broke off goes on where it stopped.
+    progress there. A download that broke off resumes.
 
     Raises:
         MllmError: see `pull_model`.
@@ -381,7 +381,7 @@ def download_model(name: str, ways: Ways = LLAVA) -> Path:
             raise
         raise MllmError(
             f"{name} could not be downloaded ({first_line(error)}): run `kuleshov models pull "
-            f"{name}` again, which goes on where it stopped, or {ways.others}."
+            f"{name}` again, which resumes, or {ways.others}."
         ) from error
     weights.check_complete(folder, name)
     return folder

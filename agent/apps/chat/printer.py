@@ -31,7 +31,7 @@ class ShownReading(Card):
         self.title(inference)
         self.wrapped(" · ".join(view.media_facts(inference)), style="dim")
         scene = inference.scene
-        self.heading("Scene")
+        self.heading("Scene", view.scene_source(inference) or "")
         self.wrapped(view.clean_line(scene.description) if scene else "not described", 2)
         for person in inference.people:
             self.brief(person)
@@ -51,7 +51,7 @@ class ShownReading(Card):
             )
         else:
             self.distribution(scores)
-            self.field("rests on", view.fusion_text(scores), 8)
+            self.field("based on", view.fusion_text(scores), 8)
         if person.explanation is not None:
             numbers = dict.fromkeys(cue.evidence for cue in person.explanation.cues)
             cited = " ".join(f"[{number}]" for number in numbers)
@@ -67,7 +67,7 @@ class ShownReading(Card):
         self.line()
 
     def whole_scene(self, inference: Inference) -> None:
-        self.heading("Scene")
+        self.heading("Scene", view.scene_source(inference) or "")
         scene = inference.scene
         self.wrapped(view.clean_line(scene.description) if scene else "not described", 2)
         for name, text in view.scene_details(inference):
@@ -131,7 +131,7 @@ class ShownReading(Card):
         if found.by == "mllm":
             for cue in found.cues:
                 head = Text(f"  {cue.status:<12}  ", STATUS_STYLE[cue.status])
-                other = " (the item cited says something else)" if cue.elsewhere else ""
+                other = " (seen on the face, but cites the wrong evidence)" if cue.elsewhere else ""
                 self.wrapped(
                     Text.assemble(
                         head, f"[{cue.evidence}] ", view.clean_line(cue.text), (other, "dim")

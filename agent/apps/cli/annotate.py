@@ -15,9 +15,9 @@ from kuleshov.output.terminal import FAILED, OK, make_console, say
 def add_command(commands: Commands) -> None:
     annotate = commands.add_parser(
         "annotate",
-        help="annotate a data set; the same call again goes on where it stopped",
+        help="annotate a data set; run the same command again to resume",
         description="Annotates a data set into a run directory: annotations.jsonl (one record a "
-        "line), failures.jsonl, run.json. The same call again goes on where it stopped.",
+        "line), failures.jsonl, run.json. Run the same command again to resume.",
     )
     annotate.add_argument(
         "input",

@@ -32,7 +32,7 @@ def add_command(commands: Commands) -> None:
         "--group",
         default="auto",
         metavar="COLUMN",
-        help="whose repeats belong together: media, or a column of the manifest, e.g. video; "
+        help="grouping variable for repeated measures: media, or a manifest column, e.g. video; "
         "default: a column person, subject, participant, video or clip, else media",
     )
     found.add_argument(

@@ -21,14 +21,14 @@ def add_command(commands: Commands) -> None:
         metavar="TEXT",
         help="words that are heard; may be repeated",
     )
-    code.add_argument("--json", action="store_true", help="one JSON record a line on stdout")
+    code.add_argument("--json", action="store_true", help="one JSON record per line on stdout")
     code.add_argument(
-        "--csv", metavar="FILE", help="tidy rows, one an option with its probability; - is stdout"
+        "--csv", metavar="FILE", help="long-format CSV, one row per option ('-' for stdout)"
     )
     code.add_argument(
         "--repeat",
         action="store_true",
-        help="ask again in other words and orders: does each variable agree with itself?",
+        help="repeat with rephrased questions and report self-consistency",
     )
     code.add_argument(
         "--batch-calibration",

@@ -21,7 +21,7 @@ def add_command(commands: Commands) -> None:
         help="the situations: [[situation]] with name and text",
     )
     add_choices(contexts)
-    contexts.add_argument("--json", action="store_true", help="one JSON record a line on stdout")
+    contexts.add_argument("--json", action="store_true", help="one JSON record per line on stdout")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ def add_command(commands: Commands) -> None:
     contrast = commands.add_parser(
         "contrast",
         help="the Kuleshov experiment: every face under every context",
-        description="Reads every face under every context and writes readings.csv (one row a "
+        description="Reads every face under every context and writes readings.csv (one row per "
         "face, context and label), margins.csv (per face and per context), effects.csv (shares "
         "of variance), contrast.json and contrast.html into the folder --out.",
     )

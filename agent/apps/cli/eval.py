@@ -12,7 +12,7 @@ def add_command(commands: Commands) -> None:
         "eval",
         help="evaluate on a labelled data set, with baselines, intervals and a report",
         description="Evaluates the agent's fusions and baselines on a labelled data set. The "
-        "same call again goes on where it stopped. Without TASK: the tasks there are.",
+        "same command again resumes. Without TASK: lists the tasks.",
     )
     evaluation.add_argument("task", metavar="TASK", nargs="?", help="e.g. ferplus, or manifest")
     evaluation.add_argument("--data", metavar="DIR", help="your copy of the data set")

@@ -59,7 +59,7 @@ def add_options(infer: argparse.ArgumentParser) -> None:
         action="store_true",
         help="units, evidence, all labels and what read, too",
     )
-    infer.add_argument("--json", action="store_true", help="one JSON record a line on stdout")
+    infer.add_argument("--json", action="store_true", help="one JSON record per line on stdout")
     infer.add_argument("--report", metavar="FILE.html", help="write a self-contained report")
     infer.add_argument(
         "--heatmap",

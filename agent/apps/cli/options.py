@@ -107,7 +107,9 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
         help="clips: recognise what is said, e.g. openai/whisper-small, or a Whisper's folder",
     )
     command.add_argument(
-        "--speech-language", metavar="CODE", help="of the speech, e.g. de (told from the sound)"
+        "--speech-language",
+        metavar="CODE",
+        help="language of the speech, e.g. de (default: detected)",
     )
     command.add_argument("--max-people", type=int, help="most people judged in one picture")
     command.add_argument(

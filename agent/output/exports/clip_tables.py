@@ -1,4 +1,4 @@
-"""Tidy CSV tables of a clip: a row a face and frame (Fex), a unit event, a moment."""
+"""Tidy CSV tables of a clip: one row per face and frame (Fex), per unit event, per moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Hugging Face data set of the table, one row a person; pictures stay where they are, by path."""
+"""A Hugging Face data set of the table, one row per person; pictures stay where they are, by path."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def test_an_event_has_onset_apex_and_offset() -> None:
     assert event.offset_s == pytest.approx(3.4, abs=0.15)
     assert 0.75 < event.peak <= 0.9
     assert timeline.event_text(event) == (
-        f"AU12 lip corner puller: from {event.onset_s:.1f} s, apex {event.apex_s:.1f} s "
-        f"(very probable), to {event.offset_s:.1f} s"
+        f"AU12 lip corner puller: from {event.onset_s:.1f} s, peak {event.apex_s:.1f} s "
+        f"(very probable), ends {event.offset_s:.1f} s"
     )
 
 
@@ -41,8 +41,8 @@ def test_a_unit_there_from_the_start_to_the_end_says_so() -> None:
     assert not event.onset_seen
     assert not event.offset_seen
     assert timeline.event_text(event) == (
-        "AU4 brow lowerer: from before it was seen, apex 0.0 s (very probable), "
-        "to the last that was seen"
+        "AU4 brow lowerer: already present at the start, peak 0.0 s (very probable), "
+        "until the face is last visible"
     )
 
 

@@ -40,7 +40,7 @@ Scene
   people      five friends
   objects     sunglasses, necklace
   mood        relaxed, warm
-  wording     66% a token, by the model's own likelihood
+  wording     mean token probability 66%
 
 Person 1: happiness 81%
   face 90 × 113 px at (216, 61), detector score 0.99
@@ -54,8 +54,7 @@ Person 1: happiness 81%
   fear        1%  #
   below 1%: disgust
 
-  rests on          cue integration of face alone and context alone, context
-                    weight 0.5
+  based on          face and context combined (context weight 0.5)
   face alone        happiness 64%, neutral 22%, surprise 5%
   context alone     happiness 61%, neutral 13%, sadness 11%
   face and context  happiness 84%, sadness 5%, neutral 5%
@@ -88,8 +87,7 @@ Person 2: happiness 71%
   surprise    1%  #
   below 1%: fear, anger, disgust
 
-  rests on          cue integration of face alone and context alone, context
-                    weight 0.5
+  based on          face and context combined (context weight 0.5)
   face alone        happiness 96%
   context alone     sadness 58%, happiness 22%, neutral 9%
   face and context  unanswered: the model's answer could not be read
@@ -129,7 +127,7 @@ Person 4: happiness >99%
   happiness >99%  ########################################
   below 1%: surprise, anger, disgust, fear, sadness, neutral
 
-  rests on          the face alone
+  based on          the face alone
 
   Action units
     not measured: this tool yielded no action units
@@ -145,7 +143,7 @@ Person 5: happiness 61%
   fear        3%  #
   disgust     2%  #
 
-  rests on          the context alone
+  based on          the context alone
   context alone     happiness 61%, neutral 13%, sadness 11%
 
 Evidence
@@ -206,7 +204,7 @@ Person 1: happiness 70%
   sadness     2%  #
   below 1%: anger, disgust
 
-  rests on          the model's reading of face and context together
+  based on          the model's reading of face and context together
 
   Action units  FACS intensity, 0–5 (A–E); activation, 0–1 (not a FACS
     intensity), beside it the threshold it is above; present or absent
@@ -264,8 +262,7 @@ Person 1: happiness 58%
   anger       1%  #
   disgust     1%  #
 
-  rests on          cue integration of face alone and context alone, context
-                    weight 0.25
+  based on          face and context combined (context weight 0.25)
   face alone        happiness 42%, sadness 22%, surprise 13%
   context alone     happiness 23%, sadness 23%, fear 19%
 

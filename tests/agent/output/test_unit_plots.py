@@ -107,7 +107,7 @@ def test_nothing_is_drawn_over_a_gap_and_a_quiet_unit_is_named() -> None:
     assert max(lines[0]) == pytest.approx(44)
     assert min(lines[1]) == pytest.approx(60)
     assert "At no time shown: AU4 brow lowerer" in html
-    for word in ("from onset to offset", "face not seen", "counts as shown"):
+    for word in ("from onset to offset", "face not seen", "threshold for shown"):
         assert word in html.split('class="legend"')[1]
 
 

@@ -51,8 +51,8 @@ QUESTIONS = {
     "what can you do?": "I can say who is there",
     "how do they feel?": "That is how it seems, not what is felt.",
     "what emotion is it?": "Person 1 seems ",
-    "why happy?": "For happiness speak AU12",
-    "what speaks against happiness?": "For happiness speak",
+    "why happy?": "For happiness: AU12",
+    "what speaks against happiness?": "For happiness:",
     "what is the capital of France?": "The record does not answer that.",
 }
 SUPPOSED = {

@@ -127,10 +127,10 @@ def test_other_labels_and_influence_keep_faces_and_scene(read):
 def test_a_model_not_taught_to_answer_is_not_asked(read):
     answer = read.ask("why anger and not sadness?")
     assert answer.by == "record"
-    assert "never taught to answer questions" in answer.note
+    assert "cannot chat; this is a summary of the record" in answer.note
     assert "anger" in answer.text
     # AU4 is no stronger than on one calm face in five: no sign of anger
-    assert "No measured unit fits anger. Against anger speak AU5, AU10" in answer.text
+    assert "No measured unit fits anger. Against anger: AU5, AU10" in answer.text
     assert {cue.evidence for cue in answer.cues} <= {e.n for e in read.current.evidence}
     assert not answer.unknown
 

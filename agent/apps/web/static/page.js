@@ -162,7 +162,7 @@
   const jobs = new Map();
   const seen = new Set(); // jobs that have ended
   const early = new Map(); // how jobs ended that the server has not yet told us of
-  const places = (ahead) => ahead === 0 ? "Next" : ahead === 1 ? "1 before yours" : `${ahead} before yours`;
+  const places = (ahead) => ahead === 1 ? "1 before yours" : `${ahead} before yours`;
 
   function show(told) {
     if (seen.has(told.job)) return;
@@ -227,7 +227,7 @@
     place: ({ job: id, ahead }) => {
       const job = jobs.get(id);
       if (!job || ahead === null || job.card.classList.contains("running")) return;
-      job.place.textContent = `Waiting in line: ${places(ahead)}`;
+      job.place.textContent = ahead ? `Waiting: ${places(ahead)}` : "Starting…";
       say(job.place.textContent);
     },
     begun: ({ job: id }) => {

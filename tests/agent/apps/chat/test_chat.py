@@ -105,7 +105,7 @@ Person 1: happiness 77%
   sadness     4%  ##
   surprise    4%  ##
   neutral     4%  ##
-  rests on  the model's reading of face and context together
+  based on  the model's reading of face and context together
   She smiles. Joy. [2]
 
 Warnings
@@ -171,7 +171,7 @@ Person 1: happiness 77%
   sadness     4%  ##
   surprise    4%  ##
   neutral     4%  ##
-  rests on  the model's reading of face and context together
+  based on  the model's reading of face and context together
   She smiles. Joy. [2]
 
 kuleshov: say what you know of the situation.
@@ -424,7 +424,7 @@ def test_kept_it_goes_on_in_another_run(pocket, feat_data, tmp_path):
     first.open(str(path))
     first.line("why anger and not sadness?")
     first.line("what if this were a funeral?")
-    assert "never taught to answer questions" in " ".join(printed(first).split())
+    assert "cannot chat" in " ".join(printed(first).split())
     memory.close()
 
     again = Memory(tmp_path / "kept")

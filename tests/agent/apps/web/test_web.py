@@ -575,7 +575,7 @@ def test_a_what_if_stands_beside_the_reading_and_is_taken_back(talking):
     assert turn(client, id, "what-if", text="What if this were in the rain?")["state"] == "done"
     page = client.get(f"/page/readings/{id}").text
     assert "<h4>Supposing: this is in the rain</h4>" in page
-    assert "<b>What you see supposes:</b> this is in the rain" in page
+    assert "<b>What-if shown:</b> this is in the rain" in page
     assert page.count('class="before"') >= 2
     second = client.get(f"/page/readings/{id}/record.json").json()
     (supposed,) = [item for item in second["evidence"] if item["supposed"]]

@@ -168,7 +168,7 @@ def test_the_context_is_changed_and_old_and_new_stand_side_by_side(browser, serv
 
     find(browser, '[data-post="ask"] input').send_keys("Why not surprise?", Keys.ENTER)
     until(browser, "document.querySelectorAll('.turn').length === 2")
-    assert "never taught to answer questions" in text(browser, ".turn.question .fine")
+    assert "cannot chat" in text(browser, ".turn.question .fine")
     cited = find(browser, ".turn.question a.ref")
     evidence = cited.get_attribute("data-evidence")
     assert text(browser, f"#{evidence} .n") == cited.text
