@@ -544,8 +544,8 @@ class Agent:
         Args:
             source: a folder, glob, manifest, data set, tar or an iterable of paths; see
                 `kuleshov.inputs.items.read_items`.
-            out: holds `annotations.jsonl` (one record per line), `failures.jsonl`, `run.json`, and in
-                `items.jsonl` what each item was, so that later changes are noticed.
+            out: holds `annotations.jsonl` (one record per line), `failures.jsonl`, `run.json`, and
+                in `items.jsonl` what each item was, so that later changes are noticed.
             context: holds for every item, besides its own.
             engine: "ray" spreads over the nodes of a Ray cluster (extra `[ray]`).
             workers: graphs at once (local), or actors (ray); None: by the model.

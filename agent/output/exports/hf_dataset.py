@@ -1,4 +1,4 @@
-"""A Hugging Face data set of the table, one row per person; pictures stay where they are, by path."""
+"""The table as a Hugging Face data set, one row per person; pictures stay in place, by path."""
 
 from __future__ import annotations
 
