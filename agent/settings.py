@@ -78,6 +78,11 @@ class Settings(BaseSettings):
         False,
         description="read face alone, context alone and the two together, and how far they part",
     )
+    cover: Literal["judged", "all"] = Field(
+        "judged",
+        description="context alone: whose face is covered; judged: of the person judged, and the "
+        "other faces are context",
+    )
     device: str | None = Field(None, description="cpu, cuda, cuda:1, mps; None: the best there is")
     dtype: str | None = Field(None, description="float32, bfloat16, float16; None: by device, size")
     quantization: Literal["none", "4bit", "8bit"] = "none"

@@ -136,6 +136,7 @@ HARMLESS: dict[str, Callable[[Any], bool]] = {
     "shot_seed": _accept_any,
     "scheme": _accept_any,
     "influence": _accept_any,
+    "cover": _accept_any,
     "device": _accept_any,
     "dtype": _accept_any,
     "quantization": _accept_any,

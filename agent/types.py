@@ -318,6 +318,11 @@ class Person(Record):
     arousal: float | None = Field(None, ge=-1, le=1)
     explanation: Explanation | None = None
     examples: tuple[str, ...] = Field((), description="ids of the examples shown, in order")
+    covered_scene: Scene | None = Field(
+        None,
+        description="the scene described once more with this person's face alone covered; None: "
+        "not needed, or every face was covered (setting `cover`)",
+    )
     influence: Influence | None = Field(None, description="None: not asked for")
     incongruence: tuple[Incongruence, ...] | None = Field(
         None, description="None: face and context were not read apart, so it cannot be told"
@@ -435,7 +440,9 @@ class Inference(Record):
     media: Media
     scene: Scene | None = None
     covered_scene: Scene | None = Field(
-        None, description="the scene described once more with every face covered"
+        None,
+        description="the scene described once more with every face covered; None: not needed, or "
+        "only the face of the person judged was covered, see the people",
     )
     coded: tuple[CodedVariable, ...] | None = Field(
         None, description="context as data, by the coding scheme; None: not asked for"

@@ -96,7 +96,7 @@ COVER_MARGIN = 0.15
 
 
 def cover_faces(picture: Rgb, faces: Sequence[Face]) -> Rgb:
-    """The picture (H, W, 3) with every face under a grey rectangle, 15 % larger than its box."""
+    """The picture (H, W, 3) with these faces under a grey rectangle, 15 % larger than its box."""
     copy = picture.copy()
     for face in faces:
         left, top, right, bottom = _grow_box(face, COVER_MARGIN, picture)

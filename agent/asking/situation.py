@@ -70,7 +70,7 @@ def asks_situation(
 class Surroundings:
     """What a context reading goes by.
 
-    whole, crop: what the model is shown, faces covered; number: of the person in the red box.
+    whole, crop: what the model is shown, a face covered; number: of the person in the red box.
     """
 
     whole: Any

@@ -1,9 +1,13 @@
 """Face alone, context alone, face and context: what the model is shown under each condition.
 
 Face alone is the face cut out, with what was measured on it. Context alone is the picture with
-every face covered, with what the user knows; a small model, which goes by the evidence list more
-than by the pixels, is also given its own description of the covered picture. So neither reading
-has seen what the other goes by.
+the face of the person judged covered, with what the user knows; a small model, which goes by the
+evidence list more than by the pixels, is also given its own description of the covered picture. So
+neither reading has seen what the other goes by.
+
+The faces of others are context: people judge a person by the faces around as well (Masuda et al.
+2008, Placing the face in context, J. Pers. Soc. Psychol. 94:365). The setting `cover` = all covers
+them too.
 """
 
 from __future__ import annotations
@@ -30,7 +34,11 @@ class PersonView:
     """What the model is shown of one person under each condition."""
 
     def __init__(self, crew: Crew, state: Any) -> None:
-        """Args: state: with "key", "target", "evidence", "faces" and "covered"."""
+        """Args: state: with "key", "target", "evidence", "hidden" and "covered".
+
+        hidden: the faces to cover under the condition context, a list for each picture.
+        covered: the scene as described with those covered.
+        """
         self.crew = crew
         self.number: int = state["target"]["id"]
         self.face = (
@@ -39,7 +47,7 @@ class PersonView:
         self.evidence = [Evidence.model_validate(item) for item in state["evidence"]]
         self.covered: str | None = state.get("covered")
         self._target, self._key = state["target"], state["key"]
-        self._faces: list[list[Plain]] = state.get("faces", [])
+        self._hidden: list[list[Plain]] = state.get("hidden", [])
         self.shots: list[FewShotExample] = []
         if crew.examples is not None:
             self.shots = [crew.examples.by_id[name] for name in state.get("shots", [])]
@@ -139,7 +147,7 @@ class PersonView:
         def seen(picture: Rgb, place: int) -> Rgb:
             if condition != "context":
                 return picture
-            return cover_faces(picture, self._faces_at(place))
+            return cover_faces(picture, self._hidden_at(place))
 
         place = self._target["picture"]
         whole = crew.whole(self._key, place, seen, video=True)
@@ -153,6 +161,6 @@ class PersonView:
         picture: Rgb = self.crew.desk.pictures(self._key)[self._target["picture"]]
         return picture
 
-    def _faces_at(self, place: int) -> list[Face]:
-        found = self._faces[place] if place < len(self._faces) else []
+    def _hidden_at(self, place: int) -> list[Face]:
+        found = self._hidden[place] if place < len(self._hidden) else []
         return [Face.model_validate(face) for face in found]

@@ -14,6 +14,9 @@ from kuleshov.tools.media import Frame
 from kuleshov.tools.types import Face
 from kuleshov.types import Plain
 
+EVERYBODY = "all"
+"""Stands for a person's number where every face is covered."""
+
 SMALL_FACE_PX = 24  # narrower than half of the pocket net's 48 px input: mostly interpolation
 MOST_BOXES = 100  # people that may be named for one picture or clip
 BRIEF = 3  # frames: a track of fewer is more often a false find than a person
@@ -185,6 +188,38 @@ def choose_followed(
         )
     ids = {id(track) for track in kept}
     return people, [track for track in tracks if id(track) not in ids]
+
+
+def covered_name(person: Plain, cover: str) -> str:
+    """Whose face is covered when the context of a person is read: its number, or `EVERYBODY`."""
+    return EVERYBODY if cover == "all" else str(person["id"])
+
+
+def faces_to_cover(
+    target: Plain, faces: Sequence[Sequence[Plain]], frames: Sequence[int], cover: str
+) -> list[list[Plain]]:
+    """The faces to cover when the context of a person is read, a list for each picture.
+
+    Args:
+        target: the person: "face" (None: not found), "picture" and, of a clip, "track".
+        faces: all faces, a list for each picture.
+        frames: of a clip, the number of each picture's frame.
+        cover: "all", or "judged" for the face of the person alone.
+    """
+    if cover == "all":
+        return [list(found) for found in faces]
+    hidden: list[list[Plain]] = [[] for _ in faces]
+    face, track = target["face"], target.get("track")
+    if face is None:
+        return hidden
+    if track:
+        boxes = dict(zip(track["frames"], track["boxes_xyxy"], strict=True))
+        for place, frame in enumerate(frames):
+            if frame in boxes:
+                hidden[place] = [{**face, "xyxy": boxes[frame]}]
+    if not hidden[target["picture"]]:
+        hidden[target["picture"]] = [face]
+    return hidden
 
 
 def left_out_text(tracks: Sequence[Track]) -> str:

@@ -159,26 +159,49 @@ class PictureNodes:
         return scene, note
 
     def cover_faces(self, state: State) -> State:
-        """The scene once more with every face covered, where a reading of context goes by it."""
+        """The scene once more with a face covered, where a reading of context goes by it.
+
+        With the face of each person judged, or once with every face (the setting `cover`).
+        """
         crew = self.crew
-        if state.get("covered"):  # judged again
-            return {}
         apart = state.get("apart") or crew.fusion in ("people", "bayes", "context")
-        picture = crew.desk.pictures(state["key"])
-        middle = len(picture) // 2
-        found = [Face.model_validate(face) for face in state["faces"][middle]]
-        if crew.writer.family.by_pixels or not apart or not found or not state.get("scene"):
-            return {"covered": None}
+        if crew.writer.family.by_pixels or not apart or not state.get("scene"):
+            return {}
         begun = time.perf_counter()
-        shown = [images.to_image(images.cover_faces(picture[middle], found))]
-        try:
-            scene, _ = self._described(shown)
-        except Exception as error:
-            return {"covered": None, "gaps": [gap_of_error("cover_faces", error)]}
+        known = state.get("covered") or {}  # judged again
+        pictures = crew.desk.pictures(state["key"])
+        told: dict[str, Plain] = {}
+        gaps = []
+        for target in state["targets"]:
+            name = people.covered_name(target, crew.settings.cover)
+            if name in known or name in told:
+                continue
+            place = target["picture"] if name != people.EVERYBODY else len(pictures) // 2
+            hidden = [Face.model_validate(face) for face in self._hidden(state, target)[place]]
+            if not hidden:
+                continue
+            try:
+                shown = images.to_image(images.cover_faces(pictures[place], hidden))
+                told[name] = self._described([shown])[0].model_dump(mode="json")
+            except Exception as error:
+                gaps.append(gap_of_error("cover_faces", error))
+                if name == people.EVERYBODY:
+                    break
         return {
-            "covered": scene.model_dump(mode="json"),
+            "covered": {**known, **told},
+            "gaps": gaps,
             "seconds": {"cover_faces": time.perf_counter() - begun},
         }
+
+    def _hidden(self, state: State, target: Plain) -> list[list[Plain]]:
+        frames = [frame["index"] for frame in state["media"]["frames"]]
+        return people.faces_to_cover(target, state["faces"], frames, self.crew.settings.cover)
+
+    def _covered(self, state: State, target: Plain) -> str | None:
+        """The scene as described with the target's face, or every face, covered."""
+        name = people.covered_name(target, self.crew.settings.cover)
+        scene = (state.get("covered") or {}).get(name)
+        return scene["description"] if scene else None
 
     def gather(self, state: State) -> State:
         """Number the people and all evidence about them and their situation."""
@@ -303,7 +326,6 @@ class PictureNodes:
     def to_people(self, state: State) -> list[Send] | str:
         """Each person to a judgement of their own; nobody: straight to the end."""
         sends = []
-        covered = state.get("covered")
         for target in state["targets"]:
             own = [e for e in state["evidence"] if e["person"] in (None, target["id"])]
             if own:
@@ -314,8 +336,8 @@ class PictureNodes:
                             "key": state["key"],
                             "target": target,
                             "evidence": own,
-                            "faces": state["faces"],
-                            "covered": covered["description"] if covered else None,
+                            "hidden": self._hidden(state, target),
+                            "covered": self._covered(state, target),
                             "apart": bool(state.get("apart")),
                             "several": len(state["targets"]) > 1,
                             "tries": 0,
@@ -346,8 +368,8 @@ class PictureNodes:
                         },
                         "moment": moment,
                         "evidence": about,
-                        "faces": state["faces"],
-                        "covered": (state.get("covered") or {}).get("description"),
+                        "hidden": self._hidden(state, target),
+                        "covered": self._covered(state, target),
                     },
                 )
             )
@@ -359,8 +381,8 @@ class PictureNodes:
         known["transcript"] = _said_lines(state)[0]
         if self.crew.scheme is not None:
             known["coded"] = state.get("coded", [])
-        if state.get("covered"):
-            known["covered_scene"] = state["covered"]
+        if self.crew.settings.cover == "all":
+            known["covered_scene"] = (state.get("covered") or {}).get(people.EVERYBODY)
         warnings = [*state.get("warnings", [])]
         for caveat in (self.crew.mllm.info.caveat, self.crew.faces.info.caveat):
             if caveat and caveat not in warnings:
@@ -406,9 +428,11 @@ class PictureNodes:
             track = tracks.get(person["id"])
             if track and self.crew.settings.sampling == "moments":
                 track = clip_nodes.thin_track(track)
-            found.append(
-                {**person, "track": track, "moments": sorted(own, key=lambda m: m["time_s"])}
-            )
+            own = sorted(own, key=lambda m: m["time_s"])
+            scene = (state.get("covered") or {}).get(people.covered_name(person, "judged"))
+            if self.crew.settings.cover == "all":
+                scene = None
+            found.append({**person, "track": track, "moments": own, "covered_scene": scene})
         return found
 
 

@@ -392,7 +392,7 @@ class PersonNodes:
         """p(label) from the model's label log-likelihoods, or None if there is nothing to go by.
 
         `both` scores the labels after the explanation, `direct` from the same without one, `face`
-        from the face cut out and its evidence, `context` from scene and words with every face
+        from the face cut out and its evidence, `context` from scene and words with the face
         covered (see `Likelihood.context`), `told` and `seen` from a part of that, `mllm` from the
         face cut out without evidence.
         """

@@ -17,7 +17,10 @@ def merge_seconds(old: dict[str, float], new: dict[str, float]) -> dict[str, flo
 
 
 class State(TypedDict, total=False):
-    """One picture or clip on its way through the graph."""
+    """One picture or clip on its way through the graph.
+
+    covered: the scene with a face covered, by the person's number; `EVERYBODY`: with every face.
+    """
 
     key: str
     begun: float
@@ -33,7 +36,7 @@ class State(TypedDict, total=False):
     words: list[Plain]
     heard: Plain
     scene: Plain | None
-    covered: Plain | None
+    covered: dict[str, Plain]
     coded: list[Plain]
     coded_from: Plain
     wordings: dict[str, tuple[str, bool]]
@@ -54,7 +57,7 @@ class MomentState(TypedDict, total=False):
     target: Plain
     moment: Plain
     evidence: list[Plain]
-    faces: list[list[Plain]]
+    hidden: list[list[Plain]]
     covered: str | None
 
 
@@ -64,7 +67,7 @@ class PersonState(TypedDict, total=False):
     key: str
     target: Plain
     evidence: list[Plain]
-    faces: list[list[Plain]]
+    hidden: list[list[Plain]]
     covered: str | None
     apart: bool
     several: bool

@@ -293,6 +293,7 @@ def view_reading(
         "title": view.media_title(inference.media),
         "clip": inference.media.kind == "clip",
         "size": inference.media.size,
+        "cover_all": inference.provenance.settings.get("cover", "all") == "all",
         "facts": view.media_facts(inference),
         "shots": shots,
         "main": shots[len(shots) // 2],

@@ -125,13 +125,12 @@ class OpenMedium:
         own = [e for e in evidence if e["person"] in (None, person)]
         found = [t for t in looked.known["targets"] if t["id"] == person]
         nobody = {"id": None, "face": None, "picture": len(self.pictures()) // 2}
-        covered = looked.known.get("covered")
         return {
             "key": self.key,
             "target": found[0] if found else nobody,
             "evidence": own if person is not None else evidence,
-            "faces": looked.known["faces"],
-            "covered": covered["description"] if covered else None,
+            "hidden": [],  # questions are about everything
+            "covered": None,
         }
 
     def close(self) -> None:

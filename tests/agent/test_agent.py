@@ -155,6 +155,61 @@ def test_context_is_judged_with_the_face_covered():
     assert (whole[:, 100:] == PICTURE[:, 100:]).all()
 
 
+LEFT, RIGHT = (slice(10, 70), slice(10, 60)), (slice(10, 70), slice(120, 170))
+
+
+def two_faces() -> HandFaces:
+    first = face(SMILE, NO_FROWN)
+    return HandFaces(first, first.model_copy(update={"xyxy": (120.0, 10.0, 170.0, 70.0)}))
+
+
+@pytest.mark.parametrize("cover", ["judged", "all"])
+def test_other_faces_stay_as_context_unless_all_are_covered(cover):
+    mllm = script()
+    reader = agent(mllm, two_faces(), cover=cover)
+    read = reader.infer(PICTURE, context="They won")
+    shown = [
+        np.asarray(next(p["image"] for p in c.conversation[0]["content"] if p["type"] == "image"))
+        for c in mllm.calls
+        if c.kind == "score" and len(c.conversation) == 1 and "N/A" not in c.text
+    ]
+    covered = [
+        tuple(bool((picture[place] == 127).all()) for place in (LEFT, RIGHT)) for picture in shown
+    ]
+    expected = [(True, True)] * 2 if cover == "all" else [(True, False), (False, True)]
+    assert sorted(covered) == sorted(expected)
+    assert read.provenance.settings["cover"] == cover
+
+
+def test_a_small_model_is_told_the_scene_once_for_each_person_covered():
+    pictures = []
+
+    def answer(call: Call):
+        if "Describe" in call.text:
+            shown = next(p for p in call.conversation[0]["content"] if p["type"] == "image")
+            pixels = np.asarray(shown["image"])
+            pictures.append(tuple(bool((pixels[place] == 127).all()) for place in (LEFT, RIGHT)))
+            return f"A scene, {pictures[-1]}."
+        return json.dumps(GOOD)
+
+    def read(cover: str) -> Inference:
+        pictures.clear()
+        mllm = ScriptedMllm(answer, lambda call: [0.0] * len(call.answers), info=INFO)
+        return agent(mllm, two_faces(), cover=cover, prompts="brief").infer(PICTURE)
+
+    judged = read("judged")
+    assert pictures == [(False, False), (True, False), (False, True)]
+    assert judged.covered_scene is None
+    assert [p.covered_scene.description for p in judged.people if p.covered_scene] == [
+        "A scene, (True, False).",
+        "A scene, (False, True).",
+    ]
+    whole = read("all")
+    assert pictures == [(False, False), (True, True)]
+    assert whole.covered_scene is not None
+    assert [p.covered_scene for p in whole.people] == [None, None]
+
+
 def test_the_explanation_names_what_came_before_and_leaves_open_what_it_cannot_tell():
     told = agent().infer(PICTURE).people[0].explanation
     assert told.text == "The smile fits the outing. Most likely happiness."

@@ -40,6 +40,7 @@ CHOICES = (
     "speech_language",
     "max_people",
     "context_weight",
+    "cover",
     "allow_remote",
     "requests_per_minute",
     "examples",
@@ -85,6 +86,10 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
         type=float,
         metavar="0-1",
         help="weight of the scene in bayes; in people, times what a context weighs",
+    )
+    command.add_argument(
+        "--cover",
+        help="context alone: cover the face of the person judged (judged, default) or all faces",
     )
     if "--examples" not in without:
         _add_examples(command)

@@ -154,7 +154,8 @@ def test_the_pocket_models_read_apart_and_the_context_moves_the_reading(pocket, 
     assert "log-odds" in view.shift_text(moved)
     assert "computed from the two alone: " in view.shift_text(moved)
     assert person.incongruence is not None
-    assert read.covered_scene is not None
+    assert person.covered_scene is not None
+    assert read.covered_scene is None
     assert pocket.infer(photo).people[0].influence is None
     again = pocket.infer(photo, context="They have just lost the match.", influence=True)
     assert again.people == read.people  # to the bit, whatever was asked in between
