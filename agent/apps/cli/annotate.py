@@ -16,8 +16,8 @@ def add_command(commands: Commands) -> None:
     annotate = commands.add_parser(
         "annotate",
         help="annotate a data set; run the same command again to resume",
-        description="Annotates a data set into a run directory: annotations.jsonl (one record a "
-        "line), failures.jsonl, run.json. Run the same command again to resume.",
+        description="Annotates a data set into a run directory: annotations.jsonl (one record "
+        "per line), failures.jsonl, run.json. Run the same command again to resume.",
     )
     annotate.add_argument(
         "input",
@@ -28,11 +28,23 @@ def add_command(commands: Commands) -> None:
     annotate.add_argument("--out", required=True, metavar="RUN/", help="the run directory")
     add_choices(annotate)
     annotate.add_argument(
-        "--context", action="append", default=[], metavar="TEXT", help="holds for every item"
+        "--context",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="what you know of every item; may be repeated",
     )
-    annotate.add_argument("--engine", default="local", help="local or ray (extra [ray])")
-    annotate.add_argument("--workers", type=int, help="graphs at once; ray: actors")
-    annotate.add_argument("--batch", type=int, help="most answers the model writes at once")
+    annotate.add_argument(
+        "--engine",
+        default="local",
+        help="local or ray, which needs the extra [ray] (default: local)",
+    )
+    annotate.add_argument(
+        "--workers", type=int, metavar="N", help="items at once; ray: actors (default: by hardware)"
+    )
+    annotate.add_argument(
+        "--batch", type=int, metavar="N", help="most answers the model writes at once"
+    )
     annotate.add_argument(
         "--retry-failed",
         action="store_true",
@@ -42,12 +54,12 @@ def add_command(commands: Commands) -> None:
     annotate.add_argument(
         "--redo",
         choices=["changed"],
-        help="do again what has changed since it was done: rows edited, files replaced",
+        help="redo items whose row or file has changed since",
     )
     annotate.add_argument(
         "--progress",
         choices=["bar", "json", "quiet"],
-        help="on stderr; default: bar on a terminal, else json",
+        help="progress on stderr (default: bar on a terminal, else json)",
     )
 
 

@@ -18,7 +18,7 @@ def add_command(commands: Commands) -> None:
         help="start, agent, annotate, context, reasoning, faces, clips, long-life or "
         "context-reading",
     )
-    bench.add_argument("--json", action="store_true")
+    bench.add_argument("--json", action="store_true", help="JSON on stdout")
     reading = bench.add_argument_group("of context-reading")
     reading.add_argument("--model", help="as for `infer`; pocket if not given")
     reading.add_argument(

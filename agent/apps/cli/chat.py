@@ -29,8 +29,8 @@ def add_command(commands: Commands) -> None:
         "KULESHOV_DATA names the folder.",
     )
     chat.add_argument("path", nargs="?", metavar="PATH", help="a picture or clip")
-    add_choices(chat)
     add_words(chat)
+    add_choices(chat)
     chat.add_argument(
         "--transcript",
         metavar="FILE",

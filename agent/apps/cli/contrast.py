@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from kuleshov.apps.cli.options import (
     Commands,
     add_choices,
+    add_pictures,
     load_agent,
     make_folder,
+    take_old_names,
     tell_passed_over,
 )
 from kuleshov.output.terminal import FAILED, OK, say
@@ -31,13 +33,7 @@ def add_command(commands: Commands) -> None:
         "face, context and label), margins.csv (per face and per context), effects.csv (shares "
         "of variance), contrast.json and contrast.html into the folder --out.",
     )
-    contrast.add_argument(
-        "--faces",
-        dest="pictures",
-        required=True,
-        metavar="DIR",
-        help="folder of pictures; of each the largest face is read",
-    )
+    add_pictures(contrast, "folder of pictures; of each the largest face is read")
     contrast.add_argument(
         "--contexts",
         required=True,
@@ -45,8 +41,8 @@ def add_command(commands: Commands) -> None:
         help="[[contexts]] with name and text (or picture), or a folder of scenes",
     )
     contrast.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
-    contrast.add_argument("--face-tool", dest="faces", help="face tool, see `kuleshov doctor`")
-    add_choices(contrast, without=("--faces",))
+    add_choices(contrast)
+    contrast.add_argument("--face-tool", dest="old_tool", metavar="TOOL", help=argparse.SUPPRESS)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -56,6 +52,9 @@ def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.tools.errors import KuleshovError
     from kuleshov.tools.media import PassedOver
 
+    take_old_names(arguments)
+    if not arguments.pictures:
+        raise KuleshovError("--pictures DIR is missing. See kuleshov contrast --help.")
     passed = {name: PassedOver() for name in (arguments.contexts, arguments.pictures)}
     contexts = read_contexts(arguments.contexts, passed[arguments.contexts])
     faces = list_pictures(arguments.pictures, passed[arguments.pictures])

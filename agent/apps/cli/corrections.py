@@ -24,7 +24,7 @@ def add_command(commands: Commands) -> None:
         metavar="EXPORT.json",
         help="Label Studio's JSON export of corrected tasks; without it the manifest's labels",
     )
-    corrections.add_argument("--json", action="store_true")
+    corrections.add_argument("--json", action="store_true", help="JSON on stdout")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,12 @@ def add_command(commands: Commands) -> None:
     demo = commands.add_parser(
         "demo", help="read two photographs and a clip with the bundled models, write a report"
     )
-    demo.add_argument("--report", default="kuleshov-demo.html", metavar="FILE.html")
+    demo.add_argument(
+        "--report",
+        default="kuleshov-demo.html",
+        metavar="FILE.html",
+        help="where the report is written (default: kuleshov-demo.html)",
+    )
     demo.add_argument("--settings", metavar="FILE.toml", help="a settings file")
 
 

@@ -12,7 +12,7 @@ from kuleshov.output.terminal import OK, make_console
 
 def add_command(commands: Commands) -> None:
     doctor = commands.add_parser("doctor", help="what is installed, what is missing, licences")
-    doctor.add_argument("--json", action="store_true")
+    doctor.add_argument("--json", action="store_true", help="JSON on stdout")
     doctor.add_argument("--settings", metavar="FILE.toml", help="a settings file")
 
 

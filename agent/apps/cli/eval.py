@@ -16,31 +16,39 @@ def add_command(commands: Commands) -> None:
     )
     evaluation.add_argument("task", metavar="TASK", nargs="?", help="e.g. ferplus, or manifest")
     evaluation.add_argument("--data", metavar="DIR", help="your copy of the data set")
-    evaluation.add_argument("--out", metavar="FOLDER", help="default: eval-TASK")
-    evaluation.add_argument("--split", help="default: the task's own")
+    evaluation.add_argument(
+        "--out", metavar="FOLDER", help="folder for the results (default: eval-TASK)"
+    )
+    evaluation.add_argument("--split", help="part of the data set (default: the task's own)")
     evaluation.add_argument(
         "--limit", type=int, metavar="N", help="N samples, in proportion to the labels (--seed)"
     )
     evaluation.add_argument(
         "--systems",
         metavar="LIST",
-        help="face, context, people, bayes, text, mllm, clip, majority, chance, divided by commas; "
-        "default: what the parts can do, but not mllm and clip",
+        help="face, context, people, bayes, text, mllm, clip, majority, chance, with commas "
+        "between (default: all that the models allow, without mllm and clip)",
     )
     # the name of 0.1.0
     evaluation.add_argument("--strategy", dest="systems", help=argparse.SUPPRESS)
     evaluation.add_argument(
         "--protocol", metavar="NAME", help="an experiment on top; see `kuleshov eval --list`"
     )
-    evaluation.add_argument("--list", action="store_true", help="tasks and protocols")
+    evaluation.add_argument("--list", action="store_true", help="list tasks and protocols")
     evaluation.add_argument(
         "--compare",
         nargs=2,
         metavar=("A", "B"),
         help="two systems, FOLDER:SYSTEM each, on the same samples: a paired test",
     )
-    evaluation.add_argument("--metrics", metavar="LIST", help="default: the task's own")
-    evaluation.add_argument("--resamples", type=int, default=1000, help="of the bootstrap (1000)")
+    evaluation.add_argument("--metrics", metavar="LIST", help="metrics (default: the task's own)")
+    evaluation.add_argument(
+        "--resamples",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="bootstrap resamples (default: 1000)",
+    )
     evaluation.add_argument("--wheels", metavar="DIR", help="emotion wheels, for metrics on them")
     evaluation.add_argument(
         "--judge", metavar="MODEL", help="reads descriptions against people's (EMER); recorded"
@@ -55,10 +63,14 @@ def add_command(commands: Commands) -> None:
     evaluation.add_argument("--shot-selection", help="fixed, balanced, nearest-units …")
     evaluation.add_argument("--shot-seed", type=int, help="shuffles the order of the examples")
     add_choices(evaluation, without=("--examples",))
-    evaluation.add_argument("--workers", type=int, help="graphs at once")
-    evaluation.add_argument("--batch", type=int, help="most answers the model writes at once")
-    evaluation.add_argument("--retry-failed", action="store_true", help="try failures again")
-    evaluation.add_argument("--progress", choices=["bar", "json", "quiet"])
+    evaluation.add_argument("--workers", type=int, metavar="N", help="samples at once")
+    evaluation.add_argument(
+        "--batch", type=int, metavar="N", help="most answers the model writes at once"
+    )
+    evaluation.add_argument("--retry-failed", action="store_true", help="retry what failed before")
+    evaluation.add_argument(
+        "--progress", choices=["bar", "json", "quiet"], help="progress on stderr"
+    )
     evaluation.add_argument(
         "--inspect", metavar="FILE.json", help="also write a log for `inspect view` (inspect_ai)"
     )

@@ -14,10 +14,11 @@ def add_command(commands: Commands) -> None:
     export.add_argument(
         "--to",
         required=True,
-        help="csv, xlsx, parquet, datasets, fex, clips (eaf, BORIS, WebVTT, tables), html, "
-        "label-studio, or that of a plug-in",
+        help="Excel and SPSS: xlsx, csv; R and Python: csv, parquet, datasets (Hugging Face); "
+        "Py-Feat: fex; ELAN, BORIS, video players: clips; a browser: html; people who correct: "
+        "label-studio; or that of a plug-in",
     )
-    export.add_argument("--out", metavar="PATH", help="default: a file in RUN/")
+    export.add_argument("--out", metavar="PATH", help="file or folder (default: a file in RUN/)")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ def add_command(commands: Commands) -> None:
         help="FACS number (12, AU12), or what is seen or felt: smile, raised brows, joy",
     )
     facs.add_argument("--emotion", metavar="NAME", help="e.g. fear, happily surprised, pain")
-    facs.add_argument("--json", action="store_true")
+    facs.add_argument("--json", action="store_true", help="JSON on stdout")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ from kuleshov.apps.cli.options import (
     given_words,
     load_agent,
 )
+from kuleshov.apps.cli.parsing import option_group
 from kuleshov.output.terminal import CLEAR, FAILED, OK, USAGE, make_console, say, working
 from kuleshov.tools.valid_text import in_terminal
 
@@ -51,39 +52,40 @@ def _parse_seeds(text: str) -> list[int]:
 def add_options(infer: argparse.ArgumentParser) -> None:
     """The options of a command that reads pictures and clips."""
     infer.add_argument("paths", nargs="+", metavar="PATH", help="pictures, clips or globs")
-    add_choices(infer)
     add_words(infer)
-    infer.add_argument(
+    add_choices(infer)
+    output = option_group(infer, "output")
+    output.add_argument(
         "-v",
         "--verbose",
         action="store_true",
         help="units, evidence, all labels and what read, too",
     )
-    infer.add_argument("--json", action="store_true", help="one JSON record per line on stdout")
-    infer.add_argument("--report", metavar="FILE.html", help="write a self-contained report")
-    infer.add_argument(
+    output.add_argument("--json", action="store_true", help="one JSON record per line on stdout")
+    output.add_argument("--report", metavar="FILE.html", help="write a self-contained report")
+    output.add_argument(
         "--heatmap",
         action="store_true",
         help="in the report: what the expression rested on (--faces pocket)",
     )
-    infer.add_argument(
+    option_group(infer, "advanced").add_argument(
         "--shuffle-seeds",
         type=_parse_seeds,
         metavar="0,1,2",
         help="read under several orders of the examples, and say how far the readings part",
     )
-    infer.add_argument(
+    option_group(infer, "input").add_argument(
         "--transcript",
         metavar="FILE",
         help="clips: what is said (.srt, .vtt, .TextGrid, .eaf, .cha, .txt …)",
     )
-    infer.add_argument(
+    output.add_argument(
         "--export",
         metavar="PATH",
         help="clips: a folder for tables (Fex, moments, events), ELAN, BORIS and WebVTT files; "
         "or FILE.mp4: the clip with boxes, units and readings drawn into it",
     )
-    infer.add_argument("--stream", action="store_true", help="show the model's words as they come")
+    output.add_argument("--stream", action="store_true", help="show the model's words as they come")
 
 
 def run_command(arguments: argparse.Namespace) -> int:

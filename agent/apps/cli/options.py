@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kuleshov.apps.cli.parsing import option_group
 from kuleshov.output.terminal import say, working
 from kuleshov.tools.registry import PROGRAM
 from kuleshov.tools.structured_text import parse_count
@@ -51,41 +52,23 @@ CHOICES = (
 
 
 def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()) -> None:
-    """The settings that a reading takes; their defaults come from environment and file.
+    """The settings that a reading takes, in groups; their defaults are those of `Settings`.
 
     `without`: options that the command uses for something else.
     """
-    command.add_argument(
-        "--model",
-        help="Hub id, local folder, 'pocket' (bundled), or an OpenAI-compatible server: "
-        "http://127.0.0.1:8000/v1#NAME",
-    )
-    command.add_argument(
-        "--pocket", action="store_true", help="the bundled model and face tool: downloads nothing"
-    )
-    if "--faces" not in without:
-        command.add_argument(
-            "--faces",
-            help="face tool, pyfeat, pocket, yunet+mediapipe, openface:FILE …: `kuleshov doctor`",
-        )
-    command.add_argument("--labels", help="label set, see `kuleshov labels`, or a .toml")
-    command.add_argument(
-        "--scheme", help="also code the context: default, appraisals, situations, or a .toml"
-    )
-    command.add_argument(
-        "--calibration", metavar="FILE.toml", help="temperatures from `kuleshov calibrate`"
-    )
-    command.add_argument("--fusion", help="auto, people, bayes, text, face, context or mllm")
-    command.add_argument(
-        "--observer",
-        metavar="FILE.toml",
-        help="fusion people: an observer of `kuleshov integrate` instead of the shipped one",
-    )
-    command.add_argument(
+    _add_models(command)
+    _add_faces(command, without)
+    _add_clips(command)
+    context = option_group(command, "context")
+    context.add_argument(
         "--context-weight",
         type=float,
         metavar="0-1",
-        help="weight of the scene in bayes; in people, times what a context weighs",
+        help="weight of the scene in fusion bayes; in people, times what a context weighs",
+    )
+    context.add_argument(
+        "--scheme",
+        help="also code the context: default, appraisals, situations, or a .toml (default: none)",
     )
     command.add_argument(
         "--cover",
@@ -93,70 +76,157 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
     )
     if "--examples" not in without:
         _add_examples(command)
-    command.add_argument("--prompts", help="auto, brief, full or review")
-    command.add_argument("--device", help="cpu, cuda, cuda:1, mps")
-    command.add_argument("--dtype", help="float32, bfloat16, float16")
-    command.add_argument("--quantization", help="none, 4bit or 8bit (bitsandbytes)")
-    command.add_argument("--temperature", type=float, help="0 (default) is greedy")
-    command.add_argument("--seed", type=int)
-    command.add_argument(
-        "--sampling", help="clips: frames looked at, by rate (default), count, cuts or moments"
+    _add_advanced(command)
+
+
+def _add_models(command: argparse.ArgumentParser) -> None:
+    models = option_group(command, "models")
+    models.add_argument(
+        "--model",
+        help="Hub id, local folder, 'pocket' (bundled), or an OpenAI-compatible server, "
+        "http://127.0.0.1:8000/v1#NAME (default: by hardware, see `kuleshov models suggest`)",
     )
-    command.add_argument("--rate", type=float, help="clips: frames a second looked at (5)")
-    command.add_argument("--frames", type=int, help="clips: frames kept as pictures (8)")
-    command.add_argument("--moments", type=int, help="clips: moments read on their own (6)")
-    command.add_argument("--start-s", type=float, metavar="SECONDS", help="clips: read from here")
-    command.add_argument(
+    models.add_argument(
+        "--pocket", action="store_true", help="the bundled model and face tool: downloads nothing"
+    )
+    models.add_argument(
+        "--labels", help="label set, see `kuleshov labels`, or a .toml (default: ekman-7)"
+    )
+    models.add_argument(
+        "--fusion",
+        help="how face and context are combined: auto, people, bayes, text, face, context or "
+        "mllm (default: auto)",
+    )
+
+
+def _add_faces(command: argparse.ArgumentParser, without: Sequence[str]) -> None:
+    faces = option_group(command, "faces")
+    if "--faces" not in without:
+        faces.add_argument(
+            "--faces",
+            metavar="TOOL",
+            help="face tool, pyfeat, pocket, yunet+mediapipe, openface:FILE …, see "
+            "`kuleshov doctor` (default: pyfeat)",
+        )
+    faces.add_argument(
+        "--max-people", type=int, metavar="N", help="most people judged per picture (default: 20)"
+    )
+
+
+def _add_clips(command: argparse.ArgumentParser) -> None:
+    clips = option_group(command, "input")
+    clips.add_argument(
+        "--sampling",
+        metavar="HOW",
+        help="clips: frames looked at, by rate, count, cuts or moments (default: rate)",
+    )
+    clips.add_argument(
+        "--rate",
+        type=float,
+        metavar="FPS",
+        help="clips: frames per second looked at (default: 5.0)",
+    )
+    clips.add_argument(
+        "--frames", type=int, metavar="N", help="clips: frames kept as pictures (default: 8)"
+    )
+    clips.add_argument(
+        "--moments", type=int, metavar="N", help="clips: moments read on their own (default: 6)"
+    )
+    clips.add_argument(
+        "--start-s", type=float, metavar="SECONDS", help="clips: read from here (default: 0.0)"
+    )
+    clips.add_argument(
         "--speech",
         metavar="MODEL",
-        help="clips: recognise what is said, e.g. openai/whisper-small, or a Whisper's folder",
+        help="clips: recognise what is said, e.g. openai/whisper-small, or a Whisper's folder "
+        "(default: sound is ignored)",
     )
-    command.add_argument(
+    clips.add_argument(
         "--speech-language",
         metavar="CODE",
         help="language of the speech, e.g. de (default: detected)",
     )
-    command.add_argument("--max-people", type=int, help="most people judged in one picture")
-    command.add_argument(
+
+
+def _add_advanced(command: argparse.ArgumentParser) -> None:
+    more = option_group(command, "advanced")
+    more.add_argument(
+        "--calibration", metavar="FILE.toml", help="temperatures from `kuleshov calibrate`"
+    )
+    more.add_argument(
+        "--observer",
+        metavar="FILE.toml",
+        help="fusion people: an observer of `kuleshov integrate` (default: the shipped one)",
+    )
+    more.add_argument("--prompts", help="auto, brief, full or review (default: auto)")
+    more.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    more.add_argument(
+        "--dtype", help="float32, bfloat16, float16 (default: by device and model size)"
+    )
+    more.add_argument("--quantization", help="none, 4bit or 8bit, by bitsandbytes (default: none)")
+    more.add_argument(
+        "--temperature", type=float, metavar="T", help="of sampling; 0 is greedy (default: 0.0)"
+    )
+    more.add_argument("--seed", type=int, metavar="N", help="of sampling (default: 0)")
+    more.add_argument(
         "--allow-remote",
         action="store_true",
         default=None,
         help="the model server may be another machine: faces leave this one",
     )
-    command.add_argument(
-        "--requests-per-minute", type=float, metavar="N", help="most requests to a model server"
+    more.add_argument(
+        "--requests-per-minute",
+        type=float,
+        metavar="N",
+        help="most requests to a model server (default: no limit)",
     )
-    command.add_argument("--settings", metavar="FILE.toml", help="a settings file")
+    more.add_argument(
+        "--settings", metavar="FILE.toml", help="a settings file, on top of those found"
+    )
 
 
 def _add_examples(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--examples", metavar="SHOTS", help="few-shot examples: a folder per label, or a manifest"
+    models = option_group(command, "models")
+    models.add_argument(
+        "--examples",
+        metavar="SHOTS",
+        help="few-shot examples: a folder per label, or a manifest (default: none)",
     )
-    command.add_argument("--shots", type=int, metavar="K", help="examples shown for each person")
-    command.add_argument(
-        "--shot-selection", help="fixed, balanced, nearest-units or nearest-features"
+    models.add_argument(
+        "--shots", type=int, metavar="K", help="examples shown for each person (default: 4)"
     )
-    command.add_argument("--shot-seed", type=int, help="shuffles the order of the examples")
+    more = option_group(command, "advanced")
+    more.add_argument(
+        "--shot-selection",
+        metavar="HOW",
+        help="fixed, balanced, nearest-units or nearest-features (default: balanced)",
+    )
+    more.add_argument(
+        "--shot-seed",
+        type=int,
+        metavar="N",
+        help="shuffles the examples (default: order of selection)",
+    )
 
 
 def add_words(command: argparse.ArgumentParser) -> None:
     """What the user knows and heard: each becomes quoted evidence with a number."""
-    command.add_argument(
+    context = option_group(command, "context")
+    context.add_argument(
         "--context",
         action="append",
         default=[],
         metavar="TEXT",
         help="what you know of the situation; may be repeated",
     )
-    command.add_argument(
+    context.add_argument(
         "--said",
         action="append",
         default=[],
         metavar="TEXT",
         help="words that are heard; may be repeated",
     )
-    command.add_argument(
+    context.add_argument(
         "--who",
         action="append",
         default=[],
@@ -174,6 +244,26 @@ def given_words(arguments: argparse.Namespace) -> dict[str, Any]:
         person, told = (known, text) if known else (0, note)
         notes[person] = f"{notes[person]}; {told}" if person in notes else told
     return {"context": arguments.context, "said": arguments.said, "who": notes}
+
+
+def add_pictures(command: argparse.ArgumentParser, what: str) -> None:
+    """The folder of faces of a study; `take_old_names` takes its old name, `--faces`, too."""
+    command.add_argument("--pictures", metavar="DIR", help=what)
+
+
+def take_old_names(arguments: argparse.Namespace) -> None:
+    """`--faces FOLDER` as `--pictures`, and `--face-tool` as `--faces`, with a warning."""
+    faces = arguments.faces
+    if (
+        faces
+        and not arguments.pictures
+        and (Path(faces).is_dir() or not hasattr(arguments, "model"))
+    ):
+        say(f"kuleshov: --faces {faces} is now --pictures {faces}; --faces names the face tool.")
+        arguments.pictures, arguments.faces = faces, None
+    if old := getattr(arguments, "old_tool", None):
+        say(f"kuleshov: --face-tool {old} is now --faces {old}.")
+        arguments.faces = old
 
 
 def expand_patterns(patterns: Sequence[str]) -> tuple[list[str], int]:

@@ -7,8 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from kuleshov.apps.cli.examples import EXAMPLES
 from kuleshov.output.terminal import USAGE, say
 
+GROUPS = ("positional arguments", "options", "input", "context", "models", "faces", "output")
+"""The groups of options, in the order of the help; "advanced" and whatever else come last."""
 OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
 
 
@@ -20,6 +23,24 @@ class PlainParser(argparse.ArgumentParser):
     def add_subparsers(self, **given: Any) -> Any:
         self.commands = super().add_subparsers(**given)
         return self.commands
+
+    def format_help(self) -> str:
+        """A short usage, the groups in one order, and examples to copy below."""
+        self._action_groups.sort(
+            key=lambda group: GROUPS.index(group.title or "") if group.title in GROUPS else 99
+        )
+        if self.usage is None:
+            self.usage = self._short_usage()
+        told = EXAMPLES.get(self.prog, ())
+        shown = "".join(f"  {line}\n" for line in told)
+        return super().format_help() + (f"\nexamples:\n{shown}" if shown else "")
+
+    def _short_usage(self) -> str:
+        """What has to be given; the options stand below."""
+        needed = [a for a in self._actions if a.required or not a.option_strings]
+        formatter = self.formatter_class(prog=f"{self.prog} [options]")
+        formatter.add_usage(None, needed, (), prefix="")
+        return formatter.format_help().strip().replace("%", "%%")
 
     def error(self, message: str) -> NoReturn:
         say(f"{self.prog}: {plain_message(message, self)} See {self.prog} --help.")
@@ -34,6 +55,14 @@ class PlainParser(argparse.ArgumentParser):
             command = commands_of(self).get(getattr(found, "command", ""), self)
             command.error(f"unrecognized arguments: {left[0]}")
         return found
+
+
+def option_group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
+    """The group of that title, made if need be."""
+    for group in parser._action_groups:
+        if group.title == title:
+            return group
+    return parser.add_argument_group(title)
 
 
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, Any]:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kuleshov.apps.cli.options import Commands, make_folder
+from kuleshov.apps.cli.options import Commands, add_pictures, make_folder, take_old_names
 from kuleshov.output.terminal import OK, say
 
 
 def add_command(commands: Commands) -> None:
     study = commands.add_parser(
         "study",
-        help="make a rating study of faces, contexts and both; collect its answers",
+        help="make a rating study of faces, contexts and both, or collect its answers",
         description="Writes a study that runs in any browser without a server: people rate faces "
         "alone, contexts alone and both together. With --collect, joins the answers into "
         "ratings.csv for kuleshov integrate.",
     )
-    study.add_argument("--faces", metavar="DIR", help="pictures, a face each")
+    add_pictures(study, "folder of pictures, one face each")
+    study.add_argument("--faces", metavar="DIR", help=argparse.SUPPRESS)  # its old name
     study.add_argument(
         "--contexts",
         metavar="FILE.toml|DIR",
@@ -25,33 +26,56 @@ def add_command(commands: Commands) -> None:
     )
     study.add_argument("--out", metavar="STUDY", help="the folder of the study")
     study.add_argument(
-        "--labels", metavar="SET|A,B,…", default="ekman-6", help="what is rated (ekman-6)"
+        "--labels",
+        metavar="SET|A,B,…",
+        default="ekman-6",
+        help="labels that are rated (default: ekman-6)",
     )
     study.add_argument(
-        "--answer", choices=("sliders", "choice"), default="sliders", help="how (sliders)"
-    )
-    study.add_argument("--scale", metavar="LOW-HIGH", default="1-9", help="of the sliders (1-9)")
-    study.add_argument(
-        "--order", choices=("blocks", "mixed"), default="blocks", help="of conditions (blocks)"
-    )
-    study.add_argument(
-        "--pairs", type=int, metavar="N", help="pairs that one participant judges, drawn (all)"
+        "--answer",
+        choices=("sliders", "choice"),
+        default="sliders",
+        help="how people answer (default: sliders)",
     )
     study.add_argument(
-        "--checks", type=int, metavar="N", help="attention checks (one for every 20 trials)"
+        "--scale", metavar="LOW-HIGH", default="1-9", help="ends of the sliders (default: 1-9)"
     )
-    study.add_argument("--title", default="How do people seem to feel?")
-    study.add_argument("--consent", metavar="FILE.txt", help="text of the consent")
+    study.add_argument(
+        "--order",
+        choices=("blocks", "mixed"),
+        default="blocks",
+        help="order of conditions (default: blocks)",
+    )
+    study.add_argument(
+        "--pairs",
+        type=int,
+        metavar="N",
+        help="pairs that each participant judges, drawn at random (default: all)",
+    )
+    study.add_argument(
+        "--checks", type=int, metavar="N", help="attention checks (default: one per 20 trials)"
+    )
+    study.add_argument(
+        "--title",
+        default="How do people seem to feel?",
+        help="heading of the page (default: How do people seem to feel?)",
+    )
+    study.add_argument("--consent", metavar="FILE.txt", help="text of the consent form")
     study.add_argument("--instructions", metavar="FILE.txt", help="text before the first trial")
-    study.add_argument("--completion", metavar="ADDRESS", help="linked at the end")
+    study.add_argument(
+        "--completion", metavar="ADDRESS", help="address that the last page links to"
+    )
     study.add_argument("--collect", metavar="STUDY", help="join the answers of a study")
     study.add_argument(
         "--most-failed",
         type=int,
         metavar="N",
-        help="with --collect: leave out who failed more attention checks than that (nobody)",
+        help="with --collect: leave out participants who failed more attention checks "
+        "(default: keep all)",
     )
-    study.add_argument("files", nargs="*", metavar="FILE.csv", help="files participants saved")
+    study.add_argument(
+        "files", nargs="*", metavar="FILE.csv", help="with --collect: files that participants saved"
+    )
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -59,7 +83,8 @@ def run_command(arguments: argparse.Namespace) -> int:
 
     if arguments.collect:
         return _collect(arguments)
-    missing = [name for name in ("faces", "contexts", "out") if not getattr(arguments, name)]
+    take_old_names(arguments)
+    missing = [name for name in ("pictures", "contexts", "out") if not getattr(arguments, name)]
     if missing or arguments.files:
         what = " and ".join(f"--{name}" for name in missing) or "--collect STUDY with files"
         raise KuleshovError(f"a study needs {what}.")
@@ -74,7 +99,7 @@ def _make(arguments: argparse.Namespace) -> int:
     labels = given.split(",") if "," in given else LabelSet.load(given).names
     low, high = _scale(arguments.scale)
     design = design_study(
-        arguments.faces,
+        arguments.pictures,
         arguments.contexts,
         labels,
         title=arguments.title,

@@ -235,7 +235,7 @@ def read_design(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise KuleshovError(
             f"{folder} is no study ({DESIGN}: {error.strerror}); make one with kuleshov study "
-            "--faces --contexts --out."
+            "--pictures --contexts --out."
         ) from None
     except ValueError:
         raise KuleshovError(f"{folder / DESIGN} cannot be read as a study.") from None

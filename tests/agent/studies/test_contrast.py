@@ -16,7 +16,7 @@ from kuleshov.studies.contrast.types import Pair, decompose_variance
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.types import EmotionScores
 
-POCKET = ["--model", "pocket", "--face-tool", "pocket"]
+POCKET = ["--model", "pocket", "--faces", "pocket"]
 VIGNETTES = """
 [[contexts]]
 name = "soup"
@@ -47,7 +47,7 @@ def run(faces: Path, contexts: Path, out: Path, *options: str) -> int:
     return main(
         [
             "contrast",
-            "--faces",
+            "--pictures",
             str(faces),
             "--contexts",
             str(contexts),
@@ -219,3 +219,18 @@ def test_an_empty_folder_of_faces_is_refused(vignettes, tmp_path, capsys):
     (tmp_path / "none").mkdir()
     assert run(tmp_path / "none", vignettes, tmp_path / "out") == 2
     assert "holds no picture" in capsys.readouterr().err
+
+
+def test_the_old_names_of_the_folder_and_the_tool_still_work(
+    faces: Path, vignettes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    call = ["--contexts", str(vignettes), "--out", str(out), "--fusion", "text"]
+    old = ["--faces", str(faces), "--model", "pocket", "--face-tool", "pocket"]
+    assert main(["contrast", *old, *call]) == 0
+    assert (out / "readings.csv").is_file()
+    err = capsys.readouterr().err
+    assert f"--faces {faces} is now --pictures {faces}; --faces names the face tool." in err
+    assert "--face-tool pocket is now --faces pocket." in err
+    assert main(["contrast", "--faces", "pocket", *call]) == 2
+    assert "--pictures DIR is missing" in capsys.readouterr().err

@@ -58,7 +58,7 @@ def contexts(tmp_path: Path) -> Path:
 def make(faces: Path, contexts: Path, tmp_path: Path) -> Any:
     def made(*more: str) -> Path:
         out = tmp_path / "study"
-        given = ["--faces", str(faces), "--contexts", str(contexts), "--out", str(out)]
+        given = ["--pictures", str(faces), "--contexts", str(contexts), "--out", str(out)]
         assert main(["study", *given, "--labels", ",".join(LABELS), *more]) == 0
         return out
 
@@ -115,10 +115,10 @@ def test_the_page_is_one_file_that_loads_nothing_and_tells_nothing_of_the_photos
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"--faces": "nowhere"}, "holds no picture"),
+        ({"--pictures": "nowhere"}, "holds no picture"),
         ({"--contexts": "one"}, "a study needs at least two contexts"),
         ({"--contexts": "twice"}, "there are two contexts named 'a'"),
-        ({"--faces": "broken"}, "broken.jpg"),
+        ({"--pictures": "broken"}, "broken.jpg"),
         ({"--labels": "happy,happy"}, "at least two labels"),
         ({"--scale": "9-1"}, "a lowest and a higher highest rating"),
         ({"--scale": "x"}, "give the lowest and highest rating"),
@@ -137,7 +137,7 @@ def test_a_study_that_cannot_be_is_one_sentence(
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut off")
     given = {
-        "--faces": str(faces),
+        "--pictures": str(faces),
         "--contexts": str(contexts),
         "--out": str(tmp_path / "study"),
         "--labels": "happy,sad",
@@ -244,7 +244,7 @@ def test_saved_files_are_joined_doubled_trials_count_once_and_failed_checks_are_
 def test_data_of_a_study_are_not_written_over(make, faces, contexts, capsys) -> None:
     study = make()
     AnswerStore(study).add(answer(study, "p1", 0))
-    given = ["--faces", str(faces), "--contexts", str(contexts), "--out", str(study)]
+    given = ["--pictures", str(faces), "--contexts", str(contexts), "--out", str(study)]
     assert main(["study", *given]) == 2
     assert "holds the data of a study" in capsys.readouterr().err
 

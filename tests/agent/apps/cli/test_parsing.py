@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import subprocess
 
 import pytest
 
 from kuleshov.apps.cli import COMMANDS
+from kuleshov.apps.cli.examples import EXAMPLES
 from kuleshov.apps.cli.main import build_parser, main
 from kuleshov.apps.cli.parsing import commands_of, options_of
+from kuleshov.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,40 @@ def test_every_command_and_option_is_completed(capsys) -> None:
         script = capsys.readouterr().out
         assert all(name in script for name in known)
         assert "context-weight" in script
+
+
+def test_the_options_of_a_reading_stand_in_groups_the_commands_own_first() -> None:
+    text = commands_of(build_parser())["infer"].format_help()
+    titles = ("options", "input", "context", "models", "faces", "output", "advanced", "examples")
+    places = [text.index(f"\n{title}:\n") for title in titles]
+    assert places == sorted(places)
+    assert places[0] < text.index("--influence") < places[1]
+    assert text.startswith("usage: kuleshov infer [options] PATH [PATH ...]\n")
+
+
+def test_the_defaults_in_the_help_are_those_of_the_settings() -> None:
+    told = 0
+    for action in commands_of(build_parser())["infer"]._actions:
+        found = re.search(r"\(default: ([^\s,)]+)\)", action.help or "")
+        if found and action.dest in Settings.model_fields:
+            default = Settings.model_fields[action.dest].default
+            if default is not None:
+                told += 1
+                assert found[1] == str(default), action.dest
+    assert told >= 12
+
+
+@pytest.mark.parametrize("name", list(COMMANDS.own))
+def test_a_command_has_two_examples_that_it_takes(name: str) -> None:
+    command = commands_of(build_parser())[name]
+    calls = EXAMPLES[command.prog]
+    assert len(calls) == 2
+    for call in calls:
+        assert call in command.format_help()
+        own = call.removeprefix('eval "$(').removesuffix(')"').partition(" > ")[0]
+        words = shlex.split(own.partition(" | ")[0])
+        assert words[:2] == ["kuleshov", name]
+        assert build_parser().parse_args(words[1:]).command == name
 
 
 def test_the_script_completes_in_a_real_bash(capsys) -> None:
