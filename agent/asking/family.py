@@ -16,7 +16,7 @@ from kuleshov import prompts
 from kuleshov.asking import answers
 from kuleshov.asking.answers import LIMITS, MOST_CUE, SCENE_SCHEMA, Told
 from kuleshov.evidence import generated
-from kuleshov.evidence.collection import as_taught
+from kuleshov.evidence.collection import as_taught, with_unit_names
 from kuleshov.tools.errors import KuleshovError, suggest_word
 from kuleshov.types import Evidence
 
@@ -33,7 +33,8 @@ class PromptFamily:
         takes several pictures.
     sheet: all frames of a clip are shown at once, on a sheet or as a video; else one frame.
     by_pixels: the context is read from the covered picture itself; else from its description.
-    taught_words: evidence is told in the words that the bundled model was trained on.
+    taught_words: evidence is told in the words that the bundled model was trained on; else units
+        stand by name, with the code behind.
     stages: fields of an explanation besides its cues; none: it is given in free words.
     text_stages: those of them that are its text.
     scene_fields: a scene is described in the fields of `answers.SCENE_SCHEMA`, else in free words.
@@ -77,7 +78,7 @@ class PromptFamily:
         """The evidence of one person as the family is told it, numbered from 1, and the way back to
         the record's numbers.
         """
-        told = as_taught(evidence) if self.taught_words else list(evidence)
+        told = as_taught(evidence) if self.taught_words else with_unit_names(evidence)
         local = [item.model_copy(update={"n": i}) for i, item in enumerate(told, start=1)]
         return local, {i: item.n for i, item in enumerate(told, start=1)}
 

@@ -11,6 +11,8 @@ import numpy as np
 from kuleshov.tools.media.types import Rgb
 from kuleshov.tools.types import Face
 
+SHEET = "frames of a clip"
+"""Mark in a PIL image's `info`: it is a sheet of frames."""
 SHEET_PX = 1344  # longest side of a sheet of frames: four tiles of 336 pixels, LLaVA's input
 
 
@@ -52,6 +54,7 @@ def frame_sheet(pictures: Sequence[Rgb], times_s: Sequence[float], most: int = 9
         tile = to_image(picture).resize((wide, high))
         _mark_time(tile, f"{i + 1}: {time_s:.1f} s")
         whole.paste(tile, (i % columns * wide, i // columns * high))
+    whole.info[SHEET] = True
     return whole
 
 

@@ -100,7 +100,7 @@ class Writer:
         instructions = self.family.render_prompt("judge_instructions")
         parts: list[Any] = [instructions, whole]
         if crop is not None and self.several:
-            parts += [f"Person {number}, in the red box:", crop]
+            parts += [crop, f"{name_pictures(whole, number)}\n"]
         return [user_turn(*parts, text)]
 
     def judge(
@@ -238,6 +238,18 @@ class Writer:
     ) -> Conversation:
         text = self.family.render_prompt("repair", complaints=complaints, unreadable=unreadable)
         return [*before, assistant_turn(answer), user_turn(text)]
+
+
+def name_pictures(whole: Any, number: int | None) -> str:
+    """What the pictures are that come before: the whole, and the person in the red box. In words
+    that hold wherever a model's template puts the pictures."""
+    if isinstance(whole, list):
+        first, second = "The video is the clip.", "The picture after it"
+    elif getattr(whole, "info", {}).get(images.SHEET):
+        first, second = "Picture 1 shows frames of a clip, in order of time.", "Picture 2"
+    else:
+        first, second = "Picture 1 is the whole scene.", "Picture 2"
+    return f"{first} {second} shows person {number}, in the red box."
 
 
 def content_free() -> list[Evidence]:

@@ -7,6 +7,7 @@ by number. The bundled LLaVA was trained on lines that tell every scale as sligh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from kuleshov.tools.faces import directions, facs, rules
@@ -15,6 +16,10 @@ from kuleshov.types import Evidence, Scene
 
 # Units whose absence is worth a line: each carries weight in a prototype of facs.md
 DIAGNOSTIC = (1, 2, 4, 5, 6, 9, 10, 12, 15, 20, 24, 25, 26)
+_NAMES = sorted({*facs.UNITS.values(), *facs.FURTHER.values()}, key=len, reverse=True)
+_CODED_UNIT = re.compile(
+    rf"\bAU({'|'.join(map(str, [*facs.UNITS, *facs.FURTHER]))})\b(?: (?:{'|'.join(_NAMES)}))?"
+)
 
 
 def unit_text(unit: ActionUnit) -> str:
@@ -190,6 +195,20 @@ def as_taught(items: Sequence[Evidence]) -> list[Evidence]:
         else:
             found.append(item)
     return found
+
+
+def with_unit_names(items: Sequence[Evidence]) -> list[Evidence]:
+    """The list with units by name and their code behind: `lip corner puller (AU12): strong`."""
+
+    def named(match: re.Match[str]) -> str:
+        return f"{facs.unit_name(int(match[1]))} (AU{match[1]})"
+
+    return [
+        item.model_copy(update={"text": _CODED_UNIT.sub(named, item.text)})
+        if item.source.startswith("faces")
+        else item
+        for item in items
+    ]
 
 
 def _not_measured(item: Evidence, units: tuple[int, ...]) -> Evidence:

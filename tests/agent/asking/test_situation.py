@@ -71,7 +71,12 @@ def test_a_label_s_own_pull_is_divided_out_and_no_label_is_listed(family):
     assert read.provenance.context_asked == "situation"
     assert f"{family}/situation.jinja" in read.provenance.prompts
     assert f"{family}/seen.jinja" in read.provenance.prompts
-    asked = [call for call in mllm.calls if call.kind == "score" and "most people" in call.text]
+    begins = ("What emotion would most people see", "Describe a situation")
+    asked = [
+        call
+        for call in mllm.calls
+        if call.kind == "score" and any(begin in call.text for begin in begins)
+    ]
     assert asked
     for call in asked:
         assert sum(label in call.text for label in EKMAN7) <= 1
