@@ -90,9 +90,12 @@ def format_percent(p: float) -> str:
     return f"{100 * p:.0f}%"
 
 
-def format_signed(value: float) -> str:
-    """Valence or arousal in [−1, 1] with its sign."""
-    return f"{value:+.2f}".replace("-", "−")
+def format_signed(value: float, digits: int = 2) -> str:
+    """Valence, arousal or a change with its sign; what rounds to zero has none."""
+    rounded = round(value, digits)
+    if rounded == 0:
+        return f"{0:.{digits}f}"
+    return f"{rounded:+.{digits}f}".replace("-", "−")
 
 
 def format_seconds(value: float) -> str:

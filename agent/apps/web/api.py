@@ -13,10 +13,9 @@ from starlette.concurrency import run_in_threadpool
 from kuleshov._version import __version__
 from kuleshov.apps.web.job_queue import Job
 from kuleshov.apps.web.readings import FUSIONS, Wish
-from kuleshov.apps.web.uploads import safe_name
+from kuleshov.apps.web.uploads import shown_name
 from kuleshov.apps.web.visitor import Here, owner_of, user_of
 from kuleshov.evidence import people
-from kuleshov.output import view
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.structured_text import parse_count, parse_json
 from kuleshov.types import Inference
@@ -141,7 +140,7 @@ async def post_infer(
             user,
             folder,
             path,
-            view.clean_line(safe_name(file.filename)),
+            shown_name(file.filename),
             wish,
             ended,
         )

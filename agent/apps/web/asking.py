@@ -21,7 +21,7 @@ from kuleshov.apps.web.job_queue import Job
 from kuleshov.apps.web.open_readings import Reading
 from kuleshov.apps.web.readings import Wish
 from kuleshov.apps.web.state import House
-from kuleshov.apps.web.uploads import safe_name
+from kuleshov.apps.web.uploads import shown_name
 from kuleshov.apps.web.visitor import Here, Own, OwnReading
 from kuleshov.output import view
 from kuleshov.session.open_medium import Words
@@ -106,7 +106,7 @@ def post_influence(house: Here, visit: Own, reading: OwnReading) -> dict[str, An
         house,
         visit,
         reading,
-        "Face alone, context alone, and the two together",
+        "Compare face alone and context alone",
         lambda talk, job: talk.influence(stop=job.stop),
     )
 
@@ -275,7 +275,7 @@ async def _chosen_file(house: House, visit: Visit, form: FormData) -> tuple[Path
         path = await run_in_threadpool(
             house.folders.save, given.file, given.filename, house.visits.folder(visit)
         )
-        return path, view.clean_line(safe_name(given.filename))
+        return path, shown_name(given.filename)
     number = form.get("example")
     place = parse_count(number) if isinstance(number, str) else None
     if place is not None and place < len(house.gallery.paths):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
@@ -45,7 +46,7 @@ def get_page(request: Request, house: Here) -> Response:
             facts=house.facts,
             caveat=CAVEAT,
             gallery=list(enumerate(house.gallery.names)),
-            label_sets=house.agents.usable,
+            label_sets=house.agents.label_choices,
             limit=house.serving.max_upload_bytes,
             accept=",".join(media.IMAGE_SUFFIXES + media.CLIP_SUFFIXES),
             shared=house.serving.shared,
@@ -103,7 +104,7 @@ def get_fragment(house: Here, reading: OwnReading) -> str:
         supposing=reading.talk.words.supposed,
         person=reading.talk.person.id if reading.talk.person else None,
         labels=inference.provenance.label_set.get("name"),
-        label_sets=house.agents.usable,
+        label_sets=house.agents.label_choices,
         answers=house.agents.first.crew.mllm.info.taught_questions,
         caveats=house.facts["caveats"],
     )
@@ -167,15 +168,18 @@ def _reading_pictures(house: House, reading: Reading) -> list[media.Rgb] | None:
 
 
 def _download_stem(reading: Reading) -> str:
-    return Path(safe_name(reading.name)).stem or "reading"
+    return Path(reading.name).stem or "reading"
 
 
 def _download_response(text: str, kind: str, name: str) -> Response:
-    plain = name.encode("ascii", "replace").decode().replace("?", "_")
+    plain = safe_name(name).encode("ascii", "replace").decode().replace("?", "_")
+    told = f'attachment; filename="{plain}"'
+    if plain != name:  # RFC 6266: the name as it is, for browsers of today
+        told += f"; filename*=UTF-8''{quote(name, safe='')}"
     return Response(
         text,
         media_type=kind,
-        headers={"content-disposition": f'attachment; filename="{plain}"'},
+        headers={"content-disposition": told},
     )
 
 

@@ -65,6 +65,11 @@ class Agents:
                 found.append(name)
         return found
 
+    @property
+    def label_choices(self) -> list[tuple[str, bool]]:
+        """All of `labels`, each with whether this model and face tool can do it."""
+        return [(name, name in self.usable) for name in self.labels]
+
     def find(self, labels: str | None, fusion: str | None) -> Agent:
         """The agent for these labels and this fusion; None: as the server was started.
 

@@ -15,6 +15,7 @@ import unicodedata
 from pathlib import Path
 from typing import IO
 
+from kuleshov.output import view
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.scratch import ScratchFolder, remove_left_behind
 
@@ -86,6 +87,12 @@ class Folders:
 
     def close(self) -> None:
         self._scratch.remove()
+
+
+def shown_name(name: str | None) -> str:
+    """The file's own name as a person reads it: without folders and control characters."""
+    last = re.split(r"[\\/]", unicodedata.normalize("NFC", name or ""))[-1]
+    return view.clean_line(last)[:LONGEST_NAME] or "upload"
 
 
 def safe_name(name: str | None) -> str:

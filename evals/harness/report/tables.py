@@ -9,6 +9,7 @@ from kuleshov.evals.harness.compare import SystemComparison
 from kuleshov.evals.harness.scores import Scores, SystemScores
 from kuleshov.evals.metrics import registry
 from kuleshov.evals.metrics.base import Figure
+from kuleshov.output import view
 from kuleshov.tools.errors import KuleshovError
 
 Row = list[str]
@@ -42,7 +43,7 @@ def format_number(value: float | None) -> str:
     """`.857`; what is not known is a dash."""
     if value is None:
         return "–"
-    text = f"{value:.3f}"
+    text = f"{round(value, 3) + 0.0:.3f}"  # −0.0 + 0.0 is 0.0: no negative zero
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
@@ -359,13 +360,17 @@ def comparison_table(found: SystemComparison) -> tuple[Row, list[Row]]:
     head = ["metric", "A", "B", "B − A", "p (permutation)", "answered by both"]
     rows = []
     for d in found.differences:
-        bounds = "" if d.low is None or d.high is None else f" [{d.low:+.3f}, {d.high:+.3f}]"
+        bounds = (
+            ""
+            if d.low is None or d.high is None
+            else f" [{view.format_signed(d.low, 3)}, {view.format_signed(d.high, 3)}]"
+        )
         rows.append(
             [
                 metric_title(d.metric) + better_arrow(d.metric),
                 format_number(d.a),
                 format_number(d.b),
-                f"{d.value:+.3f}{bounds}",
+                f"{view.format_signed(d.value, 3)}{bounds}",
                 p_value(d.p),
                 str(d.n),
             ]

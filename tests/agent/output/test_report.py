@@ -449,3 +449,11 @@ def test_a_path_that_cannot_be_written_is_said_in_one_sentence(tmp_path):
             write_report(path, [readings.single()], {})
         assert str(caught.value) == f"cannot write the report to {path}: {why}"
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "told"),
+    [(-0.001, 2, "0.00"), (0.0, 2, "0.00"), (-0.4, 0, "0"), (-0.125, 2, "−0.12"), (12.6, 0, "+13")],
+)
+def test_a_change_that_rounds_to_zero_has_no_sign(value: float, digits: int, told: str) -> None:
+    assert view.format_signed(value, digits) == told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def test_every_face_is_read_under_every_context(faces, vignettes, tmp_path, caps
     page = (out / "contrast.html").read_text("utf-8")
     assert page.count("data:image/jpeg") == 2
     assert "for demonstration" in page
+    words = re.sub(r"<style>.*?</style>", "", page, flags=re.S)
+    assert not re.search(r"[−+-]0(\.0+)?(?![.\d])", words)  # zero has no sign
     told = capsys.readouterr()
     assert "coffin: " in told.out
     # what the figures are of, and their error

@@ -48,7 +48,23 @@
   let address = null;
   const isClip = (given) => given.type.startsWith("video/") || /\.(mp4|m4v|mov|mkv|webm|avi|3gp)$/i.test(given.name);
 
+  // with a reading on the page the form is folded, so that the answer stands at the top
+  const another = el("another").firstElementChild;
+  function fold(folded) {
+    const some = document.querySelector(".result") !== null;
+    el("another").hidden = !some;
+    el("ask").hidden = some && folded;
+    for (const note of document.querySelectorAll(".limits")) note.hidden = some && folded;
+    another.setAttribute("aria-expanded", String(!el("ask").hidden));
+    document.body.classList.toggle("answered", some);
+  }
+  another.addEventListener("click", () => {
+    fold(!el("ask").hidden);
+    if (!el("ask").hidden) el("file").focus();
+  });
+
   function choose(given) {
+    fold(false);
     el("problem").textContent = "";
     if (address) URL.revokeObjectURL(address);
     address = null;
@@ -145,9 +161,9 @@
     if (file) data.set("file", file, file.name);
     if (file && file.size > LIMIT) return choose(file);
     el("read").disabled = true;
-    say("Sent.");
     try {
       show(await send("/page/read", data));
+      el("jobs").scrollIntoView({ block: "nearest" });
     } catch (error) {
       el("problem").textContent = sentence(error.message);
     } finally {
@@ -301,6 +317,7 @@
     } else {
       el("readings").prepend(result);
     }
+    if (!again) fold(true);
     kuleshov.enliven(result);
     equip(id, result);
     seek(result);
@@ -312,19 +329,23 @@
         say(turn.textContent.replace(/\s+/g, " "));
       }
     } else if (fresh) {
-      say(`Read: ${result.querySelector("h2").textContent}`);
+      say(`Read: ${result.querySelector("h2").textContent}. ${summary(result)}`);
       result.scrollIntoView({ block: "start" });
       result.querySelector(".reading").setAttribute("tabindex", "-1");
       result.querySelector(".reading").focus({ preventScroll: true });
     }
   }
 
+  // who seems what, for those who do not see the page
+  const summary = (result) => [...result.querySelectorAll(".answer > div")]
+    .map((one) => `${one.querySelector("h3").textContent}: ${one.querySelector(".top").textContent}.`)
+    .join(" ");
+
   function equip(id, result) {
     const path = `/page/readings/${id}`;
     const post = async (what, values = {}) => {
       try {
         show(await send(`${path}/${what}`, form(values)));
-        say("Sent.");
       } catch (error) {
         say(error.message);
         const told = make("li", sentence(error.message), "job failed");
@@ -350,6 +371,7 @@
       remove: async () => {
         await send(`${path}/remove`).catch(() => null);
         result.remove();
+        fold(false);
         say("The reading and its upload are removed.");
       },
     };

@@ -25,7 +25,7 @@ from web_parts import Running, running
 from kuleshov import Agent, Inference, Settings
 from kuleshov.apps.web import browser_sessions, uploads
 from kuleshov.apps.web import open_readings as opened
-from kuleshov.apps.web.uploads import Folders, TooLargeError, safe_name
+from kuleshov.apps.web.uploads import Folders, TooLargeError, safe_name, shown_name
 from kuleshov.tools.mllm import Call, ScriptedMllm
 
 from parts import NO_FROWN, SMILE, HandFaces, face
@@ -331,6 +331,19 @@ def test_an_upload_without_end_is_cut_off(server):
 )
 def test_a_file_name_is_made_harmless(name, safe):
     assert safe_name(name) == safe
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Foto größe (1) & Co.jpg", "Foto größe (1) & Co.jpg"),
+        ("C:\\photos\\a+b.png", "a+b.png"),
+        ("../../etc/passwd", "passwd"),
+        (None, "upload"),
+    ],
+)
+def test_a_file_is_called_as_it_is(name, shown):
+    assert shown_name(name) == shown
 
 
 def test_uploads_lie_in_their_folder_with_a_limit_for_all(tmp_path, monkeypatch):

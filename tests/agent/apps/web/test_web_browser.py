@@ -18,6 +18,7 @@ pytest.importorskip("fastapi", reason="the extra web is not installed")
 from web_parts import Running, running
 
 from kuleshov import Agent, Inference, Settings
+from kuleshov.tools.labels import shipped_label_sets
 from kuleshov.tools.mllm import ScriptedMllm
 
 from parts import NO_FROWN, SMILE, HandFaces, face
@@ -485,3 +486,97 @@ def test_a_killed_server_is_told_of_and_the_next_one_is_used(browser, tmp_path, 
         assert browser.find_elements("css selector", ".result.stale .verdict")
         click(browser, "#read")
         wait_for_reading(browser, 2)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"), [(1280, 900, "light"), (768, 1024, "dark"), (390, 844, "light")]
+)
+def test_the_answer_stands_beside_the_picture_above_the_fold(
+    browser, server, feat_data, tmp_path, width, height, scheme
+):
+    named = tmp_path / "Foto größe (1) & Co.jpg"
+    named.write_bytes((feat_data / "single_face.jpg").read_bytes())
+    visit(browser, server, width, scheme)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+    )
+    upload(browser, named, "They have just won the final.")
+    wait_for_reading(browser)
+    until(browser, "document.getElementById('ask').hidden")
+    until(browser, "document.getElementById('status').textContent.startsWith('Read: ')")
+    # a screen reader is told when it has happened, and what was read
+    assert text(browser, "#status").startswith(f"Read: {named.name}. Person 1: happiness ")
+    assert find(browser, "#status").get_attribute("role") == "status"
+    assert text(browser, ".result h2") == named.name  # as it is
+    place = "document.querySelector('.result .answer .short').getBoundingClientRect()"
+    for scrolled in (True, False):
+        if not scrolled:
+            browser.execute_script("scrollTo(0, 0)")
+        assert 0 < browser.execute_script(f"return {place}.bottom") <= height
+    picture = browser.execute_script(
+        "const b = document.querySelector('.picture image').getBoundingClientRect();"
+        "return [b.top, b.bottom]"
+    )
+    assert picture[0] >= 0
+    assert picture[1] <= height
+    assert sticking_out(browser) == 0
+    assert cut_off(browser) == []
+    assert small_targets(browser) == []
+    find(browser, "#another button").click()
+    assert find(browser, "#context").is_displayed()
+    assert small_targets(browser) == []
+    assert sticking_out(browser) == 0
+    assert not complaints(browser)
+
+
+def cut_off(browser: Any) -> list[str]:
+    """Texts of the page that stick out of the window, or whose words are broken in the middle."""
+    return browser.execute_script(
+        """
+        const found = [];
+        const walk = document.createTreeWalker(
+          document.querySelector("main"), NodeFilter.SHOW_TEXT);
+        for (let node; (node = walk.nextNode()); ) {
+          const parent = node.parentElement;
+          if (!parent.checkVisibility() || parent.closest(".scroll, h2, option")) continue;
+          for (const word of node.data.matchAll(/[A-Za-z]{3,}/g)) {
+            const range = document.createRange();
+            range.setStart(node, word.index);
+            range.setEnd(node, word.index + word[0].length);
+            const boxes = [...range.getClientRects()].filter((box) => box.width > 0);
+            if (!boxes.length || node.parentElement.closest(".hidden")) continue;
+            const lines = new Set(boxes.map((box) => Math.round(box.top)));
+            if (lines.size > 1) found.push("broken: " + word[0]);
+            if (boxes.some((box) => box.right > innerWidth + 1)) found.push("out: " + word[0]);
+          }
+        }
+        return found;
+        """
+    )
+
+
+def small_targets(browser: Any) -> list[str]:
+    """What can be pressed and is smaller than 24 px; words inside a sentence are let be."""
+    return browser.execute_script(
+        """
+        return [...document.querySelectorAll("a, button, input, select, textarea, summary")]
+          .filter((e) => e.checkVisibility() && !e.matches("a.said, svg a, .skip"))
+          .filter((e) => {
+            const b = e.getBoundingClientRect();
+            return b.width < 24 || b.height < 24;
+          })
+          .map((e) => `${e.tagName} ${e.className} ${e.textContent.trim().slice(0, 30)}`);
+        """
+    )
+
+
+def test_all_label_sets_are_listed_and_those_of_other_models_say_so(browser, server):
+    visit(browser, server)
+    options = browser.execute_script(
+        "return [...document.querySelectorAll('#labels option')]"
+        ".map((o) => [o.value, o.disabled, o.textContent])"
+    )
+    assert len(options) == len(shipped_label_sets())
+    assert ["ekman-8", False, "ekman-8"] in options
+    assert ["emotic-26", True, "emotic-26 (needs another model)"] in options
