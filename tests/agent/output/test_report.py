@@ -127,6 +127,12 @@ single_face.jpg
 572 × 562 px · JPEG · 1 person
 Person 1: happiness 70%
 1
+Person 1
+happiness 70%
+happiness 70%
+surprise 15%
+neutral 10%
+He smiles, and he has just reached the summit.
 Scene
 Not described.
 you said "he has reached the summit" [2]
