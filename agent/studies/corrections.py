@@ -13,6 +13,11 @@ import orjson
 
 from kuleshov.runs import store
 from kuleshov.runs.human_labels import Said
+from kuleshov.studies.alternative_annotator import (
+    EPSILON,
+    AlternativeAnnotator,
+    compare_annotators,
+)
 from kuleshov.studies.statistics import krippendorff_alpha
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet
@@ -27,6 +32,7 @@ class RunAgreement:
     alpha: Krippendorff's α for nominal data over machine and all annotators; alpha_people: among
     the annotators alone; None where it is not defined (one rater, or one label throughout).
     confusion: rows what people said, columns what the machine said, both in the order of `labels`.
+    alternative: whether the machine could stand in for one of the annotators; None: one annotator.
     taken_away: boxes that people removed; without_label: answers that are none ("unknown", a box
     whose label was switched off, a distribution without a largest share).
     unread: words that the run's label set has no place for, with the items where they stand; they
@@ -44,9 +50,11 @@ class RunAgreement:
     without_label: int
     unread: dict[str, list[str]]
     disagreements: list[dict[str, Any]]
+    alternative: AlternativeAnnotator | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return dict(self.__dict__)
+        told = self.alternative.model_dump() if self.alternative else None
+        return {**self.__dict__, "alternative": told}
 
 
 def labels_of(run: Path) -> LabelSet | None:
@@ -82,11 +90,16 @@ def manifest_labels(run: Path) -> Iterable[Said]:
             yield Said(record["item"]["id"], record["people"][0]["id"], "manifest", label)
 
 
-def compare_run(run: Path, said: Iterable[Said], most: int = 200) -> RunAgreement:
+def compare_run(
+    run: Path, said: Iterable[Said], most: int = 200, epsilon: float = EPSILON
+) -> RunAgreement:
     """Compare a run with what people said; labels are read by the run's own label set.
 
+    Args:
+        epsilon: of the alternative annotator test.
+
     Raises:
-        KuleshovError: nothing to compare, or a library is missing.
+        KuleshovError: nothing to compare, an impossible epsilon, or a library is missing.
     """
     try:
         from sklearn.metrics import confusion_matrix
@@ -153,7 +166,23 @@ def compare_run(run: Path, said: Iterable[Said], most: int = 200) -> RunAgreemen
         without_label=without,
         unread=dict(unread),
         disagreements=different[:most],
+        alternative=_test_alternative(answers, machine, annotators, epsilon),
     )
+
+
+def _test_alternative(
+    answers: dict[tuple[str, int], dict[str, str]],
+    machine: dict[tuple[str, int], str],
+    annotators: list[str],
+    epsilon: float,
+) -> AlternativeAnnotator | None:
+    if len(annotators) < 2:
+        return None
+    people = {
+        name: {key: told[name] for key, told in answers.items() if name in told}
+        for name in annotators
+    }
+    return compare_annotators(machine, people, epsilon)
 
 
 def _raters_alpha(raters: list[dict[Any, str | None]]) -> float | None:

@@ -24,6 +24,14 @@ def add_command(commands: Commands) -> None:
         metavar="EXPORT.json",
         help="Label Studio's JSON export of corrected tasks; without it the manifest's labels",
     )
+    corrections.add_argument(
+        "--epsilon",
+        type=float,
+        default=0.1,
+        metavar="0-1",
+        help="what the machine's lower cost is worth in the alternative annotator test: .2 beside "
+        "experts, .15 beside trained annotators, .1 (default) beside crowd workers",
+    )
     corrections.add_argument("--json", action="store_true", help="JSON on stdout")
 
 
@@ -41,7 +49,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         said = label_studio.read_corrections(Path(arguments.file), shown, skipped)
     else:
         said = people.manifest_labels(folder)
-    found = people.compare_run(folder, said)
+    found = people.compare_run(folder, said, epsilon=arguments.epsilon)
     if arguments.json:
         sys.stdout.write(
             json.dumps({**found.to_dict(), "skipped": dict(skipped)}, ensure_ascii=False) + "\n"
@@ -68,6 +76,8 @@ def _show_agreement(found: Any, terminal: Any) -> None:
     ):
         told = "not defined" if alpha is None else f"{alpha:.3f}"
         terminal.print(f"Krippendorff's alpha, {name}: {told}")
+    if found.alternative is not None:
+        _show_alternative(found.alternative, terminal)
     if found.taken_away:
         terminal.print(f"{found.taken_away:,} boxes were taken away by people")
     if found.without_label:
@@ -88,4 +98,25 @@ def _show_agreement(found: Any, terminal: Any) -> None:
         said = ", ".join(f"{who}: {label}" for who, label in case["people"].items())
         terminal.print(
             escape(f"  {case['item']}, person {case['person']}: machine {case['machine']}; {said}")
+        )
+
+
+def _show_alternative(found: Any, terminal: Any) -> None:
+    from kuleshov.studies.alternative_annotator import LEAST_ITEMS
+
+    name = "alternative annotator test (Calderon et al. 2025)"
+    short = [one for one in found.annotators if one.won is None]
+    if found.winning_rate is None:
+        terminal.print(f"{name}: not done, no annotator shares {LEAST_ITEMS} answers with another")
+        return
+    verdict = "could" if found.passes else "could not"
+    tested = len(found.annotators) - len(short)
+    terminal.print(
+        f"{name}: the machine {verdict} stand in for one of them: it holds against "
+        f"{found.winning_rate:.0%} of {tested} annotators (from 50 % on it passes) and is as good "
+        f"as the one left out in {found.advantage:.0%} of the answers, epsilon {found.epsilon:g}"
+    )
+    if short:
+        terminal.print(
+            f"left out of it, with fewer than {LEAST_ITEMS} shared answers: {len(short)} annotators"
         )

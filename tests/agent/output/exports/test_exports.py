@@ -212,7 +212,11 @@ def test_label_studio_and_back(run: Path, capsys):
     assert found.confusion == [[0, 2, 0], [0, 8, 0], [0, 1, 0]]
     assert found.disagreements[0]["people"] == {"1": "fear", "b@example.org": "fear"}
     assert main(["corrections", str(run), str(file)]) == 0
-    assert "agree in 72.7 %" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "agree in 72.7 %" in shown
+    assert "alternative annotator test (Calderon et al. 2025): not done" in shown
+    assert found.alternative.passes is None  # too few answers are not a failure
+    assert "epsilon is a share" in _said(["corrections", str(run), str(file), "--epsilon", "2"])
     assert main(["corrections", str(run), str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["taken_away"] == 1
 
