@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import math
+import re
 import reprlib
 from collections.abc import Sequence
 from typing import Any
 
+from kuleshov.evidence import negation
 from kuleshov.evidence.moments import mean_expression
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces.tracking.types import Track
 from kuleshov.tools.media import Frame
 from kuleshov.tools.types import Face
-from kuleshov.types import Plain
+from kuleshov.types import Plain, Scene
 
 EVERYBODY = "all"
 """Stands for a person's number where every face is covered."""
 
 SMALL_FACE_PX = 24  # narrower than half of the pocket net's 48 px input: mostly interpolation
 MOST_BOXES = 100  # people that may be named for one picture or clip
+COVERS = re.compile(
+    r"\b(?:(?:face |surgical |medical |ski |gas )?masks?(?! of)|sunglasses|dark glasses|goggles|"
+    r"visors?|veils?|balaclavas?|blindfolds?)\b",
+    re.IGNORECASE,
+)
+"""Words for what covers a part of a face."""
 BRIEF = 3  # frames: a track of fewer is more often a false find than a person
+
+
+def covers_of_faces(scene: Scene | None, found: Sequence[Plain]) -> list[str]:
+    """What the scene's description says to cover a face, as a warning."""
+    if scene is None or not any(target["face"] for target in found):
+        return []
+    text = ". ".join((scene.description, scene.people or "", *scene.objects))
+    named = [
+        match[0].lower()
+        for match in COVERS.finditer(text)
+        if not negation.is_denied(text, match.span())
+    ]
+    if not named:
+        return []
+    what = " and ".join(dict.fromkeys(named))
+    return [f"the description of the scene names {what}: units of a covered part cannot be trusted"]
 
 
 def apex_face(faces: Sequence[Face]) -> Face:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from langgraph.types import Send
 
 from kuleshov.asking import answers, combining, gate, images, reading_room
@@ -21,6 +22,7 @@ from kuleshov.graph.state import State
 from kuleshov.tools import media
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.faces import observe_faces
+from kuleshov.tools.faces.base import MediaFaceTool
 from kuleshov.tools.faces.files import FileError
 from kuleshov.tools.faces.tracking.types import Track
 from kuleshov.tools.media import Media, transcript
@@ -29,6 +31,8 @@ from kuleshov.tools.mllm.base import CannotScoreError
 from kuleshov.tools.types import Face
 from kuleshov.types import Evidence, Gap, Inference, Plain, Scene, no_face
 
+TURNS = ((2, "upside down"), (1, "a quarter to the left"), (3, "a quarter to the right"))
+SURE_FACE = 0.8  # score of a face by which a picture is told to be turned
 EVERY_FACE = 10_000  # more than any picture shows
 
 SCENE_IN_WORDS = "the scene is told in free words, not in the form that was asked for"
@@ -80,6 +84,7 @@ class PictureNodes:
                 seen = observe_faces(
                     self.crew.faces, pictures, Media.model_validate(state["media"])
                 )
+                turned = self._turned(pictures, seen.faces, state["media"])
         except FileError:  # of another picture: what the user gave is wrong
             raise
         except Exception as error:
@@ -87,8 +92,27 @@ class PictureNodes:
         return {
             "faces": [plain_records(faces) for faces in seen.faces],
             "gaps": [Gap(step="faces", reason=reason).model_dump() for reason in seen.gaps],
+            "warnings": turned,
             "seconds": {"faces": time.perf_counter() - begun},
         }
+
+    def _turned(
+        self, pictures: Sequence[Any], faces: Sequence[Sequence[Face]], told: Plain
+    ) -> list[str]:
+        """Of a picture without faces: whether there are some once it is turned."""
+        if told["kind"] == "clip" or any(faces) or isinstance(self.crew.faces, MediaFaceTool):
+            return []
+        for quarters, how in TURNS:
+            turned = np.ascontiguousarray(np.rot90(pictures[0], quarters))
+            found = self.crew.faces.observe([turned])[0]
+            sizes = [face.width for face in found if (face.score or 0.0) >= SURE_FACE]
+            if max(sizes, default=0.0) >= people.SMALL_FACE_PX:
+                count = "a face is" if len(sizes) == 1 else f"{len(sizes)} faces are"
+                return [
+                    f"no face was found as the picture stands, but {count} once it is turned "
+                    f"{how}: turn it, and read it again"
+                ]
+        return []
 
     def describe_scene(self, state: State) -> State:
         """The situation in words; of a clip, one description of all shots or one a shot."""
@@ -125,7 +149,8 @@ class PictureNodes:
                 yes, no = self.crew.score(talk, ["yes", "no"])
             except CannotScoreError:  # a server whose lists do not tell: it stays unknown
                 return scene, note
-            scene = scene.model_copy(update={"people_present": yes > no})
+            sure = abs(yes - no) >= self.crew.mllm.info.probe_margin
+            scene = scene.model_copy(update={"people_present": yes > no if sure else None})
         return scene, note
 
     def _described(self, shown: list[Any]) -> tuple[Scene, str | None]:
@@ -239,6 +264,12 @@ class PictureNodes:
             found = [{"id": 1, "face": None, "picture": middle, "expression": None, "timeline": []}]
             why = no_face(map(Gap.model_validate, state["gaps"]))
             warnings.append(f"{why}: the person is judged from context alone")
+        elif not found and scene is not None and scene.people_present is None:
+            warnings.append(
+                f"{no_face(map(Gap.model_validate, state['gaps']))}, and whether anybody is in the "
+                "picture cannot be told: the scene is described, nobody is judged"
+            )
+        warnings += people.covers_of_faces(scene, found)
         items: list[Evidence] = []
         for target in found:
             face = Face.model_validate(target["face"]) if target["face"] else None

@@ -401,7 +401,7 @@ def likelihood_text(mean_logprob: float | None) -> str | None:
 def scene_source(inference: Inference) -> str | None:
     """What to say beside the scene's text where a tiny model wrote it; None for other models."""
     model = inference.provenance.mllm or {}
-    return "a guess of a tiny model" if model.get("kind") == "pocket" else None
+    return "a guess of a tiny model" if model.get("id") == "pocket" else None
 
 
 def list_gaps(inference: Inference) -> list[tuple[str, str]]:

@@ -127,7 +127,7 @@ def print_summary(found: Summary, console: Any) -> None:
     if found.without_face:
         head += f" ({found.without_face:,} of them without a face, read from the context alone)"
     if found.nobody:
-        head += f", nobody in {found.nobody:,}"
+        head += f", {found.nobody:,} scenes with nobody to judge"
     if found.failed:
         head += f", [red]{found.failed:,} failed[/red]"
     console.print(head)

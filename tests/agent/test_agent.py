@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 
 import jsonschema
 import numpy as np
 import pytest
+from rich.console import Console
 
 from kuleshov import Agent, Inference, Settings
 from kuleshov.evals.harness import systems
+from kuleshov.output import short_card
+from kuleshov.output.exports import table
 from kuleshov.tools.errors import KuleshovError
 from kuleshov.tools.labels import LabelSet
 from kuleshov.tools.media import MediaError
@@ -407,6 +411,59 @@ def test_nobody_there_is_a_reading_of_the_scene_alone():
     inference = agent(script(scene={**SCENE, "people_present": False}), HandFaces()).infer(PICTURE)
     assert inference.people == ()
     assert inference.scene.description == "Friends on a beach."
+
+
+class TurnedFaces(HandFaces):
+    """Finds its faces only in pictures whose first pixel is white."""
+
+    def observe(self, images):
+        return [list(self.faces) if image[0, 0].min() > 250 else [] for image in images]
+
+
+@pytest.mark.parametrize(
+    ("corner", "told"),
+    [((-1, -1), "upside down"), ((0, -1), "to the left"), ((-1, 0), "to the right"), (None, "")],
+)
+def test_a_picture_that_seems_turned_is_told(corner, told):
+    picture = np.zeros((90, 120, 3), np.uint8)
+    if corner is not None:
+        picture[corner] = 255
+    tool = TurnedFaces(face(SMILE))
+    inference = agent(script(scene={**SCENE, "people_present": False}), tool).infer(picture)
+    assert inference.people == ()
+    warnings = [text for text in inference.warnings if "turn it, and read it again" in text]
+    assert len(warnings) == bool(told)
+    assert all(told in text for text in warnings)
+
+
+def test_the_tiny_model_sees_nobody_in_a_landscape_and_its_scene_is_marked_as_a_guess():
+    rows = np.linspace(0, 1, 240)[:, None, None] * np.ones((1, 320, 1))
+    land = np.concatenate([120 + 100 * rows, 170 + 60 * rows, 255 - 30 * rows], -1)
+    land[150:] = (60, 120, 40)
+    inference = Agent.load(model="pocket", faces="pocket").infer(land.astype(np.uint8))
+    assert inference.people == ()
+    assert inference.scene.people_present in (None, False)
+    told = io.StringIO()
+    short_card.print_short(inference, Console(file=told, width=80))
+    assert "scene (a guess of a tiny model): " in told.getvalue()
+    (row,) = table.record_rows(inference.model_dump(mode="json"))
+    assert row["basis"] == "scene"
+    assert "emotion" not in row
+
+
+@pytest.mark.parametrize(
+    ("description", "warned"),
+    [
+        ("A nurse in a surgical mask smiles.", True),
+        ("Friends in sunglasses on a beach.", True),
+        ("A nurse without a mask smiles.", False),
+        ("Friends on a beach.", False),
+    ],
+)
+def test_what_covers_a_face_is_told(description, warned):
+    found = agent(script(scene={**SCENE, "objects": [], "description": description}))
+    warnings = [w for w in found.infer(PICTURE).warnings if "covered part" in w]
+    assert len(warnings) == warned
 
 
 def test_an_unreadable_answer_is_repaired_once():

@@ -91,6 +91,7 @@ class MllmInfo(Record):
     taught_examples: bool = True  # False: was never shown few-shot examples in training
     taught_questions: bool = True  # False: was never taught to answer free questions
     taught_probes: tuple[str, ...] | None = None  # None: any question about a picture
+    probe_margin: float = 0.0  # log-odds below which its yes or no about a picture tells nothing
     context_weight: float = 1.0  # what its reading of a scene weighs in fusion, by default
     scale: dict[str, float] | None = None  # temperatures of "context", "face"; None: not fitted
     scale_source: dict[str, str] | None = None  # what each was fitted on, and the command

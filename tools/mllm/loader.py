@@ -115,6 +115,7 @@ def _pocket_facts(folder: Path | None) -> dict[str, Any]:
         "taught_examples": False,
         "taught_questions": False,
         "taught_probes": pocket.TAUGHT_PROBES,
+        "probe_margin": pocket.PROBE_MARGIN,
         "context_weight": pocket.CONTEXT_WEIGHT,
         **pocket.scale_facts(sha256),
         "many_images": False,

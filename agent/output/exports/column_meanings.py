@@ -18,8 +18,9 @@ FIXED: dict[str, tuple[str, str]] = {
         "whole number",
     ),
     "basis": (
-        "read from a face with its context, or from the context alone because no face was found",
-        "face or context",
+        "what the row was read from: a face with its context; the context alone, of somebody "
+        "without a face that was found; or the scene, where nobody was found to be judged",
+        "face, context or scene",
     ),
     "x0": ("left edge of the face, in pixels of the file", "pixels"),
     "y0": ("upper edge of the face, in pixels of the file", "pixels"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mimetypes
+import os
 from pathlib import Path
 
 from kuleshov.output.exports.spans import assign_lanes
@@ -17,6 +19,15 @@ def is_of(path: Path, sha256: str) -> bool:
         return sha256.encode() in path.read_bytes()
     except OSError:
         return False
+
+
+def _relative_path(clip: Path, file: Path) -> str | None:
+    """The clip as seen from the file, by which ELAN finds it after both were moved."""
+    try:
+        found = os.path.relpath(clip, file.resolve().parent)
+    except ValueError:  # on another drive
+        return None
+    return "./" + Path(found).as_posix()
 
 
 def write_eaf(inference: Inference, path: Path) -> None:
@@ -35,8 +46,11 @@ def write_eaf(inference: Inference, path: Path) -> None:
     document.remove_tier("default")
     document.add_property(CLIP, inference.media.sha256)
     if inference.media.path:
+        clip = Path(inference.media.path).resolve()
         document.add_linked_file(
-            Path(inference.media.path).resolve().as_uri(), mimetype="video/mp4"
+            clip.as_uri(),
+            relpath=_relative_path(clip, path),
+            mimetype=mimetypes.guess_type(clip.name)[0] or "video/mp4",
         )
     tiers: set[str] = set()
     for span, lane in assign_lanes(inference):

@@ -1,6 +1,7 @@
 """One row a person, with readable columns: CSV that a spreadsheet opens, or Parquet.
 
-Numbers that were not measured are empty. A picture without people has one row without a person.
+Numbers that were not measured are empty. A picture without people has one row of
+its scene, without a person and its readings (`basis` scene).
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def table_rows(run: Path) -> Iterator[dict[str, Any]]:
 
 
 def record_rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """One row a person of a record as JSON holds it, by column; nobody: one row without."""
+    """One row a person of a record as JSON holds it, by column; nobody: one of the scene."""
     item = record["item"] or {"id": None, "label": None, "extra": {}}
     said = item["label"]
     if isinstance(said, dict):
@@ -99,8 +100,10 @@ def record_rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "warnings": "; ".join(record["warnings"]),
         **{f"extra_{name}": value for name, value in item["extra"].items()},
     }
-    for person in record["people"] or [None]:
-        yield {**common, **(_person_columns(person, record["media"]) if person else {})}
+    for person in record["people"]:
+        yield {**common, **_person_columns(person, record["media"])}
+    if not record["people"]:
+        yield {**common, "basis": "scene"}
 
 
 def _in_full(box: Any, media: dict[str, Any]) -> list[float]:

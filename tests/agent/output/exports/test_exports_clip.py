@@ -79,6 +79,11 @@ def test_elan_reads_the_tiers(read: Inference, tmp_path: Path) -> None:
     elan = pytest.importorskip("pympi").Elan
     exports.write_all(read, tmp_path / "out")
     document = elan.Eaf(str(tmp_path / "out" / "talk.eaf"))
+    (linked,) = document.media_descriptors
+    assert linked["MEDIA_URL"].startswith("file:///")
+    assert (tmp_path / "out" / linked["RELATIVE_MEDIA_URL"]).resolve() == Path(
+        read.media.path
+    ).resolve()
     assert {"person 1 AU12", "person 1 emotion", "person 1 not seen", "words"} <= set(
         document.get_tier_names()
     )
