@@ -108,7 +108,7 @@ def main(arguments: argparse.Namespace, load_agent: Callable[..., Any]) -> int:
             **options,
         )
     except KeyboardInterrupt:
-        say("kuleshov: interrupted; what is done is safe, the same call again goes on from there.")
+        say("kuleshov: interrupted; what is done is safe. Run the same command again to resume.")
         sys.stderr.flush()
         os._exit(130)  # items in hand would be waited for at a normal exit
     if arguments.judge:

@@ -169,6 +169,6 @@ def print_summary(found: Summary, console: Any) -> None:
         )
     if found.slowest:
         console.print(
-            f"mean {found.seconds / found.items:.2f} s an item, start to end; slowest: "
+            f"mean {found.seconds / found.items:.2f} s per item, start to end; slowest: "
             + ", ".join(f"{escape(key)} ({format_duration(s)})" for s, key in found.slowest[:3])
         )

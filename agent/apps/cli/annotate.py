@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
+from kuleshov.apps.cli import resume
 from kuleshov.apps.cli.options import Commands, add_choices, load_agent
 from kuleshov.output.terminal import FAILED, OK, make_console, say
 
@@ -88,13 +90,13 @@ def run_command(arguments: argparse.Namespace) -> int:
                 watch=watch,
             )
     except KeyboardInterrupt:
-        say("kuleshov: interrupted; what is done is safe, the same call again goes on from there.")
+        say("kuleshov: interrupted; what is done is safe. Run the same command again to resume.")
         sys.stderr.flush()
         scratch.remove_own()
         os._exit(130)  # items in hand would be waited for at a normal exit
     told = list(ended.notes)
     if kind != "quiet" and ended.skipped and not ended.done + ended.failed + ended.changed.items:
-        told.append(f"all {ended.skipped:,} were done before")
+        told.append(f"all {ended.skipped:,} were done before, nothing was left to do")
     for note in told:
         as_json = json.dumps({"event": "note", "text": note}, ensure_ascii=False)
         say(as_json if kind == "json" else f"kuleshov: {note}")
@@ -104,5 +106,10 @@ def run_command(arguments: argparse.Namespace) -> int:
         sys.stderr.write(json.dumps({"event": "summary", **found.to_dict()}) + "\n")
     elif kind == "bar":
         summary.print_summary(found, make_console(stderr=True))
-        say(f"to browse: {page}")
+        folder = shlex.quote(arguments.out)
+        say(f"records:  {Path(arguments.out) / store.ANNOTATIONS}")
+        say(f"browse:   {page}")
+        say(f"table:    kuleshov export {folder} --to csv    (xlsx for Excel, parquet, …)")
+        if found.failed:
+            say(f"retry:    {resume.retry_command(arguments.argv)}")
     return FAILED if found.failed else OK

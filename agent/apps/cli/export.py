@@ -14,7 +14,8 @@ def add_command(commands: Commands) -> None:
     export.add_argument(
         "--to",
         required=True,
-        help="Excel and SPSS: xlsx, csv; R and Python: csv, parquet, datasets (Hugging Face); "
+        help="Excel and SPSS: xlsx, csv; R and Python: csv, long (a row per variable), parquet, "
+        "datasets (Hugging Face); "
         "Py-Feat: fex; ELAN, BORIS, video players: clips; a browser: html; people who correct: "
         "label-studio; or that of a plug-in",
     )

@@ -170,12 +170,12 @@ def _tell_where(inference: Inference, path: str, arguments: argparse.Namespace) 
     stopped = [gap.stopped_s for gap in inference.gaps if gap.stopped_s is not None]
     if not stopped:
         if any(gap.reason == "stopped by the user" for gap in inference.gaps):
-            say(f"{path} was seen to its end but not judged; the same call reads it again")
+            say(f"{path} was seen to its end but not judged; run the same command again to read it")
         return
     if arguments.paths == [path]:
-        say(f"to go on: {resume.resume_command(arguments.argv, stopped[0])}")
+        say(f"to resume: {resume.resume_command(arguments.argv, stopped[0])}")
     else:
-        say(f"to go on with {path}: the same call for it alone, with --start-s {stopped[0]:.1f}")
+        say(f"to resume {path}: the same command for it alone, with --start-s {stopped[0]:.1f}")
 
 
 def _wants_video(arguments: argparse.Namespace) -> bool:

@@ -336,8 +336,7 @@ def load_agent(arguments: argparse.Namespace, **overrides: Any) -> Agent:
             agent = Agent.load(arguments.settings, **{**given, **overrides})
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            "interrupted while the models were loading: nothing was done yet, and the same "
-            "command starts again."
+            "interrupted while the models were loading; nothing was done yet."
         ) from None
     shots = agent.crew.examples
     if shots is not None:

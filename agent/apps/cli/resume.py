@@ -1,4 +1,4 @@
-"""After Ctrl-C: the command that reads the rest of a clip."""
+"""The command to run next: for the rest of a clip after Ctrl-C, or for what failed."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def resume_command(argv: Sequence[str], at_s: float) -> str:
         else:
             told.append(word)
     return shlex.join([*told, "--start-s", f"{at_s:.1f}"])
+
+
+def retry_command(argv: Sequence[str]) -> str:
+    """The same call that also tries again what failed."""
+    told = [word for word in argv if word != "--retry-failed"]
+    return shlex.join(["kuleshov", *told, "--retry-failed"])
 
 
 def _path_beside(path: str, at_s: float) -> str:

@@ -45,6 +45,7 @@ FORMS: Registry[ExportForm] = Registry(
         name: ExportForm(partial(_write_by, module), file)
         for name, module, file in (
             ("csv", "table", "annotations.csv"),
+            ("long", "long_table", "annotations-long.csv"),
             ("xlsx", "workbook", "annotations.xlsx"),
             ("parquet", "table", "annotations.parquet"),
             ("datasets", "hf_dataset", "dataset"),

@@ -218,4 +218,5 @@ def _write_parquet(run: Path, out: Path, columns: Columns) -> list[str]:
                 writer.write_table(pyarrow.Table.from_pylist(part, schema))
                 part = []
         writer.write_table(pyarrow.Table.from_pylist(part, schema))
-    return [f"{out}: {columns.rows:,} rows, {len(names)} columns"]
+    told = f"what they mean: {write_meanings(names, out).name}"
+    return [f"{out}: {columns.rows:,} rows, {len(names)} columns; {told}"]

@@ -197,7 +197,14 @@ def test_the_command(folder, tmp_path, capsys):
     assert main([*call, "--progress", "quiet"]) == 1
     assert capsys.readouterr() == ("", "")
     assert main([*call, "--progress", "bar"]) == 1
-    assert "happiness" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "happiness" in err
+    assert "all 6 were done before, nothing was left to do" in " ".join(err.split())
+    closing = [line.split(maxsplit=1) for line in err.splitlines()[-4:]]
+    assert [name for name, _ in closing] == ["records:", "browse:", "table:", "retry:"]
+    assert closing[0][1] == str(tmp_path / "run" / "annotations.jsonl")
+    assert closing[2][1].startswith(f"kuleshov export {tmp_path / 'run'} --to csv")
+    assert closing[3][1] == f"kuleshov {' '.join(call)} --progress bar --retry-failed"
     assert main([*call, "--seed", "5"]) == 2
     assert "settings.seed is 5, was 0" in capsys.readouterr().err
     assert main(["annotate", str(folder / "none"), "--out", str(tmp_path / "x")]) == 2

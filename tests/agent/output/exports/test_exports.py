@@ -85,6 +85,28 @@ def test_every_table_comes_with_the_meanings_of_its_columns(run: Path):
     told = read(run / "annotations-columns.csv")
     assert [row["column"] for row in told] == list(head)
     assert all(row["meaning"] and row["values"] for row in told)
+    (run / "annotations-columns.csv").unlink()
+    assert main(["export", str(run), "--to", "parquet"]) == 0
+    assert read(run / "annotations-columns.csv") == told
+
+
+def test_the_long_table_has_the_values_of_the_wide_one_a_row_each(run: Path):
+    exports.export(run, "csv")
+    exports.export(run, "long")
+    long = read(run / "annotations-long.csv")
+    found = {(row["item"], row["person"], row["variable"]): row for row in long}
+    assert len(found) == len(long)
+    seen = 0
+    for row in read(run / "annotations.csv"):
+        for name, cell in row.items():
+            variable = name.startswith(("p_", "AU")) or name in ("valence", "arousal")
+            there = found.get((row["item"], row["person"], name))
+            assert (there is not None) == (variable and cell != "")
+            if there is not None:
+                assert float(there["value"]) == pytest.approx(float(cell), abs=5e-4)
+                assert there["meaning"]
+                seen += 1
+    assert seen == len(long) > 40
 
 
 def test_csv_has_one_row_a_person_and_nothing_that_runs(run: Path, capsys):
