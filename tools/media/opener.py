@@ -72,8 +72,8 @@ def open_media(source: Any, *, max_pixels: int = MAX_PIXELS, frames: int = 8) ->
 
         if not isinstance(source, Image.Image):
             raise MediaError(
-                f"cannot open a {type(source).__name__}: give a path, a file's bytes, "
-                "a PIL image or a numpy array."
+                f"cannot open an object of type {type(source).__name__}: give a path, a file's "
+                "bytes, a PIL image or a numpy array."
             )
         name, form = "the PIL image", source.format
         rgb, notes = pictures.from_pil(source, name, max_pixels)

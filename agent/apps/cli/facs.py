@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from kuleshov.apps.cli.options import Commands
 from kuleshov.output.terminal import OK
+from kuleshov.tools.valid_text import csv_row
 
 if TYPE_CHECKING:
     from kuleshov.tools.faces.facs import Smile
@@ -25,6 +27,12 @@ def add_command(commands: Commands) -> None:
         help="FACS number (12, AU12), or what is seen or felt: smile, raised brows, joy",
     )
     facs.add_argument("--emotion", metavar="NAME", help="e.g. fear, happily surprised, pain")
+    facs.add_argument(
+        "--table",
+        metavar="FILE",
+        help="a toolbox's table of units (OpenFace, Py-Feat …), or FORMAT:FILE: the expression of "
+        "each row by rules, as CSV on stdout; needs neither pictures nor a model",
+    )
     facs.add_argument("--json", action="store_true", help="JSON on stdout")
 
 
@@ -32,8 +40,10 @@ def run_command(arguments: argparse.Namespace) -> int:
     from kuleshov.tools.errors import KuleshovError
     from kuleshov.tools.faces import facs
 
-    if (arguments.unit is None) == (arguments.emotion is None):
-        raise KuleshovError("give a unit (kuleshov facs 12) or --emotion NAME.")
+    if arguments.table is not None and arguments.unit is None and arguments.emotion is None:
+        return _read_table(arguments.table, as_json=arguments.json)
+    if arguments.table is not None or (arguments.unit is None) == (arguments.emotion is None):
+        raise KuleshovError("give one of: a unit (kuleshov facs 12), --emotion NAME, --table FILE.")
     found: list[dict[str, Any]] = []
     if arguments.unit is None:
         found.append(explain_emotion(_expression_of(arguments.emotion)))
@@ -163,3 +173,16 @@ def _unit_text(told: dict[str, Any]) -> str:
         if heading != "title" and entries:
             lines += [f"  {heading}", *(f"    {entry}" for entry in entries)]
     return "\n".join(lines) + "\n"
+
+
+def _read_table(source: str, *, as_json: bool) -> int:
+    from kuleshov.studies.unit_readings import read_units
+
+    rows = list(read_units(source))
+    if as_json:
+        sys.stdout.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        return OK
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows(csv_row(list(row.values())) for row in rows)
+    return OK

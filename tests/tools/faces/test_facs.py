@@ -226,8 +226,11 @@ def test_the_command_explains_an_emotion(capsys: pytest.CaptureFixture[str]) -> 
     ("arguments", "says"),
     [
         (["3"], "there is no action unit 3; known: 1, 2, 4,"),
-        ([], "give a unit (kuleshov facs 12) or --emotion NAME."),
-        (["12", "--emotion", "fear"], "give a unit (kuleshov facs 12) or --emotion NAME."),
+        ([], "give one of: a unit (kuleshov facs 12), --emotion NAME, --table FILE."),
+        (
+            ["12", "--emotion", "fear"],
+            "give one of: a unit (kuleshov facs 12), --emotion NAME, --table FILE.",
+        ),
         (["--emotion", "angst"], "there is no pattern for 'angst'"),
     ],
 )

@@ -446,7 +446,8 @@ def test_arrays_that_could_mean_anything_are_refused() -> None:
     )
     assert "but got shape (0, 4, 3)." in refused(np.zeros((0, 4, 3), np.uint8))
     assert refused(42) == (
-        "cannot open a int: give a path, a file's bytes, a PIL image or a numpy array."
+        "cannot open an object of type int: give a path, a file's bytes, "
+        "a PIL image or a numpy array."
     )
     assert "at least 1" in refused(quarters(), frames=0)
 
