@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from kuleshov.evals.datasets import registry as tasks
-from kuleshov.evals.harness import api, baselines, compare, evaluate, scores, systems
+from kuleshov.evals.datasets.unit_sets import UNIT_SETS
+from kuleshov.evals.harness import (
+    api,
+    baselines,
+    compare,
+    evaluate,
+    scores,
+    systems,
+    unit_command,
+)
 from kuleshov.evals.harness.evaluate import Evaluation
 from kuleshov.evals.harness.report import inspect_log, page, tables
 from kuleshov.evals.harness.scores import Scores
@@ -41,6 +50,10 @@ def main(arguments: argparse.Namespace, load_agent: Callable[..., Any]) -> int:
         return _compare_systems(arguments)
     if arguments.task is None or arguments.list:
         return _list_tasks()
+    if arguments.task in UNIT_SETS:
+        return unit_command.compare_units(arguments, UNIT_SETS.find(arguments.task))
+    if arguments.results:
+        raise KuleshovError(f"--results is for data sets of coded units: {', '.join(UNIT_SETS)}.")
     if not arguments.data:
         task = tasks.find_task(arguments.task)
         raise KuleshovError(
@@ -223,6 +236,12 @@ def _list_tasks() -> int:
         table.add_row(
             task.name, task.title, labels, tables.metric_title(task.metrics[0]), task.licence
         )
+    out.print(table)
+    table = Table(title="coded units", title_justify="left", box=None, pad_edge=False)
+    for column in ("task", "", "licence"):
+        table.add_column(column, overflow="fold")
+    for unit_set in UNIT_SETS.values():
+        table.add_row(unit_set.name, unit_set.title, unit_set.licence)
     out.print(table)
     table = Table(title="protocols", title_justify="left", box=None, pad_edge=False)
     for column in ("protocol", "question"):

@@ -248,9 +248,9 @@ def measure_agreement(
         units=tuple(_unit_agreement(unit, found, words) for unit, found in sorted(values.items())),
         confusion={label: dict(row) for label, row in confusion.items()},
         same_expression=round(same / total, 4) if total else None,
-        kappa=_cohen_kappa(pooled)[0] if words else None,
+        kappa=cohen_kappa(pooled)[0] if words else None,
         ac1=gwet_ac1(pooled) if words else None,
-        **(_retrieval_scores(pooled) if words else {}),
+        **(score_retrieval(pooled) if words else {}),
     )
 
 
@@ -326,8 +326,8 @@ def _unit_agreement(
     told: dict[str, Any] = {"unit": unit, "scales": scales}
     if "presence" in scales or words:
         pairs = [pair for pair in (_both_shown(both) for both in found) if pair is not None]
-        value, why = _cohen_kappa(pairs)
-        extra = _retrieval_scores(pairs) if words else {}
+        value, why = cohen_kappa(pairs)
+        extra = score_retrieval(pairs) if words else {}
         return UnitAgreement(
             n=len(pairs),
             statistic="kappa",
@@ -397,7 +397,8 @@ def _pearson_r(x: Sequence[float], y: Sequence[float]) -> tuple[float | None, st
     return (round(value, 4), None) if math.isfinite(value) else (None, "not defined")
 
 
-def _cohen_kappa(pairs: Sequence[tuple[bool, bool]]) -> tuple[float | None, str | None]:
+def cohen_kappa(pairs: Sequence[tuple[bool, bool]]) -> tuple[float | None, str | None]:
+    """Cohen's κ of two sides over shown or not, or None and why."""
     if len(pairs) < LEAST_PAIRS:
         return None, f"fewer than {LEAST_PAIRS} faces"
     one, other = [p for p, _ in pairs], [q for _, q in pairs]
@@ -409,7 +410,7 @@ def _cohen_kappa(pairs: Sequence[tuple[bool, bool]]) -> tuple[float | None, str 
     return (round(value, 4), None) if math.isfinite(value) else (None, "not defined")
 
 
-def _retrieval_scores(pairs: Sequence[tuple[bool, bool]]) -> dict[str, float | None]:
+def score_retrieval(pairs: Sequence[tuple[bool, bool]]) -> dict[str, float | None]:
     """Of the first side against the second; None where nothing was named or nothing was shown."""
     hits = sum(said and shown for said, shown in pairs)
     said, shown = sum(p for p, _ in pairs), sum(q for _, q in pairs)

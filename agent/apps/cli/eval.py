@@ -21,6 +21,13 @@ def add_command(commands: Commands) -> None:
     )
     evaluation.add_argument("--split", help="part of the data set (default: the task's own)")
     evaluation.add_argument(
+        "--results",
+        metavar="FILE",
+        nargs="+",
+        help="data sets of coded units (disfa, disfa-plus, bp4d, gft, ck-plus): a toolbox's result "
+        "files, FORMAT:FILE, or records (.jsonl) (default: the face tool reads the pictures)",
+    )
+    evaluation.add_argument(
         "--limit", type=int, metavar="N", help="N samples, in proportion to the labels (--seed)"
     )
     evaluation.add_argument(

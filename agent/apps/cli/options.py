@@ -70,9 +70,10 @@ def add_choices(command: argparse.ArgumentParser, *, without: Sequence[str] = ()
         "--scheme",
         help="also code the context: default, appraisals, situations, or a .toml (default: none)",
     )
-    command.add_argument(
+    context.add_argument(
         "--cover",
-        help="context alone: cover the face of the person judged (judged, default) or all faces",
+        help="context alone: whose face is covered, judged (the person judged) or all "
+        "(default: judged)",
     )
     if "--examples" not in without:
         _add_examples(command)

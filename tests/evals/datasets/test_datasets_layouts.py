@@ -291,6 +291,59 @@ def test_rafdb(tmp_path: Path):
     fails("raf-db", tmp_path, "line 1: expected a name and a class 1-7 but found 'test_0001.jpg 8'")
 
 
+def test_rafdb_compound(tmp_path: Path):
+    base = tmp_path / "compound"
+    put(base, "EmoLabel/list_patition_label.txt", "test_0001.jpg 1\ntest_0002.jpg 11\n")
+    touch(base, "Image/aligned/test_0001_aligned.jpg", "Image/aligned/test_0002_aligned.jpg")
+    first, second = read("raf-db-compound", tmp_path)
+    assert (first.target.label, second.target.label) == (
+        "happily surprised",
+        "disgustedly surprised",
+    )
+    put(base, "EmoLabel/list_patition_label.txt", "test_0001.jpg 12\n")
+    fails("raf-db-compound", tmp_path, "line 1: expected a name and a class 1-11 but found")
+
+
+def test_cexpr(tmp_path: Path):
+    touch(
+        tmp_path,
+        "trimmed_videos/Sadly-Angry/7_Sadly-Angry_2.mp4",
+        "trimmed_videos/Happily-Surprised/7-1_Happily-Surprised_0.mp4",
+        "trimmed_videos/Other/7_Other_1.mp4",
+    )
+    first, second = read("c-expr-db", tmp_path)
+    assert [(s.target.label, s.group) for s in (first, second)] == [
+        ("happily surprised", "7-1"),
+        ("sadly angry", "7"),
+    ]
+    touch(tmp_path, "trimmed_videos/Bored/1_Bored_1.mp4")
+    fails("c-expr-db", tmp_path, "has 1 class that C-EXPR-DB does not have: bored")
+
+
+def test_meld(tmp_path: Path):
+    head = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID\n"
+    put(
+        tmp_path,
+        "test_sent_emo.csv",
+        head + '1,"Why, yes!",Ross,joy,positive,0,0\n2,No.,Monica,anger,negative,0,1\n',
+    )
+    touch(tmp_path, "output_repeated_splits_test/dia0_utt0.mp4")
+    fails("meld", tmp_path, "1 of 2 clips of test of MELD are missing: dia0_utt1")
+    touch(tmp_path, "output_repeated_splits_test/dia0_utt1.mp4")
+    first, second = read("meld", tmp_path)
+    assert (first.target.label, first.transcript, first.group) == (
+        "happiness",
+        "Why, yes!",
+        "dialogue 0",
+    )
+    assert second.target.label == "anger"
+    put(tmp_path, "dev/dev_sent_emo.csv", head + "1,So?,Ross,fear,negative,110,7\n")
+    touch(tmp_path, "dev/dev_splits_complete/dia1_utt1.mp4")
+    assert read("meld", tmp_path, "dev") == []  # the release itself lacks this clip
+    put(tmp_path, "test_sent_emo.csv", head + "1,So?,Ross,bored,negative,0,0\n")
+    fails("meld", tmp_path, "has 1 class that MELD does not have: bored")
+
+
 # ---------------------------------------------------------------------------------- DFEW
 
 
