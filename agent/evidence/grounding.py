@@ -35,40 +35,66 @@ _OPEN = r"(?:open\w*|agape|ajar)"
 # Everyday words for facial movements. AU numbers and their FACS names are understood besides.
 # Words after Ekman, Friesen & Hager (2002), descriptions of appearance changes.
 WORDS: dict[str, tuple[int, ...]] = {
-    rf"(?:un)?smil\w*|grin\w*|laugh\w*|beam(?:s|ing)|{_CORNERS}{_BE}(?:pulled |turned |drawn )?"
+    rf"(?:un)?smil(?!eys?\b)\w*|grin\w*|laugh\w*|beam(?:s|ing)|{_CORNERS}{_BE}(?:pulled |turned |drawn )?"
     r"(?:up\w*|raised|lifted)|(?:pulled|turned)[- ]up (?:lip|mouth) corners?": (12,),
-    rf"frown\w*|scowl\w*|glower\w*|(?:un)?furrowed(?: {_BROWS})?|furrow(?:s|ing) (?:\w+ )?{_BROWS}|"
+    rf"frown\w*(?!-shaped)(?!\w)|scowl\w*|glower\w*|(?:un)?furrowed(?: {_BROWS})?|furrow(?:s|ing) (?:\w+ )?{_BROWS}|"
     rf"{_BROWS}{_BE}(?:drawn|pulled|lowered|knit\w*|furrowed|down|together)(?: (?:down|together))*|"
-    rf"(?:lowered|knit\w*|drawn|contracted)(?:[- ]together)? {_BROWS}": (4,),
+    rf"(?:lowered|knit\w*|drawn|contracted)(?:[- ]together)? {_BROWS}|"
+    rf"furrows? between (?:the |her |his |their )?{_BROWS}": (4,),
     r"frown\w*,? (?:of the )?(?:mouth|lips)|(?:mouth|lips?)" + _BE + r"frown\w*|(?:mouth|lips?) "
     r"(?:\w+ )?(?:in|into) a frown|frown \((?:the )?(?:mouth|lip) corners? (?:are )?"
     rf"(?:turned |pulled |drawn )?down\w*|{_CORNERS}{_BE}(?:pulled |turned |drawn )?"
-    r"(?:down\w*|lowered|depressed|droop\w*)|(?:pulled|turned|drawn)[- ]down (?:lip|mouth) corners?|"
+    r"(?:turn(?:s|ing)? )?(?:down\w*|lowered|depressed|droop\w*)|"
+    + r"(?:mouth|lips)"
+    + _BE
+    + r"(?:turned|pulled|drawn) down(?: at the corners)?|"
+    + r"(?:pulled|turned|drawn)[- ]down (?:lip|mouth) corners?|"
     r"(?:turned[- ]down|down[- ]?turned|drooping) (?:mouth|lips)|mouth"
     + _BE
     + r"(?:turned[- ]down|down[- ]?turned)": (15,),
-    rf"inner {_BROWS}{_BE}{_UP}|{_UP} inner {_BROWS}": (1,),
+    rf"inner {_BROWS}{_BE}(?:(?:drawn|pulled) )?{_UP}|{_UP} inner {_BROWS}|"
+    rf"inner (?:corners?|ends?|parts?) of (?:the |her |his |their )?{_BROWS}{_BE}{_UP}": (1,),
     rf"outer {_BROWS}{_BE}{_UP}|{_UP} outer {_BROWS}": (2,),
-    rf"{_UP} {_BROWS}|{_BROWS}{_BE}{_UP}|brow raise|rais(?:es|ing) (?:\w+ )?{_BROWS}": (1, 2),
+    rf"{_UP} {_BROWS}|{_BROWS}{_BE}{_UP}|brow raise|{_BROWS} (?:shoot|go|fly|rise|rose)\w*(?: up)?|rais(?:es|ing) (?:\w+ )?{_BROWS}": (
+        1,
+        2,
+    ),
     r"wide(?:ned|ning)?(?:[- ]open)? eyes|wide[- ]eyed|eyes" + _BE + r"(?:wide\w*|opened wide|"
-    r"open wide)(?: open)?|eyes wide(?:ned)?(?: open)?|raised upper (?:eye)?lids?": (5,),
-    rf"{_UP} cheeks?|cheeks?{_BE}{_UP}|crow['’]?s['’]? feet": (6,),
-    r"narrow(?:ed|ing)? eyes|eyes" + _BE + r"(?:narrow\w*|squint\w*)|squint\w*|tight\w* "
+    r"open wide)(?: open)?|eyes wide(?:ned)?(?: open)?|raised upper (?:eye)?lids?|upper (?:eye)?lids?"
+    + _BE
+    + r"raised|eyes (?:have |has )?widen\w*": (5,),
+    rf"{_UP} cheeks?|cheeks?{_BE}{_UP}|crow['’]?s['’]? feet|"
+    r"(?:crinkles|wrinkles) (?:at|around|beside) (?:the )?(?:corners of )?(?:the |her |his |their )?eyes": (
+        6,
+    ),
+    r"narrow eyes|narrow(?:s|ed|ing) (?:(?:her|his|their|the) )?eyes|tens\w+ (?:lower )?(?:eye)?lids|eyes"
+    + _BE
+    + r"(?:narrow\w*|squint\w*)|squint\w*|tight\w* "
     r"(?:eye)?lids|(?:eye)?lids" + _BE + "tight\\w*": (7,),
     rf"wrinkled nose|nose{_BE}(?:wrinkl|scrunch|crinkl)\w*|wrinkl(?:es|ing) (?:\w+ )?nose|"
     r"(?:scrunched|crinkled)(?:[- ]up)? nose": (9,),
-    rf"{_UP} upper lip|upper lip{_BE}(?:{_UP}|curled)|curled (?:upper )?lip": (10,),
+    rf"{_UP} upper lip|upper lip{_BE}(?:{_UP}|curled)|curled (?:upper )?lip|"
+    r"curl(?:s|ing) (?:\w+ )?(?:upper )?lip": (10,),
+    r"lip" + _BE + r"curled(?! up)": (10,),
     r"sneer\w*": (9, 10),
     r"pout\w*": (17, 18, 22),
     r"pucker\w*(?: (?:mouth|lips))?|pursed (?:mouth|lips)|(?:lips|mouth)"
     + _BE
     + r"(?:pucker\w*|pursed)": (18,),
-    rf"open mouth|mouth{_BE}{_OPEN}|parted lips|lips{_BE}(?:parted|apart)|jaw(?:s)?{_BE}"
-    rf"(?:dropp\w*|{_OPEN})|dropped jaw|jaw drop\w*|gaping mouth|mouth agape": (25, 26, 27),
-    r"tight(?:ened|ly closed)? lips|lips" + _BE + "tight\\w*|thin(?:ned)? lips": (23, 24),
-    r"pressed(?:[- ]together)? lips|lips" + _BE + r"pressed|lips pressed|pressing (?:\w+ )?lips": (
-        24,
+    rf"open[- ]mouth(?:ed)?|mouth{_BE}{_OPEN}|parted lips|lips{_BE}(?:parted|apart)|jaw(?:s)?{_BE}"
+    rf"(?:dropp\w*|{_OPEN})|dropped jaw|jaw (?:has |had )?drop\w*|gaping mouth|mouth agape": (
+        25,
+        26,
+        27,
     ),
+    r"tight(?:ened|ly closed)? lips|lips"
+    + _BE
+    + "tight\\w*|thin(?:ned)? lips|lips"
+    + _BE
+    + r"thin and tight": (23, 24),
+    r"pressed(?:[- ]together)? lips|lips"
+    + _BE
+    + r"pressed|lips pressed|press(?:es|ing) (?:\w+ )?lips(?: together)?": (24,),
     r"clenched (?:jaw|teeth)|(?:jaw|teeth)" + _BE + r"clenched|clench\w* (?:\w+ )?(?:jaw|teeth)": (
         31,
     ),
@@ -77,11 +103,16 @@ WORDS: dict[str, tuple[int, ...]] = {
     r"raised chin boss|chin (?:is )?(?:bunched|dimpled|wrinkled)|trembling chin|quivering chin": (
         17,
     ),
-    r"bit(?:es|ing)? (?:\w+ )?lips?|bitten lips?": (32,),
+    r"bit(?:es|ing)? (?:\w+ ){0,2}lips?|bitten lips?": (32,),
     r"puffed(?:[- ]out)? cheeks|cheeks" + _BE + "puffed": (34,),
     r"closed eyes|eyes" + _BE + r"(?:closed|shut)|shut eyes": (43,),
     r"(?:looks?|looking|gaz(?:es?|ing)|eyes (?:are )?)(?: turned| cast)? ?down(?:ward)?(?! (?:on|at "
-    r"upon)\b)|downcast (?:eyes|gaze)|lowered (?:eyes|gaze)": (64,),
+    r"upon)\b)|downcast (?:eyes|gaze)|lowered (?:eyes|gaze)|"
+    + r"gaze"
+    + _BE
+    + r"(?:lowered|cast down|turned down\w*)|eyes"
+    + _BE
+    + r"downcast": (64,),
     r"(?:looks?|looking|gaz(?:es?|ing))(?: turned)? up(?:ward)?|upturned (?:eyes|gaze)": (63,),
 }
 # What the labels of a toolbox's expression are called besides their names.

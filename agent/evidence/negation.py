@@ -27,7 +27,7 @@ PSEUDO = re.compile(
     re.I,
 )
 BEFORE = re.compile(
-    r"\b(?:no|not|cannot|without|lack\w*|absence|never|neither|nor|hardly|scarcely|barely|"
+    r"\b(?:no|nobody|not|cannot|without|lack\w*|absence|never|neither|nor|hardly|scarcely|barely|"
     r"free (?:of|from)|devoid of|far from|rather than|instead of|fails? to|unable to|stop(?:s|ped)|"
     rf"(?:is|are|was|were|do|does|did|has|have|had|ca|could|wo|would|should){_NT})\b|"
     r"\b(?:absent|missing|un(?:seen|shown))\s*:",
@@ -63,6 +63,7 @@ AFTER = re.compile(
     rf"(?:(?:is|are|was|were|be|remains?|stays?|seems?|appears?|looks?)\s+(?:\w+ly\s+|all\s+|both\s+)?{_GONE}|"
     rf"{_GONE}|(?:is|are|was|were|has|have|can|could)(?:\s+been)?(?:\s*{_NT}|\s+not|\s+never|\s+no longer|not|"
     rf"\s+hardly|\s+neither)(?:\s+been|\s+be|\s+\w+ly)*\s+{_SEEN}|not\s+{_SEEN}|"
+    rf"(?:is|are|was|were)(?:\s*{_NT}|\s+not)(?=\s*(?:$|[,.;]))|"
     rf"(?:has|have)\s+(?:disappeared|vanished|faded|gone)|(?:does|do|did)(?:\s*{_NT}|\s+not)\s+(?:appear|show|occur))",
     re.I,
 )
