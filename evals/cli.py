@@ -11,7 +11,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kuleshov.evals.datasets import registry as tasks
+from kuleshov.evals.datasets.unit_coding import UnitSet
 from kuleshov.evals.datasets.unit_sets import UNIT_SETS
 from kuleshov.evals.harness import (
     api,
@@ -20,10 +23,10 @@ from kuleshov.evals.harness import (
     evaluate,
     scores,
     systems,
-    unit_command,
+    unit_agreement,
 )
 from kuleshov.evals.harness.evaluate import Evaluation
-from kuleshov.evals.harness.report import inspect_log, page, tables
+from kuleshov.evals.harness.report import inspect_log, page, tables, unit_table
 from kuleshov.evals.harness.scores import Scores
 from kuleshov.evals.metrics import registry as metrics
 from kuleshov.evals.protocols import registry as protocols
@@ -51,7 +54,7 @@ def main(arguments: argparse.Namespace, load_agent: Callable[..., Any]) -> int:
     if arguments.task is None or arguments.list:
         return _list_tasks()
     if arguments.task in UNIT_SETS:
-        return unit_command.compare_units(arguments, UNIT_SETS.find(arguments.task))
+        return _compare_units(arguments, UNIT_SETS.find(arguments.task))
     if arguments.results:
         raise KuleshovError(f"--results is for data sets of coded units: {', '.join(UNIT_SETS)}.")
     if not arguments.data:
@@ -221,6 +224,50 @@ def _compare_systems(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(result.model_dump()) + "\n")
     else:
         tables.show_comparison(result, make_console())
+    return OK
+
+
+def _compare_units(arguments: argparse.Namespace, unit_set: UnitSet) -> int:
+    """Run the command.
+
+    Raises:
+        KuleshovError: a mistake in the call, in the data set or in the results.
+    """
+    if not arguments.data:
+        raise KuleshovError(
+            f"{unit_set.name} needs your copy of the data: give --data DIR ({unit_set.one_line})."
+        )
+    coded = unit_set.read(arguments.data)
+    if arguments.results:
+        tool, seen = unit_agreement.read_results(arguments.results)
+    else:
+        from kuleshov.settings import Settings
+        from kuleshov.tools import faces
+
+        name = "pocket" if arguments.pocket else arguments.faces
+        settings = Settings.load(arguments.settings, faces=name, device=arguments.device)
+        pictures = [face for face in coded if face.picture is not None]
+        if arguments.limit and arguments.limit < len(pictures):
+            rng = np.random.default_rng(arguments.seed or 0)
+            chosen = sorted(rng.choice(len(pictures), arguments.limit, replace=False).tolist())
+            coded = pictures = [pictures[place] for place in chosen]
+        say(f"kuleshov: {settings.faces} reads {len(pictures)} pictures of {unit_set.title}")
+        tool = settings.faces
+        entry = faces.find_entry(settings.faces, settings.paths, settings.tool_timeout_s)
+        loaded = entry.load(device=settings.device)
+        seen = list(unit_agreement.read_pictures(loaded, pictures or coded))
+    found = unit_agreement.compare_with_coders(unit_set, coded, tool, seen)
+    out = Path(arguments.out or f"eval-{unit_set.name}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "units.json").write_text(found.model_dump_json(indent=1) + "\n", "utf-8")
+    except OSError as error:
+        raise KuleshovError(f"cannot write to the folder {out}: {error.strerror}.") from None
+    if arguments.json:
+        sys.stdout.write(found.model_dump_json() + "\n")
+    else:
+        unit_table.show_figures(found)
+    say(f"figures: {out / 'units.json'}")
     return OK
 
 
