@@ -53,13 +53,18 @@ def _piece_key(before: bytes, ids: Sequence[int], digest: bytes) -> bytes:
     return made.digest()
 
 
+LEAST_KEPT, LARGEST_KEPT = 256 << 20, 64
+"""What is kept: bytes, or so many times the largest piece, whichever is more. What a run has done
+with is not asked for again, so more of it would only fill the memory."""
+
+
 class PieceStore:
-    """Computed pieces, the last used last, up to `budget` bytes."""
+    """Computed pieces, the last used last, up to `budget` bytes and what is of use."""
 
     def __init__(self, text_config: Any, budget: int) -> None:
         self.text_config, self.budget = text_config, budget
         self.held: OrderedDict[bytes, Layers] = OrderedDict()
-        self.bytes = 0
+        self.bytes = self.largest = 0
         self.read = self.reused = 0  # tokens
 
     def known(self, wanted: Sequence[Piece]) -> int:
@@ -98,8 +103,11 @@ class PieceStore:
 
     def _keep(self, key: bytes, layers: Layers) -> None:
         self.held[key] = layers
-        self.bytes += _layers_size(layers)
-        while self.bytes > self.budget and len(self.held) > 1:
+        size = _layers_size(layers)
+        self.bytes += size
+        self.largest = max(self.largest, size)
+        most = min(self.budget, max(LEAST_KEPT, LARGEST_KEPT * self.largest))
+        while self.bytes > most and len(self.held) > 1:
             _, gone = self.held.popitem(last=False)
             self.bytes -= _layers_size(gone)
 

@@ -11,6 +11,7 @@ from tiny_models import KINDS, assistant, picture, user
 
 from kuleshov.tools import mllm as models
 from kuleshov.tools.mllm import MllmError
+from kuleshov.tools.mllm.local import segments
 from kuleshov.tools.mllm.local.batch_cache import SlotCache, even_rows, step_rows
 from kuleshov.tools.mllm.local.batching import BatchedMllm
 
@@ -158,6 +159,19 @@ def test_what_is_shared_is_read_once(tiny_llava):
     queue.close()
     assert len({piece.key for piece in read}) == len(read)
     assert sum(piece.image is not None for piece in read) == 2 + 5  # examples once, each item once
+
+
+def test_what_is_kept_does_not_grow_with_the_pictures_that_were_read(tiny_llava, monkeypatch):
+    monkeypatch.setattr(segments, "LEAST_KEPT", 0)
+    monkeypatch.setattr(segments, "LARGEST_KEPT", 6)
+    queue = BatchedMllm(tiny(tiny_llava), batch=4)
+    held = []
+    for n in range(24):
+        queue.score([user(picture(n, (28, 28)), "which?")], LABELS)
+        held.append(queue.store.bytes)
+    queue.close()
+    assert max(held) <= 6 * queue.store.largest
+    assert max(held[12:]) == max(held[6:12])
 
 
 def test_a_model_in_bfloat16_says_the_batch(tiny_llava):
