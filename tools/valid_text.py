@@ -18,6 +18,7 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COMMANDS = ("Cc", "Cf", "Cs", "Zl")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _RUNS = re.compile(r"[(|!&={]|\bDDE\b", re.I)
+_SEPARATORS = re.compile("([;\t])")
 
 
 def in_xml(text: str) -> str:
@@ -43,22 +44,32 @@ def in_vtt(text: str) -> str:
 
 
 def in_csv(text: str) -> tuple[str, bool]:
-    """A cell on one line that no spreadsheet runs, and whether an apostrophe was put before it.
+    """A cell on one line that no spreadsheet runs, and whether an apostrophe was put into it.
 
     Spreadsheets take what begins with = or + for a formula, and with - or @ where it calls a
-    function or a program (CSV injection, OWASP). A name such as `-1_a.jpg` or `@home.jpg` calls
-    nothing and stays as it is: tables are joined by it. Numbers stay numbers.
+    function or a program; some take the full-width forms as well (CSV injection, OWASP). A
+    spreadsheet that separates cells by semicolons or tabs takes what stands behind one for a cell.
+    A name such as `-1_a.jpg` or `@home.jpg` calls nothing and stays as it is: tables are joined by
+    it. Numbers stay numbers.
     """
     text = _SURROGATE.sub("\ufffd", text).replace("\0", "\ufffd")
     line = " ".join(text.split("\n")).replace("\r", " ")
-    bare = line.lstrip()
-    runs = bare.startswith(("=", "+")) or (bare.startswith(("-", "@")) and bool(_RUNS.search(bare)))
+    guarded = "".join(f"'{part}" if _runs(part) else part for part in _SEPARATORS.split(line))
+    if line.startswith("\t"):
+        guarded = f"'{guarded}"
+    return guarded, guarded != line
+
+
+def _runs(part: str) -> bool:
+    """Whether a spreadsheet would run a cell that begins so."""
+    bare = unicodedata.normalize("NFKC", part.lstrip()[:1]) + part.lstrip()[1:]
     try:
         float(bare)
-        runs = False
     except ValueError:
         pass
-    return (f"'{line}", True) if runs or line.startswith("\t") else (line, False)
+    else:
+        return False
+    return bare.startswith(("=", "+")) or (bare.startswith(("-", "@")) and bool(_RUNS.search(bare)))
 
 
 def csv_row(cells: list[object]) -> list[object]:
@@ -73,7 +84,12 @@ def csv_cells(cells: Mapping[str, object]) -> dict[str, object]:
 
 def out_of_csv(text: str) -> str:
     """The text of a cell as it was before `in_csv`: tables that were written here are joined."""
-    return text[1:] if text.startswith("'") and in_csv(text[1:])[1] else text
+    if text.startswith("'\t"):
+        text = text[1:]
+    return "".join(
+        part[1:] if part.startswith("'") and _runs(part[1:]) else part
+        for part in _SEPARATORS.split(text)
+    )
 
 
 def in_json(value: Any) -> Any:

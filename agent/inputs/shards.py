@@ -16,7 +16,7 @@ import tempfile
 import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from kuleshov.inputs.manifest import ManifestRow, class_name, find_file, parse_row
 from kuleshov.tools.errors import KuleshovError
@@ -38,6 +38,9 @@ DAMAGE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError)
 MOST_BYTES, MOST_TEXT, MOST_UNPACKED = 2 << 30, 16 << 20, 64 << 30
 LEAST_BOUND, TIMES = 1 << 30, 100
 """A shard may hold this many times its own size in bytes, a small one LEAST_BOUND."""
+LEAST_MEMBERS, BYTES_OF_MEMBER, MOST_HEADER = 200_000, 64, 1 << 20
+"""A shard may hold a member for each 64 bytes of its file, a small one 200,000: the list of them is
+held in memory, about a kilobyte each. A name or comment before a member may have a megabyte."""
 
 
 def is_dataset(folder: str) -> bool:
@@ -178,6 +181,24 @@ def _most_of(path: str) -> int:
     return max(LEAST_BOUND, TIMES * os.path.getsize(path))
 
 
+class _Header(tarfile.TarInfo):
+    """A member's header; names and comments of any length would be read into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """As tarfile has it.
+
+        Raises:
+            tarfile.ReadError: a name or comment is larger than `MOST_HEADER`.
+        """
+        made = super().frombuf(buf, encoding, errors)
+        kinds = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+        long = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+        if made.type in kinds + long and made.size > MOST_HEADER:
+            raise tarfile.ReadError(f"a member's name or comment has {made.size >> 20:,} MB")
+        return made
+
+
 class _Shard:
     """An open shard: its members by name, and how much of them may still be read."""
 
@@ -236,7 +257,8 @@ class _Shard:
 def _tar_rows(path: str, number: int) -> Iterator[ManifestRow]:
     try:
         with _open_shard(path) as file:
-            members, damage = _list_members(file)
+            most = max(LEAST_MEMBERS, os.path.getsize(path) // BYTES_OF_MEMBER)
+            members, damage = _list_members(file, most)
             shard = _Shard(path, file, members)
             for key, files in _group_members(members):
                 shard.begin_sample()
@@ -289,8 +311,8 @@ def _open_shard(path: str) -> Iterator[IO[bytes]]:
             yield plain
 
 
-def _list_members(file: IO[bytes]) -> tuple[dict[str, tarfile.TarInfo], str]:
-    """The members by name, in order, and what is wrong with the archive ("": nothing).
+def _list_members(file: IO[bytes], most: int) -> tuple[dict[str, tarfile.TarInfo], str]:
+    """At most `most` members by name, in order, and what is wrong with the archive ("": nothing).
 
     Archives that were written one after the other into one file are read one after the other. Of
     two members with one name the later counts, as for tar.
@@ -302,8 +324,12 @@ def _list_members(file: IO[bytes]) -> tuple[dict[str, tarfile.TarInfo], str]:
     while at < size:
         file.seek(at)
         try:
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                for member in tar:
+            with tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as opened:
+                tar: Any = opened  # its stubs lack `members`
+                while (member := tar.next()) is not None:
+                    tar.members.clear()  # else it keeps a second list
+                    if len(found) == most and member.name not in found:
+                        return found, f"it holds more than {most:,} members"
                     found[member.name] = member
                     at = member.offset_data
                 at = tar.offset

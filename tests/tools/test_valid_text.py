@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 from readings import single
 
@@ -14,6 +15,25 @@ from kuleshov.types import CodedVariable
 def test_cells_come_back_as_they_were():
     for text in ("=1+1.jpg", "+a.jpg", "-1_a.jpg", "@home.jpg", "a.jpg", "'a.jpg", "-2"):
         assert valid_text.out_of_csv(valid_text.in_csv(text)[0]) == text
+
+
+def test_full_width_signs_and_cells_behind_other_separators_run_nothing():
+    for text, written in {
+        "＝1+1": "'＝1+1",
+        "＋1|a": "'＋1|a",
+        "＠SUM(1)": "'＠SUM(1)",
+        "－cmd|x": "'－cmd|x",
+        "－1": "－1",
+        "a;=1+1": "a;'=1+1",
+        "a; =1+1;+b": "a;' =1+1;'+b",
+        "a\t=1+1": "a\t'=1+1",
+        "\t=1": "'\t'=1",
+        "\r=1": "' =1",
+        "a\n;@SUM(1)": "a ;'@SUM(1)",
+        "so;-) fine; -2;+3": "so;-) fine; -2;+3",
+    }.items():
+        assert valid_text.in_csv(text) == (written, written != text)
+        assert valid_text.out_of_csv(written) == " ".join(re.split("[\r\n]", text))
 
 
 def test_no_cell_of_the_coded_table_runs_in_a_spreadsheet():

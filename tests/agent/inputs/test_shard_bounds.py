@@ -87,3 +87,46 @@ def test_what_is_no_picture_text_or_json_is_not_read(tmp_path: Path) -> None:
     assert row.problem is None
     assert row.source == picture()
     assert row.notes == ("not read from the shard: s1.npy",)
+
+
+def test_members_without_end_are_not_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "LEAST_MEMBERS", 20)
+    path = tmp_path / "s.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        add(tar, "first.png", picture())
+        for k in range(2000):
+            add(tar, f"{k}.txt", b"")
+    assert path.stat().st_size < 2000 * shards.BYTES_OF_MEMBER
+    rows = list(shards.read_tars([str(path)]))
+    assert rows[0].problem is None
+    assert "it holds more than" in str(rows[-1].problem)
+    assert len(rows) < 1000
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_name_or_comment_without_end_is_not_read(kind: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "s.tar"
+    with tarfile.open(path, "w") as tar:
+        add(tar, "first.png", picture())
+        info = tarfile.TarInfo("long")
+        info.type, info.size = kind, 3 << 30
+        end = tar.fileobj.tell()
+    with path.open("r+b") as file:
+        file.seek(end)
+        file.write(info.tobuf(tarfile.GNU_FORMAT))
+        file.truncate(end + (4 << 30))  # a hole: it takes no room on the disk
+    rows = list(shards.read_tars([str(path)]))
+    assert rows[0].source == picture()
+    assert "a member's name or comment has 3,072 MB" in str(rows[-1].problem)
+
+
+def test_names_longer_than_a_header_are_read(tmp_path: Path) -> None:
+    path, name = tmp_path / "s.tar", f"{'folder/' * 40}s1.png"
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        with tarfile.open(path, "w", format=form) as tar:
+            add(tar, name, picture())
+        (row,) = shards.read_tars([str(path)])
+        assert row.problem is None
+        assert row.id == name.removesuffix(".png")
