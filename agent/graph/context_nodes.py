@@ -109,7 +109,7 @@ class ContextNodes:
             box_xyxy=face.xyxy if face else target.get("box"),
             face=face,
             basis="face" if face else "context",
-            unanswered="not judged: nobody asked for it",
+            unanswered="not judged: not requested",
         )
 
 

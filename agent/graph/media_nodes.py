@@ -35,7 +35,7 @@ TURNS = ((2, "upside down"), (1, "a quarter to the left"), (3, "a quarter to the
 SURE_FACE = 0.8  # score of a face by which a picture is told to be turned
 EVERY_FACE = 10_000  # more than any picture shows
 
-SCENE_IN_WORDS = "the scene is told in free words, not in the form that was asked for"
+SCENE_IN_WORDS = "the model described the scene in free text, not in the requested form"
 CUT_SCENE = "the description of the scene was cut off for length: what is whole of it stands"
 
 
@@ -267,7 +267,7 @@ class PictureNodes:
         elif not found and scene is not None and scene.people_present is None:
             warnings.append(
                 f"{no_face(map(Gap.model_validate, state['gaps']))}, and whether anybody is in the "
-                "picture cannot be told: the scene is described, nobody is judged"
+                "picture is uncertain: the scene is described, nobody is judged"
             )
         warnings += people.covers_of_faces(scene, found)
         items: list[Evidence] = []

@@ -53,5 +53,5 @@ def show_effect(agent: Agent, console: Console) -> None:
     for told in CONTEXTS:
         (person, *_) = agent.infer(find_face(), context=told).people
         scores = "unanswered" if person.emotions is None else view.brief_scores(person.emotions)
-        lines.wrapped(told or "Nothing is told of the situation.", 2)
+        lines.wrapped(told or "No context given.", 2)
         lines.wrapped(scores, 6)

@@ -89,7 +89,7 @@ def plain_message(message: str, parser: argparse.ArgumentParser) -> str:
     if match := matched(r"unrecognized arguments: (\S+)"):
         name = match[1].split("=")[0]
         if not name.startswith("-"):
-            return f"{match[1]!r} is one argument too many."
+            return f"{match[1]!r} is unexpected here."
         return f"there is no option {name}{suggest_word(name, options_of(parser))}."
     if match := matched(r"argument COMMAND: invalid choice: '(.*?)' \("):
         hint = suggest_word(match[1], list(commands_of(parser)))

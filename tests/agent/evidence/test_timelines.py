@@ -79,7 +79,9 @@ def test_at_a_low_rate_blinks_are_not_told_and_that_is_said() -> None:
     values = [0.0] * 10 + [0.9] + [0.0] * 10
     made = analyse_track(track({45: values}, rate=2))
     assert [e.kind for e in made.events] == ["expression"]
-    assert made.untold == ("blinks and speech-like movement cannot be told at 2.0 frames a second",)
+    assert made.untold == (
+        "blinks and speech-like movement cannot be detected at 2.0 frames per second",
+    )
 
 
 def blinking(rate: float, seconds: float = 60.0):
@@ -109,12 +111,10 @@ def test_blinks_are_counted_where_the_frames_allow_else_at_least_so_many(rate: f
     else:
         assert found < true or rate == 14
         assert line.startswith(f"blinks: at least {found} in ")
-        assert any(
-            f"of blinks a least number is told at {rate:.1f} frames" in t for t in made.untold
-        )
+        assert any(f"at {rate:.1f} frames per second some blinks fall" in t for t in made.untold)
     nyquist = [text for text in made.untold if "Nyquist" in text]
     assert len(nyquist) == (rate < 13.7)
-    assert all(f"up to {rate / 2:.1f} openings a second" in text for text in nyquist)
+    assert all(f"up to {rate / 2:.1f} openings per second" in text for text in nyquist)
     # what is not measured needs no note
     assert analyse_track(track({12: [0.1] * 60}, rate=rate)).untold == ()
 

@@ -63,20 +63,20 @@ def sees_all_speech(track: Track) -> bool:
 
 def list_untold(track: Track) -> tuple[str, ...]:
     """What the frames are too few to tell, of the units that the track holds."""
-    rate = f"{track.rate:.1f} frames a second"
+    rate = f"{track.rate:.1f} frames per second"
     if track.rate < SPEECH_RATE - NEARLY:
-        return (f"blinks and speech-like movement cannot be told at {rate}",)
+        return (f"blinks and speech-like movement cannot be detected at {rate}",)
     told = []
     units = {series.unit for series in track.units}
     if units & set(CLOSURES) and not sees_every_blink(track):
         told.append(
-            f"of blinks a least number is told at {rate}, as some fall between frames; all are "
-            f"counted from {BLINK_RATE:.0f} on"
+            f"at {rate} some blinks fall between frames: the count is a lower bound, exact from "
+            f"{BLINK_RATE:.0f} on"
         )
     if units & set(JAW) and not sees_all_speech(track):
         told.append(
-            f"speech-like movement is told up to {track.rate / 2:.1f} openings a second at {rate} "
-            f"(the Nyquist limit); speech has up to {SPEECH_MOST_HZ:.0f}"
+            f"at {rate} speech-like movement is detected up to {track.rate / 2:.1f} openings per "
+            f"second (Nyquist limit); speech reaches {SPEECH_MOST_HZ:.0f}"
         )
     return tuple(told)
 

@@ -193,8 +193,7 @@ def test_ctrl_c_while_models_load_says_that_nothing_was_done(
     choices = ["--model", "pocket", "--faces", "pocket", "--report", str(written)]
     assert main(["infer", str(picture), *choices]) == 130
     assert capsys.readouterr().err == (
-        "kuleshov: interrupted while the models were loading: nothing was done yet, and the same "
-        "command starts again.\n"
+        "kuleshov: interrupted while the models were loading; nothing was done yet.\n"
     )
     assert not written.exists()
 

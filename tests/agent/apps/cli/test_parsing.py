@@ -23,7 +23,7 @@ from kuleshov.settings import Settings
         (["infr", "x"], "kuleshov: there is no command 'infr' (did you mean infer?)."),
         (["infer", "x", "--fces", "y"], "kuleshov infer: there is no option --fces (did you mean "),
         (["infer", "x", "--fces=y"], "there is no option --fces (did you mean --faces?)."),
-        (["schema", "x"], "kuleshov schema: 'x' is one argument too many."),
+        (["schema", "x"], "kuleshov schema: 'x' is unexpected here."),
         (["annotate"], "kuleshov annotate: INPUT and --out are missing."),
         (["infer", "x", "--seed", "a"], "--seed takes a whole number, not 'a'."),
         (["infer", "x", "--context-weight", "a"], "--context-weight takes a number, not 'a'."),

@@ -106,7 +106,7 @@ def test_before_and_after_cite_evidence_of_the_face(situations):
         own = [e.n for e in inference.evidence if e.person == person.id]
         assert found.before_evidence == (own[1],)
         assert found.after_evidence == (own[0], own[1])
-        assert person.unanswered == "not judged: nobody asked for it"
+        assert person.unanswered == "not judged: not requested"
     assert Inference.from_json(inference.to_json()) == inference
     jsonschema.validate(json.loads(inference.to_json()), Inference.json_schema())
 

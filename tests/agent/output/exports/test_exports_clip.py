@@ -336,7 +336,7 @@ def test_ctrl_c_keeps_what_was_read(feat_data: Path, tmp_path: Path) -> None:
     assert "stopping; what was read is kept" in told
     assert "Traceback" not in told
     assert f"not read: {clip}" in told
-    assert f"to go on with {clip}: the same call for it alone, with --start-s " in told
+    assert f"to resume {clip}: the same command for it alone, with --start-s " in told
     (line,) = ran.stdout.splitlines()
     kept = Inference.from_json(line)
     assert kept.gaps[0].reason.startswith("stopped by the user at ")
