@@ -1,4 +1,4 @@
-.PHONY: check format lint types test
+.PHONY: check docs format lint types test
 check: lint types test
 
 format:
@@ -13,6 +13,11 @@ lint:
 types:
 	rm -rf build/types && pip install -q --no-deps --target build/types .
 	cd build && MYPYPATH=types mypy --config-file ../pyproject.toml -p kuleshov
+
+# build/docs/index.html; nothing is downloaded
+docs: export NO_MKDOCS_2_WARNING = 1
+docs:
+	mkdocs build -q
 
 test:
 	pytest

@@ -508,7 +508,7 @@ class Agent:
         Args:
             source: as for `infer`.
             situations: the candidates, see `kuleshov.asking.coding.candidates.load_candidates`; at
-            least two.
+                least two.
             stop: once set, nothing more is asked of the model; what is missing says so.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The README's blocks run as they stand, with the bundled models on a real photograph."""
+"""The blocks of README and docs/ run as they stand, with bundled models on a real photograph."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [README] + [
+    path.read_text("utf-8")
+    for path in sorted((ROOT / "docs").rglob("*.md"))
+    if path.name != "plugins.md"  # tests/tools/test_plugins.py
+]
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+    """All of the README and the pages, one of each."""
+    found = (re.findall(rf"^```{language}\n(.*?)^```", page, re.S | re.M) for page in PAGES)
+    return list(dict.fromkeys(block for one in found for block in one))
 
 
 @pytest.fixture
@@ -67,7 +74,9 @@ def test_the_block_on_face_and_context(folder: Path, feat_data: Path, monkeypatc
     (folder / "contexts.toml").write_text('[[contexts]]\nname = "soup"\ntext = "Soup."\n')
     monkeypatch.setenv("KULESHOV_MODEL", "pocket")
     monkeypatch.setenv("KULESHOV_FACES", "pocket")
-    block = next(block for block in blocks("sh") if "kuleshov contrast" in block)
+    short, block = (block for block in blocks("sh") if "kuleshov contrast" in block)
+    assert "happiness" in run(["bash", "-euc", short], folder)
+    shutil.rmtree(folder / "kuleshov-effect")
     out = run(["bash", "-euc", block], folder)
     assert "Influence of the context" in out
     assert (folder / "kuleshov-effect" / "contrast.html").is_file()
@@ -132,3 +141,12 @@ def test_the_install_commands_are_those_that_ci_runs():
     make = (ROOT / "Makefile").read_text()
     assert re.search(r"^check:.*\btest$", make, re.M)
     assert re.search(r"^test:\n\tpytest$", make, re.M)
+
+
+def test_the_five_lines_print_what_the_readme_shows(folder: Path):
+    code, output = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.S).groups()
+    assert run([sys.executable, "-c", code], folder) == output
+
+
+def test_the_readme_fits_on_two_screens():
+    assert len(README.splitlines()) < 90

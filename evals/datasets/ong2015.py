@@ -10,7 +10,8 @@ Layout and columns were checked against the released data.
 Read by the bundled models (--protocol votes), Kullback-Leibler to people's judgement of both, nats,
 and Pearson's r: people .372, .734; bayes 1.077, .718; face 1.153, .726; mean of face and context
 .309, .697; text .607, .592; context .497, -.023. Their shift does not follow people's (r -.14 for
-people, ceiling .87): the pocket LLaVA makes nothing of the sentences. Intervals: README, Evals.
+people, ceiling .87): the pocket LLaVA makes nothing of the sentences. Intervals:
+docs/how-to/evaluate.md.
 """
 
 from __future__ import annotations

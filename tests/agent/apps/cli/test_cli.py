@@ -246,8 +246,8 @@ def test_graph_is_drawn_from_the_compiled_graph_and_stands_in_the_readme(capsys)
     drawn = capsys.readouterr().out
     for node in ("open_media", "observe_faces", "describe_scene", "judge", "ground", "repair"):
         assert node in drawn
-    readme = (Path(__file__).resolve().parents[4] / "README.md").read_text("utf-8")
-    assert f"```mermaid\n{drawn.strip()}\n```" in readme
+    page = Path(__file__).resolve().parents[4] / "docs" / "explanation" / "how-it-works.md"
+    assert f"```mermaid\n{drawn.strip()}\n```" in page.read_text("utf-8")
 
 
 def test_schema_is_a_json_schema_with_stable_names(capsys):
