@@ -21,8 +21,9 @@ exec "$2" "$1/trap.py" "$1"
 """
 
 TRAP = r"""
-import json, os, socket, sys, threading, time
+import io, json, os, socket, subprocess, sys, threading, time
 from pathlib import Path
+from urllib.request import ProxyHandler, Request, build_opener
 
 place = Path(sys.argv[1])
 seen = []
@@ -63,15 +64,47 @@ for port in (80, 443, 8080):
 
 from kuleshov.apps.cli.main import main
 
+
+
+def serve(photo):
+    # the page and a reading of a server in a process of its own; its exit code
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = "from kuleshov.apps.cli.main import main; raise SystemExit(main())"
+    given = [sys.executable, "-c", program, "serve", "--port", str(port), *models]
+    server, opener = subprocess.Popen(given), build_opener(ProxyHandler({}))
+    address, until = f"http://127.0.0.1:{port}", time.monotonic() + 120
+    while True:
+        try:
+            opener.open(f"{address}/", timeout=30).read()
+            break
+        except OSError:
+            if time.monotonic() > until or server.poll() is not None:
+                raise
+            time.sleep(0.3)
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    body += Path(photo).read_bytes() + b"\r\n--x--\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    asked = Request(f"{address}/api/v1/infer", body, kind)
+    assert json.load(opener.open(asked, timeout=120))["people"]
+    server.terminate()
+    return server.wait(60)
+
+
 photo, codes = json.loads((place / "photo.json").read_text()), {}
 models = ["--model", "pocket", "--faces", "pocket"]
 for given in (
     ["doctor"],
     ["models"],
+    ["demo", "--report", str(place / "demo.html")],
+    ["chat", photo, "--private", *models],
     ["infer", photo, *models],
     ["annotate", photo, "--out", str(place / "ray"), "--engine", "ray", *models],
 ):
+    sys.stdin = io.StringIO("why?\n/quit\n")
     codes[given[0]] = main(given)
+codes["serve"] = serve(photo)
 kept, seen_then = list(seen), len(seen)
 # the trap works: else what was seen says nothing
 try:
@@ -107,7 +140,8 @@ def test_ordinary_commands_send_nothing_and_look_no_name_up(
     done = subprocess.run(call, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     codes, seen, trapped = json.loads((tmp_path / "seen.json").read_text())
-    assert codes == {"doctor": 0, "models": 0, "infer": 0, "annotate": 0}
+    ended = dict.fromkeys(("doctor", "models", "demo", "chat", "infer", "annotate"), 0)
+    assert codes == {**ended, "serve": 0}
     assert ["connection", "169.254.169.254", 80] in trapped
     assert ["name", "metadata.google.internal"] in trapped
     assert seen == []
