@@ -8,7 +8,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "demo": ("kuleshov demo", "kuleshov demo --report first-look.html"),
         "infer": (
             "kuleshov infer photo.jpg --pocket",
-            'kuleshov infer photo.jpg --context "They have just lost the final." --report out.html',
+            'kuleshov infer photo.jpg --context "They lost the final." --report out.html',
         ),
         "chat": (
             "kuleshov chat photo.jpg --pocket",
