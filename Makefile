@@ -17,7 +17,7 @@ types:
 # build/docs/index.html; nothing is downloaded
 docs: export NO_MKDOCS_2_WARNING = 1
 docs:
-	mkdocs build -q
+	python -m mkdocs build -q
 
 test:
 	pytest
