@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,14 @@ import torch
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from training.llava import lists, rules
-from training.llava.situation_stage import Taught, grow, learn_situations, situation_rows
+from training.llava.situation_stage import (
+    LAYERS,
+    Taught,
+    grow,
+    loss_of_situations,
+    mix_weights,
+    situation_rows,
+)
 from training.llava.situations import (
     POOL,
     SETS,
@@ -19,6 +27,7 @@ from training.llava.situations import (
     one_label,
     own_situations,
     place_of,
+    read_situations,
     shares_of,
     worded,
 )
@@ -88,15 +97,55 @@ def test_a_grown_model_answers_as_before_and_then_learns(
 ) -> None:
     old = LlavaForConditionalGeneration.from_pretrained(POCKET, dtype=torch.float32).eval()
     grown = grow(POCKET, tokenizer)
-    assert len(grown.model.language_model.layers) == 6
+    assert len(grown.model.model.language_model.layers) == LAYERS
     ids = torch.tensor([tokenizer("USER: A dog runs on the beach.")["input_ids"]])
     with torch.no_grad():
         before = old.model.language_model(input_ids=ids).last_hidden_state
-        after = grown.model.language_model(input_ids=ids).last_hidden_state
+        after = grown.model.model.language_model(input_ids=ids).last_hidden_state
     assert torch.allclose(before, after, atol=1e-5)
-    start = grown.get_input_embeddings().weight.detach().clone()
-    learn_situations(grown, Writer(tokenizer), taught(), 0.02, batch=4)
-    assert not torch.equal(start, grown.get_input_embeddings().weight)
+    grown.fix_what_was_seen()
+    start = {name: value.clone() for name, value in grown.model.state_dict().items()}
+    head = torch.nn.Linear(192, 8)
+    optimiser = grown.optimiser(head)
+    for step in range(2):
+        random = np.random.default_rng(step)
+        loss_of_situations(grown, Writer(tokenizer), taught(), head, random, batch=4).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    now = grown.model.state_dict()
+    changed = {name for name, value in now.items() if not value.equal(start[name])}
+    assert not any("vision" in name or "projector" in name for name in changed)
+    table = "model.language_model.embed_tokens.weight"
+    assert {f"model.language_model.layers.{layer}.mlp.up_proj.weight" for layer in (0, 5)} < changed
+    assert now[table][: grown.tokens].equal(start[table][: grown.tokens])
+    assert not now[table][grown.tokens :].equal(start[table][grown.tokens :])
+
+
+def test_between_the_folder_and_what_was_learnt_lies_every_mixture(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    grown = grow(POCKET, tokenizer)
+    learnt = {name: value + 1 for name, value in grown.model.state_dict().items()}
+    mixed = mix_weights(grow(POCKET, tokenizer).model, learnt, 0.25)
+    for name, value in mixed.items():
+        if value.is_floating_point():
+            assert torch.allclose(value, grown.model.state_dict()[name] + 0.25, atol=1e-5)
+
+
+def test_equal_texts_stand_in_one_part(tmp_path: Path) -> None:
+    rows = [f"I lost my key number {'x' * (i // 2)}." for i in range(200)]
+    lines = ["emotion\tsituation", *(f"sadness\t{text}" for text in rows)]
+    (tmp_path / "isear.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    for part in ("train", "dev"):
+        with gzip.open(tmp_path / f"event2mind_{part}.tsv.gz", "wt", encoding="utf-8") as file:
+            file.write('event\tactor\nPersonX smiles\t["happy"]\n')
+    found = read_situations(tmp_path)
+    parts: dict[str, set[str]] = {}
+    for one, part in zip(found.all, found.part, strict=True):
+        if one.source == "isear":
+            parts.setdefault(one.text.lower(), set()).add(str(part))
+    assert all(len(where) == 1 for where in parts.values())
+    assert {"train", "dev", "test"} == {next(iter(where)) for where in parts.values()}
 
 
 def test_rows_of_situations_are_asked_as_the_product_asks(

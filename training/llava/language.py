@@ -58,8 +58,11 @@ class Sources:
     measured: Sequence[Face] = ()
 
 
-def forward(model: LlavaForConditionalGeneration, packed: Packed, states: Tensor) -> Tensor:
-    """Logits (T, vocabulary) at the places that `packed` asks about.
+def read_layers(
+    model: LlavaForConditionalGeneration, packed: Packed, states: Tensor
+) -> tuple[Tensor, ...]:
+    """States (T, 192) at the places that `packed` asks about: of the embeddings, after each layer,
+    and after the last one normed.
 
     `states`: (pictures, 49, 192), what the tower sees in each picture.
     """
@@ -71,14 +74,20 @@ def forward(model: LlavaForConditionalGeneration, packed: Packed, states: Tensor
         pictured = with_pictures(model, ids[rows], embedded[rows], seen)
         embedded = embedded.clone()
         embedded[rows] = pictured
-    hidden = model.model.language_model(
+    seen = model.model.language_model(
         inputs_embeds=embedded,
         attention_mask=packed.mask.to(device),
         position_ids=packed.positions.to(device),
         use_cache=False,
-    ).last_hidden_state
+        output_hidden_states=True,
+    ).hidden_states
     row, place = packed.source.to(device).T
-    return model.lm_head(hidden[row, place])
+    return tuple(layer[row, place] for layer in seen)
+
+
+def forward(model: LlavaForConditionalGeneration, packed: Packed, states: Tensor) -> Tensor:
+    """Logits (T, vocabulary) at the places that `packed` asks about; see `read_layers`."""
+    return model.lm_head(read_layers(model, packed, states)[-1])
 
 
 def loss_of(logits: Tensor, packed: Packed, smoothing: float = 0.0) -> tuple[Tensor, float]:

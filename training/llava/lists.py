@@ -418,13 +418,18 @@ MEASURED = 0.5
 shares, each for itself, and a smile that also raises the upper lip is rare among them."""
 
 
+SITUATIONS = 0.72
+"""Part of the notes that tell a situation."""
+
+
 @dataclass(frozen=True)
 class Sentences:
     """What may be said in a list: captions of photos, and which of the made-up sentences.
 
     `faces`: faces that a tool measured; made-up ones alone where there are none. `any_lead`: part
     of the lists that are taken however small the lead of the rule's first label is. `told` draws a
-    situation that people told, which `rules.know` knows, for `told_part` of the context notes.
+    situation that people told, which `rules.know` knows, for `told_part` of the situations in
+    notes.
     """
 
     captions: Sequence[str]
@@ -554,12 +559,12 @@ def scene_of(random: np.random.Generator, say: Sentences) -> Scene:
 
 
 def note_of(random: np.random.Generator, say: Sentences) -> str:
-    """A context note: a situation (three in four), something plain, or an order to obey."""
-    if say.told is not None and random.random() < say.told_part:
-        return say.told(random)
+    """A context note: a situation (SITUATIONS), something plain, or an order to obey."""
     kind = random.random()
+    if kind < SITUATIONS and say.told is not None and random.random() < say.told_part:
+        return say.told(random)
     they, them, their = THEY[random.integers(len(THEY))]
-    if kind < 0.72:
+    if kind < SITUATIONS:
         gists = list(NOTES)
         text = say.pick(random, NOTES[gists[random.integers(len(gists))]])
     elif kind < 0.86:

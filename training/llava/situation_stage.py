@@ -5,13 +5,15 @@
 
 1. The tokenizer gets the words of the situations (`vocabulary`), the language model two layers that
    change nothing at first; the folder's answers stay what they were.
-2. Situations alone, as a list of evidence with one line of context, under many label sets.
-3. Everything: photos, faces, lists and clips as in `language`, with real situations among the
-   notes; what the folder knew of photos and faces is also learnt from itself (learning without
-   forgetting, Li & Hoiem 2016).
+2. It learns situations, as lists of evidence with one line of context under many label sets, and in
+   every REST-th step all the rest: photos, faces, lists and clips as in `language`, with real
+   situations among the notes. What the folder would answer there is learnt beside the data
+   (learning without forgetting, Li & Hoiem 2016), from the first step on: what is once forgotten
+   comes back slowly.
 
-Steps 2 and 3 end by the clock (--first-minutes, --minutes), because machines differ; the moving
-average of the weights is written.
+It ends by the clock (--minutes), because machines differ. What is written lies between the folder
+and the moving average of what was learnt (--share of it): such mixtures keep more of what was
+known before (Wortsman et al. 2022, Robust fine-tuning of zero-shot models, CVPR).
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +51,7 @@ from training.llava.tasks import ANSWER, JSON, LABEL, Row, Writer, corpus, pack
 from training.llava.vocabulary import extend_tokenizer
 
 TOKENS, LAYERS = 9216, 6
-MIDDLE = 4
+MIDDLE = 5
 """The layer whose state at the end of a situation learns the teacher's features."""
 CHOSEN = {"isear": 1.0, "event2mind": 0.35, "own": 1.5}
 """How often situations of a source are drawn."""
@@ -61,10 +63,15 @@ LEAST = 0.15
 """People's words count where so much of them is among the labels that are asked about."""
 NOTES = 0.55
 """Part of the context notes in lists that are real situations."""
-DROPPED = 0.12
-FIRST_RATE, RATE = 2e-3, 1.2e-3
-SAME = 0.7
-"""Weight of the folder's own distribution, for photos and faces, against the data."""
+SHORTENED, DROPPED = 0.4, 0.12
+RATE, OLD_RATE = 2e-3, 0.3
+"""Learning rate of what is new, and the part of it for what the folder knew."""
+REST = 3
+SAME = 0.8
+"""Weight of the folder's own distribution against the data, where no new token is read."""
+BATCH = 96
+SAVED = 100
+"""Steps of the last part after which the folder is written anew."""
 
 
 @dataclass
@@ -108,9 +115,7 @@ class Taught:
         return labels
 
 
-def grow(
-    folder: Path, tokenizer: PreTrainedTokenizerFast, seed: int = 0
-) -> LlavaForConditionalGeneration:
+def grow(folder: Path, tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Grown:
     """The folder's model with `tokenizer` and LAYERS layers; it answers as before.
 
     A new token begins as the mean of the tokens that it was cut into.
@@ -136,81 +141,102 @@ def grow(
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
     model.tie_weights()
-    return model.eval()
+    return Grown(model.eval(), earlier.eval())
 
 
 def _rate(progress: float, step: int, warm: int) -> float:
     return min(1.0, (step + 1) / warm) * (0.5 * (1 + math.cos(math.pi * progress)) * 0.96 + 0.04)
 
 
-def _optimiser(module: nn.Module, rate: float) -> torch.optim.AdamW:
-    parts: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-    for name, parameter in module.named_parameters():
-        parts["embed_tokens" in name].append(parameter)
-    groups = [
-        {"params": parts[True], "lr": rate, "weight_decay": 0.0, "peak": rate},
-        {"params": parts[False], "lr": rate, "weight_decay": 0.04, "peak": rate},
-    ]
-    return torch.optim.AdamW(groups, betas=(0.9, 0.98))
+@dataclass(frozen=True)
+class Grown:
+    """A model of LAYERS layers; the first `layers` of them, and the first `tokens` embeddings, are
+    those of the folder that it grew from, which `earlier` keeps as they were."""
+
+    model: LlavaForConditionalGeneration
+    earlier: LlavaForConditionalGeneration
+
+    @property
+    def tokens(self) -> int:
+        return int(self.earlier.config.text_config.vocab_size)
+
+    @property
+    def layers(self) -> int:
+        return int(self.earlier.config.text_config.num_hidden_layers)
+
+    def fix_what_was_seen(self) -> None:
+        """Pictures and known tokens keep their embeddings: only the rest of the language model
+        learns."""
+        for one in (self.model, self.earlier):
+            one.model.language_model.config._attn_implementation = "eager"
+        self.earlier.requires_grad_(False)
+        self.model.requires_grad_(False)
+        self.model.model.language_model.requires_grad_(True)
+        table = self.model.get_input_embeddings().weight
+        new = (torch.arange(len(table)) >= self.tokens).float()[:, None]
+        table.register_hook(lambda gradient: gradient * new)
+
+    def optimiser(self, head: nn.Module) -> torch.optim.AdamW:
+        """AdamW over the language model and `head`; what the folder knew moves more slowly."""
+        language = self.model.model.language_model
+        table = self.model.get_input_embeddings().weight
+        new = [*language.layers[self.layers :].parameters(), *head.parameters()]
+        old = [*language.layers[: self.layers].parameters(), *language.norm.parameters()]
+        groups = [
+            {"params": [table], "weight_decay": 0.0, "peak": RATE},
+            {"params": new, "weight_decay": 0.04, "peak": RATE},
+            {"params": old, "weight_decay": 0.0, "peak": RATE * OLD_RATE},
+        ]
+        return torch.optim.AdamW(groups, RATE, betas=(0.9, 0.98))
 
 
-def learn_situations(
-    model: LlavaForConditionalGeneration,
+def loss_of_situations(
+    grown: Grown,
     writer: Writer,
     taught: Taught,
-    minutes: float,
-    seed: int = 0,
-    batch: int = 96,
-) -> None:
-    """Step 2: situations alone, without a picture; labels and the teacher's features."""
-    language = model.model.language_model
-    head = nn.Linear(shape.WIDTH, taught.features.shape[1])
-    optimiser = _optimiser(nn.ModuleDict({"language": language, "head": head}), FIRST_RATE)
-    random, begun, step = np.random.default_rng((seed, 5)), time.time(), 0
-    while (progress := (time.time() - begun) / (60 * minutes)) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * _rate(progress, step, 100)
-        rows, ends, targets, features = [], [], [], []
-        for _ in range(batch):
-            place = taught.draw(random)
-            one = taught.situations.all[place]
-            text = worded(one, random)
-            if random.random() < 0.3:
-                kept = [word for word in text.split() if random.random() > DROPPED]
-                text = " ".join(kept) or text
-            labels = taught.labels_for(one, random)
-            head_text, question = _asked(text, labels)
-            begin = writer.without + writer.ids(head_text)
-            rows.append(begin + writer.ids(question))
-            ends.append(len(begin) - 2)  # the quotation mark that ends it
-            shares = taught.target(place, labels)
-            targets.append({writer.ids(label)[0]: share for label, share in shares.items()})
-            features.append(taught.features[place])
-        longest = max(map(len, rows))
-        ids = torch.zeros(batch, longest, dtype=torch.long)
-        mask = torch.zeros(batch, longest, dtype=torch.long)
-        for b, row in enumerate(rows):
-            ids[b, : len(row)], mask[b, : len(row)] = torch.tensor(row), 1
-        with torch.autocast("cpu", torch.bfloat16):
-            seen = language(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        each = torch.arange(batch)
-        logs = model.lm_head(seen.last_hidden_state[each, mask.sum(1) - 1].float()).log_softmax(-1)
-        loss = torch.stack(
-            [
-                -(logs[b, list(target)] * torch.tensor(list(target.values()))).sum()
-                for b, target in enumerate(targets)
-            ]
-        ).mean()
-        middle = seen.hidden_states[MIDDLE][each, torch.tensor(ends)].float()
-        guess = head(functional.rms_norm(middle, (shape.WIDTH,)))
-        wanted = torch.from_numpy(np.array(features)).float()
-        (loss + 0.5 * functional.mse_loss(guess, wanted)).backward()
-        nn.utils.clip_grad_norm_(language.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
-        step += 1
-        if step % 100 == 0:
-            print(f"situations {step}: {loss.item():.3f}, {progress:.0%}", flush=True)
+    head: nn.Linear,
+    random: np.random.Generator,
+    batch: int = BATCH,
+) -> Tensor:
+    """Situations alone, without a picture: the labels, and the teacher's features by `head`."""
+    model = grown.model
+    rows, ends, targets, features = [], [], [], []
+    for _ in range(batch):
+        place = taught.draw(random)
+        one = taught.situations.all[place]
+        text = worded(one, random)
+        if random.random() < SHORTENED:
+            kept = [word for word in text.split() if random.random() > DROPPED]
+            text = " ".join(kept) or text
+        labels = taught.labels_for(one, random)
+        head_text, question = _asked(text, labels)
+        begin = writer.without + writer.ids(head_text)
+        rows.append(begin + writer.ids(question))
+        ends.append(len(begin) - 2)  # the quotation mark that ends it
+        shares = taught.target(place, labels)
+        targets.append({writer.ids(label)[0]: share for label, share in shares.items()})
+        features.append(taught.features[place])
+    longest = max(map(len, rows))
+    ids = torch.zeros(batch, longest, dtype=torch.long)
+    mask = torch.zeros(batch, longest, dtype=torch.long)
+    for b, row in enumerate(rows):
+        ids[b, : len(row)], mask[b, : len(row)] = torch.tensor(row), 1
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = model.model.language_model(
+            input_ids=ids, attention_mask=mask, output_hidden_states=True
+        )
+    each = torch.arange(batch)
+    logs = model.lm_head(seen.last_hidden_state[each, mask.sum(1) - 1].float()).log_softmax(-1)
+    loss = torch.stack(
+        [
+            -(logs[b, list(target)] * torch.tensor(list(target.values()))).sum()
+            for b, target in enumerate(targets)
+        ]
+    ).mean()
+    middle = seen.hidden_states[MIDDLE][each, torch.tensor(ends)].float()
+    guess = head(functional.rms_norm(middle, (shape.WIDTH,)))
+    wanted = torch.from_numpy(np.array(features)).float()
+    return loss + 0.5 * functional.mse_loss(guess, wanted)
 
 
 def _asked(text: str, labels: Sequence[str]) -> tuple[str, str]:
@@ -248,17 +274,56 @@ def situation_rows(
     return found
 
 
+def loss_of_the_rest(
+    grown: Grown,
+    sources: stage.Sources,
+    writer: Writer,
+    taught: Taught,
+    say: lists.Sentences,
+    seed: int,
+    step: int,
+    list_rows: int = 8,
+) -> Tensor:
+    """Photos, faces, lists and clips: against the data and, in rows that hold no new token, against
+    what the folder said before. And situations beside pictures."""
+    several, pixels, _ = stage.batches(sources, writer, say, seed, 10_000 + step, list_rows)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        states = shape.tower_states(grown.model.model.vision_tower, pixels).float()
+    weight = sum(float(packed.weight.sum()) for _, packed in several)
+    loss: Tensor = torch.zeros(())
+    for name, packed in several:
+        seen = functional.dropout1d(states, stage.UNSEEN) if name == "photos" else states
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = stage.forward(grown.model, packed, seen).float()
+        each = functional.cross_entropy(logits, packed.target, reduction="none")
+        known = (packed.ids < grown.tokens).all(1)[packed.source[:, 0]]
+        known &= packed.target < grown.tokens
+        if known.any():
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+                ids = packed.ids.clamp(max=grown.tokens - 1)
+                before = stage.forward(grown.earlier, replace(packed, ids=ids), states).float()
+            same = -(before.softmax(-1) * logits.log_softmax(-1)[:, : grown.tokens]).sum(-1)
+            each = torch.where(known, (1 - SAME) * each + SAME * same, each)
+        loss = loss + (each * packed.weight).sum() / weight
+    rows = situation_rows(writer, taught, np.random.default_rng((seed, 7, step)), len(states), 3, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = stage.forward(grown.model, packed := pack(rows), states).float()
+    summed, own = stage.loss_of(logits, packed)
+    return loss + 0.5 * summed / own
+
+
 def learn_all(
-    model: LlavaForConditionalGeneration,
-    earlier: LlavaForConditionalGeneration,
+    grown: Grown,
     sources: stage.Sources,
     writer: Writer,
     taught: Taught,
     minutes: float,
-    list_rows: int = 10,
     seed: int = 0,
+    batch: int = BATCH,
+    saved: Callable[[Average], None] = lambda average: None,
 ) -> Average:
-    """Step 3: everything; returns the moving average."""
+    """Situations in every step, the rest in every REST-th; returns the moving average, which
+    `saved` gets now and then."""
 
     def told(random: np.random.Generator) -> str:
         place = taught.draw(random)
@@ -273,45 +338,41 @@ def learn_all(
         told=told,
         told_part=NOTES,
     )
-    vision = model.model.vision_tower.requires_grad_(False)
-    parts = {"text": model.model.language_model, "projector": model.model.multi_modal_projector}
-    language = nn.ModuleDict(parts)
-    optimiser, average = _optimiser(language, RATE), Average(model, 0.997)
-    old_size = earlier.config.text_config.vocab_size
+    model = grown.model
+    head = nn.Linear(shape.WIDTH, taught.features.shape[1])
+    optimiser, average = grown.optimiser(head), Average(model, 0.995)
     begun, step = time.time(), 0
     while (progress := (time.time() - begun) / (60 * minutes)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * _rate(progress, step, 60)
+            group["lr"] = group["peak"] * _rate(progress, step, 100)
         random = np.random.default_rng((seed, 6, step))
-        several, pixels, _ = stage.batches(sources, writer, say, seed, 10_000 + step, list_rows)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            states = shape.tower_states(vision, pixels).float()
-        rows = situation_rows(writer, taught, random, len(states), 4, 8)
-        several.append(("situations", pack(rows)))
-        weight = sum(float(packed.weight.sum()) for name, packed in several[:-1])
-        loss: Tensor = torch.zeros(())
-        for name, packed in several:
-            seen = functional.dropout1d(states, stage.UNSEEN) if name == "photos" else states
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = stage.forward(model, packed, seen).float()
-            smooth = stage.SMOOTHING if name == "photos" else 0.0
-            summed, own = stage.loss_of(logits, packed, smooth)
-            if name in ("photos", "faces") and int(packed.ids.max()) < old_size:
-                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                    before = stage.forward(earlier, packed, states).float().softmax(-1)
-                logs = logits.log_softmax(-1)[:, :old_size]
-                same = (-(before * logs).sum(-1) * packed.weight).sum()
-                summed = (1 - SAME) * summed + SAME * same
-            loss = loss + (0.5 * summed / own if name == "situations" else summed / weight)
+        loss = loss_of_situations(grown, writer, taught, head, random, batch)
+        if step % REST == 0:
+            turn = step // REST
+            loss = loss + loss_of_the_rest(grown, sources, writer, taught, say, seed, turn)
         loss.backward()
-        nn.utils.clip_grad_norm_(language.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(model.model.language_model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad()
         average.update(model)
         step += 1
-        if step % 25 == 0:
+        if step % 50 == 1:
             print(f"all {step}: {loss.item():.3f}, {progress:.0%}", flush=True)
+        if step % SAVED == 0:
+            saved(average)
     return average
+
+
+def mix_weights(
+    before: LlavaForConditionalGeneration, learnt: Mapping[str, Tensor], share: float
+) -> dict[str, Tensor]:
+    """Weights at `share` of the way from `before` to `learnt`."""
+    return {
+        name: torch.lerp(value, learnt[name].to(value.dtype), share)
+        if value.is_floating_point()
+        else value
+        for name, value in before.state_dict().items()
+    }
 
 
 def main() -> None:
@@ -320,8 +381,8 @@ def main() -> None:
     parser.add_argument("--start", type=Path, required=True, help="a pocket LLaVA's folder")
     parser.add_argument("--teacher", type=Path, required=True, help="situation_teacher.npz")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--first-minutes", type=float, default=20)
-    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--minutes", type=float, default=75)
+    parser.add_argument("--share", type=float, default=0.8)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -342,16 +403,16 @@ def main() -> None:
         TOKENS,
         ("joy", "shame", "guilt", "trust", "anticipation"),
     )
-    model = grow(args.start, tokenizer, args.seed)
-    earlier = LlavaForConditionalGeneration.from_pretrained(args.start, dtype=torch.float32).eval()
-    for one in (model, earlier):
-        one.model.language_model.config._attn_implementation = "eager"
+    grown = grow(args.start, tokenizer, args.seed)
+    grown.fix_what_was_seen()
     writer = Writer(tokenizer)
-    learn_situations(model, writer, taught, args.first_minutes, args.seed)
-    average = learn_all(model, earlier, sources, writer, taught, args.minutes, seed=args.seed)
-    averaged = shape.build(tokenizer, args.seed, layers=LAYERS)
-    averaged.load_state_dict({name: value.cpu() for name, value in average.state.items()})
-    shape.export(averaged.eval(), tokenizer, args.out / "llava")
+
+    def write(average: Average) -> None:
+        averaged = grow(args.start, tokenizer, args.seed).model
+        averaged.load_state_dict(mix_weights(averaged, average.state, args.share))
+        shape.export(averaged.eval(), tokenizer, args.out / "llava")
+
+    write(learn_all(grown, sources, writer, taught, args.minutes, seed=args.seed, saved=write))
     print(f"written: {args.out / 'llava'}")
 
 

@@ -118,13 +118,8 @@ def read_situations(folder: Path, seed: int = 0) -> Situations:
     parts: list[str] = []
     with (folder / "isear.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    drawn = np.random.default_rng(seed).permutation(len(rows))
-    tenth, twentieth = len(rows) // 10, len(rows) // 20
-    where = {int(i): "test" for i in drawn[:tenth]}
-    where |= {int(i): "dev" for i in drawn[tenth : tenth + twentieth]}
-    for i, row in enumerate(rows):
-        found.append(Situation("isear", row["situation"], one_label(row["emotion"])))
-        parts.append(where.get(i, "train"))
+    found += [Situation("isear", row["situation"], one_label(row["emotion"])) for row in rows]
+    parts += _parts_of([row["situation"] for row in rows], seed)
     for part in ("train", "dev"):
         path = folder / f"event2mind_{part}.tsv.gz"
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
@@ -136,6 +131,17 @@ def read_situations(folder: Path, seed: int = 0) -> Situations:
     found += own
     parts += ["train"] * len(own)
     return Situations(tuple(found), np.array(parts))
+
+
+def _parts_of(texts: Sequence[str], seed: int) -> list[str]:
+    """A tenth of the different texts is test, a twentieth dev; equal texts stay in one part."""
+    plain = [" ".join(re.findall(r"[a-z']+", text.lower())) for text in texts]
+    different = sorted(set(plain))
+    drawn = np.random.default_rng(seed).permutation(len(different))
+    tenth, twentieth = len(drawn) // 10, len(drawn) // 20
+    where = {different[i]: "test" for i in drawn[:tenth]}
+    where |= {different[i]: "dev" for i in drawn[tenth : tenth + twentieth]}
+    return [where.get(text, "train") for text in plain]
 
 
 def one_label(label: str) -> np.ndarray:
