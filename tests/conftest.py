@@ -23,8 +23,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def pytest_unconfigure() -> None:
-    """A thread that never ends would keep the whole run from ending: say which one, and fail."""
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """A thread that never ends would keep the whole run from ending: say which one, and fail.
+
+    A worker of several waits for the others, as long as they take.
+    """
+    if hasattr(config, "workerinput"):
+        return
     faulthandler.dump_traceback_later(60, exit=True, file=sys.__stderr__)
 
 

@@ -16,6 +16,13 @@ from kuleshov.types import Evidence, Scene
 
 # Units whose absence is worth a line: each carries weight in a prototype of facs.md
 DIAGNOSTIC = (1, 2, 4, 5, 6, 9, 10, 12, 15, 20, 24, 25, 26)
+TAUGHT_WORDS = {
+    "already present at the start": "from before it was seen",
+    ", peak ": ", apex ",
+    ", ends ": ", to ",
+    "until the face is last visible": "to the last that was seen",
+}
+"""Words of `timeline.event_text`, and those that the bundled model was trained on."""
 _NAMES = sorted({*facs.UNITS.values(), *facs.FURTHER.values()}, key=len, reverse=True)
 _CODED_UNIT = re.compile(
     rf"\bAU({'|'.join(map(str, [*facs.UNITS, *facs.FURTHER]))})\b(?: (?:{'|'.join(_NAMES)}))?"
@@ -190,11 +197,21 @@ def as_taught(items: Sequence[Evidence]) -> list[Evidence]:
         elif item.kind == "unmeasured_units" and item.person in untold:
             both = {*item.units, *untold[item.person]}
             found[-1] = _not_measured(item, tuple(unit for unit in DIAGNOSTIC if unit in both))
-        elif item.kind in ("action_unit", "event") and item.shown in LEVELS:
+        elif item.kind == "event":
+            taught = _in_taught_words(item)
+            found.append(_in_degrees(taught) if item.shown in LEVELS else taught)
+        elif item.kind == "action_unit" and item.shown in LEVELS:
             found.append(_in_degrees(item))
         else:
             found.append(item)
     return found
+
+
+def _in_taught_words(item: Evidence) -> Evidence:
+    text = item.text
+    for today, taught in TAUGHT_WORDS.items():
+        text = text.replace(today, taught)
+    return item.model_copy(update={"text": text})
 
 
 def with_unit_names(items: Sequence[Evidence]) -> list[Evidence]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
-from training.llava import lists, rules
+from training.llava import lists, model, rules
 from training.llava.situation_stage import (
     LAYERS,
     Taught,
@@ -31,19 +31,27 @@ from training.llava.situations import (
     shares_of,
     worded,
 )
-from training.llava.tasks import Writer, pack
+from training.llava.tasks import Writer, corpus, pack
 from training.llava.vocabulary import extend_tokenizer
 
-POCKET = Path(__file__).resolve().parents[2] / "tools" / "pocket" / "llava"
 KEPT = Path(__file__).resolve().parents[2] / "evals" / "situations.tsv"
 TEXTS = ["She grieved for her grandmother.", "He was humiliated by the neighbours."] * 4
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> PreTrainedTokenizerFast:
-    old = PreTrainedTokenizerFast.from_pretrained(POCKET)
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that has learnt nothing, in the shape with which situations begin."""
+    folder = tmp_path_factory.mktemp("start") / "llava"
+    words = model.train_tokenizer(corpus(["A dog runs on the beach."] * 40))
+    model.export(model.build(words, 0).eval(), words, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokenizer(start: Path) -> PreTrainedTokenizerFast:
+    old = PreTrainedTokenizerFast.from_pretrained(start)
     whole = ("joy", "shame", "guilt", "trust", "anticipation")
-    return extend_tokenizer(old, TEXTS, ["a dog runs on the beach"], 3300, whole)
+    return extend_tokenizer(old, TEXTS, ["a dog runs on the beach"], 4000, whole)
 
 
 def taught() -> Taught:
@@ -83,8 +91,10 @@ def test_events_are_told_of_somebody() -> None:
         assert "Person" not in text.replace("Person 1", "")
 
 
-def test_the_tokenizer_keeps_old_texts_and_numbers(tokenizer: PreTrainedTokenizerFast) -> None:
-    old = PreTrainedTokenizerFast.from_pretrained(POCKET)
+def test_the_tokenizer_keeps_old_texts_and_numbers(
+    start: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    old = PreTrainedTokenizerFast.from_pretrained(start)
     for text in ("A dog runs on the beach.", "Evidence:\n1. AU12 lip corner puller: strong\n"):
         assert tokenizer(text)["input_ids"] == old(text)["input_ids"]
     assert len(tokenizer(TEXTS[0])["input_ids"]) < len(old(TEXTS[0])["input_ids"])
@@ -93,10 +103,11 @@ def test_the_tokenizer_keeps_old_texts_and_numbers(tokenizer: PreTrainedTokenize
 
 
 def test_a_grown_model_answers_as_before_and_then_learns(
+    start: Path,
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    old = LlavaForConditionalGeneration.from_pretrained(POCKET, dtype=torch.float32).eval()
-    grown = grow(POCKET, tokenizer)
+    old = LlavaForConditionalGeneration.from_pretrained(start, dtype=torch.float32).eval()
+    grown = grow(start, tokenizer)
     assert len(grown.model.model.language_model.layers) == LAYERS
     ids = torch.tensor([tokenizer("USER: A dog runs on the beach.")["input_ids"]])
     with torch.no_grad():
@@ -104,7 +115,7 @@ def test_a_grown_model_answers_as_before_and_then_learns(
         after = grown.model.model.language_model(input_ids=ids).last_hidden_state
     assert torch.allclose(before, after, atol=1e-5)
     grown.fix_what_was_seen()
-    start = {name: value.clone() for name, value in grown.model.state_dict().items()}
+    began = {name: value.clone() for name, value in grown.model.state_dict().items()}
     head = torch.nn.Linear(192, 8)
     optimiser = grown.optimiser(head)
     for step in range(2):
@@ -113,20 +124,21 @@ def test_a_grown_model_answers_as_before_and_then_learns(
         optimiser.step()
         optimiser.zero_grad()
     now = grown.model.state_dict()
-    changed = {name for name, value in now.items() if not value.equal(start[name])}
+    changed = {name for name, value in now.items() if not value.equal(began[name])}
     assert not any("vision" in name or "projector" in name for name in changed)
     table = "model.language_model.embed_tokens.weight"
     assert {f"model.language_model.layers.{layer}.mlp.up_proj.weight" for layer in (0, 5)} < changed
-    assert now[table][: grown.tokens].equal(start[table][: grown.tokens])
-    assert not now[table][grown.tokens :].equal(start[table][grown.tokens :])
+    assert now[table][: grown.tokens].equal(began[table][: grown.tokens])
+    assert not now[table][grown.tokens :].equal(began[table][grown.tokens :])
 
 
 def test_between_the_folder_and_what_was_learnt_lies_every_mixture(
+    start: Path,
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    grown = grow(POCKET, tokenizer)
+    grown = grow(start, tokenizer)
     learnt = {name: value + 1 for name, value in grown.model.state_dict().items()}
-    mixed = mix_weights(grow(POCKET, tokenizer).model, learnt, 0.25)
+    mixed = mix_weights(grow(start, tokenizer).model, learnt, 0.25)
     for name, value in mixed.items():
         if value.is_floating_point():
             assert torch.allclose(value, grown.model.state_dict()[name] + 0.25, atol=1e-5)

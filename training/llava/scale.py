@@ -6,7 +6,7 @@ Fusion `people` pools face and context by weights that hold where both are on on
 net is fitted to the votes of FER+. Here a temperature is fitted to each way in which the LLaVA is
 asked without an explanation, by the least negative log-likelihood (Guo et al. 2017):
 
-- context: sentences of ISEAR, none of which it was trained on, told beside a blank picture;
+- context: ISEAR's dev part, which it was not trained on, told beside a blank picture;
   people's own label. Shame and guilt are no labels of ekman-7 and are left out; nobody could
   answer surprise or neutral there, so the reading is taken given that it is one of the five.
 - face: FER+ PublicTest faces cut out, with the evidence that the face net gives; the majority.
@@ -17,7 +17,6 @@ Writes `tools/pocket/scale.json`, with the SHA-256 of the weights that it holds 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 from pathlib import Path
@@ -31,9 +30,10 @@ from kuleshov.evidence import collection
 from kuleshov.studies.calibrate import fit_temperature, log_losses, temper_table
 from kuleshov.tools import pocket
 from kuleshov.tools.pocket import weights
+from training.llava.situations import place_of, read_situations
 
 SEED = 0
-CONTEXTS, FACES = 1500, 600
+FACES = 600
 ISEAR = {
     "joy": "happiness",
     "fear": "fear",
@@ -44,20 +44,24 @@ ISEAR = {
 COMMAND = "python -m training.llava.scale --data ../shared/data"
 
 
-def context_readings(agent: Agent, path: Path) -> tuple[np.ndarray, np.ndarray]:
+def context_readings(agent: Agent, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Readings of situations that are told, (sentences, the five labels), and people's label."""
     crew, likelihood = agent.crew, Likelihood(agent.crew)
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["emotion"] in ISEAR]
-    chosen = np.random.default_rng(SEED).permutation(len(rows))[:CONTEXTS]
+    told = read_situations(folder)
+    places = [place_of(name) for name in ISEAR]
+    rows = [
+        (one.text, list(ISEAR)[int(one.people[places].argmax())])
+        for one in (told.all[place] for place in told.rows("dev"))
+        if one.source == "isear" and one.people is not None and one.people[places].any()
+    ]
     names, blank = crew.labels.names, images.blank_image()
     found, truth = [], []
-    for row in (rows[place] for place in chosen):
-        items = collection.collect_evidence(None, None, [row["situation"][:2000]])
+    for text, felt in rows:
+        items = collection.collect_evidence(None, None, [text[:2000]])
         talk = crew.writer.direct(blank, None, None, items, names)
         scores = likelihood.scores(talk, names, "direct")
         found.append([scores.probabilities[name] for name in names])
-        truth.append(names.index(ISEAR[row["emotion"]]))
+        truth.append(names.index(ISEAR[felt]))
     asked = [names.index(name) for name in ISEAR.values()]
     given = np.array(found)[:, asked]
     return given / given.sum(1, keepdims=True), np.array([asked.index(place) for place in truth])
@@ -70,19 +74,19 @@ def face_readings(agent: Agent, path: Path) -> tuple[np.ndarray, np.ndarray]:
     with np.load(path) as data:
         order = [str(name) for name in data["vote_names"]]
         places = np.flatnonzero(data["usage"] == "PublicTest")
-        votes, images = data["votes"][places], data["images"][places]
+        votes, pictures = data["votes"][places], data["images"][places]
     known = [order.index(name) for name in names]
     majority = votes.max(1) * 2 > votes.sum(1)
     kept = np.flatnonzero(majority & np.isin(votes.argmax(1), known))
     chosen = np.random.default_rng(SEED).permutation(kept)[:FACES]
     found, truth = [], []
     for place in chosen:
-        picture = np.repeat(images[place][:, :, None], 3, axis=2)
+        picture = np.repeat(pictures[place][:, :, None], 3, axis=2)
         faces = crew.faces.observe([picture])[0]
         if not faces:
             continue
         items = collection.collect_evidence(faces[0], None, person=1)
-        talk = crew.writer.direct(images.image(picture), None, None, items, names)
+        talk = crew.writer.direct(images.to_image(picture), None, None, items, names)
         scores = likelihood.scores(talk, names, "direct")
         found.append([scores.probabilities[name] for name in names])
         truth.append(names.index(order[votes[place].argmax()]))
@@ -115,7 +119,7 @@ def main() -> None:
         "labels": "ekman-7",
         "command": COMMAND,
         "context": fitted(
-            *context_readings(agent, data / "isear.tsv"),
+            *context_readings(agent, data),
             "ISEAR (Scherer & Wallbott 1994), situations of joy, fear, anger, sadness, disgust",
         ),
         "face": fitted(

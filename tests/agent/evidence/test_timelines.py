@@ -7,8 +7,10 @@ import pytest
 from tracks import track
 
 from kuleshov.evidence import moments, timeline
+from kuleshov.evidence.collection import as_taught
 from kuleshov.tools.faces.tracking.timelines import analyse_track, smooth_values, speech_like
 from kuleshov.tools.faces.tracking.types import Stretch, UnitSeries
+from kuleshov.types import Evidence
 
 
 def bump(count: int, onset: int, apex: int, offset: int, peak: float = 0.9) -> list[float]:
@@ -43,6 +45,11 @@ def test_a_unit_there_from_the_start_to_the_end_says_so() -> None:
     assert timeline.event_text(event) == (
         "AU4 brow lowerer: already present at the start, peak 0.0 s (very probable), "
         "until the face is last visible"
+    )
+    line = Evidence(n=1, source="faces:t", kind="event", text=timeline.event_text(event))
+    (taught,) = as_taught([line])  # the bundled model keeps the words that it was trained on
+    assert taught.text.endswith(
+        "from before it was seen, apex 0.0 s (very probable), to the last that was seen"
     )
 
 
