@@ -21,7 +21,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "build" / "docs-source"
+SOURCE = Path(os.environ.get("DOCS_SOURCE", ROOT / "build" / "docs-source"))
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 

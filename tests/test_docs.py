@@ -47,7 +47,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "-q", "--strict", "--site-dir", str(out)],
         cwd=ROOT,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "https_proxy": "http://127.0.0.1:9"},
+        env={
+            **os.environ,
+            "NO_MKDOCS_2_WARNING": "1",
+            # a folder of its own: wheels are built in `build/` beside this
+            "DOCS_SOURCE": str(tmp_path_factory.mktemp("source")),
+            "https_proxy": "http://127.0.0.1:9",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -40,10 +40,18 @@ class Course:
     descriptors: list[int] = field(default_factory=list)
 
     def within(self, begin: float, end: float) -> tuple[float, float]:
-        """Median megabytes and most descriptors while this part of the work was done."""
-        places = [k for k, done in enumerate(self.done) if begin <= done <= end]
-        if not places:
+        """Median megabytes and most descriptors while this part of the work was done; where no
+        sample fell into it, of the nearest one.
+
+        Raises:
+            KuleshovError: there is no sample.
+        """
+        if not self.done:
             raise KuleshovError("the work was too short to be sampled; take more of it.")
+        places = [k for k, done in enumerate(self.done) if begin <= done <= end]
+        middle = (begin + end) / 2
+        nearest = min(range(len(self.done)), key=lambda k: abs(self.done[k] - middle))
+        places = places or [nearest]
         return (
             statistics.median(self.memory[k] for k in places) / 1e6,
             float(max(self.descriptors[k] for k in places)),

@@ -219,8 +219,8 @@ def test_a_scene_told_in_words_or_cut_off_is_read(most, tmp_path):
         return say
 
     for text, finish, description, note in (
-        ("Two friends talk. They laugh.", "stop", "Two friends talk. They laugh.", "free words"),
-        ("Two friends talk. They lau", "length", "Two friends talk.", "free words"),
+        ("Two friends talk. They laugh.", "stop", "Two friends talk. They laugh.", "free text"),
+        ("Two friends talk. They lau", "length", "Two friends talk.", "free text"),
         ('{"description": "A beach.", "people": 2, "setting": "by th', "length", "A beach.", "cut"),
         ('{"description": "A beach. Two friends lau', "length", "A beach.", "cut"),
         ('```json\n{"description": "A beach.", "hue": "red"}\n```', "stop", "A beach.", None),

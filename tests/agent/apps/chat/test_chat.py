@@ -443,7 +443,7 @@ def test_kept_it_goes_on_in_another_run(pocket, feat_data, tmp_path):
     path.unlink()
     third = chat_with(pocket, memory=again)
     third.resume(again.find("1"))
-    assert "anger.jpg" in printed(third)
+    assert "anger.jpg" in printed(third).replace("\n", "")  # a long path is wrapped
     assert third.failed == 1
     assert third.session is None
     with pytest.raises(KuleshovError, match="no conversation '2'"):
