@@ -1,6 +1,7 @@
 """CK+, extended Cohn-Kanade: posed expressions, units and their intensity at the peak frame.
 
-The layout was checked against public code that reads it, not against a copy.
+How files are named was seen in public code that reads them; the rest of the layout and the list of
+coded units are from memory. No copy was at hand.
 """
 
 from __future__ import annotations
